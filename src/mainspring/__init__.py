@@ -1,0 +1,26 @@
+"""Mainspring takes a model from raw data to a watched service that renews itself.
+
+Names load when they are first used, so that ``import mainspring`` stays cheap.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# A name stands here when it works; `mainspring.sdk.<module>` holds it.
+_MODULES: dict[str, str] = {}
+
+__all__ = [*_MODULES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'mainspring' has no attribute {name!r}")
+    value = getattr(import_module(f"mainspring.sdk.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -1,0 +1,1 @@
+"""The ground: identifiers, ports, states, specifications, messages and errors; no I/O."""

@@ -1,0 +1,35 @@
+"""The catalogue of errors, as data: one module for each area, one entry for each code."""
+
+from __future__ import annotations
+
+from mainspring.domain.catalogue import (
+    cli,
+    data,
+    home,
+    models,
+    monitoring,
+    renewals,
+    runs,
+    serving,
+    steps,
+    studies,
+    workers,
+)
+from mainspring.domain.catalogue.entry import Entry
+
+ENTRIES: dict[str, Entry] = {
+    entry.code: entry
+    for area in (home, runs, steps, workers, studies, data, models, serving, monitoring, renewals, cli)
+    for entry in area.ENTRIES
+}
+
+
+def find_entry(code: str) -> Entry:
+    """Return the entry of a code.
+
+    Raises
+    ------
+    KeyError
+        No entry has this code.
+    """
+    return ENTRIES[code]

@@ -1,0 +1,7 @@
+"""The command line."""
+
+from __future__ import annotations
+
+from mainspring.domain.catalogue.entry import Entry
+
+ENTRIES: tuple[Entry, ...] = ()

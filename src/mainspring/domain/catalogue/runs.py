@@ -1,0 +1,78 @@
+"""Steps, runs, searches and workers."""
+
+from __future__ import annotations
+
+from mainspring.domain.catalogue.entry import Entry
+
+ENTRIES = (
+    Entry(
+        "RUN-001",
+        "not_found",
+        "no such run",
+        "no run has this id, prefix or suffix",
+        "mainspring runs",
+    ),
+    Entry(
+        "RUN-002",
+        "conflict",
+        "a run in another state",
+        "the life of a run has no such transition",
+        "mainspring runs show ID",
+    ),
+    Entry(
+        "RUN-003",
+        "invalid",
+        "not a duration",
+        "a duration is a number above zero with a unit",
+        "write it like 30s, 10min or 14d",
+    ),
+    Entry(
+        "RUN-004",
+        "invalid",
+        "not a size",
+        "a size is a number above zero with a unit",
+        "write it like 512 MB or 2 GiB",
+    ),
+    Entry(
+        "RUN-005",
+        "conflict",
+        "a lease that was lost",
+        "another attempt holds the run now, so this result is refused",
+        "mainspring why RUN",
+    ),
+    Entry(
+        "RUN-006",
+        "failed",
+        "a run failed",
+        "the code of the run raised",
+        "mainspring logs RUN",
+    ),
+    Entry(
+        "RUN-007",
+        "failed",
+        "a run ran out of time",
+        "its timeout passed and it was ended",
+        "raise timeout= of the step",
+    ),
+    Entry(
+        "RUN-008",
+        "failed",
+        "a worker was lost",
+        "its process ended without a word, by a signal or for want of memory",
+        "mainspring logs RUN",
+    ),
+    Entry(
+        "RUN-009",
+        "invalid",
+        "unschedulable",
+        "it asks for more than the largest node has",
+        "ask for less, or add a pool",
+    ),
+    Entry(
+        "RUN-010",
+        "failed",
+        "a run was cancelled",
+        "somebody cancelled it, or its parent ended",
+        "run it again",
+    ),
+)

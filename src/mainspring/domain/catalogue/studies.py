@@ -1,0 +1,7 @@
+"""Searches."""
+
+from __future__ import annotations
+
+from mainspring.domain.catalogue.entry import Entry
+
+ENTRIES: tuple[Entry, ...] = ()

@@ -1,0 +1,7 @@
+"""Engines and workers."""
+
+from __future__ import annotations
+
+from mainspring.domain.catalogue.entry import Entry
+
+ENTRIES: tuple[Entry, ...] = ()

@@ -1,0 +1,47 @@
+"""Named places where a test may kill the process; without a plan they cost one comparison."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+# Every crash point of the code, so that the kill loop can enumerate them; a call with another
+# name fails, and so does a name that no test reaches.
+POINTS: frozenset[str] = frozenset(
+    {
+        "owner.turn.before_commit",
+        "owner.turn.after_commit",
+        "worker.leased",
+        "worker.ran",
+        "worker.stored",
+        "worker.finished",
+        "blobs.before_rename",
+        "blobs.after_rename",
+    }
+)
+
+_plan = os.environ.get("MAINSPRING_CRASH", "")
+_name, _, _count = _plan.partition(":")
+_left = int(_count or 1)
+
+
+def crash_point(name: str) -> None:
+    """Die here by SIGKILL when ``MAINSPRING_CRASH=name:n`` asks for the n-th passage.
+
+    Parameters
+    ----------
+    name : str
+        A member of `POINTS`.
+
+    Raises
+    ------
+    KeyError
+        The name is not enumerated.
+    """
+    global _left
+    if name not in POINTS:
+        raise KeyError(name)
+    if name == _name:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,82 @@
+"""Where everything of a home lies; paths only, nothing is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Home(msgspec.Struct, frozen=True):
+    """The folder of one record and all that belongs to it.
+
+    Attributes
+    ----------
+    root : Path
+        Absolute; ``MAINSPRING_HOME``.
+    state : Path
+        Absolute folder of the metadata: `root`, or a node-local one when `root` is on a
+        network file system.
+    runtime : Path
+        Absolute folder of the socket: `root`, or a short private one when a socket there
+        would have a path of more than 100 bytes.
+    """
+
+    root: Path
+    state: Path
+    runtime: Path
+
+    @property
+    def metadata(self) -> Path:
+        """The SQLite file."""
+        return self.state / "record.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the owner while it lives."""
+        return self.state / "owner.lock"
+
+    @property
+    def socket(self) -> Path:
+        """The Unix socket of the owner, mode 0600."""
+        return self.runtime / "owner.sock"
+
+    @property
+    def blobs(self) -> Path:
+        """Content-addressed bytes."""
+        return self.root / "blobs"
+
+    @property
+    def tables(self) -> Path:
+        """Delta tables, one folder for each dataset."""
+        return self.root / "tables"
+
+    @property
+    def services(self) -> Path:
+        """One folder for each service: its desired state, its status, its captures."""
+        return self.root / "services"
+
+    @property
+    def journals(self) -> Path:
+        """Journals that runs append to and the owner sweeps."""
+        return self.root / "journals"
+
+    @property
+    def logs(self) -> Path:
+        """Text that processes print."""
+        return self.root / "logs"
+
+    @property
+    def snapshots(self) -> Path:
+        """Code of snapshots, laid out for import."""
+        return self.root / "snapshots"
+
+    @property
+    def project_key(self) -> Path:
+        """The key that seals pickled values, mode 0600."""
+        return self.root / "keys" / "project.key"
+
+    @property
+    def token(self) -> Path:
+        """The home's token for loopback HTTP, mode 0600."""
+        return self.root / "keys" / "token"

@@ -1,0 +1,445 @@
+"""The wire's messages: what SDK, command line and workers ask the owner, and its answers.
+
+Each command is a tagged struct; `ANSWERS` names the type of its answer. A command that writes
+takes effect once for one `idempotency key` of its request.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from mainspring.domain import records
+from mainspring.domain.records import Json
+from mainspring.domain.states import RunState
+
+AssetKind = Literal["dataset", "model"]
+
+
+class Command(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
+    """What a client asks."""
+
+
+# --- runs ---------------------------------------------------------------------------------
+
+
+class BeginRun(Command):
+    """Start a run in the caller's own process: a pipeline, an inline step, a study.
+
+    With a key and `cache`, an earlier success of that key answers as a hit, recorded as a run
+    of its own.
+    """
+
+    kind: str
+    name: str
+    parent_id: str | None = None
+    params: dict[str, Json] = {}
+    tags: dict[str, str] = {}
+    key: str | None = None
+    cache: bool = False
+    fingerprint: records.Fingerprint | None = None
+    resources: records.Resources = records.Resources()
+    host: str = ""
+    pid: int = 0
+    details: Json = None
+
+
+class Begun(msgspec.Struct):
+    """`hit` tells that `run.outputs` already holds the result; `reason` says why (not)."""
+
+    run: records.Run
+    hit: bool
+    reason: str
+
+
+class SubmitRuns(Command):
+    """Queue runs for workers; each is one `BeginRun` with what to execute."""
+
+    runs: list[RunSpec]
+
+
+class RunSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A run to queue; `dedupe` makes a second submission answer with the first run."""
+
+    kind: str
+    name: str
+    call: records.Call
+    dedupe: str | None = None
+    parent_id: str | None = None
+    params: dict[str, Json] = {}
+    tags: dict[str, str] = {}
+    key: str | None = None
+    cache: bool = False
+    fingerprint: records.Fingerprint | None = None
+    resources: records.Resources = records.Resources()
+    retries: int = 0
+    timeout_s: float | None = None
+    study: Study | None = None
+
+
+class Study(msgspec.Struct, frozen=True):
+    """What the owner must know to prune a trial of a study.
+
+    Attributes
+    ----------
+    metric : str
+        Key of the reported values.
+    mode : str
+        ``max`` or ``min``.
+    pruner : str
+        ``asha``, ``median`` or ``none``.
+    """
+
+    metric: str
+    mode: str
+    pruner: str
+
+
+class LeaseRun(Command):
+    """A worker asks for a run that the owner has placed on it; waits at most `wait_s`."""
+
+    worker_id: str
+    pid: int
+    token: str
+    wait_s: float = 10.0
+
+
+class Lease(msgspec.Struct):
+    """A run held by a worker until `lease_s` after its last heartbeat; None: nothing to do."""
+
+    run: records.Run | None = None
+    call: records.Call | None = None
+    study: Study | None = None
+    lease_s: float = 10.0
+    stop: bool = False
+
+
+class Heartbeat(Command):
+    """Keep runs leased; sent by a thread or process without user code."""
+
+    leases: list[tuple[str, int, int]]
+    """(run id, attempt, fence)"""
+
+
+class Beats(msgspec.Struct):
+    """Per run id: ``keep``, ``cancel``, ``prune`` or ``lost`` (the fence is old)."""
+
+    orders: dict[str, str]
+
+
+class Report(Command):
+    """Points and params of a running run, in order, shipped from its journal.
+
+    `offset` is the position in the journal after these points: a second delivery is dropped.
+    """
+
+    run_id: str
+    attempt: int
+    fence: int
+    offset: int
+    points: list[tuple[str, int, float, float]] = []
+    """(key, step, time, value)"""
+    params: dict[str, Json] = {}
+    tags: dict[str, str] = {}
+
+
+class Reported(msgspec.Struct):
+    """`order` is ``keep``, ``cancel``, ``prune`` or ``lost``."""
+
+    order: str
+    offset: int
+
+
+class FinishRun(Command):
+    """End a run with its result, in one transaction; an old fence is refused (RUN-005)."""
+
+    run_id: str
+    attempt: int
+    fence: int
+    state: RunState
+    outputs: records.Value | None = None
+    details: Json = None
+    problem: records.Problem | None = None
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+    modules: tuple[str, ...] = ()
+
+
+class GetRun(Command):
+    """One run by id, unique prefix or suffix."""
+
+    id: str
+
+
+class ListRuns(Command):
+    """Runs, newest first; `before` is the id after which the page goes on."""
+
+    kind: str | None = None
+    name: str | None = None
+    state: str | None = None
+    parent_id: str | None = None
+    key: str | None = None
+    limit: int = 100
+    before: str | None = None
+
+
+class WaitRuns(Command):
+    """Answer when all runs have ended, or after `wait_s` with their present states."""
+
+    ids: list[str]
+    wait_s: float = 10.0
+
+
+class CancelRuns(Command):
+    """Cancel runs with everything below them."""
+
+    ids: list[str]
+    reason: str = "cancelled by the user"
+
+
+class GetSeries(Command):
+    """The points of one metric, in order of step."""
+
+    run_id: str
+    key: str
+
+
+class GetLogs(Command):
+    """The text that a run printed, from `offset`; waits for more while it runs."""
+
+    run_id: str
+    offset: int = 0
+    wait_s: float = 0.0
+
+
+class Logs(msgspec.Struct):
+    """Text, the offset after it, and whether more can come."""
+
+    text: str
+    offset: int
+    ended: bool
+
+
+# --- assets -------------------------------------------------------------------------------
+
+
+class PutVersion(Command):
+    """Record a version; the digest of an existing version of that name answers with it."""
+
+    kind: AssetKind
+    name: str
+    digest: str
+    manifest: Json
+    details: Json = None
+    run_id: str | None = None
+    inputs: tuple[str, ...] = ()
+    event_time: float | None = None
+
+
+class GetVersion(Command):
+    """The version that a reference names."""
+
+    kind: AssetKind
+    reference: str
+    run_id: str | None = None
+    """The run that reads it; recorded as lineage."""
+
+
+class ListVersions(Command):
+    """Versions of one name, or the latest of each; newest first."""
+
+    kind: AssetKind
+    name: str | None = None
+    limit: int = 100
+
+
+class MoveAlias(Command):
+    """Point an alias at a version; a gated one moves by `Promote` only (GATE-003)."""
+
+    kind: AssetKind
+    name: str
+    alias: str
+    number: int
+    reason: str = ""
+
+
+# --- promotion, services, renewals --------------------------------------------------------
+
+
+class Apply(Command):
+    """Hand declarations over; equal ones change nothing."""
+
+    declarations: list[records.Declaration]
+    snapshot: records.Snapshot | None = None
+    dry_run: bool = False
+
+
+class Diff(msgspec.Struct):
+    """(mark, kind, name, detail) where mark is ``+``, ``~`` or ``=``."""
+
+    changes: list[tuple[str, str, str, str]]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{mark} {kind} {name}  {detail}".rstrip() for mark, kind, name, detail in self.changes)
+
+
+class GetDeclaration(Command):
+    """What was applied last under a kind and name."""
+
+    kind: str
+    name: str
+
+
+class Promote(Command):
+    """Run the gate of (model, alias) on a dataset version; answers with the gate's run."""
+
+    model: str
+    alias: str
+    data: str
+    reason: str = ""
+    run_id: str | None = None
+
+
+class GetVerdict(Command):
+    """The verdict that a gate run ended with."""
+
+    run_id: str
+
+
+class Deploy(Command):
+    """Set the desired state of a service."""
+
+    name: str
+    model: str
+    rollout: str = "canary"
+    monitor: Json = None
+    run_id: str | None = None
+
+
+class GetService(Command):
+    """One service by name."""
+
+    name: str
+
+
+class ListServices(Command):
+    """All services."""
+
+
+class StopService(Command):
+    """Stop a service; its record stays."""
+
+    name: str
+
+
+class RollbackService(Command):
+    """Make the revision before the live one live again."""
+
+    name: str
+    reason: str = ""
+
+
+class CheckService(Command):
+    """Check a service up to an event time; idempotent by (service, until).
+
+    Answers with the check's run; the loop opens a renewal when its decision says so.
+    """
+
+    name: str
+    until: float
+
+
+class ListAlarms(Command):
+    """Alarms, newest first."""
+
+    service: str | None = None
+    limit: int = 100
+
+
+class ListRenewals(Command):
+    """Renewals, newest first."""
+
+    service: str | None = None
+    limit: int = 100
+
+
+class ListEvents(Command):
+    """Events after a sequence number, oldest first; waits at most `wait_s` for one."""
+
+    after: int = 0
+    kind: str | None = None
+    subject: str | None = None
+    limit: int = 1000
+    wait_s: float = 0.0
+
+
+class Explain(Command):
+    """Why: of a run, model@alias, service, alarm, renewal, dataset version."""
+
+    thing: str
+
+
+class GetStatus(Command):
+    """The home at a glance."""
+
+
+class Status(msgspec.Struct):
+    """What `mainspring status` prints."""
+
+    home: str
+    record: str
+    size_bytes: int
+    schema: str
+    pid: int
+    started_at: float
+    runs: dict[str, int]
+    workers: int
+    services: list[records.Service]
+    alarms: int
+    url: str = ""
+    network_home: bool = False
+
+
+class Stop(Command):
+    """Ask the owner to end; services go on."""
+
+
+class Nothing(msgspec.Struct):
+    """An answer without content."""
+
+
+ANSWERS: dict[type[Command], Any] = {
+    BeginRun: Begun,
+    SubmitRuns: list[records.Run],
+    LeaseRun: Lease,
+    Heartbeat: Beats,
+    Report: Reported,
+    FinishRun: records.Run,
+    GetRun: records.Run,
+    ListRuns: list[records.Run],
+    WaitRuns: list[records.Run],
+    CancelRuns: list[records.Run],
+    GetSeries: list[tuple[int, float, float]],
+    GetLogs: Logs,
+    PutVersion: records.Version,
+    GetVersion: records.Version,
+    ListVersions: list[records.Version],
+    MoveAlias: records.Version,
+    Apply: Diff,
+    GetDeclaration: records.Declaration,
+    Promote: records.Run,
+    GetVerdict: records.Verdict,
+    Deploy: records.Service,
+    GetService: records.Service,
+    ListServices: list[records.Service],
+    StopService: records.Service,
+    RollbackService: records.Service,
+    CheckService: records.Run,
+    ListAlarms: list[records.Alarm],
+    ListRenewals: list[records.Renewal],
+    ListEvents: list[records.Event],
+    Explain: records.Reason,
+    GetStatus: Status,
+    Stop: Nothing,
+}

@@ -1,0 +1,334 @@
+"""The rows of the record as they travel: runs, versions, services, renewals, events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mainspring.domain.states import RenewalState, RunState
+
+Json = Any
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What a run asks of a node.
+
+    Attributes
+    ----------
+    cpus : float
+        Cores, > 0.
+    memory_bytes : int or None
+        Limit of resident memory; None means no limit of our own.
+    gpus : float
+        Devices, >= 0.
+    pool : str or None
+        Name of the pool; None means the local one.
+    """
+
+    cpus: float = 1.0
+    memory_bytes: int | None = None
+    gpus: float = 0.0
+    pool: str | None = None
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A stored value that travels between steps.
+
+    Attributes
+    ----------
+    codec : str
+        How the bytes are written: ``json``, ``arrow``, ``ndarray``, ``skops``, ``sealed`` ...
+    digest : str
+        SHA-256 of the bytes, the name of the blob.
+    size_bytes : int
+        Length of the blob.
+    summary : str
+        A few words for people: ``1.2 MB table of 51,955 rows``.
+    """
+
+    codec: str
+    digest: str
+    size_bytes: int
+    summary: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why something failed, as the record keeps it."""
+
+    code: str
+    what: str
+    why: str = ""
+    fix: str = ""
+    traceback: str = ""
+    context: dict[str, Json] = {}
+
+
+class Fingerprint(msgspec.Struct, frozen=True):
+    """What a step's result depends on; two equal ones give the same key.
+
+    Attributes
+    ----------
+    version : int
+        Version of the rules that made it.
+    code : dict of str to str
+        Qualified name of each function, class and constant reached -> digest.
+    inputs : dict of str to str
+        Argument -> digest of its content.
+    environment : dict of str to str
+        ``python``, and each distribution reached -> version; declared variables -> digest.
+    """
+
+    version: int
+    code: dict[str, str]
+    inputs: dict[str, str]
+    environment: dict[str, str]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What a worker executes.
+
+    Attributes
+    ----------
+    payload : str
+        Digest of the sealed blob ``(function, args, kwargs)``, or empty for a job.
+    job : str
+        Name of a job of the platform (``gate``, ``check``, ``collect``, ``pipeline``), or empty.
+    arguments : JSON
+        Arguments of the job.
+    python : str
+        Interpreter that the worker runs; empty means the owner's.
+    paths : tuple of str
+        Folders to put in front of `sys.path`.
+    folder : str
+        Working folder; empty means the worker's own.
+    preload : tuple of str
+        Third-party modules that the fork server imports beforehand.
+    code_digest : str
+        Workers that hold another code digest do not take the call.
+    """
+
+    payload: str = ""
+    job: str = ""
+    arguments: Json = None
+    python: str = ""
+    paths: tuple[str, ...] = ()
+    folder: str = ""
+    preload: tuple[str, ...] = ()
+    code_digest: str = ""
+
+
+class Run(msgspec.Struct):
+    """One execution of code; the unit of queueing, tracking, caching, lineage and cost."""
+
+    id: str
+    project: str
+    kind: str
+    name: str
+    state: RunState
+    reason: str = ""
+    parent_id: str | None = None
+    attempt: int = 1
+    fence: int = 0
+    key: str | None = None
+    cached_from: str | None = None
+    fingerprint: Fingerprint | None = None
+    params: dict[str, Json] = {}
+    tags: dict[str, str] = {}
+    resources: Resources = Resources()
+    outputs: Value | None = None
+    details: Json = None
+    problem: Problem | None = None
+    principal: str = ""
+    host: str = ""
+    pid: int = 0
+    retries: int = 0
+    timeout_s: float | None = None
+    created_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    cpu_s: float | None = None
+    memory_bytes: int | None = None
+    metrics: dict[str, float] = {}
+
+
+class Version(msgspec.Struct):
+    """An immutable version of a dataset or model.
+
+    Attributes
+    ----------
+    digest : str
+        Content digest; equal content is the same version.
+    manifest : JSON
+        Where the bytes are: for a dataset ``{"table": folder, "delta_version": n,
+        "files": [...]}``, for a model ``{relative name: blob digest}``.
+    details : JSON
+        What the craft wants to keep: contract, counts, profile | signature, parity, goal.
+    inputs : tuple of str
+        Ids of the versions it was made from.
+    """
+
+    id: str
+    kind: str
+    project: str
+    name: str
+    number: int
+    digest: str
+    manifest: Json
+    details: Json = None
+    run_id: str | None = None
+    inputs: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    created_at: float = 0.0
+
+    @property
+    def reference(self) -> str:
+        """The pinned reference, ``name@number``."""
+        return f"{self.name}@{self.number}"
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """An inert value handed over by `apply`.
+
+    Attributes
+    ----------
+    kind : str
+        gate, pipeline, monitor, contract or view.
+    name : str
+        Its name; for a gate ``model->alias``.
+    body : JSON
+        Its content.
+    """
+
+    kind: str
+    name: str
+    body: Json
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Content-addressed code: relative POSIX path -> digest of the blob."""
+
+    files: dict[str, str]
+    entry: str
+    python: str
+    preload: tuple[str, ...] = ()
+
+
+class Revision(msgspec.Struct):
+    """One model version within a service.
+
+    Attributes
+    ----------
+    number : int
+        From 1, within the service.
+    model : str
+        Pinned reference ``name@number``.
+    digest : str
+        The version's content digest.
+    weight : int
+        Percent of the requests, 0 to 100.
+    state : str
+        loading, canary, live, retired or failed.
+    """
+
+    number: int
+    model: str
+    digest: str
+    weight: int
+    state: str
+    created_at: float = 0.0
+
+
+class Service(msgspec.Struct):
+    """A deployed endpoint with desired state."""
+
+    id: str
+    project: str
+    name: str
+    follows: str
+    rollout: str
+    generation: int
+    desired: bool
+    revisions: list[Revision] = []
+    monitor: Json = None
+    url: str = ""
+    pid: int = 0
+    health: str = "starting"
+    statistics: Json = None
+    problem: Problem | None = None
+    created_at: float = 0.0
+
+
+class Verdict(msgspec.Struct):
+    """The outcome of a gate on unseen data."""
+
+    id: str
+    run_id: str
+    model: str
+    alias: str
+    champion: str | None
+    data: str
+    passed: bool
+    summary: str
+    evidence: Json
+    created_at: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+class Alarm(msgspec.Struct):
+    """What a monitor raised; times are event times in seconds since 1970 UTC."""
+
+    id: str
+    service: str
+    kind: str
+    subject: str
+    summary: str
+    evidence: Json
+    event_time: float
+    state: str = "open"
+    renewal_id: str | None = None
+    run_id: str | None = None
+    created_at: float = 0.0
+
+
+class Renewal(msgspec.Struct):
+    """A case: opened -> training -> judged -> canary -> promoted, refused or rolled back."""
+
+    id: str
+    service: str
+    state: RenewalState
+    cause: str
+    event_time: float
+    alarm_id: str | None = None
+    run_id: str | None = None
+    candidate: str | None = None
+    champion: str | None = None
+    verdict_id: str | None = None
+    revision: int | None = None
+    steps: list[Json] = []
+    created_at: float = 0.0
+    closed_at: float | None = None
+
+
+class Event(msgspec.Struct):
+    """An append-only fact."""
+
+    seq: int
+    time: float
+    kind: str
+    subject: str
+    body: Json = None
+    event_time: float | None = None
+
+
+class Reason(msgspec.Struct):
+    """An answer to why: lines for people, data for machines."""
+
+    subject: str
+    lines: list[str]
+    data: Json = None
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)

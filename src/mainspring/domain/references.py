@@ -1,0 +1,71 @@
+"""The one grammar for assets: ``name``, ``name@12``, ``name@champion``, ``name@2026-11-01``."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Literal
+
+import msgspec
+
+from mainspring.domain.errors import Invalid
+
+AssetKind = Literal["dataset", "model"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")
+_ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}\Z")
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A parsed reference; at most one of `number`, `alias` and `day` is set.
+
+    Attributes
+    ----------
+    name : str
+        The asset's name.
+    number : int or None
+        A pinned version, from 1.
+    alias : str or None
+        A followed alias.
+    day : str or None
+        As of the end of that day, ``YYYY-MM-DD`` UTC.
+    """
+
+    name: str
+    number: int | None = None
+    alias: str | None = None
+    day: str | None = None
+
+    def __str__(self) -> str:
+        at = self.number if self.number is not None else self.alias or self.day
+        return self.name if at is None else f"{self.name}@{at}"
+
+
+def parse_reference(text: str) -> Reference:
+    """Read a reference.
+
+    Raises
+    ------
+    Invalid
+        DATA-001 when the text is not in the grammar.
+
+    Examples
+    --------
+    >>> parse_reference("orders@12").number
+    12
+    >>> str(parse_reference("delays@champion"))
+    'delays@champion'
+    """
+    name, mark, at = text.partition("@")
+    if not _NAME.match(name) or (mark and not at):
+        raise Invalid("DATA-001", f"{text!r} is not a reference", reference=text)
+    if not mark:
+        return Reference(name)
+    if at.isdigit() and int(at) >= 1:
+        return Reference(name, number=int(at))
+    if _ALIAS.match(at):
+        return Reference(name, alias=at)
+    try:
+        return Reference(name, day=date.fromisoformat(at).isoformat())
+    except ValueError:
+        raise Invalid("DATA-001", f"{text!r} is not a reference", reference=text) from None

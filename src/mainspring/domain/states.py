@@ -1,0 +1,55 @@
+"""States of runs and renewals, and the only transitions between them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mainspring.domain.errors import Conflict
+
+RunState = Literal["queued", "starting", "running", "succeeded", "failed", "cancelled", "pruned"]
+RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "refused", "rolled_back", "failed"]
+
+TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "pruned"})
+CLOSED: frozenset[str] = frozenset({"promoted", "refused", "rolled_back", "failed"})
+
+# A lost or preempted run goes back to `queued` with one more attempt.
+_RUN: dict[str, frozenset[str]] = {
+    "queued": frozenset({"starting", "running", "cancelled", "failed"}),
+    "starting": frozenset({"running", "queued", "failed", "cancelled"}),
+    "running": frozenset({"succeeded", "failed", "cancelled", "pruned", "queued"}),
+}
+_RENEWAL: dict[str, frozenset[str]] = {
+    "opened": frozenset({"training", "failed"}),
+    "training": frozenset({"judged", "failed"}),
+    "judged": frozenset({"canary", "refused", "promoted", "failed"}),
+    "canary": frozenset({"promoted", "rolled_back", "failed"}),
+}
+
+
+def check_run_transition(old: str, new: str) -> None:
+    """Refuse a change of a run's state that the life of a run does not have.
+
+    Parameters
+    ----------
+    old, new : str
+        Run states.
+
+    Raises
+    ------
+    Conflict
+        RUN-002 when `new` cannot follow `old`.
+    """
+    if new not in _RUN.get(old, frozenset()):
+        raise Conflict("RUN-002", f"a run cannot go from {old} to {new}", old=old, new=new)
+
+
+def check_renewal_transition(old: str, new: str) -> None:
+    """Refuse a change of a renewal's state that its life does not have.
+
+    Raises
+    ------
+    Conflict
+        RENEW-001 when `new` cannot follow `old`.
+    """
+    if new not in _RENEWAL.get(old, frozenset()):
+        raise Conflict("RENEW-001", f"a renewal cannot go from {old} to {new}", old=old, new=new)

@@ -1,0 +1,76 @@
+"""Text with a unit, as users write it: ``"30s"``, ``"14d"``, ``"2 GB"``."""
+
+from __future__ import annotations
+
+import re
+
+from mainspring.domain.errors import Invalid
+
+_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*\Z")
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_BYTES = {
+    "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+
+
+def parse_duration(text: str | float) -> float:
+    """Read a length of time.
+
+    Parameters
+    ----------
+    text : str or number
+        A number with one of ms, s, min, h, d, w; a bare number is seconds.
+
+    Returns
+    -------
+    float
+        Seconds, > 0.
+
+    Raises
+    ------
+    Invalid
+        RUN-003 when the text has no such unit or is not above zero.
+
+    Examples
+    --------
+    >>> parse_duration("14d")
+    1209600.0
+    """
+    return _parse(text, _SECONDS, "s", "RUN-003", "duration")
+
+
+def parse_size(text: str | int) -> int:
+    """Read a size of memory or storage.
+
+    Parameters
+    ----------
+    text : str or int
+        A number with one of B, KB, MB, GB, TB (powers of ten) or KiB, MiB, GiB, TiB;
+        a bare number is bytes.
+
+    Returns
+    -------
+    int
+        Bytes, > 0.
+
+    Raises
+    ------
+    Invalid
+        RUN-004 when the text has no such unit or is not above zero.
+
+    Examples
+    --------
+    >>> parse_size("2 GB")
+    2000000000
+    """
+    return int(_parse(text, _BYTES, "B", "RUN-004", "size"))
+
+
+def _parse(text: str | float, factors: dict[str, float] | dict[str, int], bare: str, code: str, what: str) -> float:
+    match = _TEXT.match(str(text))
+    factor = factors.get(match[2] or bare) if match else None
+    if match is None or factor is None or float(match[1]) <= 0:
+        units = ", ".join(factors)
+        raise Invalid(code, f"{text!r} is not a {what}", why=f"a {what} is a number above zero with one of {units}")
+    return float(match[1]) * factor

@@ -1,0 +1,122 @@
+"""Frames of the wire: a 4-byte length, then MessagePack of a request or a reply."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Union
+
+import msgspec
+
+from mainspring.domain.errors import Invalid, MainspringError, make_error
+from mainspring.domain.messages import ANSWERS, Command
+from mainspring.domain.records import Problem
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+HEADER = struct.Struct("!I")
+
+
+class Request(msgspec.Struct, omit_defaults=True):
+    """A command of a connection.
+
+    Attributes
+    ----------
+    id : int
+        Number of the request on its connection; the reply repeats it.
+    command : bytes
+        The encoded command.
+    key : str
+        Idempotency key; empty for reads.
+    """
+
+    id: int
+    command: msgspec.Raw
+    key: str = ""
+
+
+class Reply(msgspec.Struct, omit_defaults=True):
+    """The answer to a request: a body or a problem."""
+
+    id: int
+    body: msgspec.Raw = msgspec.Raw(b"\xc0")
+    problem: Problem | None = None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_requests = msgspec.msgpack.Decoder(Request)
+_replies = msgspec.msgpack.Decoder(Reply)
+_commands: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Union[tuple(ANSWERS)])  # noqa: UP007
+_answers: dict[type[Command], msgspec.msgpack.Decoder[Any]] = {}
+
+
+def encode_request(number: int, command: Command, key: str = "") -> bytes:
+    """Return the frame of a request."""
+    return _frame(Request(number, msgspec.Raw(_encoder.encode(command)), key))
+
+
+def decode_request(body: bytes) -> tuple[int, Command, str]:
+    """Read a request without its length.
+
+    Returns
+    -------
+    tuple of int, Command and str
+        Number, command, idempotency key.
+
+    Raises
+    ------
+    Invalid
+        HOME-004 when the bytes are no request of this version.
+    """
+    try:
+        request = _requests.decode(body)
+        return request.id, _commands.decode(request.command), request.key
+    except (msgspec.DecodeError, msgspec.ValidationError) as fault:
+        raise Invalid("HOME-004", f"the request cannot be read: {fault}") from None
+
+
+def encode_reply(number: int, answer: Any) -> bytes:
+    """Return the frame of an answer."""
+    return _frame(Reply(number, msgspec.Raw(_encoder.encode(answer))))
+
+
+def encode_problem(number: int, error: MainspringError) -> bytes:
+    """Return the frame of a refusal."""
+    return _frame(Reply(number, problem=describe(error)))
+
+
+def decode_reply(body: bytes, command: type[Command]) -> tuple[int, Any]:
+    """Read a reply to a command of that type.
+
+    Returns
+    -------
+    tuple of int and object
+        Number of the request, the answer.
+
+    Raises
+    ------
+    MainspringError
+        The problem that the reply carries.
+    """
+    reply = _replies.decode(body)
+    if reply.problem is not None:
+        raise restore(reply.problem)
+    decoder = _answers.get(command)
+    if decoder is None:
+        decoder = _answers[command] = msgspec.msgpack.Decoder(ANSWERS[command])
+    return reply.id, decoder.decode(reply.body)
+
+
+def describe(error: MainspringError, traceback: str = "") -> Problem:
+    """Turn an error into the problem that the record and the wire carry."""
+    return Problem(error.code, error.what, error.why, error.fix, traceback, error.context)
+
+
+def restore(problem: Problem) -> MainspringError:
+    """Turn a problem back into the error of its class."""
+    return make_error(problem.code, problem.what, problem.why, problem.fix, **problem.context)
+
+
+def _frame(message: Any) -> bytes:
+    body = _encoder.encode(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise Invalid("HOME-005", f"a message of {len(body):,} bytes", size_bytes=len(body))
+    return HEADER.pack(len(body)) + body

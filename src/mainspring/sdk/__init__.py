@@ -1,0 +1,1 @@
+"""The Python face: what users import as `ms`; it speaks the wire only."""

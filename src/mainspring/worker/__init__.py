@@ -1,0 +1,1 @@
+"""What an engine launches to execute runs."""
