@@ -41,7 +41,7 @@ class MainspringError(Exception):
 
     kind: ClassVar[str] = "error"
 
-    def __init__(self, code: str, what: str, *, why: str = "", fix: str = "", **context: Any):
+    def __init__(self, code: str, what: str, *, why: str = "", fix: str = "", **context: Any) -> None:
         from mainspring.domain.catalogue import find_entry
 
         entry = find_entry(code)
