@@ -1,0 +1,57 @@
+# Mainspring, from a clone. `make demo` and `make test` do all set-up themselves.
+# PYTHON=/path/to/python3.12 picks the interpreter, QUICK=1 a short demo, FRESH=1 a new one.
+
+VENV := .venv
+PYTHON_BIN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+LOCKS := requirements/build.txt requirements/core.txt requirements/dev.txt
+ARGS ?=
+UV ?= uv
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+    --no-emit-index-url --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check bench docs lock format clean
+
+help:  ## Show the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(READY)  ## Make .venv from the locks (the other verbs do it themselves)
+
+$(READY): pyproject.toml $(LOCKS) tools/setup.sh
+	@PYTHON="$(PYTHON)" sh tools/setup.sh
+	@touch $@
+
+demo: $(READY)  ## A year of flights, from raw data to a service that renews itself [QUICK=1] [FRESH=1]
+	@test -f examples/flights/replay.py || { echo "examples/flights/replay.py is not there" >&2; exit 1; }
+	@MAINSPRING_HOME="$(CURDIR)/.mainspring" $(PYTHON_BIN) examples/flights/replay.py \
+	    $(if $(QUICK),--quick) $(if $(FRESH),--fresh) $(ARGS)
+
+test: $(READY)  ## Run the tests [ARGS="tests/unit -k cache"]
+	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+check: $(READY)  ## Lint, types, floors, budgets, docs
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/mypy --no-error-summary
+	@$(VENV)/bin/lint-imports --no-cache >$(VENV)/imports.txt 2>&1 || { cat $(VENV)/imports.txt; exit 1; }
+	@$(PYTHON_BIN) tools/structure.py
+
+bench: $(READY)  ## Measure against the budgets
+	@$(PYTHON_BIN) -m bench $(ARGS)
+
+docs: $(READY)  ## Write docs/reference from the code
+	@$(PYTHON_BIN) tools/reference.py
+
+lock:  ## Resolve the locks anew (needs uv; name packages with ARGS="--upgrade-package polars")
+	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) --group pyproject.toml:build -o requirements/build.txt
+	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml --all-extras --group dev \
+	    --override requirements/overrides.txt --no-emit-package pandas -c requirements/build.txt -o requirements/dev.txt
+	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
+
+format: $(READY)  ## Write the code in its house style
+	@$(VENV)/bin/ruff format --quiet .
+	@$(VENV)/bin/ruff check --quiet --fix .
+
+clean:  ## Remove .venv, caches and the demo's state
+	rm -rf $(VENV) .mainspring .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
