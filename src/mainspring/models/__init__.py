@@ -1,0 +1,1 @@
+"""Models: signatures, formats, parity between formats, and the files of a version."""

@@ -1,0 +1,1 @@
+"""Technologies that models are made with, one module each."""

@@ -1,0 +1,89 @@
+"""Predictors: the files of a model version, ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from mainspring.domain.errors import Invalid
+from mainspring.models.columns import Array
+from mainspring.models.signature import Signature
+
+ONNX_FILE = "model.onnx"
+SIGNATURE_FILE = "signature.json"
+
+
+class Predictor(Protocol):
+    """A loaded model that takes named columns.
+
+    Attributes
+    ----------
+    signature : Signature
+        What it takes and gives.
+    format : str
+        ``onnx``, or the name of the flavor that answers natively.
+    """
+
+    signature: Signature
+    format: str
+
+    def predict(self, columns: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the outputs by name, one value (or row of values) for each row.
+
+        Takes columns as `Signature.check` returns them; MUST NOT change them, MUST be safe to
+        call from several threads and MUST give a row the same answer in any batch.
+        """
+        ...
+
+
+def load_predictor(files: Mapping[str, Path]) -> Predictor:
+    """Load the fastest form of a model version that its files hold.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        Relative name -> file, as in the version's manifest.
+
+    Returns
+    -------
+    Predictor
+        ONNX Runtime when there is a ``model.onnx``; it imports no training library. Else the
+        native form.
+
+    Raises
+    ------
+    Invalid
+        MODEL-010 when a file is missing or cannot be read.
+    Unavailable
+        MODEL-011 when the format's library is not installed.
+    """
+    signature = read_signature(files)
+    if ONNX_FILE in files:
+        from mainspring.models.adapters.onnx import OnnxPredictor
+
+        return OnnxPredictor(read_file(files, ONNX_FILE), signature)
+    from mainspring.models.flavors import NativePredictor, find_flavor_of_files
+
+    flavor = find_flavor_of_files(files)
+    return NativePredictor(flavor, flavor.load(read_file(files, flavor.file)), signature)
+
+
+def read_signature(files: Mapping[str, Path]) -> Signature:
+    """Read the signature of a version's files; MODEL-010 when it cannot be read."""
+    try:
+        return msgspec.json.decode(read_file(files, SIGNATURE_FILE), type=Signature)
+    except msgspec.DecodeError as fault:
+        raise Invalid("MODEL-010", f"{SIGNATURE_FILE} is no signature: {fault}") from None
+
+
+def read_file(files: Mapping[str, Path], name: str) -> bytes:
+    """Return the bytes of one of a version's files; MODEL-010 when it is not there."""
+    if name not in files:
+        raise Invalid("MODEL-010", f"the model has no file {name}", files=sorted(files))
+    try:
+        return files[name].read_bytes()
+    except OSError as fault:
+        raise Invalid("MODEL-010", f"{name} cannot be read: {fault.strerror}", path=str(files[name])) from None
