@@ -78,6 +78,11 @@ def encode_reply(number: int, answer: Any) -> bytes:
     return _frame(Reply(number, msgspec.Raw(_encoder.encode(answer))))
 
 
+def encode_body(number: int, body: bytes) -> bytes:
+    """Return the frame of an answer that was encoded before."""
+    return _frame(Reply(number, msgspec.Raw(body)))
+
+
 def encode_problem(number: int, error: MainspringError) -> bytes:
     """Return the frame of a refusal."""
     return _frame(Reply(number, problem=describe(error)))

@@ -103,4 +103,25 @@ ENTRIES = (
         "the bytes were truncated or swapped on disk",
         "restore the blob folder, or run the step again",
     ),
+    Entry(
+        "HOME-015",
+        "failed",
+        "a mistake of Mainspring",
+        "the owner met something that its code does not foresee; the request left nothing behind",
+        "mainspring doctor, and report it with the end of logs/owner.log",
+    ),
+    Entry(
+        "HOME-016",
+        "unavailable",
+        "the record is damaged",
+        "the metadata file is no SQLite database or cannot be read",
+        "restore the file from a copy, or start a new home with MAINSPRING_HOME",
+    ),
+    Entry(
+        "HOME-017",
+        "invalid",
+        "not a local home",
+        "this release works in a folder of this machine",
+        "mainspring.connect('/path/of/a/home')",
+    ),
 )

@@ -1,0 +1,1 @@
+"""The owner of a home: use cases over the record, each in a transaction of its own."""

@@ -1,0 +1,131 @@
+"""Use cases of datasets and models: versions, references, aliases."""
+
+from __future__ import annotations
+
+from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.usecases import handles
+from mainspring.domain import messages
+from mainspring.domain.errors import Conflict, Invalid, MainspringError, NotFound
+from mainspring.domain.records import Declaration, Version
+from mainspring.domain.references import Reference, parse_reference
+from mainspring.store import versions
+from mainspring.store.rows import find
+from mainspring.store.tables import declarations
+
+_EVENTS = {"dataset": "data", "model": "model"}
+_MISSING = {"dataset": "DATA-002", "model": "MODEL-001"}
+
+
+@handles(messages.PutVersion)
+def put_version(turn: Turn, command: messages.PutVersion) -> Version:
+    """Record a version with the next number of its name; content that is there is that version.
+
+    Raises
+    ------
+    Invalid
+        DATA-001 when the name is none.
+    NotFound
+        HOME-010 when an input is no version.
+    """
+    if parse_reference(command.name) != Reference(command.name):
+        raise Invalid("DATA-001", f"{command.name!r} is a reference, not a name", reference=command.name)
+    now = turn.now()
+    known = versions.find_digest(turn.connection, command.kind, PROJECT, command.name, command.digest)
+    if known is not None:
+        if command.run_id is not None:
+            versions.add_edge(turn.connection, command.run_id, known.id, "wrote", now)
+        return known
+    for version_id in command.inputs:
+        if versions.get_version(turn.connection, version_id) is None:
+            raise NotFound("HOME-010", f"no version has the id {version_id}", id=version_id)
+    number = versions.next_number(turn.connection, command.kind, PROJECT, command.name)
+    version = Version(
+        turn.new_id(),
+        command.kind,
+        PROJECT,
+        command.name,
+        number,
+        command.digest,
+        command.manifest,
+        command.details,
+        command.run_id,
+        command.inputs,
+        created_at=now,
+    )
+    versions.add_version(turn.connection, version, command.event_time)
+    body = {"name": version.name, "number": number, "id": version.id, "run_id": command.run_id}
+    turn.emit(_EVENTS[command.kind], version.reference, body, command.event_time)
+    return version
+
+
+@handles(messages.GetVersion)
+def get_version(turn: Turn, command: messages.GetVersion) -> Version:
+    """Answer with the version of a reference; a run that reads it gets an edge of lineage.
+
+    Raises
+    ------
+    NotFound
+        DATA-002 or MODEL-001 when the reference names nothing.
+    """
+    version = resolve(turn, command.kind, command.reference)
+    if command.run_id is not None:
+        versions.add_edge(turn.connection, version.id, command.run_id, "read", turn.now())
+    return version
+
+
+@handles(messages.ListVersions)
+def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
+    """Answer with the versions of a name, or the latest of each name, newest first."""
+    return versions.list_versions(turn.connection, command.kind, PROJECT, command.name, command.limit)
+
+
+@handles(messages.MoveAlias)
+def move_alias(turn: Turn, command: messages.MoveAlias) -> Version:
+    """Point an alias at a version.
+
+    Raises
+    ------
+    Conflict
+        GATE-003 when a gate guards the alias.
+    """
+    gate = f"{command.name}->{command.alias}"
+    if command.kind == "model" and find(turn.connection, declarations, Declaration, limit=1, kind="gate", name=gate):
+        raise Conflict("GATE-003", f"{command.name}@{command.alias} is gated", model=command.name, alias=command.alias)
+    version = resolve(turn, command.kind, f"{command.name}@{command.number}")
+    return point_alias(turn, version, command.alias, command.reason)
+
+
+def resolve(turn: Turn, kind: str, reference: str) -> Version:
+    """Return the version that a reference names.
+
+    Raises
+    ------
+    NotFound
+        DATA-002 or MODEL-001.
+    """
+    version = versions.find_version(turn.connection, kind, PROJECT, parse_reference(reference))
+    if version is None:
+        raise missing(kind, reference)
+    return version
+
+
+def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Version:
+    """Point an alias at a version, whoever allowed it, and say so in the events."""
+    old = versions.find_version(turn.connection, version.kind, version.project, Reference(version.name, alias=alias))
+    if old is not None and old.id == version.id:
+        return version
+    versions.set_alias(turn.connection, version, alias, turn.now())
+    body = {
+        "name": version.name,
+        "alias": alias,
+        "number": version.number,
+        "before": old.number if old else None,
+        "reason": reason,
+    }
+    turn.emit("alias", f"{version.name}@{alias}", body)
+    return resolve(turn, version.kind, version.reference)
+
+
+def missing(kind: str, reference: str) -> MainspringError:
+    """Return the error for a reference that names nothing."""
+    return NotFound(_MISSING[kind], f"no {kind} version is named {reference}", reference=reference)

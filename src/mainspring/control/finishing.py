@@ -1,0 +1,66 @@
+"""How runs end: with their result, cancelled, or lost; and what ends with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import FINISHED
+from mainspring.domain.errors import Conflict, Failed
+from mainspring.domain.records import Run
+from mainspring.domain.states import check_run_transition
+from mainspring.domain.wire import describe
+from mainspring.store import runs
+
+
+def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
+    """Bring a run into a state that it never leaves, in one transaction with all that follows.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    run : Run
+        As the record has it; compare and set.
+    state : str
+        A terminal run state.
+    **result
+        Columns of the run: outputs, details, problem, cpu_s, memory_bytes, reason.
+
+    Returns
+    -------
+    Run
+        As the record has it now.
+
+    Raises
+    ------
+    Conflict
+        RUN-002 when the run cannot go there, RUN-005 when somebody was first.
+    """
+    check_run_transition(run.state, state)
+    now = turn.now()
+    if not runs.change_run(turn.connection, run, state=state, ended_at=now, lease_until=None, **result):
+        raise Conflict("RUN-005", f"run {run.id} was changed by another", run=run.id)
+    for name, value in {"state": state, "ended_at": now, **result}.items():
+        setattr(run, name, value)
+    if state == "succeeded" and run.key is not None and run.outputs is not None:
+        runs.keep_result(turn.connection, run, now)
+    if state == "failed":
+        what = run.problem.what if run.problem else ""
+        turn.emit("run.failed", run.id, {"kind": run.kind, "name": run.name, "what": what})
+    for child in runs.live_children(turn.connection, run.id):
+        cancel_run(turn, child, f"its parent {run.id[-6:]} {state}")
+    runs.with_metrics(turn.connection, [run])
+    turn.notify(run.id)
+    turn.notify("queue")
+    for hook in (*FINISHED.get(run.kind, ()), *FINISHED.get("*", ())):
+        hook(turn, run)
+    return run
+
+
+def cancel_run(turn: Turn, run: Run, reason: str) -> None:
+    """Cancel a run with everything below it; its worker learns it with the next heartbeat."""
+    if runs.is_ended(run):
+        return
+    problem = describe(Failed("RUN-010", f"{run.name} was cancelled: {reason}", run=run.id))
+    end_run(turn, run, "cancelled", reason=reason, problem=problem)

@@ -1,0 +1,240 @@
+"""The owner process of a home: ``python -m mainspring.control.owner --home PATH``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import importlib
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from mainspring.control import usecases
+from mainspring.control.commits import GroupCommit
+from mainspring.control.server import Server
+from mainspring.control.turn import Turn
+from mainspring.domain import messages
+from mainspring.domain.errors import Conflict, MainspringError
+from mainspring.domain.home import Home
+from mainspring.domain.wire import describe
+from mainspring.store.blobs import FolderBlobs
+from mainspring.store.files import LocalFileSystem, write_faults
+from mainspring.store.homes import make_private, place_home
+from mainspring.store.schema import open_record
+
+_log = logging.getLogger(__name__)
+
+USE_CASES = ("runs", "leases", "assets", "status")
+"""Modules of control that register use cases and loops."""
+
+IDLE_S = 60.0
+"""Seconds without client, live run, service or trigger after which an owner ends."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return seconds since 1970 UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds that never go backwards."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class SystemRandomness:
+    """The machine's randomness."""
+
+    def __init__(self) -> None:
+        self._source = random.SystemRandom()
+
+    def bits(self, count: int) -> int:
+        """Return random bits."""
+        return self._source.getrandbits(count)
+
+
+class Owner:
+    """Owns a home from the lock to the last reply.
+
+    Parameters
+    ----------
+    home : Home
+        The home to own.
+    idle_s : float
+        Seconds without work after which `run` returns; 0 or less: never.
+
+    Raises
+    ------
+    MainspringError
+        HOME-002 when another process owns the home, HOME-003, HOME-006, HOME-007, HOME-008 or
+        HOME-016 when its record cannot be opened.
+    """
+
+    def __init__(self, home: Home, idle_s: float = IDLE_S) -> None:
+        self.home = home
+        self._idle_s = idle_s
+        with write_faults(home.root):
+            for folder in (home.root, home.state, home.runtime, home.logs):
+                make_private(folder)
+            self._lock = _take_lock(home)
+        try:
+            self._engine = open_record(home)
+        except BaseException:
+            self._lock.close()
+            raise
+        files = LocalFileSystem()
+        self.commits = GroupCommit(
+            self._engine, home, FolderBlobs(home.blobs, files), SystemClock(), SystemRandomness()
+        )
+        self._end: asyncio.Event | None = None
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Adopt what a dead owner left, answer until idle or stopped, close the record.
+
+        Parameters
+        ----------
+        ready : Event, optional
+            Set when the socket answers.
+        """
+        self._end = asyncio.Event()
+        usecases.HANDLERS[messages.Stop] = self._stop
+        for adopt in usecases.ADOPTIONS:
+            self.commits.call(adopt)
+        server = Server(self.home, self.commits, usecases.LOOPS)
+        try:
+            await server.start()
+            if ready is not None:
+                ready.set()
+            await self._serve(server)
+        finally:
+            await server.stop()
+            self.commits.close()
+            self._engine.dispose()
+            self._lock.close()
+
+    def end(self) -> None:
+        """Have `run` return."""
+        if self._end is not None:
+            self._end.set()
+
+    async def _serve(self, server: Server) -> None:
+        assert self._end is not None
+        idle_since = time.monotonic()
+        while True:
+            try:
+                await asyncio.wait_for(self._end.wait(), min(1.0, self._idle_s / 4) if self._idle_s > 0 else 1.0)
+                _log.info("stopped")
+                return
+            except TimeoutError:
+                pass
+            if self._idle_s <= 0 or server.connections or self._held():
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > self._idle_s:
+                _log.info("idle for %.0f s", self._idle_s)
+                return
+
+    def _held(self) -> str | None:
+        reasons: list[str] = []
+
+        def ask(turn: Turn) -> None:
+            reasons.extend(filter(None, (hold(turn) for hold in usecases.HOLDS)))
+
+        self.commits.call(ask)
+        return reasons[0] if reasons else None
+
+    def _stop(self, turn: Turn, command: messages.Stop) -> messages.Nothing:  # noqa: ARG002
+        loop = asyncio.get_running_loop()
+        turn.after_commit(lambda: loop.call_later(0.02, self.end))
+        return messages.Nothing()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Own a home until idle.
+
+    One line of JSON on the standard output tells the starter: ``{}`` when the socket answers, a
+    problem when it never will.
+    """
+    parser = argparse.ArgumentParser(prog="python -m mainspring.control.owner")
+    parser.add_argument("--home", required=True, type=Path, help="folder of the record")
+    parser.add_argument("--detach", action="store_true", help="go on in a process that nobody waits for")
+    options = parser.parse_args(arguments)
+    if options.detach and os.fork():
+        os._exit(0)
+    try:
+        for name in USE_CASES:
+            importlib.import_module(f"mainspring.control.{name}")
+        owner = Owner(place_home(options.home), float(os.environ.get("MAINSPRING_IDLE_S", IDLE_S)))
+    except MainspringError as error:
+        _tell_starter(msgspec.json.encode(describe(error)))
+        sys.stderr.write(f"{error}\n")
+        return 1
+    _log_to(owner.home)
+    asyncio.run(_run(owner))
+    return 0
+
+
+async def _run(owner: Owner) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, owner.end)
+    ready = asyncio.Event()
+
+    async def tell() -> None:
+        await ready.wait()
+        _log.info("process %d owns %s", os.getpid(), owner.home.root)
+        _tell_starter(b"{}")
+
+    telling = asyncio.ensure_future(tell())
+    try:
+        await owner.run(ready)
+    finally:
+        telling.cancel()
+
+
+def _tell_starter(line: bytes) -> None:
+    # The starter may be gone; then nobody wants to know.
+    with contextlib.suppress(OSError):
+        os.write(1, line + b"\n")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _log_to(home: Home) -> None:
+    handler = logging.FileHandler(home.logs / "owner.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def _take_lock(home: Home) -> IO[str]:
+    file = home.lock.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise Conflict("HOME-002", f"process {holder} owns {home.root}", home=str(home.root)) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+if __name__ == "__main__":
+    # Imported by its name, so that use cases that import this module meet the same one.
+    sys.exit(importlib.import_module("mainspring.control.owner").main())

@@ -1,0 +1,177 @@
+"""Use cases of runs: begin, wait, list, cancel, report, finish."""
+
+from __future__ import annotations
+
+from mainspring.control.finishing import cancel_run, end_run
+from mainspring.control.processes import process_start, this_host
+from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.usecases import REPORTED, Later, handles
+from mainspring.domain import messages
+from mainspring.domain.errors import Conflict
+from mainspring.domain.records import Fingerprint, Run
+from mainspring.store import runs, series
+
+LEASE_S = 10.0
+"""Seconds that a run stays with its worker after a heartbeat."""
+
+
+@handles(messages.BeginRun)
+def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
+    """Start a run in the caller's process, or answer with an earlier result of its key.
+
+    A run whose process is on this machine is watched by the owner and needs no heartbeats; any
+    other needs one every few seconds.
+    """
+    source, reason = _look_up(turn, command.key, command.name, command.fingerprint, cache=command.cache)
+    now = turn.now()
+    run = Run(
+        turn.new_id(),
+        PROJECT,
+        command.kind,
+        command.name,
+        "running",
+        reason=reason if command.key else "",
+        parent_id=command.parent_id,
+        fence=1,
+        key=command.key,
+        fingerprint=command.fingerprint,
+        params=command.params,
+        tags=command.tags,
+        resources=command.resources,
+        details=command.details,
+        principal=turn.actor,
+        host=command.host,
+        pid=command.pid,
+        created_at=now,
+        started_at=now,
+    )
+    if source is not None:
+        run.state, run.ended_at = "succeeded", now
+        run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
+        runs.add_run(turn.connection, run)
+    else:
+        start = process_start(command.pid) if command.pid and command.host == this_host() else None
+        lease = None if start else turn.clock.monotonic() + LEASE_S
+        runs.add_run(turn.connection, run, process_start=start, lease_until=lease)
+    return messages.Begun(run, source is not None, reason)
+
+
+@handles(messages.FinishRun)
+def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
+    """End a run with its result; the same end told twice is one end.
+
+    Raises
+    ------
+    Conflict
+        RUN-005 when another attempt holds the run or it was ended otherwise.
+    """
+    run = runs.get_run(turn.connection, command.run_id)
+    if (run.attempt, run.fence) != (command.attempt, command.fence):
+        raise Conflict("RUN-005", f"run {run.id} is at attempt {run.attempt}, the result is of {command.attempt}")
+    if run.state == command.state:
+        return runs.with_metrics(turn.connection, [run])[0]
+    if runs.is_ended(run):
+        raise Conflict("RUN-005", f"run {run.id} has ended as {run.state}", run=run.id, state=run.state)
+    return end_run(
+        turn,
+        run,
+        command.state,
+        outputs=command.outputs,
+        details=run.details if command.details is None else command.details,
+        problem=command.problem,
+        cpu_s=command.cpu_s,
+        memory_bytes=command.memory_bytes,
+    )
+
+
+@handles(messages.Heartbeat)
+def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
+    """Keep runs with their workers, and tell the workers what to do with them."""
+    until = turn.clock.monotonic() + LEASE_S
+    orders: dict[str, str] = {}
+    for run_id, attempt, fence in command.leases:
+        kept = runs.extend_lease(turn.connection, run_id, attempt, fence, until)
+        orders[run_id] = runs.read_order(turn.connection, run_id) if kept else "lost"
+    return messages.Beats(orders)
+
+
+@handles(messages.Report)
+def report(turn: Turn, command: messages.Report) -> messages.Reported:
+    """Take points, params and tags of a live run; what was delivered before is dropped."""
+    run, hold = runs.get_held(turn.connection, command.run_id)
+    if (run.attempt, run.fence) != (command.attempt, command.fence) or runs.is_ended(run):
+        return messages.Reported("lost", hold.journal_offset)
+    if command.offset <= hold.journal_offset and command.offset:
+        return messages.Reported(hold.order, hold.journal_offset)
+    series.add_points(turn.connection, hold.seq, command.points)
+    runs.change_run(
+        turn.connection,
+        run,
+        journal_offset=max(command.offset, hold.journal_offset),
+        params={**run.params, **command.params},
+        tags={**run.tags, **command.tags},
+    )
+    if command.points:
+        for hook in REPORTED:
+            hook(turn, run)
+    turn.notify(run.id)
+    return messages.Reported(runs.read_order(turn.connection, run.id), command.offset)
+
+
+@handles(messages.GetRun)
+def get_run(turn: Turn, command: messages.GetRun) -> Run:
+    """Answer with a run by its id, a unique prefix or suffix."""
+    return runs.find_run(turn.connection, command.id)
+
+
+@handles(messages.ListRuns)
+def list_runs(turn: Turn, command: messages.ListRuns) -> list[Run]:
+    """Answer with a page of runs, newest first."""
+    return runs.list_runs(turn.connection, command)
+
+
+@handles(messages.WaitRuns)
+def wait_runs(turn: Turn, command: messages.WaitRuns) -> list[Run] | Later:
+    """Answer when every run has ended."""
+    if not turn.expired:
+        unfinished = runs.find_open(turn.connection, command.ids)
+        if unfinished is not None:
+            return Later((unfinished,), command.wait_s)
+    return runs.get_runs(turn.connection, command.ids)
+
+
+@handles(messages.GetSeries)
+def get_series(turn: Turn, command: messages.GetSeries) -> list[tuple[int, float, float]]:
+    """Answer with the points of one metric."""
+    return series.read_series(turn.connection, runs.find_run(turn.connection, command.run_id).id, command.key)
+
+
+@handles(messages.CancelRuns)
+def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run]:
+    """Cancel runs with everything below them; one that has ended stays as it is."""
+    for run_id in command.ids:
+        cancel_run(turn, runs.find_run(turn.connection, run_id), command.reason)
+    return [runs.find_run(turn.connection, run_id) for run_id in command.ids]
+
+
+def _look_up(
+    turn: Turn, key: str | None, name: str, fingerprint: Fingerprint | None, *, cache: bool
+) -> tuple[Run | None, str]:
+    """Return the run to answer with and why, or None and why not."""
+    if key is None:
+        return None, "no cache key"
+    if not cache:
+        return None, "cache=False"
+    source = runs.find_result(turn.connection, key)
+    if source is not None and source.outputs is not None:
+        if turn.blobs.exists(source.outputs.digest):
+            return source, f"same code, inputs and environment as run {source.id[-6:]}"
+        runs.drop_result(turn.connection, source)
+        return None, f"the bytes of run {source.id[-6:]} are gone"
+    return None, _explain_miss(runs.find_fingerprint(turn.connection, name), fingerprint)
+
+
+def _explain_miss(old: Fingerprint | None, new: Fingerprint | None) -> str:
+    if old is None or new is None:
+        return "first run"
+    return "code, inputs or environment changed"

@@ -1,0 +1,275 @@
+"""The owner's side of the wire: frames from a Unix socket become turns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pwd
+import socket
+import struct
+from typing import Any
+
+from mainspring.control.commits import Answer, Ask, GroupCommit, Outcome
+from mainspring.control.usecases import Later, Loop
+from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError
+from mainspring.domain.home import Home
+from mainspring.domain.wire import HEADER, MAX_FRAME_BYTES, decode_request, encode_body, encode_problem
+
+_log = logging.getLogger(__name__)
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Server:
+    """Answers the clients of one home.
+
+    Parameters
+    ----------
+    home : Home
+        Its runtime folder exists and is ours alone.
+    commits : GroupCommit
+        Runs the use cases.
+    loops : list of Loop
+        Reconcile loops.
+    uid : int, optional
+        The only user who may connect; None: the one who runs this process.
+
+    Attributes
+    ----------
+    connections : set of Connection
+        Clients that are connected now.
+    """
+
+    def __init__(self, home: Home, commits: GroupCommit, loops: list[Loop], *, uid: int | None = None) -> None:
+        self._home = home
+        self._commits = commits
+        self._loops = loops
+        self._uid = os.getuid() if uid is None else uid
+        self._pending: list[_Wait] = []
+        self._waiting: dict[str, set[_Wait]] = {}
+        self._timers: dict[Loop, asyncio.Handle] = {}
+        self._scheduled = False
+        self._listener: asyncio.Server | None = None
+        self.connections: set[Connection] = set()
+
+    async def start(self) -> None:
+        """Listen on the home's socket, mode 0600, and start the loops."""
+        path = self._home.socket
+        path.unlink(missing_ok=True)  # a dead owner's; the caller holds the lock
+        listening = socket.socket(socket.AF_UNIX)
+        mask = os.umask(0o177)
+        try:
+            listening.bind(str(path))
+        finally:
+            os.umask(mask)
+        self._listener = await asyncio.get_running_loop().create_unix_server(
+            lambda: Connection(self, self._uid), sock=listening, backlog=256
+        )
+        for each in self._loops:
+            self._run_loop(each)
+
+    async def stop(self) -> None:
+        """Close the socket and every connection; requests that wait are cut off."""
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._listener is not None:
+            self._listener.close()
+        self._home.socket.unlink(missing_ok=True)
+        for connection in list(self.connections):
+            connection.close()
+        await asyncio.sleep(0)
+
+    def submit(self, wait: _Wait) -> None:
+        """Put a request into the next turn."""
+        self._pending.append(wait)
+        self._schedule()
+
+    def notify(self, topics: set[str]) -> None:
+        """Try the requests that wait for these topics again, and call the loops that listen to them."""
+        for topic in topics:
+            for wait in self._waiting.pop(topic, ()):
+                self._forget(wait)
+                self.submit(wait)
+        for each in self._loops:
+            if topics.intersection(each.topics):
+                self._timers[each].cancel()
+                self._timers[each] = asyncio.get_running_loop().call_soon(self._run_loop, each)
+
+    def drop(self, connection: Connection) -> None:
+        """Forget what a connection that is gone had asked and still waits for."""
+        self.connections.discard(connection)
+        for wait in connection.waits:
+            self._forget(wait)
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._scheduled = False
+        waits, self._pending = self._pending, []
+        waits = [wait for wait in waits if not wait.connection.closed]
+        if not waits:
+            return
+        outcomes, topics = self._commits.run([wait.ask for wait in waits])
+        for wait, outcome in zip(waits, outcomes, strict=True):
+            self._deliver(wait, outcome)
+        if topics:
+            self.notify(topics)
+
+    def _deliver(self, wait: _Wait, outcome: Outcome) -> None:
+        if isinstance(outcome, Later) and not wait.ask.expired:
+            self._park(wait, outcome)
+            return
+        wait.end()
+        if isinstance(outcome, Later):
+            outcome = Failed("HOME-015", f"{type(wait.ask.command).__name__} waits beyond its time")
+        if isinstance(outcome, Answer):
+            wait.connection.send(encode_body(wait.number, outcome.body))
+        else:
+            wait.connection.send(encode_problem(wait.number, outcome))
+
+    def _park(self, wait: _Wait, later: Later) -> None:
+        loop = asyncio.get_running_loop()
+        if wait.timer is None:
+            wait.timer = loop.call_later(max(later.wait_s, 0.0), self._expire, wait)
+        wait.topics = later.topics
+        wait.connection.waits.add(wait)
+        for topic in later.topics:
+            self._waiting.setdefault(topic, set()).add(wait)
+
+    def _forget(self, wait: _Wait) -> None:
+        for topic in wait.topics:
+            others = self._waiting.get(topic)
+            if others is not None:
+                others.discard(wait)
+                if not others:
+                    del self._waiting[topic]
+        wait.topics = ()
+
+    def _expire(self, wait: _Wait) -> None:
+        wait.ask.expired = True
+        if wait.topics:
+            self._forget(wait)
+            self.submit(wait)
+
+    def _run_loop(self, each: Loop) -> None:
+        topics: set[str] = set()
+        try:
+            topics = self._commits.call(each.call)
+        except Exception:  # noqa: BLE001 - a loop that fails must not end the owner
+            _log.exception("the loop %s failed", each.call.__name__)
+        self._timers[each] = asyncio.get_running_loop().call_later(each.every_s, self._run_loop, each)
+        if topics:
+            self.notify(topics)
+
+
+class Connection(asyncio.Protocol):
+    """One client: reads frames, sends replies in any order."""
+
+    def __init__(self, server: Server, uid: int) -> None:
+        self._server = server
+        self._uid = uid
+        self._buffer = bytearray()
+        self._transport: Any = None
+        self._actor = ""
+        self.waits: set[_Wait] = set()
+        self.closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the client in when it is the home's user."""
+        self._transport = transport
+        self._server.connections.add(self)
+        uid = peer_uid(transport.get_extra_info("socket"))
+        if uid != self._uid:
+            self._refuse(Denied("HOME-008", f"user {uid} asks, the home is user {self._uid}'s"))
+            return
+        self._actor = f"user:{_user_name(uid)}"
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Forget the client."""
+        self.closed = True
+        self._server.drop(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Turn whole frames into requests."""
+        if self.closed:
+            return
+        self._buffer += data
+        start = 0
+        while len(self._buffer) - start >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._buffer, start)
+            if size > MAX_FRAME_BYTES:
+                self._refuse(Invalid("HOME-005", f"a message of {size:,} bytes", size_bytes=size))
+                return
+            end = start + HEADER.size + size
+            if len(self._buffer) < end:
+                break
+            self._request(bytes(memoryview(self._buffer)[start + HEADER.size : end]))
+            if self.closed:
+                return
+            start = end
+        del self._buffer[:start]
+
+    def send(self, frame: bytes) -> None:
+        """Send a reply to a client that is still there."""
+        if not self.closed:
+            self._transport.write(frame)
+
+    def close(self) -> None:
+        """End the connection after what was sent."""
+        self.closed = True
+        self._transport.close()
+
+    def _request(self, body: bytes) -> None:
+        try:
+            number, command, key = decode_request(body)
+        except MainspringError as error:
+            self._refuse(error)
+            return
+        self._server.submit(_Wait(self, number, Ask(command, self._actor, key)))
+
+    def _refuse(self, error: MainspringError) -> None:
+        self.send(encode_problem(0, error))
+        self.close()
+
+
+class _Wait:
+    """A request from its arrival to its reply."""
+
+    __slots__ = ("ask", "connection", "number", "timer", "topics")
+
+    def __init__(self, connection: Connection, number: int, ask: Ask) -> None:
+        self.connection = connection
+        self.number = number
+        self.ask = ask
+        self.timer: asyncio.TimerHandle | None = None
+        self.topics: tuple[str, ...] = ()
+
+    def end(self) -> None:
+        """Stop waiting."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.connection.waits.discard(self)
+
+
+def peer_uid(connected: socket.socket) -> int:
+    """Return the user at the other end of a Unix socket, as the kernel knows him.
+
+    Notes
+    -----
+    Where the kernel does not tell, the socket's mode 0600 alone keeps others out.
+    """
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return os.getuid()
+    _, uid, _ = _CREDENTIALS.unpack(connected.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size))
+    return int(uid)
+
+
+def _user_name(uid: int) -> str:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(uid).pw_name
+    return str(uid)

@@ -1,0 +1,46 @@
+"""The home at a glance, and its events."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import Later, handles
+from mainspring.domain import messages
+from mainspring.domain.records import Alarm, Event, Service
+from mainspring.store import runs
+from mainspring.store.events import list_events as read_events
+from mainspring.store.rows import find
+from mainspring.store.schema import HEAD
+from mainspring.store.tables import alarms, services
+
+_STARTED_AT = time.time()
+
+
+@handles(messages.GetStatus)
+def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # noqa: ARG001
+    """Answer with what the home holds and does."""
+    home = turn.home
+    return messages.Status(
+        home=str(home.root),
+        record=str(home.metadata),
+        size_bytes=home.metadata.stat().st_size,
+        schema=HEAD,
+        pid=os.getpid(),
+        started_at=_STARTED_AT,
+        runs=runs.count_states(turn.connection),
+        workers=0,
+        services=find(turn.connection, services, Service),
+        alarms=len(find(turn.connection, alarms, Alarm, state="open")),
+        network_home=home.state != home.root,
+    )
+
+
+@handles(messages.ListEvents)
+def list_events(turn: Turn, command: messages.ListEvents) -> list[Event] | Later:
+    """Answer with events after a number, waiting for one when there is none."""
+    found = read_events(turn.connection, command)
+    if not found and command.wait_s > 0 and not turn.expired:
+        return Later(("events",), command.wait_s)
+    return found

@@ -1,0 +1,116 @@
+"""The registry of use cases, loops and hooks; modules of control fill it when they are imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from mainspring.control.turn import Turn
+from mainspring.domain.messages import Command
+from mainspring.domain.records import Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Later(msgspec.Struct, frozen=True):
+    """A use case's answer when there is none yet.
+
+    The request is tried again when one of the topics is notified, and a last time with
+    `Turn.expired` when it has waited `wait_s` in all. What the use case wrote stays written.
+
+    Attributes
+    ----------
+    topics : tuple of str
+        What could bring the answer: a run's id, ``queue``, ``events`` ...
+    wait_s : float
+        Seconds from the request's arrival, >= 0.
+    """
+
+    topics: tuple[str, ...]
+    wait_s: float
+
+
+class Loop(msgspec.Struct, frozen=True):
+    """A reconcile loop: what to call, how often, and the topics that call it at once."""
+
+    call: Callable[[Turn], None]
+    every_s: float
+    topics: tuple[str, ...] = ()
+
+
+HANDLERS: dict[type[Command], Callable[[Turn, Any], Any]] = {}
+LOOPS: list[Loop] = []
+FINISHED: dict[str, list[Callable[[Turn, Run], None]]] = {}
+REPORTED: list[Callable[[Turn, Run], None]] = []
+HOLDS: list[Callable[[Turn], str | None]] = []
+ADOPTIONS: list[Callable[[Turn], None]] = []
+
+
+def handles(command: type[Command]) -> Callable[[F], F]:
+    """Register a use case: ``function(turn, command) -> answer or Later``.
+
+    It raises a `MainspringError` to refuse; then nothing that it wrote stays.
+    """
+
+    def register(function: F) -> F:
+        if command in HANDLERS:
+            raise ValueError(f"two use cases for {command.__name__}")
+        HANDLERS[command] = function
+        return function
+
+    return register
+
+
+def loop(*, every_s: float, topics: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Register a reconcile loop: ``function(turn)``, called inside a transaction of its own.
+
+    Parameters
+    ----------
+    every_s : float
+        Seconds between two calls, > 0.
+    topics : tuple of str
+        Topics whose notification calls it at once, in the turn after.
+
+    Notes
+    -----
+    A loop that raises is logged and called again; what it wrote in that call is undone.
+    """
+
+    def register(function: F) -> F:
+        LOOPS.append(Loop(function, every_s, topics))
+        return function
+
+    return register
+
+
+def on_finished(kind: str) -> Callable[[F], F]:
+    """Register ``function(turn, run)``, called in the transaction that ends a run of that kind.
+
+    ``"*"`` stands for every kind. It must not raise for what a user did.
+    """
+
+    def register(function: F) -> F:
+        FINISHED.setdefault(kind, []).append(function)
+        return function
+
+    return register
+
+
+def on_reported(function: F) -> F:
+    """Register ``function(turn, run)``, called in the transaction that took new points of a run."""
+    REPORTED.append(function)
+    return function
+
+
+def holds(function: F) -> F:
+    """Register ``function(turn) -> reason or None``: a reason keeps the owner from ending idle."""
+    HOLDS.append(function)
+    return function
+
+
+def adopts(function: F) -> F:
+    """Register ``function(turn)``, called once before an owner answers: take a dead owner's work on."""
+    ADOPTIONS.append(function)
+    return function

@@ -1,0 +1,214 @@
+"""The client of a home's owner: typed commands over the Unix socket."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mainspring.domain import messages
+from mainspring.domain.errors import Denied, Unavailable
+from mainspring.domain.home import Home
+from mainspring.domain.messages import Command
+from mainspring.domain.wire import HEADER, decode_reply, encode_request
+from mainspring.sdk.homes import current_home
+from mainspring.sdk.owners import start_owner
+from mainspring.security.seals import Seal, project_seal
+from mainspring.store.blobs import FolderBlobs
+from mainspring.store.files import LocalFileSystem
+
+# Commands that may be asked twice without harm, so that nothing is kept to tell a repetition.
+_REPEATABLE: frozenset[type[Command]] = frozenset(
+    {
+        messages.Heartbeat,
+        messages.Report,
+        messages.FinishRun,
+        messages.GetRun,
+        messages.ListRuns,
+        messages.WaitRuns,
+        messages.CancelRuns,
+        messages.GetSeries,
+        messages.GetLogs,
+        messages.PutVersion,
+        messages.GetVersion,
+        messages.ListVersions,
+        messages.GetDeclaration,
+        messages.GetVerdict,
+        messages.GetService,
+        messages.ListServices,
+        messages.ListAlarms,
+        messages.ListRenewals,
+        messages.ListEvents,
+        messages.Explain,
+        messages.GetStatus,
+        messages.Stop,
+    }
+)
+
+_PATIENCE_S = 30.0
+"""Seconds without an owner that answers after which a command is given up."""
+
+_SILENCE_S = 60.0
+"""Seconds beyond its own waiting time in which an owner must answer."""
+
+
+class Client:
+    """Asks the owner of one home; safe to share between threads, and usable after a fork.
+
+    Parameters
+    ----------
+    home : Home
+        The home.
+    start : callable, optional
+        Starts an owner when none answers; None: never start one.
+    """
+
+    def __init__(self, home: Home, start: Callable[[Home], None] | None = start_owner) -> None:
+        self.home = home
+        self.blobs = FolderBlobs(home.blobs, LocalFileSystem())
+        self._start = start
+        self._seal: Seal | None = None
+        self._idle: list[_Wire] = []
+
+    @property
+    def seal(self) -> Seal:
+        """The seal of the home's project."""
+        if self._seal is None:
+            self._seal = project_seal(self.home)
+        return self._seal
+
+    def ask(self, command: Command, key: str = "") -> Any:
+        """Ask the owner and wait for the answer.
+
+        Parameters
+        ----------
+        command : Command
+            What to ask.
+        key : str, optional
+            Idempotency key: a command of a key takes effect once. By default each call has its own.
+
+        Returns
+        -------
+        object
+            Of the type that `mainspring.domain.messages.ANSWERS` names.
+
+        Raises
+        ------
+        MainspringError
+            The owner's refusal; HOME-001 when no owner answers in time; HOME-005 when the
+            command is too large.
+
+        Notes
+        -----
+        Guarantees: when the owner dies before it answered, the command is repeated to its
+        successor under the same key, so it takes effect once.
+        """
+        if not key and type(command) not in _REPEATABLE:
+            key = secrets.token_hex(16)
+        frame = encode_request(1, command, key)
+        silence_s = float(getattr(command, "wait_s", 0.0)) + _SILENCE_S
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                wire = self._take()
+                reply = wire.exchange(frame, silence_s)
+            except (ConnectionError, EOFError) as fault:
+                if isinstance(fault, Unavailable) or time.monotonic() > deadline:
+                    raise
+                continue
+            _, answer = decode_reply(reply, type(command))
+            return answer
+
+    def close(self) -> None:
+        """Close the sockets that are open; the client opens new ones when it is asked again."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> _Wire:
+        """Return an idle connection of this process, or a new one."""
+        while self._idle:
+            wire = self._idle.pop()
+            if wire.pid == os.getpid():
+                return wire
+            wire.close()  # of the process that forked this one
+        return _Wire(self._connect(), self._idle)
+
+    def _connect(self) -> socket.socket:
+        path = str(self.home.socket)
+        connected = socket.socket(socket.AF_UNIX)
+        try:
+            connected.connect(path)
+        except PermissionError:
+            connected.close()
+            raise Denied("HOME-008", f"{path} belongs to another user", path=path) from None
+        except OSError:
+            connected.close()
+            if self._start is None:
+                raise
+            self._start(self.home)
+            connected = socket.socket(socket.AF_UNIX)
+            connected.connect(path)
+        return connected
+
+
+class _Wire:
+    """One connection, used by one thread at a time."""
+
+    def __init__(self, connected: socket.socket, idle: list[_Wire]) -> None:
+        self.pid = os.getpid()
+        self._socket = connected
+        self._idle = idle
+
+    def exchange(self, frame: bytes, silence_s: float) -> bytes:
+        """Send a request and return the body of its reply; back to the idle ones after that."""
+        try:
+            self._socket.settimeout(silence_s)
+            self._socket.sendall(frame)
+            (size,) = HEADER.unpack(self._receive(HEADER.size))
+            body = self._receive(size)
+        except TimeoutError:
+            self.close()
+            raise Unavailable("HOME-001", f"the owner was silent for {silence_s:.0f} s") from None
+        except BaseException:
+            self.close()
+            raise
+        self._idle.append(self)
+        return body
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __del__(self) -> None:
+        self._socket.close()
+
+    def _receive(self, size: int) -> bytes:
+        content = bytearray(size)
+        view = memoryview(content)
+        while view:
+            count = self._socket.recv_into(view)
+            if count == 0:
+                raise ConnectionResetError("the owner closed the connection")
+            view = view[count:]
+        return bytes(content)
+
+
+_clients: dict[Home, Client] = {}
+_lock = threading.Lock()
+
+
+def connect_home(home: Home) -> Client:
+    """Return the client of a home; one for each home in a process."""
+    with _lock:
+        if home not in _clients:
+            _clients[home] = Client(home)
+        return _clients[home]
+
+
+def get_client() -> Client:
+    """Return the client of the current home; its owner is started when it is first asked."""
+    return connect_home(current_home())

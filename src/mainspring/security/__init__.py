@@ -1,0 +1,1 @@
+"""Seals, tokens, safe paths and the one module that unpickles."""

@@ -1,0 +1,122 @@
+"""Rows of any table as the structs of the record: insert, find, change.
+
+A struct's field goes to the column of its name; fields without a column stay out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, select, update
+from sqlalchemy.sql.dml import Insert, Update
+from sqlalchemy.sql.selectable import Select
+
+T = TypeVar("T")
+
+
+def add(connection: Connection, table: Table, record: msgspec.Struct, **columns: Any) -> None:
+    """Insert a record.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    table : Table
+        Of `mainspring.store.tables`.
+    record : Struct
+        Its fields that are columns of the table are written.
+    **columns
+        Columns that the record does not have.
+    """
+    values = {name: getattr(record, name) for name in _shared(table, type(record))}
+    connection.execute(_insert(table), {**values, **columns})
+
+
+def find(
+    connection: Connection, table: Table, struct: Callable[..., T], /, *, limit: int = 1_000_000, **where: Any
+) -> list[T]:
+    """Return the records whose columns equal the given values, newest first.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    table : Table
+        A table with a column `seq`.
+    struct : type
+        The struct of the record.
+    limit : int, default 1,000,000
+        At most so many.
+    **where
+        Column name -> value; None matches NULL.
+    """
+    fields = _shared(table, struct)
+    rows = connection.execute(
+        _select(table, fields, _shape(where)), {"limit_": limit, **_named("was_", where, nulls=False)}
+    )
+    return [struct(**dict(zip(fields, row, strict=True))) for row in rows]
+
+
+def change(connection: Connection, table: Table, where: Mapping[str, Any], **values: Any) -> bool:
+    """Update the rows whose columns still have the expected values: compare and set.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    table : Table
+        Any.
+    where : mapping
+        Column name -> expected value; None matches NULL.
+    **values
+        Column name -> new value.
+
+    Returns
+    -------
+    bool
+        Whether a row was changed; False means that somebody was first.
+    """
+    done = connection.execute(
+        _update(table, _shape(where), tuple(values)), {**_named("was_", where, nulls=False), **_named("new_", values)}
+    )
+    return done.rowcount > 0
+
+
+@cache
+def _shared(table: Table, struct: Any) -> tuple[str, ...]:
+    return tuple(name for name in struct.__struct_fields__ if name in table.c)
+
+
+def _shape(where: Mapping[str, Any]) -> tuple[tuple[str, bool], ...]:
+    return tuple((name, value is None) for name, value in where.items())
+
+
+def _named(prefix: str, values: Mapping[str, Any], *, nulls: bool = True) -> dict[str, Any]:
+    return {prefix + name: value for name, value in values.items() if nulls or value is not None}
+
+
+@cache
+def _insert(table: Table) -> Insert:
+    return insert(table)
+
+
+@cache
+def _select(table: Table, fields: tuple[str, ...], where: tuple[tuple[str, bool], ...]) -> Select[Any]:
+    query = select(*(table.c[name] for name in fields)).where(*_matches(table, where))
+    return query.order_by(table.c.seq.desc()).limit(bindparam("limit_"))
+
+
+@cache
+def _update(table: Table, where: tuple[tuple[str, bool], ...], names: tuple[str, ...]) -> Update:
+    values = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
+    return update(table).where(*_matches(table, where)).values(values)
+
+
+def _matches(table: Table, where: tuple[tuple[str, bool], ...]) -> list[ColumnElement[bool]]:
+    return [
+        table.c[name].is_(None) if null else table.c[name] == bindparam(f"was_{name}", type_=table.c[name].type)
+        for name, null in where
+    ]

@@ -1,0 +1,94 @@
+"""Metric points: clustered by (run, key, step, time), the latest of each series apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, select, text
+
+from mainspring.store.tables import latest, points, runs, series_keys
+
+Point = tuple[str, int, float, float]
+"""(key, step, time in seconds since 1970, value)"""
+
+_KEYS = select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(bindparam("names", expanding=True)))
+_ADD_KEY = text("INSERT OR IGNORE INTO series_keys (key) VALUES (:key)")
+_ADD_POINT = text(
+    "INSERT OR REPLACE INTO points (run, key, step, time, value) VALUES (:run, :key, :step, :time, :value)"
+)
+_SET_LATEST = text(
+    "INSERT INTO latest (run, key, step, time, value) VALUES (:run, :key, :step, :time, :value)"
+    " ON CONFLICT (run, key) DO UPDATE SET step = excluded.step, time = excluded.time, value = excluded.value"
+    " WHERE (excluded.step, excluded.time) >= (latest.step, latest.time)"
+)
+_LATEST = (
+    select(runs.c.id, series_keys.c.key, latest.c.value)
+    .join_from(runs, latest, latest.c.run == runs.c.seq)
+    .join(series_keys, series_keys.c.id == latest.c.key)
+    .where(runs.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(series_keys.c.key)
+)
+_SERIES = (
+    select(points.c.step, points.c.time, points.c.value)
+    .join_from(points, series_keys, series_keys.c.id == points.c.key)
+    .join(runs, runs.c.seq == points.c.run)
+    .where(runs.c.id == bindparam("run_id"), series_keys.c.key == bindparam("name"))
+    .order_by(points.c.step, points.c.time)
+)
+
+
+def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
+    """Add points to the series of a run.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    run : int
+        The run's number inside the file (`Hold.seq`).
+    new : sequence of (key, step, time, value)
+        In the order they were logged.
+
+    Notes
+    -----
+    Guarantees: a point that is already there is replaced, so a second delivery changes nothing.
+    """
+    if not new:
+        return
+    keys = _find_keys(connection, {key for key, *_ in new})
+    rows = [
+        {"run": run, "key": keys[key], "step": step, "time": time, "value": None if math.isnan(value) else value}
+        for key, step, time, value in new
+    ]
+    connection.execute(_ADD_POINT, rows)
+    last = {row["key"]: row for row in sorted(rows, key=lambda row: (row["step"], row["time"]))}
+    connection.execute(_SET_LATEST, list(last.values()))
+
+
+def read_series(connection: Connection, run_id: str, key: str) -> list[tuple[int, float, float]]:
+    """Return (step, time, value) of one metric of a run, in order of step."""
+    rows = connection.execute(_SERIES, {"run_id": run_id, "name": key})
+    return [(step, time, _number(value)) for step, time, value in rows]
+
+
+def read_latest(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return run id -> key -> latest value, for the runs that have any."""
+    found: dict[str, dict[str, float]] = {}
+    for run_id, key, value in connection.execute(_LATEST, {"ids": ids}):
+        found.setdefault(run_id, {})[key] = _number(value)
+    return found
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _find_keys(connection: Connection, names: set[str]) -> dict[str, int]:
+    wanted = {"names": sorted(names)}
+    found = {str(key): int(number) for key, number in connection.execute(_KEYS, wanted)}
+    missing = names - found.keys()
+    if missing:
+        connection.execute(_ADD_KEY, [{"key": key} for key in sorted(missing)])
+        found = {str(key): int(number) for key, number in connection.execute(_KEYS, wanted)}
+    return found

@@ -1,0 +1,352 @@
+"""The tables of the record; one declaration for SQLite and later PostgreSQL.
+
+Values that nobody searches inside travel as JSON text (`Packed`); in it a number that is not
+finite becomes null. Ids of rows that are many (runs, keys of series) are integers inside the
+file, so that points cluster tightly; the wire knows only the 32-character ids.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+from mainspring.domain import records
+from mainspring.domain.messages import Study
+
+
+class Packed(TypeDecorator[Any]):
+    """A value of a msgspec type, kept as JSON text.
+
+    Parameters
+    ----------
+    kind : type
+        What the text is decoded to.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: Any = Any) -> None:
+        super().__init__()
+        self.kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Encode."""
+        return None if value is None else _encode(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Decode."""
+        return None if value is None else self._decoder.decode(value)
+
+    def __repr__(self) -> str:
+        return "Packed()"
+
+
+_encode = msgspec.json.Encoder().encode
+
+metadata = MetaData(
+    naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s", "uq": "%(table_name)s_%(column_0_N_name)s"}
+)
+
+
+def _id(name: str = "id", **options: Any) -> Column[str]:
+    return Column(name, String(32), **{"nullable": False, **options})
+
+
+def _text(name: str, **options: Any) -> Column[str]:
+    return Column(name, Text, **{"nullable": False, **options})
+
+
+def _time(name: str, **options: Any) -> Column[float]:
+    return Column(name, Float, **{"nullable": True, **options})
+
+
+def _packed(name: str, kind: Any = Any) -> Column[Any]:
+    return Column(name, Packed(kind), nullable=True)
+
+
+meta = Table("meta", metadata, _text("name", primary_key=True), _text("value"), sqlite_with_rowid=False)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    _id(unique=True),
+    _text("project"),
+    _text("kind"),
+    _text("name"),
+    _text("state"),
+    _text("reason"),
+    _id("parent_id", nullable=True),
+    Column("attempt", Integer, nullable=False),
+    Column("fence", Integer, nullable=False),
+    _text("key", nullable=True),
+    _id("cached_from", nullable=True),
+    _packed("fingerprint", records.Fingerprint),
+    _packed("params", dict[str, Any]),
+    _packed("tags", dict[str, str]),
+    _packed("resources", records.Resources),
+    _packed("outputs", records.Value),
+    _packed("details"),
+    _packed("problem", records.Problem),
+    _text("principal"),
+    _text("host"),
+    Column("pid", Integer, nullable=False),
+    Column("retries", Integer, nullable=False),
+    Column("timeout_s", Float, nullable=True),
+    _time("created_at", nullable=False),
+    _time("started_at"),
+    _time("ended_at"),
+    Column("cpu_s", Float, nullable=True),
+    Column("memory_bytes", Integer, nullable=True),
+    # What the owner keeps for itself; no part of the record of a run.
+    Column("lease_until", Float, nullable=True),  # monotonic seconds of the owner's machine
+    Column("process_start", Text, nullable=True),  # tells a process from a later one of the same id
+    Column("losses", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("journal_offset", Integer, nullable=False, server_default="0"),
+    Column("order", Text, nullable=False, server_default="keep"),  # keep, cancel or prune
+    Index(None, "parent_id"),
+    Index(None, "state"),
+    Index(None, "kind", "name"),
+    Index(None, "key"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    _id("run_id", primary_key=True),
+    _packed("call", records.Call),
+    _packed("study", Study),
+    _text("dedupe", nullable=True, unique=True),
+    _text("worker_id", nullable=True),
+    _text("token", nullable=True),
+    _time("placed_at"),
+    Column("not_before", Float, nullable=True),
+    Index(None, "worker_id"),
+)
+
+series_keys = Table("series_keys", metadata, Column("id", Integer, primary_key=True), _text("key", unique=True))
+
+points = Table(
+    "points",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("key", Integer, primary_key=True, autoincrement=False),
+    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("time", Float, primary_key=True, autoincrement=False),
+    Column("value", Float, nullable=True),  # SQLite keeps NaN as NULL
+    sqlite_with_rowid=False,
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("run", Integer, primary_key=True, autoincrement=False),
+    Column("key", Integer, primary_key=True, autoincrement=False),
+    Column("step", Integer, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("value", Float, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+cache = Table(
+    "cache",
+    metadata,
+    _text("key", primary_key=True),
+    _text("name"),
+    _id("run_id"),
+    _time("created_at", nullable=False),
+    Index(None, "name", "created_at"),
+    sqlite_with_rowid=False,
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    _id(unique=True),
+    _text("kind"),
+    _text("project"),
+    _text("name"),
+    Column("number", Integer, nullable=False),
+    _text("digest"),
+    _packed("manifest"),
+    _packed("details"),
+    _id("run_id", nullable=True),
+    _time("created_at", nullable=False),
+    _time("event_time"),
+    UniqueConstraint("kind", "project", "name", "number"),
+    UniqueConstraint("kind", "project", "name", "digest"),
+    Index(None, "run_id"),
+)
+
+aliases = Table(
+    "aliases",
+    metadata,
+    _text("kind", primary_key=True),
+    _text("project", primary_key=True),
+    _text("name", primary_key=True),
+    _text("alias", primary_key=True),
+    _id("version_id"),
+    _time("moved_at", nullable=False),
+    Index(None, "version_id"),
+    sqlite_with_rowid=False,
+)
+
+# Lineage: (version, version, input), (version, run, read), (run, version, wrote).
+edges = Table(
+    "edges",
+    metadata,
+    _id("source", primary_key=True),
+    _id("target", primary_key=True),
+    _text("kind", primary_key=True),
+    _time("created_at", nullable=False),
+    Index(None, "target"),
+    sqlite_with_rowid=False,
+)
+
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    _text("kind"),
+    _text("name"),
+    _packed("body"),
+    _text("snapshot", nullable=True),
+    _text("principal"),
+    _time("created_at", nullable=False),
+    Index(None, "kind", "name"),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _text("digest", primary_key=True),
+    _packed("body", records.Snapshot),
+    _time("created_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+
+services = Table(
+    "services",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    _id(unique=True),
+    _text("project"),
+    _text("name"),
+    _text("follows"),
+    _text("rollout"),
+    Column("generation", Integer, nullable=False),
+    Column("desired", Boolean, nullable=False),
+    _packed("revisions", list[records.Revision]),
+    _packed("monitor"),
+    _text("url"),
+    Column("pid", Integer, nullable=False),
+    _text("health"),
+    _packed("statistics"),
+    _packed("problem", records.Problem),
+    _time("created_at", nullable=False),
+    UniqueConstraint("project", "name"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    _id(unique=True),
+    _id("run_id", unique=True),
+    _text("model"),
+    _text("alias"),
+    _text("champion", nullable=True),
+    _text("data"),
+    Column("passed", Boolean, nullable=False),
+    _text("summary"),
+    _packed("evidence"),
+    _time("created_at", nullable=False),
+    Index(None, "model", "alias"),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    _id(unique=True),
+    _text("service"),
+    _text("kind"),
+    _text("subject"),
+    _text("summary"),
+    _packed("evidence"),
+    _time("event_time", nullable=False),
+    _text("state"),
+    _id("renewal_id", nullable=True),
+    _id("run_id", nullable=True),
+    _time("created_at", nullable=False),
+    UniqueConstraint("service", "kind", "subject", "event_time"),
+)
+
+renewals = Table(
+    "renewals",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    _id(unique=True),
+    _text("service"),
+    _text("state"),
+    _text("cause"),
+    _time("event_time", nullable=False),
+    _id("alarm_id", nullable=True),
+    _id("run_id", nullable=True),
+    _text("candidate", nullable=True),
+    _text("champion", nullable=True),
+    _id("verdict_id", nullable=True),
+    Column("revision", Integer, nullable=True),
+    _packed("steps", list[Any]),
+    _time("created_at", nullable=False),
+    _time("closed_at"),
+    Index(None, "service", "state"),
+    Index(None, "run_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    _time("time", nullable=False),
+    _text("kind"),
+    _text("subject"),
+    _text("principal"),
+    _packed("body"),
+    _time("event_time"),
+    Index(None, "kind"),
+    Index(None, "subject"),
+    sqlite_autoincrement=True,
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    _text("key", primary_key=True),
+    Column("reply", LargeBinary, nullable=False),
+    _time("created_at", nullable=False),
+    Index(None, "created_at"),
+    sqlite_with_rowid=False,
+)
+
+cursors = Table("cursors", metadata, _text("name", primary_key=True), _packed("value"), sqlite_with_rowid=False)
