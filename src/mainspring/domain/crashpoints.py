@@ -20,13 +20,13 @@ POINTS: frozenset[str] = frozenset(
     }
 )
 
-_plan = os.environ.get("MAINSPRING_CRASH", "")
-_name, _, _count = _plan.partition(":")
+_name, _, _rest = os.environ.get("MAINSPRING_CRASH", "").partition(":")
+_count, _, _mark = _rest.partition(":")
 _left = int(_count or 1)
 
 
 def crash_point(name: str) -> None:
-    """Die here by SIGKILL when ``MAINSPRING_CRASH=name:n`` asks for the n-th passage.
+    """Die here by SIGKILL when ``MAINSPRING_CRASH=name:n:file`` asks for the n-th passage.
 
     Parameters
     ----------
@@ -37,11 +37,26 @@ def crash_point(name: str) -> None:
     ------
     KeyError
         The name is not enumerated.
+
+    Notes
+    -----
+    The file is made by the process that dies, and nobody dies when it is there: of all the
+    processes that inherit the plan, one is killed, once. Without a file every one is.
     """
     global _left
     if name not in POINTS:
         raise KeyError(name)
     if name == _name:
         _left -= 1
-        if _left == 0:
+        if _left == 0 and _claim():
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _claim() -> bool:
+    if not _mark:
+        return True
+    try:
+        os.close(os.open(_mark, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
