@@ -103,10 +103,15 @@ def resolve(turn: Turn, kind: str, reference: str) -> Version:
     NotFound
         DATA-002 or MODEL-001.
     """
-    version = versions.find_version(turn.connection, kind, PROJECT, parse_reference(reference))
+    version = find_version(turn, kind, reference)
     if version is None:
         raise missing(kind, reference)
     return version
+
+
+def find_version(turn: Turn, kind: str, reference: str) -> Version | None:
+    """Return the version that a reference names, if there is one."""
+    return versions.find_version(turn.connection, kind, PROJECT, parse_reference(reference))
 
 
 def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Version:

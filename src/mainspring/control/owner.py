@@ -33,7 +33,18 @@ from mainspring.store.schema import open_record
 
 _log = logging.getLogger(__name__)
 
-USE_CASES = ("runs", "leases", "assets", "status")
+USE_CASES = (
+    "runs",
+    "leases",
+    "assets",
+    "studies",
+    "apply",
+    "promotion",
+    "services",
+    "renewals",
+    "explain",
+    "status",
+)
 """Modules of control that register use cases and loops."""
 
 IDLE_S = 60.0

@@ -65,17 +65,20 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
     Conflict
         RUN-005 when another attempt holds the run or it was ended otherwise.
     """
-    run = runs.get_run(turn.connection, command.run_id)
+    run, hold = runs.get_held(turn.connection, command.run_id)
     if (run.attempt, run.fence) != (command.attempt, command.fence):
         raise Conflict("RUN-005", f"run {run.id} is at attempt {run.attempt}, the result is of {command.attempt}")
-    if run.state == command.state:
+    # A trial that ended before it heard that it was given up is given up all the same, so that
+    # a search does not depend on how fast the word came.
+    state = "pruned" if hold.order == "prune" and command.state == "succeeded" else command.state
+    if run.state == state:
         return runs.with_metrics(turn.connection, [run])[0]
     if runs.is_ended(run):
         raise Conflict("RUN-005", f"run {run.id} has ended as {run.state}", run=run.id, state=run.state)
     return end_run(
         turn,
         run,
-        command.state,
+        state,
         outputs=command.outputs,
         details=run.details if command.details is None else command.details,
         problem=command.problem,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mainspring.control.turn import Turn
-from mainspring.domain.messages import Command
+from mainspring.domain.messages import Command, RunSpec, SubmitRuns
 from mainspring.domain.records import Run
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,6 +61,12 @@ def handles(command: type[Command]) -> Callable[[F], F]:
         return function
 
     return register
+
+
+def submit(turn: Turn, spec: RunSpec) -> Run:
+    """Queue a run in the same turn and savepoint."""
+    runs: list[Run] = HANDLERS[SubmitRuns](turn, SubmitRuns(runs=[spec]))
+    return runs[0]
 
 
 def loop(*, every_s: float, topics: tuple[str, ...] = ()) -> Callable[[F], F]:

@@ -271,7 +271,6 @@ class Apply(Command):
     """Hand declarations over; equal ones change nothing."""
 
     declarations: list[records.Declaration]
-    snapshot: records.Snapshot | None = None
     dry_run: bool = False
 
 

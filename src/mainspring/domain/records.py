@@ -240,7 +240,19 @@ class Revision(msgspec.Struct):
 
 
 class Service(msgspec.Struct):
-    """A deployed endpoint with desired state."""
+    """A deployed endpoint with desired state.
+
+    Attributes
+    ----------
+    follows : str
+        The reference that was deployed, ``delays@champion`` or a pinned one.
+    health : str
+        starting, loading, ready, stopping or stopped.
+    phase : str
+        checking, training, canary or steady: what its loop does now.
+    statistics : JSON
+        What its plane reported last.
+    """
 
     id: str
     project: str
@@ -254,6 +266,7 @@ class Service(msgspec.Struct):
     url: str = ""
     pid: int = 0
     health: str = "starting"
+    phase: str = ""
     statistics: Json = None
     problem: Problem | None = None
     created_at: float = 0.0

@@ -8,6 +8,7 @@ from mainspring.domain.catalogue import (
     home,
     models,
     monitoring,
+    promotion,
     renewals,
     runs,
     serving,
@@ -19,7 +20,7 @@ from mainspring.domain.catalogue.entry import Entry
 
 ENTRIES: dict[str, Entry] = {
     entry.code: entry
-    for area in (home, runs, steps, workers, studies, data, models, serving, monitoring, renewals, cli)
+    for area in (home, runs, steps, workers, studies, data, models, serving, monitoring, promotion, renewals, cli)
     for entry in area.ENTRIES
 }
 

@@ -1,0 +1,76 @@
+"""Declarations: what was handed over, and what it changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import handles
+from mainspring.domain.errors import NotFound
+from mainspring.domain.messages import Apply, Diff, GetDeclaration
+from mainspring.domain.records import Declaration, Snapshot
+from mainspring.pipelines.snapshots import digest_snapshot
+from mainspring.store import rows, tables
+
+
+@handles(Apply)
+def apply(turn: Turn, command: Apply) -> Diff:
+    """Record the declarations that differ from what was applied last."""
+    changes = [_apply(turn, declaration, dry_run=command.dry_run) for declaration in command.declarations]
+    return Diff(changes)
+
+
+@handles(GetDeclaration)
+def get_declaration(turn: Turn, command: GetDeclaration) -> Declaration:
+    """Return what was applied last under a kind and name."""
+    declaration = find_declaration(turn, command.kind, command.name)
+    if declaration is None:
+        raise NotFound("RENEW-006", f"no {command.kind} {command.name!r} was applied")
+    return declaration
+
+
+def find_declaration(turn: Turn, kind: str, name: str) -> Declaration | None:
+    """Return the declaration in force, if there is one."""
+    found = rows.find(turn.connection, tables.declarations, Declaration, limit=1, kind=kind, name=name)
+    return found[0] if found else None
+
+
+def list_declarations(turn: Turn, kind: str) -> list[Declaration]:
+    """Return the declarations of a kind that are in force, by name."""
+    newest: dict[str, Declaration] = {}
+    for declaration in rows.find(turn.connection, tables.declarations, Declaration, kind=kind):
+        newest.setdefault(declaration.name, declaration)
+    return [newest[name] for name in sorted(newest)]
+
+
+def _apply(turn: Turn, declaration: Declaration, *, dry_run: bool) -> tuple[str, str, str, str]:
+    old = find_declaration(turn, declaration.kind, declaration.name)
+    changed = [] if old is None else _compare(old.body, declaration.body)
+    if old is not None and not changed:
+        return "=", declaration.kind, declaration.name, ""
+    mark, detail = ("+", "") if old is None else ("~", ", ".join(changed))
+    if not dry_run:
+        _record(turn, declaration)
+        turn.emit("applied", f"{declaration.kind}:{declaration.name}", {"mark": mark, "changed": changed})
+    return mark, declaration.kind, declaration.name, detail
+
+
+def _record(turn: Turn, declaration: Declaration) -> None:
+    digest = None
+    if "snapshot" in declaration.body:
+        snapshot = msgspec.convert(declaration.body["snapshot"], Snapshot)
+        digest = digest_snapshot(snapshot)
+    rows.add(
+        turn.connection,
+        tables.declarations,
+        declaration,
+        snapshot=digest,
+        principal=turn.actor,
+        created_at=turn.now(),
+    )
+
+
+def _compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))

@@ -1,0 +1,126 @@
+"""Promotion: the gate of (model, alias) runs on unseen data, and its verdict moves the alias."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from mainspring.control.apply import find_declaration
+from mainspring.control.assets import find_version, point_alias, resolve
+from mainspring.control.renewals import judge_case
+from mainspring.control.rollout import open_canary
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import handles, on_finished, submit
+from mainspring.domain.errors import Conflict, Invalid, NotFound, make_error
+from mainspring.domain.messages import GetVerdict, Promote, RunSpec
+from mainspring.domain.records import Call, Run, Verdict, Version
+from mainspring.domain.states import TERMINAL
+from mainspring.evaluation.unseen import find_seen
+from mainspring.store import rows, tables
+
+
+@handles(Promote)
+def promote(turn: Turn, command: Promote) -> Run:
+    """Queue the gate's run; asked again with nothing changed it answers with the same run."""
+    model = resolve(turn, "model", command.model)
+    earlier = _find_promotion(turn, model, command.alias)
+    if earlier is not None:
+        return earlier
+    data = resolve(turn, "dataset", command.data)
+    champion = find_version(turn, "model", f"{model.name}@{command.alias}")
+    gate = find_declaration(turn, "gate", f"{model.name}->{command.alias}")
+    _check_unseen(turn, model, data)
+    arguments = {
+        "model": model.reference,
+        "alias": command.alias,
+        "champion": champion.reference if champion else None,
+        "data": data.reference,
+        "gate": gate.body if gate else None,
+    }
+    spec = RunSpec(
+        kind="gate",
+        name=f"{model.name}->{command.alias}",
+        parent_id=command.run_id,
+        call=Call(job="gate", arguments=arguments),
+        params={**arguments, "gate": gate is not None, "reason": command.reason},
+        dedupe=f"gate:{model.id}:{command.alias}:{data.id}:{champion.id if champion else ''}:{_digest(arguments)}",
+    )
+    return submit(turn, spec)
+
+
+@handles(GetVerdict)
+def get_verdict(turn: Turn, command: GetVerdict) -> Verdict:
+    """Return the verdict of a gate run, or the problem that the run ended with."""
+    found = rows.find(turn.connection, tables.verdicts, Verdict, limit=1, run_id=command.run_id)
+    if found:
+        return found[0]
+    runs = rows.find(turn.connection, tables.runs, Run, limit=1, id=command.run_id)
+    if not runs:
+        raise NotFound("RUN-001", f"no run {command.run_id}")
+    if runs[0].state not in TERMINAL:
+        raise Conflict("GATE-010", f"the gate {runs[0].name} is still {runs[0].state}")
+    problem = runs[0].problem
+    if problem is not None:
+        raise make_error(problem.code, problem.what, problem.why, problem.fix, **problem.context)
+    raise NotFound("GATE-011", f"run {command.run_id} is no gate that ended")
+
+
+@on_finished("gate")
+def record_verdict(turn: Turn, run: Run) -> None:
+    """Turn a finished gate run into a verdict, and act on it in the same transaction."""
+    if run.state != "succeeded":
+        turn.emit("gate.failed", run.name, {"run": run.id, "problem": run.problem})
+        return
+    asked: dict[str, Any] = run.params
+    model = resolve(turn, "model", asked["model"])
+    champion = find_version(turn, "model", f"{model.name}@{asked['alias']}")
+    details = run.details
+    passed, summary = bool(details["passed"]), str(details["summary"])
+    if (champion.reference if champion else None) != asked["champion"]:
+        passed, summary = False, f"{asked['alias']} moved while the gate ran; {summary}"
+    verdict = Verdict(
+        id=turn.new_id(),
+        run_id=run.id,
+        model=model.reference,
+        alias=asked["alias"],
+        champion=asked["champion"],
+        data=asked["data"],
+        passed=passed,
+        summary=summary,
+        evidence=details["evidence"],
+        created_at=turn.now(),
+    )
+    rows.add(turn.connection, tables.verdicts, verdict)
+    turn.emit("gate.passed" if passed else "gate.refused", model.reference, {"verdict": verdict.id, "summary": summary})
+    if passed and not open_canary(turn, model, verdict):
+        reason = f"verdict {verdict.id}" if asked["gate"] else "ungated"
+        point_alias(turn, model, asked["alias"], reason)
+    judge_case(turn, run, verdict)
+
+
+def _find_promotion(turn: Turn, model: Version, alias: str) -> Run | None:
+    """Return the gate run that made this version hold the alias, if it does."""
+    holder = find_version(turn, "model", f"{model.name}@{alias}")
+    if holder is None or holder.id != model.id:
+        return None
+    found = rows.find(
+        turn.connection, tables.verdicts, Verdict, limit=1, model=model.reference, alias=alias, passed=True
+    )
+    runs = rows.find(turn.connection, tables.runs, Run, limit=1, id=found[0].run_id) if found else []
+    return runs[0] if runs else None
+
+
+def _check_unseen(turn: Turn, model: Version, data: Version) -> None:
+    read = [str(reference) for reference in (model.details or {}).get("trained_on", ())]
+    if not read:
+        return
+    versions = [version for name in read if (version := find_version(turn, "dataset", name)) is not None]
+    seen = find_seen(data, versions)
+    if seen is not None:
+        raise Invalid("GATE-012", f"{data.reference} cannot judge {model.reference}: {seen}", read=read)
+
+
+def _digest(arguments: dict[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(arguments, order="sorted")).hexdigest()[:16]

@@ -1,0 +1,228 @@
+"""The closed loop: labels arrive -> check -> decision -> renewal -> verdict -> canary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mainspring.control.apply import list_declarations
+from mainspring.control.arrivals import list_arrivals, pass_arrival
+from mainspring.control.cases import find_case, move_case, open_case
+from mainspring.control.services import find_check, find_service, list_monitored
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import handles, loop, on_finished, submit
+from mainspring.domain.errors import Invalid
+from mainspring.domain.messages import CheckService, ListAlarms, ListRenewals, RunSpec
+from mainspring.domain.records import Alarm, Call, Declaration, Renewal, Run, Service, Snapshot, Verdict
+from mainspring.pipelines.snapshots import digest_snapshot
+from mainspring.store import rows, tables
+
+
+@handles(CheckService)
+def check_service(turn: Turn, command: CheckService) -> Run:
+    """Queue the check of a service up to an event time."""
+    service = find_service(turn, command.name)
+    if not service.monitor:
+        raise Invalid("SERVE-042", f"service {command.name} has no monitor")
+    return _submit_check(turn, service, command.until)
+
+
+@handles(ListAlarms)
+def list_alarms(turn: Turn, command: ListAlarms) -> list[Alarm]:
+    """Return alarms, newest first."""
+    where = {"service": command.service} if command.service else {}
+    return rows.find(turn.connection, tables.alarms, Alarm, limit=command.limit, **where)
+
+
+@handles(ListRenewals)
+def list_renewals(turn: Turn, command: ListRenewals) -> list[Renewal]:
+    """Return renewals, newest first."""
+    where = {"service": command.service} if command.service else {}
+    return rows.find(turn.connection, tables.renewals, Renewal, limit=command.limit, **where)
+
+
+@loop(every_s=0.5, topics=("events", "services"))
+def follow_labels(turn: Turn) -> None:
+    """Check each service when labels that its monitor waits for have arrived.
+
+    The cursor moves in the transaction that queues the checks, so no arrival is missed or
+    checked twice; it rests while a check of that service runs, so checks come in order.
+    """
+    for event in list_arrivals(turn):
+        services = list_monitored(turn, event.body["name"]) if event.event_time is not None else []
+        if any(find_check(turn, service) is not None for service in services):
+            return
+        for service in services:
+            _submit_check(turn, service, event.event_time or 0.0)
+        pass_arrival(turn, event)
+
+
+@on_finished("check")
+def record_check(turn: Turn, run: Run) -> None:
+    """Record a check's alarms, and open a renewal when its decision and a trigger ask for one."""
+    service = find_service(turn, run.params["service"])
+    turn.notify("services")
+    if run.state != "succeeded":
+        turn.emit("check.failed", service.name, {"run": run.id, "problem": run.problem}, run.params["until"])
+        return
+    alarms = [_record_alarm(turn, service, run, found) for found in run.details["alarms"]]
+    decision = run.details["decision"]
+    turn.emit("checked", service.name, {"run": run.id, "decision": decision}, run.params["until"])
+    trigger = _find_trigger(turn, service)
+    if decision["renew"] and trigger is not None and find_case(turn, service.name) is None:
+        _start_renewal(turn, service, run, trigger, alarms)
+
+
+@on_finished("pipeline")
+def end_training(turn: Turn, run: Run) -> None:
+    """Close a renewal whose pipeline ended without a promotion that passed."""
+    case = _case_of(turn, run)
+    if case is None or case.state not in {"training", "judged"}:
+        return
+    failed = run.state != "succeeded"
+    evidence = (
+        {"run": run.id, "problem": run.problem} if failed else {"run": run.id, "what": "no promotion was asked for"}
+    )
+    move_case(turn, case, case.state, "failed", evidence)
+
+
+def judge_case(turn: Turn, run: Run, verdict: Verdict) -> None:
+    """Bring a verdict into the renewal whose pipeline asked for it."""
+    case = _case_of(turn, run)
+    if case is None or case.state != "training":
+        return
+    columns = {"verdict_id": verdict.id, "candidate": verdict.model, "champion": verdict.champion}
+    evidence = {"verdict": verdict.id, "summary": verdict.summary}
+    move_case(turn, case, "training", "judged", evidence, **columns)
+    judged = find_case(turn, case.service, "judged")
+    assert judged is not None
+    if not verdict.passed:
+        move_case(turn, judged, "judged", "refused", evidence)
+        return
+    service = find_service(turn, case.service)
+    canary = next((each for each in service.revisions if each.state == "canary" and each.model == verdict.model), None)
+    if canary is None:
+        move_case(turn, judged, "judged", "promoted", evidence)
+    else:
+        move_case(turn, judged, "judged", "canary", {"revision": canary.number}, revision=canary.number)
+
+
+def _submit_check(turn: Turn, service: Service, until: float) -> Run:
+    last = next(
+        iter(rows.find(turn.connection, tables.runs, Run, limit=1, kind="check", name=service.name, state="succeeded")),
+        None,
+    )
+    live = next((revision for revision in service.revisions if revision.state == "live"), None)
+    arguments: dict[str, Any] = {
+        "service": service.name,
+        "since": last.params["until"] if last else None,
+        "until": until,
+        "model": live.model if live else None,
+        "monitor": service.monitor,
+        "state": last.details["state"] if last else None,
+    }
+    spec = RunSpec(
+        kind="check",
+        name=service.name,
+        call=Call(job="check", arguments=arguments),
+        params={"service": service.name, "until": until, "model": arguments["model"]},
+        dedupe=f"check:{service.id}:{until}",
+    )
+    return submit(turn, spec)
+
+
+def _record_alarm(turn: Turn, service: Service, run: Run, found: dict[str, Any]) -> Alarm:
+    alarm = Alarm(
+        id=turn.new_id(),
+        service=service.name,
+        kind=found["kind"],
+        subject=found["subject"],
+        summary=found["summary"],
+        evidence=found["evidence"],
+        event_time=found["event_time"],
+        run_id=run.id,
+        created_at=turn.now(),
+    )
+    known = rows.find(
+        turn.connection,
+        tables.alarms,
+        Alarm,
+        limit=1,
+        service=alarm.service,
+        kind=alarm.kind,
+        subject=alarm.subject,
+        event_time=alarm.event_time,
+    )
+    if known:
+        return known[0]
+    rows.add(turn.connection, tables.alarms, alarm)
+    turn.emit("alarm", service.name, {"alarm": alarm.id, "summary": alarm.summary}, alarm.event_time)
+    return alarm
+
+
+def _find_trigger(turn: Turn, service: Service) -> tuple[Declaration, dict[str, Any]] | None:
+    for declaration in list_declarations(turn, "pipeline"):
+        for trigger in declaration.body["triggers"]:
+            if trigger["event"] == "alarm" and trigger["match"].get("service") == service.name:
+                return declaration, trigger
+    return None
+
+
+def _start_renewal(
+    turn: Turn, service: Service, run: Run, trigger: tuple[Declaration, dict[str, Any]], alarms: list[Alarm]
+) -> None:
+    declaration, rule = trigger
+    until = float(run.params["until"])
+    if not _cooled_down(turn, service, rule, until):
+        turn.emit("renewal.skipped", service.name, {"why": "cooldown", "run": run.id}, until)
+        return
+    decision = run.details["decision"]
+    case = open_case(
+        turn,
+        service.name,
+        cause=decision["cause"],
+        event_time=until,
+        evidence={"check": run.id, "decision": decision},
+        alarm_id=alarms[0].id if alarms else None,
+    )
+    for alarm in alarms:
+        rows.change(turn.connection, tables.alarms, {"id": alarm.id}, renewal_id=case.id)
+    spec = RunSpec(
+        kind="pipeline",
+        name=declaration.name,
+        call=_make_call(declaration),
+        tags={"renewal": case.id, "trigger": "alarm"},
+        params={"service": service.name, "event_time": until},
+        dedupe=f"renewal:{case.id}",
+    )
+    training = submit(turn, spec)
+    move_case(turn, case, "opened", "training", {"run": training.id}, run_id=training.id)
+
+
+def _make_call(declaration: Declaration) -> Call:
+    snapshot = declaration.body["snapshot"]
+    return Call(
+        job="pipeline",
+        arguments={"snapshot": snapshot},
+        python=snapshot["python"],
+        preload=tuple(snapshot["preload"]),
+        code_digest=digest_snapshot(msgspec.convert(snapshot, Snapshot)),
+    )
+
+
+def _cooled_down(turn: Turn, service: Service, rule: dict[str, Any], until: float) -> bool:
+    earlier = rows.find(turn.connection, tables.renewals, Renewal, limit=1, service=service.name)
+    cooldown_s = rule.get("cooldown_s")
+    return not earlier or cooldown_s is None or until - earlier[0].event_time >= cooldown_s
+
+
+def _case_of(turn: Turn, run: Run) -> Renewal | None:
+    """Return the renewal that started the tree of runs which a run belongs to."""
+    while "renewal" not in run.tags:
+        parents = rows.find(turn.connection, tables.runs, Run, limit=1, id=run.parent_id) if run.parent_id else []
+        if not parents:
+            return None
+        run = parents[0]
+    found = rows.find(turn.connection, tables.renewals, Renewal, limit=1, id=run.tags["renewal"])
+    return found[0] if found else None

@@ -1,0 +1,242 @@
+"""Services: the desired state of each, the process that serves it, and what it reports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from mainspring.control.arrivals import list_arrivals
+from mainspring.control.assets import find_version, point_alias, resolve
+from mainspring.control.cases import close_case, find_case
+from mainspring.control.rollout import add_revision, advance, save_revisions
+from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.usecases import handles, holds, loop
+from mainspring.domain.errors import Conflict, Invalid, NotFound
+from mainspring.domain.messages import Deploy, GetService, ListServices, RollbackService, StopService
+from mainspring.domain.records import Revision, Run, Service
+from mainspring.domain.references import parse_reference
+from mainspring.serving import files
+from mainspring.store import rows, tables
+
+RESTART_S = 1.0
+
+_started: dict[str, float] = {}
+
+
+@handles(Deploy)
+def deploy(turn: Turn, command: Deploy) -> Service:
+    """Set the desired state of a service; the same again changes nothing."""
+    model = find_version(turn, "model", command.model)
+    if model is None:
+        raise _no_model(turn, command.model)
+    found = rows.find(turn.connection, tables.services, Service, limit=1, name=command.name)
+    if not found:
+        service = Service(
+            id=turn.new_id(),
+            project=PROJECT,
+            name=parse_reference(command.name).name,
+            follows=command.model,
+            rollout=command.rollout,
+            generation=1,
+            desired=True,
+            revisions=[Revision(1, model.reference, model.digest, 100, "live", turn.now())],
+            monitor=command.monitor,
+            created_at=turn.now(),
+        )
+        rows.add(turn.connection, tables.services, service)
+        turn.emit("deployed", service.name, {"model": model.reference, "revision": 1})
+        return _complete(turn, service)
+    service = found[0]
+    wanted = {"follows": command.model, "rollout": command.rollout, "monitor": command.monitor, "desired": True}
+    if any(getattr(service, name) != value for name, value in wanted.items()):
+        rows.change(turn.connection, tables.services, {"id": service.id}, **wanted)
+        service = find_service(turn, command.name)
+        save_revisions(turn, service, service.revisions)
+        turn.emit("deployed", service.name, {"model": model.reference})
+    if not any(each.model == model.reference and each.state in {"live", "canary"} for each in service.revisions):
+        add_revision(turn, service, model, state="canary" if command.rollout == "canary" else "live")
+    return _complete(turn, service)
+
+
+@handles(GetService)
+def get_service(turn: Turn, command: GetService) -> Service:
+    """Return a service with what its plane reports."""
+    return _complete(turn, find_service(turn, command.name))
+
+
+@handles(ListServices)
+def list_services(turn: Turn, command: ListServices) -> list[Service]:
+    """Return all services, newest first."""
+    del command
+    return [_complete(turn, service) for service in rows.find(turn.connection, tables.services, Service)]
+
+
+@handles(StopService)
+def stop_service(turn: Turn, command: StopService) -> Service:
+    """Ask the plane to drain and end; record and captures stay."""
+    service = find_service(turn, command.name)
+    if service.desired:
+        rows.change(turn.connection, tables.services, {"id": service.id}, desired=False)
+        service = find_service(turn, command.name)
+        save_revisions(turn, service, service.revisions)
+        turn.emit("stopped", service.name)
+    return _complete(turn, service)
+
+
+@handles(RollbackService)
+def rollback_service(turn: Turn, command: RollbackService) -> Service:
+    """Make the model of the revision before the live one live again, as a new revision."""
+    service = find_service(turn, command.name)
+    live = next((each for each in reversed(service.revisions) if each.state == "live"), None)
+    canary = next((each for each in service.revisions if each.state == "canary"), None)
+    earlier = [each for each in service.revisions if each.state == "retired" and (not live or each.model != live.model)]
+    if live is None or (canary is None and not earlier):
+        raise Conflict("SERVE-040", f"service {command.name} has no earlier revision")
+    target = live if canary is not None else earlier[-1]
+    model = resolve(turn, "model", target.model)
+    add_revision(turn, service, model, state="live")
+    follows = parse_reference(service.follows)
+    if follows.alias:
+        point_alias(turn, model, follows.alias, reason=f"roll back of {service.name}: {command.reason}")
+    close_case(turn, service.name, "rolled_back", {"model": model.reference, "reason": command.reason})
+    turn.emit("rolled_back", service.name, {"model": model.reference, "reason": command.reason})
+    return _complete(turn, service)
+
+
+@loop(every_s=0.1, topics=("services",))
+def tend_services(turn: Turn) -> None:
+    """Bring each plane to its desired state, and each canary on its way."""
+    for service in rows.find(turn.connection, tables.services, Service):
+        folder = turn.home.services / service.name
+        desired = files.read_desired(folder)
+        if desired is None or desired.generation != service.generation:
+            turn.after_commit(partial(files.write_desired, folder, _describe(turn, service)))
+        if not service.desired:
+            continue
+        if files.find_plane(folder) is None:
+            turn.after_commit(partial(_start_plane, folder, turn.clock.monotonic()))
+            continue
+        status = files.read_status(folder)
+        if status is not None and status.generation == service.generation:
+            advance(turn, service, status)
+
+
+def find_service(turn: Turn, name: str) -> Service:
+    """Return a service by name.
+
+    Raises
+    ------
+    NotFound
+        SERVE-001.
+    """
+    found = rows.find(turn.connection, tables.services, Service, limit=1, name=name)
+    if not found:
+        raise NotFound("SERVE-001", f"no service is called {name!r}", name=name)
+    return found[0]
+
+
+def find_check(turn: Turn, service: Service) -> Run | None:
+    """Return the service's check that has not ended, if there is one."""
+    for state in ("queued", "starting", "running"):
+        found = rows.find(turn.connection, tables.runs, Run, limit=1, kind="check", name=service.name, state=state)
+        if found:
+            return found[0]
+    return None
+
+
+def list_monitored(turn: Turn, dataset: str) -> list[Service]:
+    """Return the services whose monitor waits for labels in a dataset."""
+    services = rows.find(turn.connection, tables.services, Service, desired=True)
+    return [service for service in services if _labels_of(service) == dataset]
+
+
+@holds
+def hold_for_services(turn: Turn) -> str | None:
+    """Keep the owner while a service is wanted."""
+    found = rows.find(turn.connection, tables.services, Service, limit=1, desired=True)
+    return f"service {found[0].name}" if found else None
+
+
+def _describe(turn: Turn, service: Service) -> files.Desired:
+    revisions = []
+    for revision in service.revisions:
+        model = resolve(turn, "model", revision.model)
+        paths = {name: str(turn.blobs.path(digest)) for name, digest in model.manifest.items()}
+        described = files.DesiredRevision(
+            revision.number, revision.model, revision.digest, paths, revision.weight, revision.state
+        )
+        if described.held:
+            revisions.append(described)
+    context = [files.ContextColumn(**column) for column in (service.monitor or {}).get("context", ())]
+    return files.Desired(service.generation, service.name, context, revisions, stopped=not service.desired)
+
+
+def _start_plane(folder: Path, now: float) -> None:
+    """Start a plane in a session of its own, so that it outlives the owner; not more than one a second."""
+    if now - _started.get(folder.name, float("-inf")) < RESTART_S or files.read_desired(folder) is None:
+        return
+    _started[folder.name] = now
+    with (folder / "plane.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "mainspring.serving.plane", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=os.environ,
+        )
+
+
+def _complete(turn: Turn, service: Service) -> Service:
+    """Add what the plane reports and what is under way."""
+    folder = turn.home.services / service.name
+    status = files.read_status(folder)
+    pid = files.find_plane(folder)
+    service.pid = pid or 0
+    if status is not None:
+        service.url = status.url
+        service.statistics = msgspec.to_builtins(status, str_keys=True)
+        service.problem = status.problem
+    if not service.desired:
+        service.health = "stopped" if pid is None else "stopping"
+    elif pid is None or status is None or status.pid != pid:
+        service.health = "starting"
+    else:
+        service.health = "ready" if status.ready else "loading"
+    service.phase = _find_phase(turn, service)
+    return service
+
+
+def _find_phase(turn: Turn, service: Service) -> str:
+    """Tell what is under way: checking, training, canary or nothing."""
+    arrived = any(
+        event.body["name"] == _labels_of(service) and event.event_time is not None for event in list_arrivals(turn)
+    )
+    if arrived or find_check(turn, service) is not None:
+        return "checking"
+    case = find_case(turn, service.name)
+    if case is not None:
+        return "canary" if case.state == "canary" else "training"
+    return "canary" if any(revision.state == "canary" for revision in service.revisions) else "steady"
+
+
+def _no_model(turn: Turn, reference: str) -> Exception:
+    parsed = parse_reference(reference)
+    if find_version(turn, "model", parsed.name) is None:
+        return NotFound("MODEL-001", f"no model version {reference}")
+    if parsed.alias:
+        return Invalid(
+            "SERVE-041",
+            f"{parsed.name} has no {parsed.alias}",
+            fix=f"mainspring promote {parsed.name} {parsed.alias} --data DATASET",
+        )
+    return NotFound("MODEL-001", f"no model version {reference}")
+
+
+def _labels_of(service: Service) -> str | None:
+    return service.monitor.get("labels") if isinstance(service.monitor, dict) else None

@@ -1,0 +1,1 @@
+"""Judging models: gates over unseen data, and the proof that it is unseen."""

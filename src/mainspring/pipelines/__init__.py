@@ -1,0 +1,1 @@
+"""Pipelines: what a step's result depends on, why it ran again, and how its call travels."""
