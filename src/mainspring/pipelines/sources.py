@@ -1,0 +1,205 @@
+"""Digests of functions and classes that comments, layout and docstrings do not change."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import linecache
+import marshal
+import os
+import sys
+import time
+import zlib
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+_CO_HAS_DOCSTRING = 0x4000000
+
+# A file that was written later may not be what this process runs. A forked worker loads the
+# project's modules after the fork.
+_started_ns = time.time_ns()
+
+# Digests that came with a call, for code whose text is elsewhere or has changed since.
+_adopted: dict[str, str] = {}
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
+
+
+class Source:
+    """The parsed text of one file or notebook cell.
+
+    Attributes
+    ----------
+    functions : dict
+        (first line, name) -> node; None where two lambdas share a line.
+    classes : dict
+        Qualified name -> node of the last class of that name.
+    """
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.tree = tree
+        self.functions: dict[tuple[int, str], Definition | None] = {}
+        self.classes: dict[str, ast.ClassDef] = {}
+        self._index(tree, "")
+
+    def _index(self, parent: ast.AST, prefix: str) -> None:
+        for node in ast.iter_child_nodes(parent):
+            inner = prefix
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                line = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                self.functions[line, node.name] = node
+                inner = f"{prefix}{node.name}.<locals>."
+            elif isinstance(node, ast.Lambda):
+                at = node.lineno, "<lambda>"
+                self.functions[at] = None if at in self.functions else node
+            elif isinstance(node, ast.ClassDef):
+                self.classes[prefix + node.name] = node
+                inner = f"{prefix}{node.name}."
+            self._index(node, inner)
+
+
+def read_source(file: str) -> Source | None:
+    """Parse a file or a notebook cell.
+
+    Returns
+    -------
+    Source or None
+        None when there is no text, or when the file was written after this process started, so
+        that its text may not be what runs.
+    """
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return _read_cell(file)
+    if status.st_mtime_ns > _started_ns:
+        return None
+    return _read_file(file, status.st_mtime_ns, status.st_size)
+
+
+def restart() -> None:
+    """Take the present as the start of this process; a child does so after its fork."""
+    global _started_ns
+    _started_ns = time.time_ns()
+
+
+os.register_at_fork(after_in_child=restart)
+
+
+def adopt(digests: dict[str, str]) -> None:
+    """Take the digests that another process found for the code of a call."""
+    _adopted.update(digests)
+
+
+def is_unchanged(file: str) -> bool:
+    """Tell whether a file was last written before this process started."""
+    try:
+        return os.stat(file).st_mtime_ns <= _started_ns
+    except OSError:
+        return False
+
+
+@cache
+def _read_file(file: str, modified_ns: int, size_bytes: int) -> Source | None:  # noqa: ARG001 - they are the memo's key
+    try:
+        return Source(ast.parse(Path(file).read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _read_cell(name: str) -> Source | None:
+    lines = linecache.cache.get(name)
+    return _parse_cell("".join(lines[2])) if lines is not None and len(lines) > 2 else None
+
+
+@cache
+def _parse_cell(text: str) -> Source | None:
+    try:
+        return Source(ast.parse(text))
+    except SyntaxError:
+        return None
+
+
+def find_function(code: CodeType) -> Definition | None:
+    """Return the syntax of a function's code, None when its text is not known."""
+    source = read_source(code.co_filename)
+    return source.functions.get((code.co_firstlineno, code.co_name)) if source is not None else None
+
+
+def digest_function(code: CodeType) -> tuple[str, str]:
+    """Digest a function by its syntax, or by its code when it has no text.
+
+    Returns
+    -------
+    tuple of str and str
+        A name of the place, as `adopt` takes it, and the digest.
+
+    Notes
+    -----
+    Decorators are left out: what they made of the function is reached by itself.
+    """
+    place = f"{code.co_filename}:{code.co_firstlineno}:{code.co_name}:{_check(code)}"
+    known = _adopted.get(place)
+    if known is not None:
+        return place, known
+    node = find_function(code)
+    return place, digest_code(code) if node is None else digest_syntax(node)
+
+
+def digest_syntax(node: ast.AST) -> str:
+    """Digest syntax without positions and docstrings; of a function also without decorators."""
+    parts: list[str] = []
+    _write(node, parts, top=True)
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def digest_code(code: CodeType) -> str:
+    """Digest code without text: its instructions, names and constants, not its positions."""
+    digest = hashlib.sha256()
+    _write_code(code, digest)
+    return digest.hexdigest()[:32]
+
+
+def _write(node: Any, parts: list[str], *, top: bool = False) -> None:
+    if isinstance(node, ast.AST):
+        kind = type(node).__name__
+        parts.append(kind)
+        documented = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if name == "decorator_list" and top and kind != "ClassDef":
+                continue
+            if name == "body" and documented and _is_docstring(value):
+                value = value[1:]
+            _write(value, parts)
+    elif isinstance(node, list):
+        parts.append(f"[{len(node)}")
+        for each in node:
+            _write(each, parts)
+    else:
+        parts.append(f"{type(node).__name__} {node!r}")
+
+
+def _is_docstring(body: Any) -> bool:
+    first = body[0] if body else None
+    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+
+
+def _check(code: CodeType) -> int:
+    return zlib.crc32(code.co_code)
+
+
+def _write_code(code: CodeType, digest: Any) -> None:
+    documented = bool(code.co_consts) and isinstance(code.co_consts[0], str)
+    if sys.version_info >= (3, 13):
+        documented = bool(code.co_flags & _CO_HAS_DOCSTRING)
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_argcount, code.co_kwonlyargcount)
+    digest.update(code.co_code + repr(names).encode())
+    for constant in code.co_consts[1 if documented else 0 :]:
+        if isinstance(constant, CodeType):
+            _write_code(constant, digest)
+        elif isinstance(constant, frozenset):
+            digest.update(repr(sorted(constant, key=repr)).encode())
+        else:
+            digest.update(marshal.dumps(constant, 2))

@@ -1,0 +1,1 @@
+"""Tracking: how values are stored, and the journals that runs append to."""

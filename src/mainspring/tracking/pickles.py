@@ -1,0 +1,122 @@
+"""The codec of everything else: pickled, sealed with the project's key."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from mainspring.domain.errors import Invalid
+from mainspring.security.unsafe import unpickle
+from mainspring.tracking.codec import Storage
+
+_DEPTH = 4
+_PARTS = 200
+
+
+class Sealed:
+    """Values that have no safe format of their own; only this project's processes open them."""
+
+    name = "sealed"
+
+    def accepts(self, value: Any) -> bool:  # noqa: ARG002 - the port's signature
+        """Accept all; `write` refuses what cannot be pickled."""
+        return True
+
+    def write(self, value: Any, storage: Storage) -> bytes:
+        """Pickle and seal."""
+        return storage.seal.seal(pickle_value(value, "STEP-001", "the result"))
+
+    def read(self, content: bytes, storage: Storage) -> Any:
+        """Check the seal, then unpickle."""
+        return unpickle(content, storage.seal)
+
+    def summarise(self, value: Any) -> str:
+        """Name the type."""
+        return type(value).__name__
+
+
+def pickle_value(value: Any, code: str, subject: str) -> bytes:
+    """Pickle a value, or say which part of it cannot be.
+
+    Parameters
+    ----------
+    value : object
+        What to pickle; functions and classes of ``__main__`` go by value.
+    code : str
+        Code of the error.
+    subject : str
+        What the value is to the user, such as ``the result``.
+
+    Raises
+    ------
+    Invalid
+        `code`, naming the attribute and its type.
+    """
+    import cloudpickle
+
+    open_file = find_part(value, lambda part: isinstance(part, io.IOBase))
+    if open_file is not None:
+        raise _refuse(code, subject, open_file)
+    try:
+        return bytes(cloudpickle.dumps(value))
+    except Exception as fault:  # noqa: BLE001 - whatever a type's own reduction raises means that it cannot be pickled
+        culprit = find_part(value, _cannot_pickle) or ("", value)
+        raise _refuse(code, subject, culprit, str(fault)) from None
+
+
+def find_part(value: Any, wanted: Any, path: str = "", depth: int = 0) -> tuple[str, Any] | None:
+    """Find the deepest first part of a value for which `wanted(part)` holds.
+
+    Returns
+    -------
+    tuple of str and object, or None
+        Its path, such as ``.config['file']``, empty for the value itself.
+    """
+    if depth < _DEPTH:
+        for name, part in _parts(value):
+            found = find_part(part, wanted, path + name, depth + 1)
+            if found is not None:
+                return found
+    return (path, value) if wanted(value) else None
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f"[{key!r}]", part) for key, part in list(value.items())[:_PARTS]]
+    if isinstance(value, list | tuple | set | frozenset):
+        return [(f"[{position}]", part) for position, part in enumerate(list(value)[:_PARTS])]
+    if isinstance(value, type) or type(value).__module__.partition(".")[0] in {"builtins", "numpy", "polars"}:
+        return _captured(value) if type(value).__name__ == "function" else []
+    attributes = getattr(value, "__dict__", None)
+    if not isinstance(attributes, dict):
+        return []
+    return [(f".{name}", part) for name, part in list(attributes.items())[:_PARTS]]
+
+
+def _captured(function: Any) -> list[tuple[str, Any]]:
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    found = []
+    for name, cell in cells:
+        try:
+            found.append((f" captures {name}", cell.cell_contents))
+        except ValueError:  # an empty cell: the name is not bound yet
+            continue
+    return found
+
+
+def _cannot_pickle(value: Any) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:  # noqa: BLE001 - as in `pickle_value`
+        return True
+    return False
+
+
+def _refuse(code: str, subject: str, culprit: tuple[str, Any], fault: str = "") -> Invalid:
+    path, part = culprit
+    kind = type(part)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    where = f"{subject}{path}" if path.startswith((".", "[")) else f"{subject},{path}," if path else subject
+    return Invalid(code, f"{where} is of type {name}, which cannot be stored", type=name, attribute=path, fault=fault)

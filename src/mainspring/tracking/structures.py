@@ -1,0 +1,193 @@
+"""Codecs of what is made of parts: lists and tuples, dicts, dataclasses, files and folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mainspring.domain.errors import Invalid, NotFound
+from mainspring.domain.records import Value
+from mainspring.security.paths import safe_join
+from mainspring.tracking.codec import Storage, library_of
+from mainspring.tracking.plain import is_json
+
+_MOST_PARTS = 64
+_MOST_FILES = 10_000
+_BULKY = frozenset({"numpy", "polars", "pandas", "pyarrow"})
+
+
+class Collection:
+    """Short tuples, lists and dicts that hold arrays or tables, which keep their own formats."""
+
+    name = "collection"
+
+    def accepts(self, value: Any) -> bool:
+        """Accept tuples of JSON values, and containers with an array, table or tuple of those in them."""
+        kind = type(value)
+        if kind not in {tuple, list, dict} or len(value) > _MOST_PARTS:
+            return False
+        if kind is dict and set(map(type, value)) > {str}:
+            return False
+        parts = list(value.values()) if kind is dict else list(value)
+        bulky = any(library_of(part) in _BULKY for part in parts)
+        return bulky or (kind is tuple and all(map(is_json, parts)))
+
+    def write(self, value: Any, storage: Storage) -> bytes:
+        """Write JSON: the kind, the keys, and small values inline, others by digest."""
+        parts = value.values() if isinstance(value, dict) else value
+        keys = list(value) if isinstance(value, dict) else None
+        body = {"kind": type(value).__name__, "keys": keys, "parts": [_write_part(part, storage) for part in parts]}
+        return json.dumps(body).encode()
+
+    def read(self, content: bytes, storage: Storage) -> Any:
+        """Read it back."""
+        body = json.loads(content)
+        parts = [_read_part(part, storage) for part in body["parts"]]
+        if body["kind"] == "dict":
+            return dict(zip(body["keys"], parts, strict=True))
+        return tuple(parts) if body["kind"] == "tuple" else parts
+
+    def summarise(self, value: Any) -> str:
+        """Name the kinds of the parts."""
+        parts = value.values() if isinstance(value, dict) else value
+        kinds = ", ".join(type(part).__name__ for part in list(parts)[:4])
+        return f"{type(value).__name__} of {kinds}{', ...' if len(value) > 4 else ''}"
+
+
+class Record:
+    """Dataclasses, by the name of their class and their fields.
+
+    The manifest is sealed, because reading it imports the class that it names.
+    """
+
+    name = "dataclass"
+
+    def accepts(self, value: Any) -> bool:
+        """Accept an instance that is nothing but its fields, of a class that its module names."""
+        kind = type(value)
+        if not dataclasses.is_dataclass(kind) or "<locals>" in kind.__qualname__:
+            return False
+        if any(hook in vars(kind) for hook in ("__reduce__", "__reduce_ex__", "__getstate__")) and not hasattr(
+            kind, "__slots__"
+        ):
+            return False
+        names = {field.name for field in dataclasses.fields(kind)}
+        return set(getattr(value, "__dict__", names)) == names and all(hasattr(value, name) for name in names)
+
+    def write(self, value: Any, storage: Storage) -> bytes:
+        """Write the sealed manifest."""
+        kind = type(value)
+        parts = {
+            field.name: _write_part(getattr(value, field.name), storage) for field in dataclasses.fields(kind)
+        }
+        body = {"module": kind.__module__, "name": kind.__qualname__, "parts": parts}
+        return storage.seal.seal(json.dumps(body).encode())
+
+    def read(self, content: bytes, storage: Storage) -> Any:
+        """Read it back without calling `__init__`."""
+        body = json.loads(storage.seal.open(content))
+        kind = _find_class(body["module"], body["name"])
+        if {field.name for field in dataclasses.fields(kind)} != set(body["parts"]):
+            raise NotFound("STEP-010", f"{body['module']}.{body['name']} has other fields than the stored value")
+        value = object.__new__(kind)
+        for name, part in body["parts"].items():
+            object.__setattr__(value, name, _read_part(part, storage))
+        return value
+
+    def summarise(self, value: Any) -> str:
+        """Name the class."""
+        return type(value).__name__
+
+
+class File:
+    """Paths: the file, or the folder with all its files, is stored by content."""
+
+    name = "path"
+
+    def accepts(self, value: Any) -> bool:
+        """Accept `pathlib.Path`."""
+        return isinstance(value, Path)
+
+    def write(self, value: Any, storage: Storage) -> bytes:
+        """Write a manifest of files with their digests, sizes and times."""
+        path = Path(value).absolute()
+        if not path.exists():
+            raise Invalid("STEP-001", f"the path {value} does not exist", fix="return the path of a file that was made")
+        found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        if len(found) > _MOST_FILES:
+            raise Invalid("STEP-001", f"the folder {value} holds {len(found):,} files, above {_MOST_FILES:,}")
+        files = {}
+        for each in found:
+            status = each.stat()
+            relative = "" if each == path else each.relative_to(path).as_posix()
+            files[relative] = [storage.blobs.put(each.read_bytes()), status.st_size, status.st_mtime_ns]
+        return json.dumps({"path": str(path), "name": path.name, "files": files}).encode()
+
+    def read(self, content: bytes, storage: Storage) -> Any:
+        """Return the original path while its files are unchanged, else a private copy."""
+        body = json.loads(content)
+        original = Path(body["path"])
+        if all(_is_unchanged(original, *item) for item in body["files"].items()):
+            return original
+        name = PurePosixPath(body["name"]).name or "value"
+        folder = Path(tempfile.gettempdir()) / f"mainspring-values-{_user()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        target = safe_join(folder, f"{hashlib.sha256(content).hexdigest()}/{name}")
+        for relative, (digest, *_) in body["files"].items():
+            _copy(safe_join(target, relative) if relative else target, storage.blobs.get(digest))
+        if "" not in body["files"]:
+            target.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def summarise(self, value: Any) -> str:
+        """Show the name."""
+        return f"{'folder' if Path(value).is_dir() else 'file'} {Path(value).name}"
+
+
+def _write_part(part: Any, storage: Storage) -> Any:
+    if is_json(part):
+        return [part]
+    stored = storage.store(part)
+    return {"codec": stored.codec, "digest": stored.digest, "size_bytes": stored.size_bytes}
+
+
+def _read_part(part: Any, storage: Storage) -> Any:
+    return part[0] if isinstance(part, list) else storage.load(Value(**part))
+
+
+def _find_class(module: str, name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        found: Any = sys.modules[module] if module == "__main__" else import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, KeyError):
+        raise NotFound("STEP-010", f"the class {module}.{name} of a stored value is not here") from None
+    return found
+
+
+def _is_unchanged(original: Path, relative: str, recorded: list[Any]) -> bool:
+    try:
+        status = (original / relative if relative else original).stat()
+    except OSError:
+        return False
+    return [status.st_size, status.st_mtime_ns] == recorded[1:]
+
+
+def _copy(target: Path, content: bytes) -> None:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as draft:
+        draft.write(content)
+    Path(draft.name).replace(target)
+
+
+def _user() -> str:
+    import os
+
+    return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
