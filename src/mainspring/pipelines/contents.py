@@ -6,7 +6,6 @@ import copyreg
 import enum
 import hashlib
 import marshal
-import os
 from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -129,14 +128,14 @@ class _Content:
                 digest.update(self.digest(part))
 
     def _write_array(self, value: Any, digest: Any) -> None:
-        import numpy
+        import numpy as np
 
-        array = numpy.asarray(value)
-        digest.update(f"array {array.dtype.descr!r} {array.shape} {isinstance(value, numpy.generic)} ".encode())
+        array = np.asarray(value)
+        digest.update(f"array {array.dtype.descr!r} {array.shape} {isinstance(value, np.generic)} ".encode())
         if array.dtype.hasobject:
             self._write_sequence("objects", array.reshape(-1).tolist(), digest)
         elif array.size and array.dtype.itemsize:
-            digest.update(numpy.ascontiguousarray(array).reshape(-1).view("u1"))
+            digest.update(np.ascontiguousarray(array).reshape(-1).view("u1"))
 
     def _write_table(self, value: Any, digest: Any) -> None:
         if hasattr(value, "columns"):
@@ -149,30 +148,30 @@ class _Content:
 
     def _write_column(self, column: Any, digest: Any) -> None:
         """Write a column by its values alone, not by how its buffers lie in memory."""
-        import polars
+        import polars as pl
 
         kind = column.dtype
         digest.update(f"column {kind!r} {len(column)}".encode())
-        if kind == polars.Object:
+        if kind == pl.Object:
             self._write_sequence("objects", column.to_list(), digest)
             return
         if column.null_count():
             self._write_array(column.is_null().to_numpy(), digest)
             column = column.drop_nulls()
-        if isinstance(kind, polars.Struct):
+        if isinstance(kind, pl.Struct):
             for field in column.struct.fields:
                 self._write_column(column.struct.field(field), digest)
-        elif isinstance(kind, polars.Array | polars.List):
-            lists = column.cast(polars.List(kind.inner))
+        elif isinstance(kind, pl.Array | pl.List):
+            lists = column.cast(pl.List(kind.inner))
             lengths = lists.list.len()
             self._write_array(lengths.to_numpy(), digest)
             self._write_column(lists.filter(lengths > 0).explode(), digest)
         elif kind.is_numeric() and not kind.is_decimal():
             self._write_array(column.to_numpy(), digest)
-        elif kind.is_temporal() or kind == polars.Boolean:
-            self._write_array(column.to_physical().cast(polars.Int64).to_numpy(), digest)
-        elif kind != polars.Null:
-            text = column.bin.encode("hex") if kind == polars.Binary else column.cast(polars.String)
+        elif kind.is_temporal() or kind == pl.Boolean:
+            self._write_array(column.to_physical().cast(pl.Int64).to_numpy(), digest)
+        elif kind != pl.Null:
+            text = column.bin.encode("hex") if kind == pl.Binary else column.cast(pl.String)
             self._write_array(text.str.len_bytes().to_numpy(), digest)
             digest.update((text.str.join("").item() if len(text) else "").encode())
 
@@ -220,13 +219,14 @@ class _Content:
         if isinstance(reduced, str):
             digest.update(reduced.encode())
             return
-        make, arguments, state, items, pairs = (*reduced[:5], *(None,) * (5 - len(reduced)))
+        make, arguments, *rest = reduced
+        state, items, pairs = (*rest, None, None, None)[:3]
         digest.update(f"{getattr(make, '__module__', '')}.{getattr(make, '__qualname__', '')}".encode())
         digest.update(self.digest(arguments))
         for part in state if isinstance(state, tuple) and len(state) == 2 else (state,):
-            named = type(part) is dict and set(map(type, part)) <= {str}
+            named = isinstance(part, dict) and set(map(type, part)) <= {str}
             digest.update(self.digest(dict(sorted(part.items())) if named else part))
-        digest.update(self.digest(list(items or ())) + self.digest([list(pair) for pair in pairs or ()]))
+        digest.update(self.digest(list(items or ())) + self.digest([list(each) for each in pairs or ()]))
 
     def _refuse(self, value: Any, fault: Exception) -> Invalid:
         kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
@@ -251,13 +251,13 @@ def _write_path(path: Path, digest: Any) -> None:
 
 def _digest_file(path: Path) -> bytes:
     status = path.stat()
-    return _read_digest(os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    return _read_digest(str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @cache
 def _read_digest(path: str, size_bytes: int, modified_ns: int, inode: int) -> bytes:  # noqa: ARG001 - the memo's key
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.digest()

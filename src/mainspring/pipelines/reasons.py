@@ -8,9 +8,7 @@ _SHOWN = 3
 _LITERAL = "="
 
 
-def explain(
-    old: Fingerprint | None, new: Fingerprint, *, name: str = "", since: str = "", unusable: str = ""
-) -> str:
+def explain(old: Fingerprint | None, new: Fingerprint, *, name: str = "", since: str = "", unusable: str = "") -> str:
     """Say in one line why a step runs or is a hit.
 
     Parameters

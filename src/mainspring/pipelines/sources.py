@@ -70,7 +70,7 @@ def read_source(file: str) -> Source | None:
         that its text may not be what runs.
     """
     try:
-        status = os.stat(file)
+        status = Path(file).stat()
     except (OSError, ValueError):
         return _read_cell(file)
     if status.st_mtime_ns > _started_ns:
@@ -95,7 +95,7 @@ def adopt(digests: dict[str, str]) -> None:
 def is_unchanged(file: str) -> bool:
     """Tell whether a file was last written before this process started."""
     try:
-        return os.stat(file).st_mtime_ns <= _started_ns
+        return Path(file).stat().st_mtime_ns <= _started_ns
     except OSError:
         return False
 
@@ -109,8 +109,8 @@ def _read_file(file: str, modified_ns: int, size_bytes: int) -> Source | None:  
 
 
 def _read_cell(name: str) -> Source | None:
-    lines = linecache.cache.get(name)
-    return _parse_cell("".join(lines[2])) if lines is not None and len(lines) > 2 else None
+    text = "".join(linecache.getlines(name))
+    return _parse_cell(text) if text else None
 
 
 @cache
@@ -170,8 +170,8 @@ def _write(node: Any, parts: list[str], *, top: bool = False) -> None:
             value = getattr(node, name, None)
             if name == "decorator_list" and top and kind != "ClassDef":
                 continue
-            if name == "body" and documented and _is_docstring(value):
-                value = value[1:]
+            if name == "body" and documented:
+                value = _without_docstring(value)
             _write(value, parts)
     elif isinstance(node, list):
         parts.append(f"[{len(node)}")
@@ -181,9 +181,11 @@ def _write(node: Any, parts: list[str], *, top: bool = False) -> None:
         parts.append(f"{type(node).__name__} {node!r}")
 
 
-def _is_docstring(body: Any) -> bool:
+def _without_docstring(body: Any) -> Any:
     first = body[0] if body else None
-    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return body[1:]
+    return body
 
 
 def _check(code: CodeType) -> int:

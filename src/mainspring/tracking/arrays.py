@@ -17,27 +17,27 @@ class Array:
         """Accept exact arrays and NumPy's scalars."""
         if library_of(value) != "numpy":
             return False
-        import numpy
+        import numpy as np
 
-        return (type(value) is numpy.ndarray or isinstance(value, numpy.generic)) and not value.dtype.hasobject
+        return (type(value) is np.ndarray or isinstance(value, np.generic)) and not value.dtype.hasobject
 
     def write(self, value: Any, storage: Storage) -> bytes:  # noqa: ARG002 - the port's signature
         """Write NumPy's own format; a scalar is an array without dimensions."""
-        import numpy
+        import numpy as np
 
         file = io.BytesIO()
-        scalar = isinstance(value, numpy.generic)
+        scalar = isinstance(value, np.generic)
         file.write(b"s" if scalar else b"a")
-        numpy.save(file, numpy.asarray(value), allow_pickle=False)
+        np.save(file, np.asarray(value), allow_pickle=False)
         return file.getvalue()
 
     def read(self, content: bytes, storage: Storage) -> Any:  # noqa: ARG002 - the port's signature
         """Read it back; never unpickles."""
-        import numpy
+        import numpy as np
 
         file = io.BytesIO(content)
         scalar = file.read(1) == b"s"
-        array = numpy.load(file, allow_pickle=False)
+        array = np.load(file, allow_pickle=False)
         return array[()] if scalar else array
 
     def summarise(self, value: Any) -> str:
@@ -56,17 +56,17 @@ class Table:
         """Accept exact frames and series; a lazy frame is a plan, not data."""
         if library_of(value) != "polars":
             return False
-        import polars
+        import polars as pl
 
-        kinds = value.dtypes if type(value) is polars.DataFrame else [getattr(value, "dtype", None)]
-        return type(value) in {polars.DataFrame, polars.Series} and polars.Object not in kinds
+        kinds = value.dtypes if type(value) is pl.DataFrame else [getattr(value, "dtype", None)]
+        return type(value) in {pl.DataFrame, pl.Series} and pl.Object not in kinds
 
     def write(self, value: Any, storage: Storage) -> bytes:  # noqa: ARG002 - the port's signature
         """Write one record batch for each chunk, compressed by LZ4."""
-        import polars
+        import polars as pl
 
         file = io.BytesIO()
-        series = isinstance(value, polars.Series)
+        series = isinstance(value, pl.Series)
         file.write(b"s" if series else b"f")
         body = io.BytesIO()
         (value.to_frame() if series else value).write_ipc(body, compression="lz4")
@@ -75,9 +75,9 @@ class Table:
 
     def read(self, content: bytes, storage: Storage) -> Any:  # noqa: ARG002 - the port's signature
         """Read it back."""
-        import polars
+        import polars as pl
 
-        frame = polars.read_ipc(io.BytesIO(content[1:]), memory_map=False)
+        frame = pl.read_ipc(io.BytesIO(content[1:]))
         return frame.to_series() if content[:1] == b"s" else frame
 
     def summarise(self, value: Any) -> str:

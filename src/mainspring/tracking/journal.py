@@ -47,7 +47,7 @@ class Facts(msgspec.Struct, frozen=True, array_like=True, tag="f"):
 Entry = Point | Facts
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)  # type: ignore[arg-type]
+_decoder: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
 
 
 def journal_path(folder: Path, run_id: str, attempt: int) -> Path:
@@ -176,6 +176,4 @@ def read_report(path: Path, run_id: str, attempt: int, fence: int, offset: int =
         if isinstance(each, Facts):
             params.update(each.params)
             tags.update(each.tags)
-    return Report(
-        run_id=run_id, attempt=attempt, fence=fence, offset=end, points=points, params=params, tags=tags
-    )
+    return Report(run_id=run_id, attempt=attempt, fence=fence, offset=end, points=points, params=params, tags=tags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import ModuleType
 from typing import Any
 
 from mainspring.domain.errors import Invalid
@@ -72,7 +73,7 @@ def find_part(value: Any, wanted: Any, path: str = "", depth: int = 0) -> tuple[
     tuple of str and object, or None
         Its path, such as ``.config['file']``, empty for the value itself.
     """
-    if depth < _DEPTH:
+    if depth < _DEPTH and not isinstance(value, ModuleType):
         for name, part in _parts(value):
             found = find_part(part, wanted, path + name, depth + 1)
             if found is not None:
@@ -101,6 +102,9 @@ def _captured(function: Any) -> list[tuple[str, Any]]:
             found.append((f" captures {name}", cell.cell_contents))
         except ValueError:  # an empty cell: the name is not bound yet
             continue
+    if function.__globals__.get("__name__") == "__main__":  # such a function takes what it names along
+        named = [name for name in function.__code__.co_names if name in function.__globals__]
+        found += [(f" uses {name}", function.__globals__[name]) for name in named]
     return found
 
 
@@ -119,4 +123,4 @@ def _refuse(code: str, subject: str, culprit: tuple[str, Any], fault: str = "") 
     kind = type(part)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     where = f"{subject}{path}" if path.startswith((".", "[")) else f"{subject},{path}," if path else subject
-    return Invalid(code, f"{where} is of type {name}, which cannot be stored", type=name, attribute=path, fault=fault)
+    return Invalid(code, f"{where} is of type {name}, which cannot be pickled", type=name, attribute=path, fault=fault)

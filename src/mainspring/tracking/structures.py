@@ -82,9 +82,7 @@ class Record:
     def write(self, value: Any, storage: Storage) -> bytes:
         """Write the sealed manifest."""
         kind = type(value)
-        parts = {
-            field.name: _write_part(getattr(value, field.name), storage) for field in dataclasses.fields(kind)
-        }
+        parts = {field.name: _write_part(getattr(value, field.name), storage) for field in dataclasses.fields(kind)}
         body = {"module": kind.__module__, "name": kind.__qualname__, "parts": parts}
         return storage.seal.seal(json.dumps(body).encode())
 
