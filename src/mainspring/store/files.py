@@ -98,6 +98,8 @@ _CODES = {
     errno.EROFS: "HOME-007",
     errno.EACCES: "HOME-007",
     errno.EPERM: "HOME-007",
+    errno.ENOTDIR: "HOME-007",
+    errno.EEXIST: "HOME-007",
 }
 
 

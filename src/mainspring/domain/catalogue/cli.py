@@ -1,7 +1,85 @@
-"""The command line."""
+"""The command line and HTTP."""
 
 from __future__ import annotations
 
 from mainspring.domain.catalogue.entry import Entry
 
-ENTRIES: tuple[Entry, ...] = ()
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        "CLI-001",
+        "invalid",
+        "a command line that cannot be read",
+        "the verb, option or value is not one that this version knows",
+        "mainspring --help",
+    ),
+    Entry(
+        "CLI-002",
+        "not_found",
+        "nothing to run there",
+        "a target is FILE.py, or FILE.py::NAME of a step or pipeline in it",
+        "name a Python file, as in: mainspring run flights.py",
+    ),
+    Entry(
+        "CLI-003",
+        "conflict",
+        "the folder is not empty",
+        "init writes into a new folder, so that no file of yours is overwritten",
+        "choose another name",
+    ),
+    Entry(
+        "CLI-004",
+        "not_found",
+        "no such example",
+        "the examples are packed with Mainspring",
+        "mainspring init --list",
+    ),
+    Entry(
+        "CLI-005",
+        "unavailable",
+        "the port is taken",
+        "another program listens on it",
+        "mainspring up --port 0 takes a free one",
+    ),
+    Entry(
+        "CLI-006",
+        "failed",
+        "the code that was run raised",
+        "an exception of the file's own code came through",
+        "mend the line that the traceback names; `python -m pdb FILE` stops there",
+    ),
+    Entry(
+        "CLI-007",
+        "failed",
+        "this machine or home is not fit",
+        "a check of the doctor failed",
+        "mend what the checks marked FAIL name",
+    ),
+    Entry(
+        "CLI-008",
+        "unavailable",
+        "an extra is not installed",
+        "the core stays small; each capability has an extra",
+        "pip install 'mainspring[ml]'",
+    ),
+    Entry(
+        "API-001",
+        "denied",
+        "a request without the home's token",
+        "every read over HTTP shows the token of the home",
+        "send the header Authorization: Bearer TOKEN; mainspring up names the file that holds it",
+    ),
+    Entry(
+        "API-002",
+        "not_found",
+        "no such route",
+        "the path is none that this version answers",
+        "take a path from docs/reference/http.md",
+    ),
+    Entry(
+        "API-003",
+        "invalid",
+        "a query that cannot be read",
+        "a parameter of the query has no such value",
+        "take its range from docs/reference/http.md",
+    ),
+)

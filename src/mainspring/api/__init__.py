@@ -1,0 +1,1 @@
+"""The record over loopback HTTP: reads for people's other tools."""

@@ -1,0 +1,38 @@
+"""``mainspring deploy``: a model becomes a service."""
+
+from __future__ import annotations
+
+import click
+
+from mainspring.cli.asking import ask
+from mainspring.cli.printing import Verb, print_json, print_next, wants_json
+from mainspring.cli.status import describe_service
+from mainspring.domain.messages import Deploy
+from mainspring.domain.records import Service
+
+
+@click.command(
+    "deploy",
+    cls=Verb,
+    epilog="Examples: mainspring deploy delays --model delays@champion · mainspring deploy delays --model delays@4",
+)
+@click.argument("name")
+@click.option("--model", required=True, metavar="REFERENCE", help="NAME@ALIAS is followed, NAME@NUMBER is pinned.")
+@click.option(
+    "--rollout",
+    type=click.Choice(["canary", "direct"]),
+    default="canary",
+    show_default=True,
+    help="canary: a share of the requests first; direct: all at once.",
+)
+def command(name: str, model: str, rollout: str) -> None:
+    """Set what the service NAME serves; a first deployment starts it.
+
+    It is idempotent: the same again changes nothing.
+    """
+    service: Service = ask(Deploy(name, model, rollout))
+    if wants_json():
+        print_json(service)
+        return
+    click.echo(describe_service(service))
+    print_next(f"mainspring services show {name}")

@@ -1,0 +1,147 @@
+"""``mainspring doctor``: whether this machine, this installation and this home are fit."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import click
+import msgspec
+
+from mainspring.cli.asking import ask
+from mainspring.cli.printing import Verb, print_json, print_table, wants_json
+from mainspring.cli.texts import format_size, format_span
+from mainspring.domain.errors import Failed, MainspringError
+from mainspring.domain.home import Home
+from mainspring.domain.messages import GetStatus
+
+_FREE_BYTES = 1_000_000_000
+_SQLITE = (3, 35, 0)  # RETURNING
+_EXTRAS = {
+    "data": ("deltalake", "numpy", "polars"),
+    "onnx": ("onnx", "onnxruntime"),
+    "sklearn": ("skl2onnx", "sklearn", "skops"),
+    "lightgbm": ("lightgbm", "onnxmltools"),
+    "search": ("optuna",),
+    "serve": ("httptools", "uvloop"),
+    "plots": ("matplotlib",),
+}
+
+
+class Check(msgspec.Struct):
+    """What the doctor found: ``ok``, ``warn`` (works, but) or ``FAIL``."""
+
+    name: str
+    state: Literal["ok", "warn", "FAIL"]
+    found: str
+    fix: str = ""
+
+
+@click.command("doctor", cls=Verb, epilog="Examples: mainspring doctor · mainspring doctor --json")
+def command() -> None:
+    """Check this machine, this installation and this home; each finding names its remedy."""
+    checks = list(examine())
+    if wants_json():
+        print_json(checks)
+    else:
+        print_table(("check", "state", "found", "fix"), [(c.name, c.state, c.found, c.fix) for c in checks])
+    failed = [check.name for check in checks if check.state == "FAIL"]
+    if failed:
+        raise Failed("CLI-007", f"not fit: {', '.join(failed)}", failed=failed)
+
+
+def examine() -> Iterator[Check]:
+    """Yield the findings, from the ground up."""
+    from mainspring.sdk.homes import current_home
+
+    yield check_python(sys.version_info[:2])
+    yield check_sqlite(sqlite3.sqlite_version_info)
+    try:
+        home = current_home()
+    except MainspringError as error:
+        yield Check("home", "FAIL", error.what, error.fix)
+        return
+    yield check_writable(home)
+    yield check_space(home.root, shutil.disk_usage(_find_existing(home.root)).free)
+    yield check_owner(lambda: ask(GetStatus()))
+    yield from (check_extra(name, modules) for name, modules in _EXTRAS.items())
+
+
+def check_python(version: tuple[int, ...]) -> Check:
+    """Judge the interpreter's version."""
+    found = ".".join(map(str, version))
+    if (3, 11) <= version < (3, 14):
+        return Check("python", "ok", found)
+    return Check("python", "FAIL", found, "use Python 3.11, 3.12 or 3.13")
+
+
+def check_sqlite(version: tuple[int, ...]) -> Check:
+    """Judge the SQLite library that Python brings."""
+    found = ".".join(map(str, version))
+    if version >= _SQLITE:
+        return Check("sqlite", "ok", found)
+    return Check("sqlite", "FAIL", found, "use a Python with SQLite 3.35 or newer")
+
+
+def check_writable(home: Home) -> Check:
+    """Try to write where the record lies, as a network home has it elsewhere."""
+    place = f"{home.root}" if home.state == home.root else f"{home.root}, metadata in {home.state}"
+    for folder in (home.root, home.state):
+        try:
+            with tempfile.TemporaryFile(dir=_find_existing(folder)):
+                pass
+        except OSError as fault:
+            return Check(
+                "home", "FAIL", f"{folder}: {fault.strerror}", "set MAINSPRING_HOME to a folder that you may write"
+            )
+    return Check("home", "ok", place)
+
+
+def check_space(folder: Path, free_bytes: int) -> Check:
+    """Judge the space left on the home's disk."""
+    found = f"{format_size(free_bytes)} free"
+    if free_bytes >= _FREE_BYTES:
+        return Check("disk", "ok", found)
+    return Check("disk", "warn", found, f"free some space on the disk of {folder}")
+
+
+def check_owner(greet: Callable[[], object]) -> Check:
+    """Ask the owner for its status, and take the time of the answer."""
+    begun = time.monotonic()
+    try:
+        greet()
+    except MainspringError as error:
+        return Check("owner", "FAIL", f"{error.code}: {error.what}", error.fix)
+    return Check("owner", "ok", f"answers in {format_span(time.monotonic() - begun)}")
+
+
+def check_extra(name: str, modules: tuple[str, ...]) -> Check:
+    """Tell whether the libraries of an extra are there and load."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        return Check(f"[{name}]", "warn", f"without {', '.join(missing)}", f"pip install 'mainspring[{name}]'")
+    if name == "lightgbm" and not _has_openmp():
+        return Check(f"[{name}]", "warn", "libgomp.so.1 is missing", "sudo apt-get install libgomp1")
+    return Check(f"[{name}]", "ok", "installed")
+
+
+def _has_openmp() -> bool:
+    import ctypes
+
+    try:
+        ctypes.CDLL("libgomp.so.1")
+    except OSError:
+        return os.name != "posix" or sys.platform == "darwin"
+    return True
+
+
+def _find_existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

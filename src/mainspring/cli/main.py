@@ -1,0 +1,117 @@
+"""The command ``mainspring``: finds the verb, runs it, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from mainspring.cli.printing import print_error
+from mainspring.domain.errors import Invalid, MainspringError
+
+# Verb -> what its help says in a line; `mainspring.cli.<verb>` holds it and loads when it is typed.
+VERBS: dict[str, str] = {
+    "init": "Begin a project from an example",
+    "run": "Run a file, or a step or pipeline of it",
+    "status": "Show the home at a glance",
+    "runs": "List, show and cancel runs",
+    "logs": "Print what a run printed",
+    "why": "Ask why: a run, a model, a service, an alarm, an error code",
+    "up": "Serve the record over loopback HTTP",
+    "stop": "End the owner of the home",
+    "deploy": "Deploy a model as a service",
+    "services": "List, show, roll back and stop services",
+    "alarms": "List alarms",
+    "data": "List and show datasets and their quarantine",
+    "models": "List and show models",
+    "doctor": "Check this machine and this home",
+}
+
+_INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """A group that imports a verb only when it is typed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click names it
+        """Return the verbs in the order of `VERBS`."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click names it
+        """Import a verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"mainspring.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or name the nearest ones."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], VERBS, n=3, cutoff=0.5)
+            fix = f"mainspring {near[0]}" if near else "mainspring --help"
+            raise Invalid("CLI-001", f"there is no verb {args[0]!r}", fix=fix, near=near)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click names it
+        """List the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`mainspring VERB --help` tells more. Every verb takes --json.",
+)
+@click.version_option(package_name="mainspring", message="%(version)s")
+def cli() -> None:
+    """From raw data to a watched production service that renews itself.
+
+    \b
+    mainspring init demo --example flights && cd demo && python flights.py
+    mainspring status
+    mainspring why delays@champion
+    """  # noqa: D301
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after ``mainspring``; default those of this process.
+
+    Raises
+    ------
+    SystemExit
+        Always: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 conflict,
+        6 unavailable, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(words))
+
+
+def _run(words: list[str]) -> int:
+    as_json = "--json" in words
+    try:
+        result: Any = cli.main(words, prog_name="mainspring", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except MainspringError as error:
+        return print_error(error, as_json=as_json)
+    except click.UsageError as error:
+        verb = error.ctx.command_path if error.ctx else "mainspring"
+        usage = Invalid("CLI-001", error.format_message(), fix=f"{verb} --help")
+        return print_error(usage, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0

@@ -1,0 +1,121 @@
+"""What the verbs print: answers on standard output, errors and progress on standard error."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from mainspring.domain.catalogue import find_entry
+from mainspring.domain.errors import MainspringError
+
+_GAP = "  "
+
+
+class Verb(click.Command):
+    """A command that also takes ``--json``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_json_option())
+
+
+class Noun(click.Group):
+    """A plural noun: bare it lists, with a verb after it it acts; both take ``--json``."""
+
+    command_class = Verb
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"invoke_without_command": True, **kwargs})
+        self.params.append(_json_option())
+
+
+def wants_json() -> bool:
+    """Tell whether the running command was asked for JSON."""
+    return bool(click.get_current_context().meta.get("json"))
+
+
+def print_json(value: Any) -> None:
+    """Print a message, or lists and dicts of them, as indented JSON."""
+    plain = msgspec.to_builtins(value, enc_hook=str)
+    click.echo(msgspec.json.format(msgspec.json.encode(plain), indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "none") -> None:
+    """Print rows: aligned and cut to the width of a terminal, tab-separated into a pipe.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Headings.
+    rows : iterable of sequence
+        One cell for each heading; None prints as a dash.
+    empty : str
+        Told on standard error when there is no row.
+    """
+    lines = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    if not lines:
+        click.echo(empty, err=True)
+        return
+    if not sys.stdout.isatty():
+        for line in [list(columns), *lines]:
+            click.echo("\t".join(line))
+        return
+    widths = [max(len(line[index]) for line in [list(columns), *lines]) for index in range(len(columns))]
+    room = shutil.get_terminal_size().columns
+    heading = _GAP.join(name.upper().ljust(width) for name, width in zip(columns, widths, strict=True))
+    click.secho(_cut(heading, room), bold=True)
+    for line in lines:
+        click.echo(_cut(_GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)), room))
+
+
+def print_fields(fields: dict[str, Any]) -> None:
+    """Print names and values of one thing, one a line; an absent value is left out."""
+    shown = {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+    width = max((len(name) for name in shown), default=0)
+    for name, value in shown.items():
+        first, *more = str(value).splitlines() or [""]
+        click.echo(f"{name.ljust(width)}{_GAP}{first}")
+        for line in more:
+            click.echo(f"{' ' * width}{_GAP}{line}")
+
+
+def print_error(error: MainspringError, *, as_json: bool) -> int:
+    """Print code, what, why and fix on standard error.
+
+    Returns
+    -------
+    int
+        The exit code of the error's entry in the catalogue.
+    """
+    if as_json:
+        problem = {"code": error.code, "what": error.what, "why": error.why, "fix": error.fix, "context": error.context}
+        click.echo(msgspec.json.encode({"error": problem}, enc_hook=str).decode(), err=True)
+    else:
+        click.secho(f"{error.code}: {error.what}", err=True, fg="red")
+        click.echo(f"  why: {error.why}\n  fix: {error.fix}", err=True)
+    return find_entry(error.code).exit_code
+
+
+def print_next(command: str) -> None:
+    """Tell the next command to type, on a terminal only."""
+    if sys.stdout.isatty():
+        click.secho(f"next: {command}", err=True, dim=True)
+
+
+def _json_option() -> click.Option:
+    return click.Option(["--json"], is_flag=True, expose_value=False, callback=_remember, help="Print JSON.")
+
+
+def _remember(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.meta["json"] = True
+
+
+def _cut(line: str, room: int) -> str:
+    line = line.rstrip()
+    return line if len(line) <= room else line[: max(room - 1, 1)] + "…"

@@ -1,0 +1,132 @@
+"""``mainspring run``: a file, or a step or pipeline of it, here and now."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import runpy
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from mainspring.cli.asking import ask
+from mainspring.cli.printing import Verb, print_json, print_next, print_table, wants_json
+from mainspring.cli.runs import describe_state
+from mainspring.cli.texts import format_span, shorten_id
+from mainspring.domain.errors import Failed, MainspringError, NotFound
+from mainspring.domain.messages import ListRuns
+from mainspring.domain.records import Run
+
+_OWN = str(Path(__file__).parent.parent)
+
+
+@click.command(
+    "run",
+    cls=Verb,
+    epilog="Examples: mainspring run flights.py · mainspring run flights.py::train folder=data",
+)
+@click.argument("target")
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+def command(target: str, arguments: tuple[str, ...]) -> None:
+    """Run TARGET in this process, like `python FILE`, then show what was recorded.
+
+    TARGET is FILE.py, or FILE.py::NAME to call one step or pipeline with NAME=VALUE arguments;
+    values are JSON, or else text.
+    """
+    begun = time.time()
+    act = make_action(target, arguments)
+    try:
+        act()
+    except MainspringError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - the code that runs is the user's
+        click.echo("".join(_format_own(fault)), err=True, nl=False)
+        raise Failed("CLI-006", f"{target} raised {type(fault).__name__}: {fault}") from None
+    finally:
+        show_recorded(begun)
+
+
+def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
+    """Find what a target names.
+
+    Raises
+    ------
+    NotFound
+        CLI-002 when there is no such file, or the file has no such function.
+    """
+    text, _, name = target.partition("::")
+    path = Path(text)
+    if not path.is_file():
+        near = get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], n=1)
+        fix = f"mainspring run {path.with_name(near[0])}" if near else ""
+        raise NotFound("CLI-002", f"there is no file {text}", fix=fix)
+    sys.path.insert(0, str(path.parent.resolve()))
+    if not name:
+        return lambda: runpy.run_path(str(path), run_name="__main__")
+    function = getattr(_load(path), name, None)
+    if not callable(function):
+        raise NotFound("CLI-002", f"{path} has no function {name!r}", fix=f"mainspring run {path}")
+    keywords = dict(_read_argument(each) for each in arguments)
+    return lambda: function(**keywords)
+
+
+def show_recorded(begun: float) -> None:
+    """Print the runs that this process recorded since a moment, oldest first.
+
+    Parameters
+    ----------
+    begun : float
+        Seconds since 1970 UTC.
+    """
+    runs: list[Run] = ask(ListRuns(limit=1000))
+    own = [run for run in runs if run.pid == os.getpid() and run.created_at >= begun - 1]
+    own.reverse()
+    if wants_json():
+        print_json(own)
+        return
+    rows = [(shorten_id(run.id), run.kind, run.name, describe_state(run), _measure(run), run.reason) for run in own]
+    print_table(("run", "kind", "name", "state", "time", "why"), rows, empty="nothing was recorded")
+    if own:
+        print_next(f"mainspring why {shorten_id(own[0].id)}")
+
+
+def _measure(run: Run) -> str:
+    return format_span(run.ended_at - run.started_at) if run.started_at and run.ended_at else "-"
+
+
+def _load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise NotFound("CLI-002", f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _read_argument(text: str) -> tuple[str, Any]:
+    name, mark, value = text.partition("=")
+    if not mark or not name.isidentifier():
+        raise click.UsageError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return name, value
+
+
+def _format_own(fault: Exception) -> list[str]:
+    """Format a traceback from the first line of the user's own code on."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    kept = [frame for frame in frames if not frame.filename.startswith((_OWN, "<frozen"))]
+    return [
+        "Traceback (most recent call last):\n",
+        *traceback.format_list(kept),
+        *traceback.format_exception_only(fault),
+    ]

@@ -1,0 +1,117 @@
+"""``mainspring runs``: list, show and cancel runs."""
+
+from __future__ import annotations
+
+import click
+
+from mainspring.cli.asking import ask
+from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.texts import format_age, format_moment, format_size, format_span, format_value, shorten_id
+from mainspring.domain.messages import CancelRuns, GetRun, ListRuns
+from mainspring.domain.records import Run
+
+_COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
+
+
+@click.group(
+    "runs",
+    cls=Noun,
+    epilog="Examples: mainspring runs --state failed · mainspring runs --parent a3f19b · mainspring runs show c07e12",
+)
+@click.option("--kind", help="pipeline, step, study, trial, gate, check ...")
+@click.option("--name", help="Name of the function.")
+@click.option("--state", help="queued, starting, running, succeeded, failed, cancelled, pruned.")
+@click.option("--parent", help="Runs below this one.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Newest so many.")
+@click.pass_context
+def command(
+    context: click.Context, kind: str | None, name: str | None, state: str | None, parent: str | None, limit: int
+) -> None:
+    """List runs, newest first; show or cancel one. An id may be a unique prefix or suffix."""
+    if context.invoked_subcommand is None:
+        parent_id = ask(GetRun(parent)).id if parent else None
+        print_or_json(ask(ListRuns(kind=kind, name=name, state=state, parent_id=parent_id, limit=limit)))
+
+
+@command.command("show")
+@click.argument("id")
+def show(id: str) -> None:  # noqa: A002
+    """Show one run: its state, parameters, metrics and what is below it."""
+    run: Run = ask(GetRun(id))
+    below: list[Run] = ask(ListRuns(parent_id=run.id, limit=200))
+    if wants_json():
+        print_json({"run": run, "below": below})
+        return
+    print_fields(describe_run(run))
+    if below:
+        click.echo()
+        print_runs(below[::-1])
+    print_next(f"mainspring logs {shorten_id(run.id)}")
+
+
+@command.command("cancel")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", default="cancelled by the user", show_default=True, help="Kept in the record.")
+def cancel(ids: tuple[str, ...], reason: str) -> None:
+    """Cancel runs with everything below them."""
+    found = [ask(GetRun(each)).id for each in ids]
+    print_or_json(ask(CancelRuns(found, reason)))
+
+
+def print_or_json(runs: list[Run]) -> None:
+    """Print runs as the caller asked."""
+    if wants_json():
+        print_json(runs)
+    else:
+        print_runs(runs)
+
+
+def print_runs(runs: list[Run]) -> None:
+    """Print runs as a table."""
+    rows = [
+        (
+            shorten_id(run.id),
+            run.kind,
+            run.name,
+            describe_state(run),
+            format_span(_measure(run)),
+            format_age(run.created_at),
+            " ".join(f"{key}={format_value(value)}" for key, value in list(run.metrics.items())[:3]),
+            run.problem.what if run.problem else run.reason,
+        )
+        for run in runs
+    ]
+    print_table(_COLUMNS, rows, empty="no runs; the first one: mainspring init && python hello/hello.py")
+
+
+def describe_state(run: Run) -> str:
+    """Return the state, ``hit`` for a step that was not executed."""
+    return "hit" if run.cached_from else run.state
+
+
+def describe_run(run: Run) -> dict[str, object]:
+    """Return what `show` prints about a run."""
+    cpu = f", {run.cpu_s:.2f} s CPU" if run.cpu_s is not None else ""
+    memory = f", {format_size(run.memory_bytes)}" if run.memory_bytes else ""
+    return {
+        "run": run.id,
+        "name": f"{run.name} ({run.kind})",
+        "state": describe_state(run) + (f": {run.reason}" if run.reason else ""),
+        "attempt": run.attempt if run.attempt > 1 else None,
+        "started": format_moment(run.started_at) if run.started_at else None,
+        "took": f"{format_span(_measure(run))}{cpu}{memory}" if run.started_at else None,
+        "by": f"{run.principal} on {run.host}, pid {run.pid}" if run.pid else run.principal,
+        "below": shorten_id(run.parent_id) if run.parent_id else None,
+        "from": f"{shorten_id(run.cached_from)} (cached)" if run.cached_from else None,
+        "params": "\n".join(f"{key} = {format_value(value)}" for key, value in run.params.items()),
+        "metrics": "\n".join(f"{key} = {format_value(value)}" for key, value in run.metrics.items()),
+        "tags": "\n".join(f"{key} = {value}" for key, value in run.tags.items()),
+        "result": run.outputs.summary or run.outputs.codec if run.outputs else None,
+        "problem": f"{run.problem.code}: {run.problem.what}\nfix: {run.problem.fix}" if run.problem else None,
+    }
+
+
+def _measure(run: Run) -> float | None:
+    if run.started_at is None or run.ended_at is None:
+        return None
+    return run.ended_at - run.started_at

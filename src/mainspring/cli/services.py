@@ -1,0 +1,132 @@
+"""``mainspring services``: list, show, roll back and stop services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mainspring.cli.asking import ask
+from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.texts import format_age, format_moment, shorten_id
+from mainspring.domain.messages import (
+    GetService,
+    ListRenewals,
+    ListServices,
+    RollbackService,
+    StopService,
+)
+from mainspring.domain.records import Renewal, Service
+
+
+@click.group(
+    "services",
+    cls=Noun,
+    epilog="Examples: mainspring services · mainspring services show delays · mainspring services rollback delays",
+)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List services; show one, roll it back or stop it."""
+    if context.invoked_subcommand is None:
+        services: list[Service] = ask(ListServices())
+        if wants_json():
+            print_json(services)
+        else:
+            _print_services(services)
+
+
+@command.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """Show one service: its revisions, counts and renewals."""
+    service: Service = ask(GetService(name))
+    renewals: list[Renewal] = ask(ListRenewals(name))
+    if wants_json():
+        print_json({"service": service, "renewals": renewals})
+        return
+    print_fields(
+        {
+            "service": service.name,
+            "state": _describe_state(service),
+            "follows": service.follows,
+            "rollout": service.rollout,
+            "url": service.url,
+            "pid": service.pid or None,
+            "requests": _count(service, "requests"),
+            "rows": _count(service, "rows"),
+            "problem": f"{service.problem.code}: {service.problem.what}" if service.problem else None,
+        }
+    )
+    click.echo()
+    revisions = [
+        (f"r{r.number}", r.model, f"{r.weight} %", r.state, format_age(r.created_at)) for r in service.revisions
+    ]
+    print_table(("revision", "model", "weight", "state", "age"), revisions[::-1])
+    if renewals:
+        click.echo()
+        _print_renewals(renewals)
+    print_next(f"mainspring why {service.name}")
+
+
+@command.command("rollback")
+@click.argument("name")
+@click.option("--reason", default="", help="Kept in the record.")
+def rollback(name: str, reason: str) -> None:
+    """Make the revision before the live one live again."""
+    _print_one(ask(RollbackService(name, reason)))
+
+
+@command.command("stop")
+@click.argument("name")
+def stop(name: str) -> None:
+    """Stop a service; its record and captured rows stay."""
+    _print_one(ask(StopService(name)))
+
+
+def _print_one(service: Service) -> None:
+    if wants_json():
+        print_json(service)
+    else:
+        _print_services([service])
+
+
+def _print_services(services: list[Service]) -> None:
+    rows = [
+        (
+            service.name,
+            service.follows,
+            " ".join(f"r{each.number} {each.weight}" for each in service.revisions if each.weight) or "-",
+            _describe_state(service),
+            _count(service, "requests"),
+            _count(service, "rows"),
+            service.url or "-",
+        )
+        for service in services
+    ]
+    columns = ("name", "model", "split", "health", "requests", "rows", "url")
+    print_table(columns, rows, empty="no services; the first one: mainspring deploy NAME --model MODEL@ALIAS")
+
+
+def _print_renewals(renewals: list[Renewal]) -> None:
+    rows = [
+        (
+            shorten_id(each.id),
+            format_moment(each.event_time),
+            each.state,
+            each.candidate or "-",
+            each.champion or "-",
+            each.cause,
+        )
+        for each in renewals
+    ]
+    print_table(("renewal", "event time", "state", "candidate", "champion", "cause"), rows)
+
+
+def _describe_state(service: Service) -> str:
+    return service.health if service.desired else "stopped"
+
+
+def _count(service: Service, name: str) -> Any:
+    statistics = service.statistics if isinstance(service.statistics, dict) else {}
+    value = statistics.get(name)
+    return f"{value:,}" if isinstance(value, int) else None

@@ -1,0 +1,99 @@
+"""Numbers as people read them: ages, sizes, short ids."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+_SHORT = 8
+
+
+def shorten_id(identifier: str) -> str:
+    """Return the suffix of an identifier, which is its random part; verbs accept it.
+
+    Examples
+    --------
+    >>> shorten_id("0193a1b2c3d47e5f8091a2b3c4d5e6f7")
+    'c4d5e6f7'
+    """
+    return identifier[-_SHORT:]
+
+
+def format_age(moment: float | None, now: float | None = None) -> str:
+    """Return how long ago a moment was.
+
+    Parameters
+    ----------
+    moment : float or None
+        Seconds since 1970 UTC; None prints as a dash.
+    now : float, optional
+        Default: the clock's.
+
+    Examples
+    --------
+    >>> format_age(1000.0, now=1190.0)
+    '3m'
+    """
+    return "-" if moment is None else format_span((time.time() if now is None else now) - moment)
+
+
+def format_span(seconds: float | None) -> str:
+    """Return a length of time in its largest unit.
+
+    Examples
+    --------
+    >>> format_span(0.0042), format_span(75), format_span(7300)
+    ('4 ms', '75s', '2h')
+    """
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    for unit, length, below in (("s", 1, 120), ("m", 60, 7200), ("h", 3600, 172800)):
+        if seconds < below:
+            return f"{seconds / length:.1f}{unit}" if seconds < 10 else f"{seconds / length:.0f}{unit}"
+    return f"{seconds / 86400:.0f}d"
+
+
+def format_size(size_bytes: float | None) -> str:
+    """Return a size in powers of ten.
+
+    Examples
+    --------
+    >>> format_size(41_000_000)
+    '41 MB'
+    """
+    if size_bytes is None:
+        return "-"
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.1f} {unit}" if size < 10 and unit != "B" else f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def format_moment(moment: float | None) -> str:
+    """Return a moment as UTC to the minute.
+
+    Examples
+    --------
+    >>> format_moment(1356998400.0)
+    '2013-01-01 00:00'
+    """
+    return "-" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def format_value(value: Any) -> str:
+    """Return a parameter or metric in a few characters.
+
+    Examples
+    --------
+    >>> format_value(0.73456), format_value("tpe")
+    ('0.7346', 'tpe')
+    """
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"

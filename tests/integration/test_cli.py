@@ -1,0 +1,261 @@
+"""The command line as a person or a script meets it: words in, text and exit code out."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+class Shell:
+    """Runs the command in processes of its own, with a home of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.home = folder / "home"
+
+    def __call__(self, *words, check=None):
+        environment = {**os.environ, "MAINSPRING_HOME": str(self.home), "NO_COLOR": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "mainspring", *words],
+            check=False,
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        if check is not None:
+            assert done.returncode == check, done.stderr
+        return done
+
+
+@pytest.fixture
+def shell(tmp_path):
+    shell = Shell(tmp_path)
+    yield shell
+    if shell.home.exists():
+        shell("stop", check=0)
+
+
+def test_help_names_every_verb_and_leads_with_examples(shell):
+    text = shell("--help", check=0).stdout
+    assert "mainspring init demo --example flights" in text
+    for verb in (
+        "init",
+        "run",
+        "status",
+        "runs",
+        "logs",
+        "why",
+        "up",
+        "deploy",
+        "services",
+        "alarms",
+        "data",
+        "models",
+    ):
+        assert re.search(rf"^  {verb} +[A-Z]", text, re.MULTILINE), verb
+
+
+def test_help_loads_nothing_heavy(shell):
+    code = "import sys; from mainspring.cli.main import _run; _run(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    loaded = set(done.stderr.split())
+    assert not loaded & {
+        "numpy",
+        "polars",
+        "sqlalchemy",
+        "sklearn",
+        "starlette",
+        "uvicorn",
+        "httpx",
+        "alembic",
+        "asyncio",
+    }
+
+
+def test_an_unknown_verb_names_the_nearest(shell):
+    done = shell("statsu")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "CLI-001: there is no verb 'statsu'",
+        "  why: the verb, option or value is not one that this version knows",
+        "  fix: mainspring status",
+    ]
+
+
+def test_an_unknown_option_is_a_usage_error_with_a_hint(shell):
+    done = shell("status", "--jsn")
+    assert done.returncode == 2
+    assert "CLI-001: No such option" in done.stderr
+    assert "--json" in done.stderr
+
+
+def test_codes_are_explained_without_an_owner(shell):
+    done = shell("why", "run-005", check=0)
+    assert done.stdout.startswith("RUN-005: a lease that was lost\n  why: ")
+    assert not shell.home.exists()
+
+
+def test_an_unknown_code_names_the_nearest(shell):
+    done = shell("why", "RUN-0055")
+    assert done.returncode == 3
+    assert done.stderr.startswith("HOME-009: RUN-0055 is no error code")
+    assert "fix: mainspring why RUN-005" in done.stderr
+
+
+def test_every_code_is_listed(shell):
+    from mainspring.domain.catalogue import ENTRIES
+
+    listed = json.loads(shell("why", "--list", "--json", check=0).stdout)
+    assert {entry["code"] for entry in listed} == set(ENTRIES)
+    assert all(entry["fix"] for entry in listed)
+
+
+def test_status_starts_the_owner_and_stop_ends_it(shell):
+    status = json.loads(shell("status", "--json", check=0).stdout)
+    assert status["home"] == str(shell.home)
+    os.kill(status["pid"], 0)
+    assert shell("stop", check=0).stdout == f"stopped the owner of {shell.home}\n"
+    assert shell("stop", check=0).stdout == f"no owner runs for {shell.home}\n"
+
+
+def test_an_empty_home_says_what_to_type_first(shell):
+    done = shell("runs", check=0)
+    assert done.stdout == ""
+    assert "mainspring init" in done.stderr
+    assert json.loads(shell("runs", "--json", check=0).stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("runs", "show", "feed"), "RUN-001"),
+        (("logs", "feed"), "RUN-001"),
+        (("data", "show", "nothing"), "DATA-002"),
+        (("models", "show", "nothing@champion"), "MODEL-001"),
+        (("data", "show", "no name"), "DATA-001"),
+    ],
+)
+def test_what_is_not_there_is_one_clear_error(shell, words, code):
+    done = shell(*words)
+    assert done.returncode == (2 if code == "DATA-001" else 3)
+    assert done.stdout == ""
+    first, why, fix = done.stderr.splitlines()
+    assert first.startswith(f"{code}: ")
+    assert why.startswith("  why: ")
+    assert fix.startswith("  fix: ")
+
+
+def test_errors_are_json_when_asked(shell):
+    done = shell("runs", "show", "feed", "--json")
+    assert done.returncode == 3
+    problem = json.loads(done.stderr)["error"]
+    assert problem["code"] == "RUN-001"
+    assert problem["fix"] == "mainspring runs"
+
+
+def test_init_writes_a_project_and_keeps_what_is_there(shell):
+    done = shell("init", "first", check=0)
+    assert (shell.folder / "first" / "hello.py").is_file()
+    assert done.stdout.endswith("next: cd first && python hello.py\n")
+    again = shell("init", "first")
+    assert again.returncode == 5
+    assert again.stderr.startswith("CLI-003: first is there already")
+    other = shell("init", "x", "--example", "helo")
+    assert other.returncode == 3
+    assert "fix: mainspring init --example hello" in other.stderr
+
+
+def test_the_examples_are_listed(shell):
+    listed = json.loads(shell("init", "--list", "--json", check=0).stdout)
+    assert {"hello"} <= {each["name"] for each in listed}
+    assert all(each["summary"] for each in listed)
+
+
+def test_doctor_finds_a_fit_machine_and_an_unfit_home(shell):
+    checks = {each["name"]: each for each in json.loads(shell("doctor", "--json", check=0).stdout)}
+    assert checks["owner"]["state"] == "ok"
+    assert checks["python"]["state"] == "ok"
+    shell("stop", check=0)
+    (shell.folder / "file").write_text("in the way")
+    shell.home = shell.folder / "file" / "home"
+    done = shell("doctor")
+    assert done.returncode == 1
+    assert "CLI-007: not fit: home, owner" in done.stderr
+
+
+def test_tables_are_tab_separated_in_a_pipe(shell):
+    lines = shell("init", "--list", check=0).stdout.splitlines()
+    assert lines[0] == "example\twhat it shows"
+    assert any(line.startswith("hello\t") for line in lines[1:])
+
+
+def test_up_answers_who_holds_the_token_until_it_is_interrupted(shell):
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "mainspring", "up", "--port", "0", "--json"],
+        env={**os.environ, "MAINSPRING_HOME": str(shell.home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        told = "".join(iter(process.stdout.readline, "}\n")) + "}"
+        url, token = json.loads(told)["url"], Path(json.loads(told)["token_file"]).read_text()
+        assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+        assert httpx.get(f"{url}/api/v1/status").status_code == 401
+        status = httpx.get(f"{url}/api/v1/status", headers={"Authorization": f"Bearer {token}"})
+        assert status.json()["home"] == str(shell.home)
+        port = url.rpartition(":")[2]
+        taken = shell("up", "--port", port)
+        assert taken.returncode == 6
+        assert taken.stderr.startswith(f"CLI-005: port {port} cannot be had")
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert "Traceback" not in errors
+    assert process.returncode in {0, 130}
+
+
+def test_a_terminal_gets_columns_cut_to_its_width(shell):
+    text = run_on_terminal(shell, "why", "--list", columns=60)
+    heading, *lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines() if line]
+    assert heading.split() == ["CODE", "KIND", "TITLE"]
+    assert all(len(line) <= 60 for line in lines)
+    assert ["RUN-005", "conflict"] in [line.split()[:2] for line in lines]
+
+
+def run_on_terminal(shell, *words, columns):
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mainspring", *words],
+        env={**environment, "MAINSPRING_HOME": str(shell.home)},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    content = b""
+    try:
+        while piece := os.read(master, 65536):
+            content += piece
+    except OSError:  # Linux tells the end of a terminal so
+        pass
+    os.close(master)
+    assert process.wait(30) == 0
+    return content.decode()

@@ -1,0 +1,12 @@
+"""The documented examples of the formatting functions hold."""
+
+import doctest
+
+from mainspring.cli import status, texts
+
+
+def test_examples_in_docstrings():
+    for module in (texts, status):
+        result = doctest.testmod(module)
+        assert result.attempted
+        assert not result.failed
