@@ -75,6 +75,7 @@ _EXTEND = (
     .values(lease_until=bindparam("until"))
 )
 _ORDER = select(runs.c.order).where(runs.c.id == bindparam("id_"))
+_GIVE_ORDER = update(runs).where(runs.c.id == bindparam("id_"), runs.c.state.in_(LIVE)).values(order=bindparam("order_"))
 _EXTEND_ALL = (
     update(runs).where(runs.c.state.in_(LIVE), runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until"))
 )
@@ -119,10 +120,16 @@ def get_held(connection: Connection, run_id: str) -> tuple[Run, Hold]:
     NotFound
         RUN-001.
     """
-    row = connection.execute(_GET_HELD, {"id": run_id}).first()
-    if row is None:
+    found = find_held(connection, run_id)
+    if found is None:
         raise NotFound("RUN-001", f"no run has the id {run_id}", id=run_id)
-    return _split(row)
+    return found
+
+
+def find_held(connection: Connection, run_id: str) -> tuple[Run, Hold] | None:
+    """Return what `get_held` does; None when there is no such run."""
+    row = connection.execute(_GET_HELD, {"id": run_id}).first()
+    return None if row is None else _split(row)
 
 
 def find_run(connection: Connection, part: str) -> Run:
@@ -228,6 +235,11 @@ def extend_lease(connection: Connection, run_id: str, attempt: int, fence: int, 
 def extend_leases(connection: Connection, until: float) -> None:
     """Prolong every lease, as after a time without an owner."""
     connection.execute(_EXTEND_ALL, {"until": until})
+
+
+def give_order(connection: Connection, run_id: str, order: str) -> None:
+    """Tell the worker of a live run, with its next heartbeat or report, to ``prune`` or ``cancel``."""
+    connection.execute(_GIVE_ORDER, {"id_": run_id, "order_": order})
 
 
 def read_order(connection: Connection, run_id: str) -> str:
