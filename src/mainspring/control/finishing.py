@@ -28,7 +28,7 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
     state : str
         A terminal run state.
     **result
-        Columns of the run: outputs, details, problem, cpu_s, memory_bytes, reason.
+        Columns of the run: outputs, details, problem, cpu_s, memory_bytes, reason, or of `Hold`.
 
     Returns
     -------
@@ -45,7 +45,8 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
     if not runs.change_run(turn.connection, run, state=state, ended_at=now, lease_until=None, **result):
         raise Conflict("RUN-005", f"run {run.id} was changed by another", run=run.id)
     for name, value in {"state": state, "ended_at": now, **result}.items():
-        setattr(run, name, value)
+        if name in Run.__struct_fields__:
+            setattr(run, name, value)
     if state == "succeeded" and run.key is not None and run.outputs is not None:
         runs.keep_result(turn.connection, run, now)
     if state == "failed":

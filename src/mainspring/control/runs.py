@@ -12,6 +12,7 @@ from mainspring.domain.errors import Conflict
 from mainspring.domain.records import Fingerprint, Run
 from mainspring.store import calls, runs, series
 
+
 @handles(messages.BeginRun)
 def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     """Start a run in the caller's process, or answer with an earlier result of its key.

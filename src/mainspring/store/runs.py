@@ -75,7 +75,9 @@ _EXTEND = (
     .values(lease_until=bindparam("until"))
 )
 _ORDER = select(runs.c.order).where(runs.c.id == bindparam("id_"))
-_GIVE_ORDER = update(runs).where(runs.c.id == bindparam("id_"), runs.c.state.in_(LIVE)).values(order=bindparam("order_"))
+_GIVE_ORDER = (
+    update(runs).where(runs.c.id == bindparam("id_"), runs.c.state.in_(LIVE)).values(order=bindparam("order_"))
+)
 _EXTEND_ALL = (
     update(runs).where(runs.c.state.in_(LIVE), runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until"))
 )

@@ -251,9 +251,9 @@ CREATE TABLE renewals (
 	CONSTRAINT renewals_id UNIQUE (id)
 );
 
-CREATE INDEX renewals_run_id ON renewals (run_id);
-
 CREATE INDEX renewals_service_state ON renewals (service, state);
+
+CREATE INDEX renewals_run_id ON renewals (run_id);
 
 CREATE TABLE events (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -265,9 +265,9 @@ CREATE TABLE events (
 	event_time FLOAT
 );
 
-CREATE INDEX events_subject ON events (subject);
-
 CREATE INDEX events_kind ON events (kind);
+
+CREATE INDEX events_subject ON events (subject);
 
 CREATE TABLE requests (
 	"key" TEXT NOT NULL,
