@@ -32,7 +32,7 @@ def test_cache_false_runs_again_and_its_result_answers_the_next(desk):
     finish(desk, begin(desk).run)
     forced = begin(desk, cache=False)
     assert not forced.hit
-    assert "cache=False" in forced.reason
+    assert forced.reason == "ran again: cache=False"
     newer = finish(desk, forced.run, content=b"newer")
     assert begin(desk).run.cached_from == newer.id
 
@@ -47,9 +47,18 @@ def test_a_result_whose_bytes_are_gone_is_no_answer(desk):
     desk.blobs.path(done.outputs.digest).unlink()
     missed = begin(desk)
     assert not missed.hit
-    assert "gone" in missed.reason
+    assert missed.reason == "ran again: its result is gone"
     finish(desk, missed.run)
     assert begin(desk).hit
+
+
+def test_a_miss_says_what_changed_since_the_run_before(desk):
+    assert begin(desk).reason == "first run of fit"
+    other = records.Fingerprint(1, {"fit": "1"}, {"rows": "b"}, {"python": "3.11"})
+    assert begin(desk, "k2", fingerprint=other).reason == "ran again: input rows changed"
+    finish(desk, begin(desk).run, "failed", problem=records.Problem("RUN-006", "no"))
+    assert begin(desk).reason == "ran again: it failed"
+    assert begin(desk, "k3", fingerprint=None).reason.startswith("ran again: ")
 
 
 def test_without_a_key_nothing_is_looked_up(desk):

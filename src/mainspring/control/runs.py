@@ -5,11 +5,12 @@ from __future__ import annotations
 from mainspring.control.finishing import cancel_run, end_run, requeue
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import process_start, this_host
+from mainspring.control.results import reuse
 from mainspring.control.turn import PROJECT, Turn
 from mainspring.control.usecases import REPORTED, Later, handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict
-from mainspring.domain.records import Fingerprint, Run
+from mainspring.domain.records import Run
 from mainspring.store import calls, runs, series
 
 
@@ -20,7 +21,7 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     A run whose process is on this machine is watched by the owner and needs no heartbeats; any
     other needs one every few seconds.
     """
-    source, reason = _look_up(turn, command.key, command.name, command.fingerprint, cache=command.cache)
+    source, reason = reuse(turn, command)
     now = turn.now()
     run = Run(
         turn.new_id(),
@@ -28,7 +29,7 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
         command.kind,
         command.name,
         "running",
-        reason=reason if command.key else "",
+        reason=reason,
         parent_id=command.parent_id,
         fence=1,
         key=command.key,
@@ -160,23 +161,6 @@ def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run]:
     return [runs.find_run(turn.connection, run_id) for run_id in command.ids]
 
 
-def _look_up(
-    turn: Turn, key: str | None, name: str, fingerprint: Fingerprint | None, *, cache: bool
-) -> tuple[Run | None, str]:
-    """Return the run to answer with and why, or None and why not."""
-    if key is None:
-        return None, "no cache key"
-    if not cache:
-        return None, "cache=False"
-    source = runs.find_result(turn.connection, key)
-    if source is not None and source.outputs is not None:
-        if turn.blobs.exists(source.outputs.digest):
-            return source, f"same code, inputs and environment as run {source.id[-6:]}"
-        runs.drop_result(turn.connection, source)
-        return None, f"the bytes of run {source.id[-6:]} are gone"
-    return None, _explain_miss(runs.find_fingerprint(turn.connection, name), fingerprint)
-
-
 def _order(run: Run, hold: runs.Hold, attempt: int, fence: int) -> str:
     """Return what the worker of an attempt is to do with its run."""
     if (run.attempt, run.fence) != (attempt, fence):
@@ -184,9 +168,3 @@ def _order(run: Run, hold: runs.Hold, attempt: int, fence: int) -> str:
     if runs.is_ended(run):
         return "cancel" if run.state == "cancelled" else "lost"
     return hold.order
-
-
-def _explain_miss(old: Fingerprint | None, new: Fingerprint | None) -> str:
-    if old is None or new is None:
-        return "first run"
-    return "code, inputs or environment changed"

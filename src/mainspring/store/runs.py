@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
-from mainspring.domain.records import Fingerprint, Run
+from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.rows import change
 from mainspring.store.series import read_latest
@@ -82,11 +82,11 @@ _EXTEND_ALL = (
     update(runs).where(runs.c.state.in_(LIVE), runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until"))
 )
 _HIT = select(*_COLUMNS).join(cache, cache.c.run_id == runs.c.id).where(cache.c.key == bindparam("key_"))
-_BEFORE = (
-    select(runs.c.fingerprint)
-    .join(cache, cache.c.run_id == runs.c.id)
-    .where(cache.c.name == bindparam("name_"))
-    .order_by(cache.c.created_at.desc())
+_EARLIER_OF_KEY = select(*_COLUMNS).where(runs.c.key == bindparam("key_")).order_by(runs.c.seq.desc()).limit(1)
+_EARLIER_OF_NAME = (
+    select(*_COLUMNS)
+    .where(runs.c.kind == bindparam("kind_"), runs.c.name == bindparam("name_"), runs.c.key.is_not(None))
+    .order_by(runs.c.seq.desc())
     .limit(1)
 )
 _KEEP_RESULT = text(
@@ -261,10 +261,13 @@ def find_result(connection: Connection, key: str) -> Run | None:
     return None if row is None else Run(*row)
 
 
-def find_fingerprint(connection: Connection, name: str) -> Fingerprint | None:
-    """Return the fingerprint of the newest kept result of a step."""
-    found: Fingerprint | None = connection.execute(_BEFORE, {"name_": name}).scalar()
-    return found
+def find_earlier(connection: Connection, kind: str, name: str, key: str) -> Run | None:
+    """Return the newest run of a cache key, else the newest of that kind and name that had a key."""
+    row = (
+        connection.execute(_EARLIER_OF_KEY, {"key_": key}).first()
+        or connection.execute(_EARLIER_OF_NAME, {"kind_": kind, "name_": name}).first()
+    )
+    return None if row is None else Run(*row)
 
 
 def keep_result(connection: Connection, run: Run, time: float) -> None:

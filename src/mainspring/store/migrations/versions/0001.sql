@@ -47,11 +47,11 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_parent_id ON runs (parent_id);
 
-CREATE INDEX runs_kind_name ON runs (kind, name);
+CREATE INDEX runs_key ON runs ("key");
 
 CREATE INDEX runs_state ON runs (state);
 
-CREATE INDEX runs_key ON runs ("key");
+CREATE INDEX runs_kind_name ON runs (kind, name);
 
 CREATE TABLE calls (
 	run_id VARCHAR(32) NOT NULL,
@@ -103,8 +103,6 @@ CREATE TABLE cache (
 	PRIMARY KEY ("key")
 )
  WITHOUT ROWID;
-
-CREATE INDEX cache_name_created_at ON cache (name, created_at);
 
 CREATE TABLE versions (
 	seq INTEGER NOT NULL,
@@ -251,9 +249,9 @@ CREATE TABLE renewals (
 	CONSTRAINT renewals_id UNIQUE (id)
 );
 
-CREATE INDEX renewals_service_state ON renewals (service, state);
-
 CREATE INDEX renewals_run_id ON renewals (run_id);
+
+CREATE INDEX renewals_service_state ON renewals (service, state);
 
 CREATE TABLE events (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -265,9 +263,9 @@ CREATE TABLE events (
 	event_time FLOAT
 );
 
-CREATE INDEX events_kind ON events (kind);
-
 CREATE INDEX events_subject ON events (subject);
+
+CREATE INDEX events_kind ON events (kind);
 
 CREATE TABLE requests (
 	"key" TEXT NOT NULL,
