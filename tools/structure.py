@@ -32,9 +32,7 @@ ENTRY_MODULES = (
     "mainspring.errors",
     "mainspring.types",
     "mainspring.testing",
-    "mainspring.store.migrations.env",
 )
-ENTRY_PACKAGES = ("mainspring.store.migrations.versions.",)
 _MODULE_TEXT = re.compile(r"(mainspring(?:\.[a-z_0-9]+)+)(?::[A-Za-z_0-9]+)?\Z")
 
 Tree = ast.Module
@@ -61,7 +59,6 @@ def find_breaches(root: Path = ROOT) -> list[str]:
     ]
     modules = {name_module(path, source): tree for path, tree in trees.items()}
     roots = {*ENTRY_MODULES, *_read_entry_points(root / "pyproject.toml"), *_tested_contracts(root)}
-    roots |= {name for name in modules if name.startswith(ENTRY_PACKAGES)}
     found = [
         *check_files([*trees, *others], root),
         *check_medians(list(trees)),

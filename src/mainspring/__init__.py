@@ -9,7 +9,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 # A name stands here when it works; `mainspring.sdk.<module>` holds it.
-_MODULES: dict[str, str] = {}
+_MODULES: dict[str, str] = {
+    "Contract": "contracts",
+    "Dataset": "datasets",
+    "Field": "contracts",
+    "source": "sources",
+    "write": "datasets",
+}
 
 __all__ = [*_MODULES]  # noqa: PLE0604
 

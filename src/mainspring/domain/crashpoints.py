@@ -15,6 +15,8 @@ POINTS: frozenset[str] = frozenset(
         "worker.ran",
         "worker.stored",
         "worker.finished",
+        "table.before_commit",
+        "table.committed",
         "blobs.before_rename",
         "blobs.after_rename",
     }

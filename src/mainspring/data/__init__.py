@@ -1,0 +1,1 @@
+"""Datasets: tables, contracts, connectors, scans and joins in time."""

@@ -1,0 +1,1 @@
+"""Connectors, one technology a module."""

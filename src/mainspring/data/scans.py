@@ -1,0 +1,113 @@
+"""A scan: which files, which columns, which ranges; every engine reads from that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mainspring.data.columns import require_columns
+from mainspring.data.tables import Table
+
+Range = dict[str, float | None]
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - tables hold UTC without zone
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Rows of one dataset version, not yet read.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        Parquet files, in the order of the rows.
+    schema : polars.Schema
+        Names and types of the columns.
+    columns : tuple of str
+        Those to read.
+    ranges : mapping
+        Column -> ``{"from": inclusive, "until": exclusive}``; a time is in seconds since
+        1970 UTC, a missing end is None.
+    """
+
+    files: tuple[Path, ...]
+    schema: pl.Schema
+    columns: tuple[str, ...]
+    ranges: Mapping[str, Range]
+
+    def select(self, *columns: str) -> Scan:
+        """Read these columns only.
+
+        Raises
+        ------
+        Invalid
+            DATA-005 when a column is not there.
+        """
+        require_columns(columns, self.schema, what="the scan")
+        return replace(self, columns=columns)
+
+    def within(self, column: str, since: float | None, until: float | None) -> Scan:
+        """Read rows whose value is in ``[since, until)`` only."""
+        old = self.ranges.get(column, {"from": None, "until": None})
+        new = {"from": _tighter(old["from"], since, max), "until": _tighter(old["until"], until, min)}
+        return replace(self, ranges={**self.ranges, column: new})
+
+    def lazy(self) -> pl.LazyFrame:
+        """Return a lazy Polars frame; the files are pruned by their statistics."""
+        if not self.files:
+            return pl.LazyFrame(schema={name: self.schema[name] for name in self.columns})
+        frame = pl.scan_parquet(list(self.files), schema=self.schema, missing_columns="insert")
+        for column, ends in self.ranges.items():
+            since, until = (to_value(ends[end], self.schema[column]) for end in ("from", "until"))
+            if since is not None:
+                frame = frame.filter(pl.col(column) >= since)
+            if until is not None:
+                frame = frame.filter(pl.col(column) < until)
+        return frame.select(self.columns)
+
+    def polars(self) -> pl.DataFrame:
+        """Read the rows."""
+        return self.lazy().collect()
+
+
+def open_scan(tables: Path, manifest: Mapping[str, Any]) -> Scan:
+    """Return the scan of a version.
+
+    Parameters
+    ----------
+    tables : Path
+        Folder of the tables.
+    manifest : mapping
+        Of the version: ``table``, ``delta_version``, ``files`` and ``predicate``, which is
+        None or the ranges of a `Scan`.
+    """
+    folder = tables / manifest["table"]
+    schema = Table(folder).schema(manifest["delta_version"])
+    files = tuple(folder / name for name in manifest["files"])
+    return Scan(files, schema, tuple(schema), manifest["predicate"] or {})
+
+
+def to_value(number: float | None, dtype: pl.DataType) -> Any:
+    """Turn a range's end into a value that compares with a column of that type."""
+    if number is None or dtype.is_numeric():
+        return number
+    moment = _EPOCH + timedelta(microseconds=round(number * 1e6))
+    return moment.date() if dtype == pl.Date else moment
+
+
+def to_number(value: Any) -> float:
+    """Turn a value of a time or number column into a range's end."""
+    if isinstance(value, datetime):
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
+    return float(value)
+
+
+def _tighter(old: float | None, new: float | None, choose: Any) -> float | None:
+    known = [end for end in (old, new) if end is not None]
+    return choose(known) if known else None

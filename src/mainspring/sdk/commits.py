@@ -1,0 +1,175 @@
+"""Committing rows to a dataset: table first, then the record, each found again after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mainspring.domain.crashpoints import crash_point
+from mainspring.domain.errors import Conflict, NotFound
+from mainspring.domain.messages import GetRun, GetVersion, ListVersions, PutVersion
+from mainspring.domain.records import Run, Version
+from mainspring.sdk.context import active_run
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mainspring.data.tables import Table
+    from mainspring.sdk.client import Client
+
+App = tuple[str, int]
+_MANY = 10_000
+
+
+def find_head(client: Client, name: str) -> Version | None:
+    """Return the latest recorded version of a dataset, None before the first."""
+    try:
+        version: Version = client.ask(GetVersion(kind="dataset", reference=name))
+    except NotFound:
+        return None
+    return version
+
+
+class Writer:
+    """Commits to one dataset; used under `hold_table`.
+
+    Parameters
+    ----------
+    client : Client
+        Of the home.
+    name : str
+        The dataset.
+
+    Raises
+    ------
+    Conflict
+        DATA-014 when another program has committed and `anew` is False.
+
+    Notes
+    -----
+    A Delta commit carries all that the record is told of it. When its writer died before it told
+    the record, the next writer does: a commit is never undone and never made twice.
+    """
+
+    def __init__(self, client: Client, name: str, *, anew: bool) -> None:
+        from mainspring.data.tables import Table
+
+        self.client = client
+        self.name = name
+        self.folder: Path = client.home.tables / name
+        self.table: Table = Table(self.folder)
+        self.head = find_head(client, name)
+        self.base = self.head
+        self._finish_commits(anew=anew)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the record keeps of the head; empty before the first version."""
+        return dict(self.head.details) if self.head is not None else {}
+
+    @property
+    def base_id(self) -> str:
+        """Id of the version that the record held when this writer began."""
+        return self.base.id if self.base is not None else ""
+
+    def find_done(self, app: App | None, token: str, rows_digest: str) -> Version | None:
+        """Return the version that an earlier try of the same append has made.
+
+        Parameters
+        ----------
+        app : tuple of str and int or None
+            The application's transaction: it is made once, whatever its rows.
+        token : str
+            What the rows and the version under them come to.
+        rows_digest : str
+            Of the rows alone: a run of the same key that did not succeed has made this append.
+        """
+        if app is not None and self.table.is_done(*app):
+            versions = self._list_versions()
+            return next((each for each in versions if each.details["app"] == list(app)), self.head)
+        if self.head is None or self.details.get("rows_digest") != rows_digest:
+            return None
+        if self.details.get("token") == token or self._was_interrupted(self.head.run_id):
+            return self.head
+        return None
+
+    def commit(self, rows: pl.DataFrame, note: dict[str, Any], *, append: bool) -> Version:
+        """Commit rows to the table and tell the record.
+
+        Parameters
+        ----------
+        rows : polars.DataFrame
+            Storable rows.
+        note : dict
+            ``digest``, ``details``, ``inputs``, ``run_id`` and ``event_time`` of the version.
+        append : bool
+            Add to the rows of the head, or take their place.
+
+        Returns
+        -------
+        Version
+            The new head.
+        """
+        details = note["details"]
+        crash_point("table.before_commit")
+        app = tuple(details["app"]) if details["app"] else None
+        number = self.table.commit(rows, append=append, note=note, app=app, private=details["private"])
+        crash_point("table.committed")
+        return self._record(note, number)
+
+    def touch(self, version: Version, run_id: str | None) -> Version:
+        """Tell the record that a run came to a version that was there already."""
+        return self._put({"digest": version.digest, "run_id": run_id}, version.manifest)
+
+    def _finish_commits(self, *, anew: bool) -> None:
+        """Tell the record of commits whose writers died before they could."""
+        known = self.head.manifest["delta_version"] if self.head is not None else -1
+        for commit in self.table.list_commits(known):
+            if commit.note is not None:
+                self._record(commit.note, commit.version)
+            elif not anew:
+                raise Conflict(
+                    "DATA-014", f"commit {commit.version} of {self.folder} is not of Mainspring", dataset=self.name
+                )
+
+    def _was_interrupted(self, run_id: str | None) -> bool:
+        active = active_run()
+        if active is None or run_id is None or active.run.key is None or run_id == active.run.id:
+            return False
+        before: Run = self.client.ask(GetRun(id=run_id))
+        return before.key == active.run.key and before.state != "succeeded"
+
+    def _list_versions(self) -> list[Version]:
+        versions: list[Version] = self.client.ask(ListVersions(kind="dataset", name=self.name, limit=_MANY))
+        return versions
+
+    def _record(self, note: dict[str, Any], number: int) -> Version:
+        before = self.head.manifest["files"] if self.head is not None else []
+        manifest = {
+            "table": self.name,
+            "delta_version": number,
+            "files": self.table.list_files(number, before),
+            "predicate": None,
+        }
+        if self.head is not None and note["digest"] in {each.digest for each in self._list_versions()}:
+            # An earlier content is back: it becomes the latest version again, so it needs a number.
+            from mainspring.data.digests import chain_digest
+
+            note = {**note, "digest": chain_digest(self.head.digest, "again", note["digest"])}
+        self.head = self._put(note, manifest)
+        return self.head
+
+    def _put(self, note: dict[str, Any], manifest: dict[str, Any]) -> Version:
+        version: Version = self.client.ask(
+            PutVersion(
+                kind="dataset",
+                name=self.name,
+                digest=note["digest"],
+                manifest=manifest,
+                details=note.get("details"),
+                run_id=note.get("run_id"),
+                inputs=tuple(note.get("inputs", ())),
+                event_time=note.get("event_time"),
+            )
+        )
+        return version

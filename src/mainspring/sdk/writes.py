@@ -1,0 +1,222 @@
+"""Writing rows: contract, quarantine, one commit, one version."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from mainspring.domain.errors import Invalid
+from mainspring.domain.records import Version
+from mainspring.domain.references import Reference, parse_reference
+from mainspring.sdk.commits import App, Writer, find_head
+from mainspring.sdk.context import ActiveRun, active_run
+from mainspring.sdk.contracts import read_contract
+from mainspring.sdk.lineage import current_client, list_reads
+from mainspring.sdk.sources import Source
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mainspring.data.contracts import Checked
+    from mainspring.data.declarations import Declaration
+    from mainspring.data.scans import Scan
+    from mainspring.sdk.client import Client
+
+MODES = ("overwrite", "append", "upsert")
+_appends: WeakKeyDictionary[ActiveRun, Counter[str]] = WeakKeyDictionary()
+
+
+class _Change(NamedTuple):
+    """What a write comes to: rows to add, or all rows of the new version."""
+
+    rows: pl.DataFrame
+    append: bool
+    digest: str
+
+
+def write_rows(
+    rows: Any, name: str, *, contract: Any = None, mode: str = "overwrite", key: Any = None, app: App | None = None
+) -> Version:
+    """Write rows to a dataset and return the version; `mainspring.sdk.datasets.write` tells all.
+
+    Parameters
+    ----------
+    app : tuple of str and int, optional
+        Transaction of the caller: an append with the number that the application has reached in
+        this dataset, or a lower one, writes nothing and answers with the version that it made.
+    """
+    from mainspring.data.contracts import check_rows
+    from mainspring.data.tables import hold_table
+
+    if parse_reference(name) != Reference(name):
+        raise Invalid("DATA-001", f"{name!r} is a reference to a version; a name is wanted", reference=name)
+    if mode not in MODES:
+        raise Invalid("DATA-010", f"mode {mode!r} is none of {', '.join(MODES)}", mode=mode)
+    client = current_client()
+    declared = read_contract(contract) or (_keep_contract(client, name) if mode != "overwrite" else None)
+    frame, parents = _take_rows(rows, declared)
+    app = app or _count_append(name, mode)
+    with hold_table(client.home.tables / name):
+        writer = Writer(client, name, anew=mode == "overwrite")
+        details = _describe(writer, frame, declared, mode, key)
+        checked = check_rows(frame, declared, taken=_read_taken(writer, details, mode, app))
+        quarantine = _write_quarantine(client, name, checked, mode, app)
+        details |= {
+            "given": frame.height,
+            "quarantined": checked.quarantined.height,
+            "reasons": checked.reasons,
+            "warnings": checked.warnings,
+            "quarantine": quarantine,
+            "parents": parents,
+        }
+        return _commit_rows(writer, checked, details, mode, app)
+
+
+def _take_rows(rows: Any, declared: Declaration | None) -> tuple[pl.DataFrame, list[str]]:
+    """Read the rows; the second part names versions that no active run has read."""
+    from mainspring.data.frames import make_frame
+    from mainspring.sdk.datasets import Dataset
+
+    if isinstance(rows, Source):
+        return rows.read(text={column.name for column in declared.columns} if declared else ()), []
+    if isinstance(rows, Dataset):
+        return rows.polars(), [rows.version.id]
+    return make_frame(rows), []
+
+
+def _keep_contract(client: Client, name: str) -> Declaration | None:
+    head = find_head(client, name)
+    return read_contract(head.details.get("contract")) if head is not None else None
+
+
+def _count_append(name: str, mode: str) -> App | None:
+    active = active_run()
+    if active is None or mode != "append":
+        return None
+    counts = _appends.setdefault(active, Counter())
+    counts[name] += 1
+    return f"run/{active.run.id}", counts[name]
+
+
+def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None, mode: str, key: Any) -> dict[str, Any]:
+    """Say what identifies a row and when it happened: by argument, contract, dataset or parents."""
+    known = [writer.details] if mode != "overwrite" and writer.head is not None else []
+    known += [version.details for version in list_reads()]
+    event_times = {each["event_time"] for each in known if each.get("event_time") in frame.columns}
+    keys = {tuple(each["key"]) for each in known if each.get("key") and set(each["key"]) <= set(frame.columns)}
+    names = [key] if isinstance(key, str) else list(key or ())
+    if not names:
+        names = list(declared.key) if declared and declared.key else list(keys.pop()) if len(keys) == 1 else []
+    if mode == "upsert" and not names:
+        raise Invalid("DATA-010", f"an upsert into {writer.name} without key=")
+    declared_time = declared.event_time if declared else None
+    return {
+        "contract": msgspec.to_builtins(declared) if declared else None,
+        "key": names,
+        "event_time": declared_time or (event_times.pop() if len(event_times) == 1 else None),
+        "private": list(declared.private) if declared else [],
+        "mode": mode,
+    }
+
+
+def _read_taken(writer: Writer, details: dict[str, Any], mode: str, app: App | None) -> pl.DataFrame | None:
+    """Read the keys that an append may not repeat."""
+    if mode != "append" or writer.head is None or not details["contract"] or not details["key"]:
+        return None
+    if app is not None and writer.table.is_done(*app):
+        return None
+    return _scan(writer).select(*details["key"]).polars()
+
+
+def _scan(writer: Writer) -> Scan:
+    from mainspring.data.scans import open_scan
+
+    assert writer.head is not None
+    return open_scan(writer.client.home.tables, writer.head.manifest)
+
+
+def _write_quarantine(client: Client, name: str, checked: Checked, mode: str, app: App | None) -> str | None:
+    from mainspring.data.digests import chain_digest, digest_rows
+    from mainspring.data.quarantine import select_new
+    from mainspring.data.tables import hold_table
+
+    name = f"{name}.quarantine"
+    if checked.quarantined.is_empty():
+        head = find_head(client, name) if mode != "overwrite" else None
+        return head.reference if head is not None else None
+    with hold_table(client.home.tables / name):
+        writer = Writer(client, name, anew=mode == "overwrite")
+        rows = checked.quarantined
+        if mode == "upsert" and writer.head is not None:
+            rows = select_new(rows, _scan(writer).polars())
+        digest = digest_rows(rows)
+        change = _Change(rows, append=False, digest=digest)
+        if mode != "overwrite" and writer.head is not None:
+            change = _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", digest))
+        details: dict[str, Any] = {"contract": None, "key": [], "event_time": None, "private": rows.columns}
+        details |= {"mode": mode, "given": rows.height, "quarantined": 0, "reasons": checked.reasons, "profile": {}}
+        return _commit_change(writer, change, details, app).reference
+
+
+def _commit_rows(writer: Writer, checked: Checked, details: dict[str, Any], mode: str, app: App | None) -> Version:
+    from mainspring.data.digests import chain_digest, digest_rows
+    from mainspring.data.merging import check_key, fit_columns, merge_rows
+    from mainspring.data.profiles import merge_profiles, profile_rows
+    from mainspring.data.scans import to_number
+
+    rows = checked.rows
+    details["profile"] = checked.profile
+    details["latest"] = to_number(rows[details["event_time"]].max()) if details["event_time"] and rows.height else None
+    if mode == "upsert":
+        check_key(rows, details["key"])
+    if mode == "overwrite" or writer.head is None:
+        return _commit_change(writer, _Change(rows, append=False, digest=digest_rows(rows)), details, app)
+    scan = _scan(writer)
+    rows = fit_columns(rows, scan.schema)
+    if mode == "upsert":
+        rows, merged = merge_rows(scan.lazy(), rows, details["key"])
+        if merged is not None:
+            details["profile"] = profile_rows(merged)
+            return _commit_change(writer, _Change(merged, append=False, digest=digest_rows(merged)), details, app)
+    details["profile"] = merge_profiles(writer.details["profile"], checked.profile)
+    digest = chain_digest(writer.head.digest, "append", digest_rows(rows))
+    return _commit_change(writer, _Change(rows, append=True, digest=digest), details, app)
+
+
+def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], app: App | None) -> Version:
+    """Commit a change unless it is none, or an earlier try has made it."""
+    from mainspring.data.digests import digest_rows
+
+    active = active_run()
+    run_id = active.run.id if active is not None else None
+    rows = change.rows
+    rows_digest = digest_rows(rows)
+    token = f"{writer.base_id} {details['mode']} {rows_digest}"
+    same: Version | None = None
+    if change.append:
+        same = writer.head if rows.is_empty() else writer.find_done(app, token, rows_digest)
+    elif writer.head is not None and writer.head.digest == change.digest:
+        same = writer.head
+    if same is not None:
+        return writer.touch(same, run_id)
+    before = writer.details.get("rows", 0) if change.append else 0
+    inputs = {version.id: None for version in list_reads()} | dict.fromkeys(details.pop("parents", ()))
+    latest = details.pop("latest", None)
+    details |= {
+        "rows": before + rows.height,
+        "columns": {column: str(dtype) for column, dtype in rows.schema.items()},
+        "app": list(app) if app else None,
+        "token": token,
+        "rows_digest": rows_digest,
+    }
+    note = {
+        "digest": change.digest,
+        "details": details,
+        "inputs": list(inputs),
+        "run_id": run_id,
+        "event_time": latest,
+    }
+    return writer.commit(rows, note, append=change.append)
