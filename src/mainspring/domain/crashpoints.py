@@ -19,6 +19,8 @@ POINTS: frozenset[str] = frozenset(
         "table.committed",
         "blobs.before_rename",
         "blobs.after_rename",
+        "plane.before_capture",
+        "plane.after_capture",
     }
 )
 
