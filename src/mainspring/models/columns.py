@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# Stands for a null in ONNX, whose tensors of strings have none; a private-use character, so that
+# no text of a user's, the empty one included, is mistaken for it.
+NULL_TEXT = "\ue000"
+
 _NUMBERS = (int, float, np.floating, np.integer)
 
 

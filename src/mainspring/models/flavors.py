@@ -47,6 +47,10 @@ class Flavor(Protocol):
         """Return what `predict` gives: ``label`` and ``probability``, or ``value``."""
         ...
 
+    def categories(self, model: Any) -> dict[str, tuple[str, ...]]:
+        """Return the levels of the text columns that the model was trained on, as far as it knows."""
+        ...
+
     def params(self, model: Any) -> dict[str, Any]:
         """Return the model's own parameters as JSON values."""
         ...

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mainspring.domain.errors import Invalid, Unavailable
-from mainspring.models.columns import Array
+from mainspring.models.columns import NULL_TEXT, Array
 from mainspring.models.signature import Signature
 
 try:
@@ -37,7 +37,7 @@ class OnnxPredictor:
     Notes
     -----
     One thread: a server's processes are its parallelism, and a row then gets the same answer
-    in any batch. Text nulls travel as the empty string, since a tensor of strings has no null.
+    in any batch. Text nulls travel as `mainspring.models.columns.NULL_TEXT`.
     """
 
     format = "onnx"
@@ -74,4 +74,4 @@ class OnnxPredictor:
 
 def _fill_nulls(values: Array) -> Array:
     null = np.array([item is None for item in values])
-    return np.where(null, "", values) if null.any() else values
+    return np.where(null, NULL_TEXT, values) if null.any() else values

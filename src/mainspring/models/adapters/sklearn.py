@@ -1,0 +1,247 @@
+"""scikit-learn estimators and pipelines, written with skops."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mainspring.domain.errors import Invalid, Unavailable
+from mainspring.models.columns import Array
+from mainspring.models.signature import Column, Signature
+from mainspring.models.trees import Forest, Link, Tree
+
+# Types beyond those that skops trusts by itself. The list is ours: what a file names is never
+# trusted because the file names it.
+_TRUSTED = frozenset(
+    {
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "numpy.dtype",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
+    }
+)
+_LIBRARIES = {"sklearn", "lightgbm"}
+
+
+class SklearnFlavor:
+    """The flavor of everything that has scikit-learn's ``predict`` and is made of known types."""
+
+    name = "sklearn"
+    file = "model.skops"
+    distributions = ("scikit-learn", "skops", "numpy", "polars")
+
+    def supports(self, model: Any) -> bool:
+        """Tell whether `model` derives from scikit-learn's estimator and can predict."""
+        known = any(
+            kind.__module__ == "sklearn.base" and kind.__name__ == "BaseEstimator" for kind in type(model).__mro__
+        )
+        return known and hasattr(model, "predict")
+
+    def features(self, model: Any) -> tuple[str, ...] | None:
+        """Return the columns of the frame that the model was fitted on."""
+        names = getattr(model, "feature_names_in_", None)
+        if names is None or _is_bare_lightgbm_matrix(model, names):
+            return None
+        return tuple(str(name) for name in names)
+
+    def outputs(self, model: Any) -> tuple[Column, ...]:
+        """Return ``label`` and ``probability`` of a classifier, ``value`` of a regressor."""
+        classes = getattr(model, "classes_", None)
+        if classes is None:
+            return (Column("value", "FP32"),)
+        label = Column("label", "BYTES" if np.asarray(classes).dtype.kind in "UO" else "INT64")
+        if not hasattr(model, "predict_proba"):
+            return (label,)
+        return (label, Column("probability", "FP32", width=1 if len(classes) == 2 else len(classes)))
+
+    def categories(self, model: Any) -> dict[str, tuple[str, ...]]:
+        """Return the levels of the text columns that encoders of the first step were fitted on."""
+        steps, _ = _split(model)
+        first = steps.steps[0][1] if steps is not None else None
+        found: dict[str, tuple[str, ...]] = {}
+        for _, encoder, names in getattr(first, "transformers_", ()):
+            for name, levels in zip(names, getattr(encoder, "categories_", ()), strict=False):
+                if all(isinstance(level, str | None) for level in levels):
+                    found[str(name)] = tuple(level for level in levels if level is not None)
+        return found
+
+    def params(self, model: Any) -> dict[str, Any]:
+        """Return the estimator's parameters that are JSON values; of a pipeline, its last step's."""
+        own = _split(model)[1].get_params(deep=False)
+        return {name: value for name, value in own.items() if isinstance(value, str | int | float | bool | None)}
+
+    def save(self, model: Any) -> bytes:
+        """Write with skops; MODEL-002 names the types that are not on the allow-list."""
+        skops = _import_skops()
+        try:
+            content: bytes = skops.dumps(model)
+            untrusted = sorted(set(skops.get_untrusted_types(data=content)) - _TRUSTED)
+        except Exception as fault:  # noqa: BLE001  skops raises many classes for what it cannot write
+            raise Invalid("MODEL-002", f"skops cannot write this {type(model).__name__}: {fault}") from None
+        if untrusted:
+            raise Invalid(
+                "MODEL-002",
+                f"this {type(model).__name__} holds objects of {untrusted[0]}",
+                why="only types that are known to be safe to read are written",
+                untrusted=untrusted,
+            )
+        return _normalise(content)
+
+    def load(self, content: bytes) -> Any:
+        """Read with skops, trusting the types on the allow-list only."""
+        skops = _import_skops()
+        try:
+            return skops.loads(content, trusted=sorted(_TRUSTED & set(skops.get_untrusted_types(data=content))))
+        except Exception as fault:  # noqa: BLE001  a damaged file raises whatever its reader stumbles over
+            raise Invalid("MODEL-010", f"{self.file} cannot be read: {type(fault).__name__}: {fault}") from None
+
+    def predict(self, model: Any, columns: Mapping[str, Array], signature: Signature) -> dict[str, Array]:
+        """Ask the estimator with a frame when it was fitted on one, else with a matrix."""
+        rows = _make_frame(columns, signature) if self.features(model) else _make_matrix(columns, signature)
+        answers: dict[str, Array] = {}
+        for column in signature.outputs:
+            if column.name == "probability":
+                probabilities = model.predict_proba(rows)
+                answers[column.name] = probabilities[:, 1] if column.width == 1 else probabilities
+            else:
+                given = np.asarray(model.predict(rows))
+                answers[column.name] = (
+                    given.astype(object if column.datatype == "BYTES" else np.int64)
+                    if (column.name == "label")
+                    else given.reshape(len(given))
+                )
+        return answers
+
+    def convert(self, model: Any, signature: Signature) -> bytes:
+        """Convert by skl2onnx, gradient boosting by our own operators."""
+        from mainspring.models.adapters.skl2onnx import convert
+
+        steps, estimator = _split(model)
+        classes = getattr(model, "classes_", None)
+        if classes is not None:
+            classes = np.asarray(classes)
+            classes = classes.astype(object) if classes.dtype.kind in "UO" else classes.astype(np.int64)
+        return convert(steps, estimator, signature, forest=_read_forest(estimator), classes=classes)
+
+
+def _normalise(content: bytes) -> bytes:
+    """Rewrite what skops wrote so that equal models have equal bytes.
+
+    skops names files and nodes by addresses in memory and stamps the files with the time.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = archive.read("schema.json").decode()
+        numbers: dict[str, str] = {}
+        for address in re.findall(r'"__id__": (\d+)|"file": "(\d+)\.npy"', schema):
+            numbers.setdefault(address[0] or address[1], str(len(numbers) + 1))
+        schema = re.sub(r'("__id__": )(\d+)', lambda found: found[1] + numbers[found[2]], schema)
+        schema = re.sub(r'("file": ")(\d+)(\.npy")', lambda found: found[1] + numbers[found[2]] + found[3], schema)
+        files = {"schema.json": schema.encode()}
+        for name in archive.namelist():
+            stem, dot, suffix = name.partition(".")
+            if name != "schema.json":
+                files[numbers.get(stem, stem) + dot + suffix] = archive.read(name)
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
+    return written.getvalue()
+
+
+def _split(model: Any) -> tuple[Any, Any]:
+    """Return a pipeline's steps before the last, and the last; (None, model) for anything else."""
+    if type(model).__name__ == "Pipeline" and type(model).__module__ == "sklearn.pipeline":
+        return (model[:-1] if len(model.steps) > 1 else None), model.steps[-1][1]
+    return None, model
+
+
+def _read_forest(estimator: Any) -> Forest | None:
+    module, name = type(estimator).__module__, type(estimator).__name__
+    if module.startswith("lightgbm."):
+        from mainspring.models.adapters.lightgbm import read_forest
+
+        return read_forest(estimator.booster_.model_to_string())
+    if name in {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"} and module.startswith("sklearn."):
+        return _read_histogram_boosting(estimator)
+    return None
+
+
+def _read_histogram_boosting(estimator: Any) -> Forest:
+    links: dict[str, Link] = {
+        "IdentityLink": "identity",
+        "LogLink": "exp",
+        "LogitLink": "logistic",
+        "MultinomialLogit": "softmax",
+    }
+    link = links[type(estimator._loss.link).__name__]
+    if estimator.is_categorical_ is not None and np.any(estimator.is_categorical_):
+        raise ValueError("native categorical splits have no ONNX form: put an OrdinalEncoder before the estimator")
+    trees = [
+        _read_tree(predictor.nodes, target)
+        for round_ in estimator._predictors
+        for target, predictor in enumerate(round_)
+    ]
+    return Forest(trees, np.ravel(estimator._baseline_prediction).astype(np.float64), link)
+
+
+def _read_tree(nodes: Any, target: int) -> Tree:
+    return Tree(
+        leaf=nodes["is_leaf"].astype(bool),
+        feature=nodes["feature_idx"].astype(np.int64),
+        threshold=nodes["num_threshold"],
+        nan_left=nodes["missing_go_to_left"].astype(bool),
+        left=nodes["left"].astype(np.int64),
+        right=nodes["right"].astype(np.int64),
+        value=nodes["value"],
+        target=target,
+    )
+
+
+def _make_frame(columns: Mapping[str, Array], signature: Signature) -> Any:
+    import polars as pl
+
+    return pl.DataFrame(
+        [
+            pl.Series(each.name, columns[each.name].tolist(), dtype=pl.String)
+            if each.datatype == "BYTES"
+            else pl.Series(each.name, columns[each.name])
+            for each in signature.inputs
+        ]
+    )
+
+
+def _make_matrix(columns: Mapping[str, Array], signature: Signature) -> Array:
+    single = all(each.datatype == "FP32" for each in signature.inputs)
+    return np.column_stack(
+        [columns[each.name].astype(np.float32 if single else np.float64) for each in signature.inputs]
+    )
+
+
+def _is_bare_lightgbm_matrix(model: Any, names: Any) -> bool:
+    """LightGBM invents names for the columns of a matrix."""
+    return type(model).__module__.startswith("lightgbm.") and all(
+        name == f"Column_{number}" for number, name in enumerate(names)
+    )
+
+
+def _import_skops() -> Any:
+    try:
+        import sklearn  # noqa: F401
+        import skops.io
+    except (ImportError, OSError) as fault:
+        raise Unavailable(
+            "MODEL-011", f"skops cannot be imported: {fault}", fix="pip install 'mainspring[sklearn]'"
+        ) from None
+    return skops.io

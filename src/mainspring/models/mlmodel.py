@@ -1,0 +1,63 @@
+"""The ``MLmodel`` file, by which tools of the MLflow family recognise a model's folder."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mainspring.models.flavors import Flavor
+from mainspring.models.signature import Column, Signature
+
+_TYPES = {"FP32": "float", "FP64": "double", "INT64": "long", "BOOL": "boolean", "BYTES": "string"}
+
+
+def write_mlmodel(signature: Signature, flavor: Flavor, environment: dict[str, str], *, onnx: bool) -> str:
+    """Return the text of the file.
+
+    Parameters
+    ----------
+    signature : Signature
+        Written as MLflow writes a column-based signature.
+    flavor : Flavor
+        The flavor that reads the native form.
+    environment : dict of str to str
+        ``python`` and distributions -> versions.
+    onnx : bool
+        Whether there is a ``model.onnx``.
+
+    Notes
+    -----
+    JSON is YAML, so values are written as JSON and no YAML library is needed.
+    """
+    flavors: dict[str, Any] = {}
+    if flavor.name == "sklearn":
+        flavors["sklearn"] = {
+            "pickled_model": flavor.file,
+            "serialization_format": "skops",
+            "sklearn_version": environment.get("scikit-learn", ""),
+        }
+    elif flavor.name == "lightgbm":
+        flavors["lightgbm"] = {"data": flavor.file, "lgb_version": environment.get("lightgbm", "")}
+    if onnx:
+        flavors["onnx"] = {"data": "model.onnx", "providers": ["CPUExecutionProvider"]}
+    flavors["mainspring"] = {"file": "model.onnx" if onnx else flavor.file, "signature": "signature.json"}
+    lines = ["flavors:"]
+    for name, content in flavors.items():
+        lines.append(f"  {name}:")
+        lines += [f"    {key}: {json.dumps(value)}" for key, value in content.items()]
+    lines += [
+        "signature:",
+        f"  inputs: {_quote([_describe(each) for each in signature.inputs])}",
+        f"  outputs: {_quote([_describe(each) for each in signature.outputs])}",
+        "  params: null",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _describe(column: Column) -> dict[str, Any]:
+    return {"type": _TYPES[column.datatype], "name": column.name, "required": True}
+
+
+def _quote(columns: list[dict[str, Any]]) -> str:
+    return json.dumps(json.dumps(columns))

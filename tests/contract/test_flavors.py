@@ -1,0 +1,259 @@
+"""Every flavor keeps a model's answers: written, read back, and as ONNX."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import lightgbm
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
+from mainspring.domain.errors import Invalid
+from mainspring.models.columns import to_columns
+from mainspring.models.flavors import find_flavor, load_flavors
+from mainspring.models.package import build_package
+from mainspring.models.runtime import load_predictor
+from mainspring.models.signature import Signature
+
+SEED = 20130101
+TEXTS, NUMBERS = ["shop", "kind"], ["price", "weight", "count", "gift"]
+
+
+def make_orders(rows: int = 4_000, seed: int = SEED) -> pl.DataFrame:
+    """Float64 prices that no float32 holds, nulls in a category, an integer and a boolean."""
+    rng = np.random.default_rng(seed)
+    frame = pl.DataFrame(
+        {
+            "order_id": np.arange(rows),
+            "shop": rng.choice(np.array(["north", "south", "east", None], dtype=object), rows).tolist(),
+            "kind": rng.choice(["a", "b", "c", "d"], rows).tolist(),
+            "price": rng.gamma(2.0, 30.0, rows) + 1.7e9,
+            "weight": rng.normal(size=rows).astype(np.float32),
+            "count": rng.integers(0, 9, rows),
+            "gift": rng.random(rows) < 0.3,
+        }
+    ).with_columns(weight=pl.when(pl.Series(rng.random(rows) < 0.1)).then(None).otherwise(pl.col("weight")))
+    risk = (pl.col("price") % 7 < 3).cast(pl.Float64) + (pl.col("shop") == "north").fill_null(value=False)
+    noisy = frame.select(risk + pl.col("count") / 9 + pl.Series(rng.normal(0, 0.4, rows))).to_series()
+    return frame.with_columns(late=noisy > 1.2, size=noisy.abs())
+
+
+def make_steps(encoder: object, numbers: list[str] = NUMBERS) -> ColumnTransformer:
+    return ColumnTransformer(
+        [("texts", encoder, TEXTS), ("numbers", "passthrough", numbers)], verbose_feature_names_out=False
+    )
+
+
+def encode(unknown: float = -1) -> OrdinalEncoder:
+    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=unknown)
+
+
+def fit_pipeline(estimator: object, target: str = "late", encoder: object | None = None, **options: object) -> Pipeline:
+    rows = make_orders()
+    pipeline = Pipeline([("encode", make_steps(encoder or encode(), **options)), ("model", estimator)])
+    truth = rows[target].to_numpy()
+    return pipeline.fit(rows.select(TEXTS + NUMBERS), truth)
+
+
+MODELS = {
+    "boosting": lambda: fit_pipeline(HistGradientBoostingClassifier(max_iter=20, random_state=0)),
+    "boosting, unknown is NaN": lambda: fit_pipeline(
+        HistGradientBoostingClassifier(max_iter=10, random_state=0), encoder=encode(np.nan)
+    ),
+    "boosting, four text classes": lambda: fit_pipeline(HistGradientBoostingClassifier(max_iter=5), "kind"),
+    "boosted regression": lambda: fit_pipeline(HistGradientBoostingRegressor(max_iter=10), "size"),
+    "boosted counts": lambda: fit_pipeline(HistGradientBoostingRegressor(loss="poisson", max_iter=10), "size"),
+    "LightGBM in a pipeline": lambda: fit_pipeline(lightgbm.LGBMClassifier(n_estimators=20, verbose=-1)),
+    "linear": lambda: fit_pipeline(
+        make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
+        encoder=OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+        numbers=["weight", "count", "gift"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_onnx_gives_the_models_answers(name: str) -> None:
+    package = build_package(MODELS[name](), make_orders(10_000, seed=7))
+    assert package.parity.passed, str(package.parity)
+    assert package.format == "onnx"
+    assert package.parity.rows == 10_000
+    assert package.parity.nan_rows > 0
+    assert package.parity.unseen_rows > 0
+    assert package.parity.label_mismatches == 0
+    assert package.parity.max_abs_dp <= 1e-5
+    assert package.size_bytes == len(package.files["model.onnx"])
+    assert package.latency_ms > 0
+
+
+@pytest.mark.parametrize("kind", ["classifier", "three classes", "regressor", "booster", "sigmoid 2"])
+def test_bare_lightgbm_is_kept_as_text_and_as_onnx(kind: str) -> None:
+    rows = make_orders()
+    matrix = rows.select("price", "weight", "count").to_numpy()
+    options = {"n_estimators": 15, "verbose": -1, "random_state": 0}
+    if kind == "booster":
+        model = lightgbm.train(
+            {"objective": "binary", "verbose": -1},
+            lightgbm.Dataset(matrix, rows["late"].to_numpy()),
+            num_boost_round=15,
+        )
+    elif kind == "regressor":
+        model = lightgbm.LGBMRegressor(**options).fit(matrix, rows["size"].to_numpy())
+    elif kind == "three classes":
+        model = lightgbm.LGBMClassifier(**options).fit(matrix, rows["count"].to_numpy() % 3)
+    else:
+        sigmoid = 2.0 if kind == "sigmoid 2" else 1.0
+        model = lightgbm.LGBMClassifier(sigmoid=sigmoid, **options).fit(matrix, rows["late"].cast(pl.Int64).to_numpy())
+    package = build_package(model, make_orders(10_000, seed=7).select("price", "weight", "count"))
+    assert package.parity.passed, str(package.parity)
+    assert set(package.files) >= {"model.lgb.txt", "model.onnx", "signature.json", "example.json", "MLmodel"}
+
+
+def test_read_back_models_answer_alike_with_and_without_onnx(tmp_path: Path) -> None:
+    package = build_package(MODELS["boosting"](), make_orders())
+    for name, content in package.files.items():
+        (tmp_path / name).write_bytes(content)
+    files = {name: tmp_path / name for name in package.files}
+    fast = load_predictor(files)
+    native = load_predictor({name: path for name, path in files.items() if name != "model.onnx"})
+    assert (fast.format, native.format) == ("onnx", "sklearn")
+    columns = to_columns(make_orders(500, seed=3))
+    checked = package.signature.check({each.name: columns[each.name] for each in package.signature.inputs})
+    left, right = fast.predict(checked), native.predict(checked)
+    assert np.array_equal(left["label"], right["label"])
+    assert np.abs(left["probability"] - right["probability"]).max() <= 1e-5
+    one = fast.predict({name: values[:1] for name, values in checked.items()})
+    assert one["probability"][0] == left["probability"][0]
+
+
+def test_equal_models_have_equal_files() -> None:
+    first, second = (build_package(MODELS["boosting"](), make_orders()).files for _ in range(2))
+    assert first == second
+
+
+def test_a_model_that_fails_parity_keeps_its_native_form_only() -> None:
+    # skl2onnx writes thresholds as float32, which cannot tell prices around 1.7e9 apart.
+    package = build_package(fit_pipeline(RandomForestClassifier(10, max_depth=8, random_state=0)), make_orders(10_000))
+    assert not package.parity.passed
+    assert package.parity.max_abs_dp > 1e-3
+    assert package.format == "sklearn"
+    assert "model.onnx" not in package.files
+    assert "model.skops" in package.files
+
+
+def test_a_model_that_refuses_unseen_categories_fails_parity() -> None:
+    model = fit_pipeline(HistGradientBoostingClassifier(max_iter=3), encoder=OrdinalEncoder())
+    package = build_package(model, make_orders())
+    assert "unknown categories" in package.parity.problem
+    assert package.format == "sklearn"
+
+
+def test_an_object_without_a_conversion_keeps_its_native_form() -> None:
+    vote = VotingClassifier([("boosting", HistGradientBoostingClassifier(max_iter=3))], voting="soft")
+    package = build_package(fit_pipeline(vote), make_orders())
+    assert package.parity.problem.startswith("it cannot be converted: ")
+    assert package.format == "sklearn"
+
+
+def test_nulls_are_refused_where_the_model_cannot_compute_with_them() -> None:
+    rows = make_orders().drop_nulls()
+    model = LogisticRegression().fit(rows.select("weight", "count"), rows["late"].to_numpy())
+    package = build_package(model, rows)
+    assert [each.nullable for each in package.signature.inputs] == [False, False]
+    with pytest.raises(Invalid) as caught:
+        package.signature.check({"weight": [None], "count": [1]})
+    assert caught.value.code == "MODEL-009"
+
+
+def test_the_example_may_hold_more_columns_but_not_fewer() -> None:
+    model = MODELS["boosting"]()
+    assert [each.name for each in build_package(model, make_orders(50)).signature.inputs] == TEXTS + NUMBERS
+    with pytest.raises(Invalid) as caught:
+        build_package(model, make_orders(50).drop("price"))
+    assert (caught.value.code, caught.value.context["missing"]) == ("MODEL-005", ["price"])
+
+
+@pytest.mark.parametrize("thing", [object(), 3, "model", lambda rows: rows, StandardScaler()])
+def test_an_object_of_no_flavor_is_refused(thing: object) -> None:
+    with pytest.raises(Invalid) as caught:
+        find_flavor(thing)
+    assert caught.value.code == "MODEL-002"
+    assert "lightgbm, sklearn" in caught.value.why
+    assert "allow_code" in caught.value.fix
+
+
+def test_an_estimator_with_code_of_its_own_is_refused() -> None:
+    from sklearn.preprocessing import FunctionTransformer
+
+    model = make_pipeline(FunctionTransformer(subprocess.getoutput), LogisticRegression())
+    model.steps[1][1].classes_ = np.array([0, 1])
+    with pytest.raises(Invalid, match="subprocess") as caught:
+        find_flavor(model).save(model)
+    assert caught.value.code == "MODEL-002"
+
+
+@pytest.mark.parametrize("flavor", load_flavors(), ids=lambda each: each.name)
+def test_damaged_bytes_are_refused(flavor: object) -> None:
+    for content in (b"", b"not a model", b"PK\x03\x04 broken"):
+        with pytest.raises(Invalid) as caught:
+            flavor.load(content)
+        assert caught.value.code == "MODEL-010"
+
+
+def test_damaged_or_missing_files_are_refused(tmp_path: Path) -> None:
+    package = build_package(MODELS["boosting"](), make_orders(50))
+    for name, content in package.files.items():
+        (tmp_path / name).write_bytes(content[: len(content) // 2] if name == "model.onnx" else content)
+    files = {name: tmp_path / name for name in package.files}
+    for broken in (files, {"model.onnx": files["model.onnx"]}, {**files, "model.onnx": tmp_path / "gone"}):
+        with pytest.raises(Invalid) as caught:
+            load_predictor(broken)
+        assert caught.value.code == "MODEL-010"
+    with pytest.raises(Invalid, match="no flavor reads"):
+        load_predictor({"signature.json": files["signature.json"]})
+
+
+def test_the_mlmodel_file_is_yaml_that_names_the_forms() -> None:
+    yaml = pytest.importorskip("yaml")
+    package = build_package(MODELS["boosting"](), make_orders(50))
+    found = yaml.safe_load(package.files["MLmodel"])
+    assert set(found["flavors"]) == {"sklearn", "onnx", "mainspring"}
+    inputs = msgspec.json.decode(found["signature"]["inputs"])
+    assert [each["name"] for each in inputs] == TEXTS + NUMBERS
+    request = msgspec.json.decode(package.files["example.json"])
+    assert request["inputs"][0]["datatype"] == "BYTES"
+
+
+def test_a_predictor_of_onnx_imports_no_training_library(tmp_path: Path) -> None:
+    package = build_package(MODELS["boosting"](), make_orders(50))
+    for name, content in package.files.items():
+        (tmp_path / name).write_bytes(content)
+    script = (
+        "import sys, pathlib; from mainspring.models.runtime import load_predictor\n"
+        f"files = {{p.name: p for p in pathlib.Path({str(tmp_path)!r}).iterdir()}}\n"
+        "print(load_predictor(files).format)\n"
+        "heavy = {'sklearn', 'skops', 'lightgbm', 'skl2onnx', 'onnx', 'polars', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "onnx"), done.stderr
+
+
+def test_a_signature_survives_its_file() -> None:
+    package = build_package(MODELS["boosting"](), make_orders(50))
+    assert msgspec.json.decode(package.files["signature.json"], type=Signature) == package.signature
+    shop = package.signature.inputs[0]
+    assert (shop.name, shop.datatype, shop.categories) == ("shop", "BYTES", ("east", "north", "south"))
