@@ -204,6 +204,27 @@ def test_tables_are_tab_separated_in_a_pipe(shell):
     assert any(line.startswith("hello\t") for line in lines[1:])
 
 
+def test_datasets_are_shown_with_what_broke_their_contract(shell):
+    script = """
+import polars as pl, mainspring as ms
+class Trip(ms.Contract):
+    trip: str = ms.Field(key=True)
+    miles: float = ms.Field(ge=50)
+ms.write(pl.DataFrame({"trip": ["a", "b", "c"], "miles": [100.0, 20.0, 70.0]}), "trips", contract=Trip)
+"""
+    environment = {**os.environ, "MAINSPRING_HOME": str(shell.home)}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=60)
+    rows = [line.split("\t") for line in shell("data", check=0).stdout.splitlines()]
+    assert rows[0][:3] == ["dataset", "rows", "quarantined"]
+    assert sorted(row[0] for row in rows[1:]) == ["trips.quarantine@1", "trips@1"]
+    shown = shell("data", "show", "trips", check=0).stdout
+    assert "miles ge 50: 1" in shown
+    assert "miles\tFloat64\tge 50\t0\t70\t100" in shown
+    quarantined = json.loads(shell("data", "quarantine", "trips", "--json", check=0).stdout)
+    assert quarantined["reasons"] == {"miles ge 50": 1}
+    assert quarantined["last"][0]["trip"] == "b"
+
+
 def test_up_answers_who_holds_the_token_until_it_is_interrupted(shell):
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "mainspring", "up", "--port", "0", "--json"],

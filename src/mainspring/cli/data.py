@@ -7,22 +7,25 @@ from typing import Any
 import click
 
 from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_fields, print_json, print_table, wants_json
-from mainspring.cli.texts import format_age, shorten_id
+from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
+
+_QUARANTINE = ".quarantine"
+_FACTS = ("rows", "mode", "given", "quarantined", "reasons", "key", "event_time", "of", "by", "from", "until")
 
 
 @click.group(
     "data",
     cls=Noun,
-    epilog="Examples: mainspring data · mainspring data show flights@3",
+    epilog="Examples: mainspring data · mainspring data show flights@3 · mainspring data quarantine flights",
 )
 @click.option("--name", help="All versions of this dataset.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Newest so many.")
 @click.pass_context
 def command(context: click.Context, name: str | None, limit: int) -> None:
-    """List datasets; show a version."""
+    """List datasets; show a version, or the rows in quarantine."""
     if context.invoked_subcommand is not None:
         return
     versions: list[Version] = ask(ListVersions("dataset", name, limit))
@@ -34,7 +37,7 @@ def command(context: click.Context, name: str | None, limit: int) -> None:
             each.reference,
             _get(each, "rows"),
             _get(each, "quarantined"),
-            ", ".join(each.aliases),
+            ", ".join(each.aliases) or None,
             _run(each),
             format_age(each.created_at),
         )
@@ -51,7 +54,7 @@ def show(reference: str) -> None:
     if wants_json():
         print_json(version)
         return
-    details = version.details if isinstance(version.details, dict) else {}
+    details = _details(version)
     print_fields(
         {
             "dataset": version.reference,
@@ -60,13 +63,74 @@ def show(reference: str) -> None:
             "written by": _run(version),
             "age": format_age(version.created_at),
             "made from": "\n".join(shorten_id(each) for each in version.inputs),
-            **{name: _describe(value) for name, value in details.items()},
+            **{name: _describe(details[name]) for name in _FACTS if name in details},
         }
     )
+    click.echo()
+    print_table(("column", "type", "checks", "nulls", "min", "max"), describe_columns(details))
+    if details.get("quarantined"):
+        print_next(f"mainspring data quarantine {version.name}")
+
+
+@command.command("quarantine")
+@click.argument("name")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Rows to show.")
+def quarantine(name: str, limit: int) -> None:
+    """Show the rows of a dataset that broke its contract, with their reasons and counts."""
+    from mainspring.sdk.datasets import Dataset
+
+    table = Dataset(name.removesuffix(_QUARANTINE) + _QUARANTINE).polars()
+    counts = {str(reason): int(count) for reason, count in table["reason"].value_counts(sort=True).iter_rows()}
+    rows = table.tail(limit)
+    if wants_json():
+        print_json({"rows": table.height, "reasons": counts, "last": rows.to_dicts()})
+        return
+    print_table(("reason", "rows"), counts.items(), empty="nothing in quarantine")
+    click.echo()
+    print_table(rows.columns, rows.iter_rows())
+
+
+def describe_columns(details: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return a row for each column: its type, what the contract asks, what was found.
+
+    Parameters
+    ----------
+    details : dict
+        Of a dataset version.
+    """
+    contract = details.get("contract") or {}
+    checks = {each["name"]: each for each in contract.get("columns", [])}
+    profile = details.get("profile") or {}
+    return [
+        (
+            name,
+            kind,
+            _describe_checks(checks.get(name, {})),
+            profile.get(name, {}).get("null"),
+            _shorten(profile.get(name, {}).get("min")),
+            _shorten(profile.get(name, {}).get("max")),
+        )
+        for name, kind in (details.get("columns") or {}).items()
+    ]
+
+
+def _describe_checks(checks: dict[str, Any]) -> str | None:
+    told = {
+        name: value for name, value in checks.items() if name not in {"name", "kind"} and value not in (None, False)
+    }
+    return ", ".join(name if value is True else f"{name} {value}" for name, value in told.items()) or None
+
+
+def _shorten(value: Any) -> str | None:
+    return None if value is None else format_value(value)
+
+
+def _details(version: Version) -> dict[str, Any]:
+    return version.details if isinstance(version.details, dict) else {}
 
 
 def _get(version: Version, name: str) -> Any:
-    value = version.details.get(name) if isinstance(version.details, dict) else None
+    value = _details(version).get(name)
     return f"{value:,}" if isinstance(value, int) else value
 
 
@@ -77,4 +141,4 @@ def _run(version: Version) -> str | None:
 def _describe(value: Any) -> Any:
     if isinstance(value, dict):
         return "\n".join(f"{name}: {each}" for name, each in value.items())
-    return value
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -55,13 +55,6 @@ ENTRIES: tuple[Entry, ...] = (
         "mend what the checks marked FAIL name",
     ),
     Entry(
-        "CLI-008",
-        "unavailable",
-        "an extra is not installed",
-        "the core stays small; each capability has an extra",
-        "pip install 'mainspring[ml]'",
-    ),
-    Entry(
         "API-001",
         "denied",
         "a request without the home's token",
