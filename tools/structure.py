@@ -32,7 +32,9 @@ ENTRY_MODULES = (
     "mainspring.errors",
     "mainspring.types",
     "mainspring.testing",
+    "mainspring.store.migrations.env",
 )
+ENTRY_PACKAGES = ("mainspring.store.migrations.versions.",)
 _MODULE_TEXT = re.compile(r"(mainspring(?:\.[a-z_0-9]+)+)(?::[A-Za-z_0-9]+)?\Z")
 
 Tree = ast.Module
@@ -59,6 +61,7 @@ def find_breaches(root: Path = ROOT) -> list[str]:
     ]
     modules = {name_module(path, source): tree for path, tree in trees.items()}
     roots = {*ENTRY_MODULES, *_read_entry_points(root / "pyproject.toml"), *_tested_contracts(root)}
+    roots |= {name for name in modules if name.startswith(ENTRY_PACKAGES)}
     found = [
         *check_files([*trees, *others], root),
         *check_medians(list(trees)),

@@ -1,4 +1,4 @@
-"""How runs end: with their result, cancelled, or lost; and what ends with them."""
+"""How runs end or go back to the queue, and what follows from it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from mainspring.domain.errors import Conflict, Failed
 from mainspring.domain.records import Run
 from mainspring.domain.states import check_run_transition
 from mainspring.domain.wire import describe
-from mainspring.store import runs
+from mainspring.store import calls, runs
+
+MOST_LOSSES = 3
+"""So many workers of one run may be lost; the next loss fails it."""
 
 
 def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
@@ -25,7 +28,7 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
     state : str
         A terminal run state.
     **result
-        Columns of the run: outputs, details, problem, cpu_s, memory_bytes, reason.
+        Columns of the run: outputs, details, problem, cpu_s, memory_bytes, reason, or of `Hold`.
 
     Returns
     -------
@@ -42,7 +45,8 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
     if not runs.change_run(turn.connection, run, state=state, ended_at=now, lease_until=None, **result):
         raise Conflict("RUN-005", f"run {run.id} was changed by another", run=run.id)
     for name, value in {"state": state, "ended_at": now, **result}.items():
-        setattr(run, name, value)
+        if name in Run.__struct_fields__:
+            setattr(run, name, value)
     if state == "succeeded" and run.key is not None and run.outputs is not None:
         runs.keep_result(turn.connection, run, now)
     if state == "failed":
@@ -64,3 +68,52 @@ def cancel_run(turn: Turn, run: Run, reason: str) -> None:
         return
     problem = describe(Failed("RUN-010", f"{run.name} was cancelled: {reason}", run=run.id))
     end_run(turn, run, "cancelled", reason=reason, problem=problem)
+
+
+def lose_run(turn: Turn, run: Run, why: str) -> Run:
+    """Queue a run again whose worker was lost, or fail it when it cannot run again.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    run : Run
+        In the state ``starting`` or ``running``.
+    why : str
+        How the loss was noticed.
+
+    Returns
+    -------
+    Run
+        Queued with the next attempt, or failed with RUN-008.
+    """
+    _, hold = runs.get_held(turn.connection, run.id)
+    if calls.has_call(turn.connection, run.id) and hold.losses < MOST_LOSSES:
+        return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", losses=hold.losses + 1)
+    problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))
+    return end_run(turn, run, "failed", problem=problem, reason=why, losses=hold.losses + 1)
+
+
+def requeue(turn: Turn, run: Run, reason: str, **held: int) -> Run:
+    """Queue a run again with the next attempt; results of the old attempt are refused from now on.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    run : Run
+        A live run with a call.
+    reason : str
+        Why; a queued run always carries one.
+    **held
+        Counters of `Hold` to set: ``losses`` or ``failures``.
+    """
+    attempt, fence = run.attempt + 1, run.fence + 1
+    values = {"state": "queued", "attempt": attempt, "fence": fence, "reason": reason, "pid": 0, "started_at": None}
+    runs.change_run(
+        turn.connection, run, **values, lease_until=None, process_start=None, journal_offset=0, order="keep", **held
+    )
+    calls.unplace(turn.connection, run.id)
+    turn.notify(run.id)
+    turn.notify("queue")
+    return runs.get_run(turn.connection, run.id)

@@ -28,22 +28,22 @@ from mainspring.domain.home import Home
 from mainspring.domain.wire import describe
 from mainspring.store.blobs import FolderBlobs
 from mainspring.store.files import LocalFileSystem, write_faults
-from mainspring.store.homes import make_private, place_home
+from mainspring.store.homes import make_folders, place_home
 from mainspring.store.schema import open_record
 
 _log = logging.getLogger(__name__)
 
 USE_CASES = (
-    "runs",
-    "leases",
-    "assets",
-    "studies",
-    "apply",
-    "promotion",
-    "services",
-    "renewals",
-    "explain",
-    "status",
+    "mainspring.control.runs",
+    "mainspring.control.leases",
+    "mainspring.control.assets",
+    "mainspring.control.studies",
+    "mainspring.control.apply",
+    "mainspring.control.promotion",
+    "mainspring.control.services",
+    "mainspring.control.renewals",
+    "mainspring.control.explain",
+    "mainspring.control.status",
 )
 """Modules of control that register use cases and loops."""
 
@@ -98,9 +98,8 @@ class Owner:
     def __init__(self, home: Home, idle_s: float = IDLE_S) -> None:
         self.home = home
         self._idle_s = idle_s
-        with write_faults(home.root):
-            for folder in (home.root, home.state, home.runtime, home.logs):
-                make_private(folder)
+        make_folders(home)
+        with write_faults(home.state):
             self._lock = _take_lock(home)
         try:
             self._engine = open_record(home)
@@ -187,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
         os._exit(0)
     try:
         for name in USE_CASES:
-            importlib.import_module(f"mainspring.control.{name}")
+            importlib.import_module(name)
         owner = Owner(place_home(options.home), float(os.environ.get("MAINSPRING_IDLE_S", IDLE_S)))
     except MainspringError as error:
         _tell_starter(msgspec.json.encode(describe(error)))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from mainspring.control.finishing import cancel_run, end_run
+from mainspring.control.finishing import cancel_run, end_run, requeue
+from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import process_start, this_host
+from mainspring.control.results import reuse
 from mainspring.control.turn import PROJECT, Turn
 from mainspring.control.usecases import REPORTED, Later, handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict
-from mainspring.domain.records import Fingerprint, Run
-from mainspring.store import runs, series
-
-LEASE_S = 10.0
-"""Seconds that a run stays with its worker after a heartbeat."""
+from mainspring.domain.records import Run
+from mainspring.store import calls, runs, series
 
 
 @handles(messages.BeginRun)
@@ -22,7 +21,7 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     A run whose process is on this machine is watched by the owner and needs no heartbeats; any
     other needs one every few seconds.
     """
-    source, reason = _look_up(turn, command.key, command.name, command.fingerprint, cache=command.cache)
+    source, reason = reuse(turn, command)
     now = turn.now()
     run = Run(
         turn.new_id(),
@@ -30,7 +29,7 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
         command.kind,
         command.name,
         "running",
-        reason=reason if command.key else "",
+        reason=reason,
         parent_id=command.parent_id,
         fence=1,
         key=command.key,
@@ -75,6 +74,10 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
         return runs.with_metrics(turn.connection, [run])[0]
     if runs.is_ended(run):
         raise Conflict("RUN-005", f"run {run.id} has ended as {run.state}", run=run.id, state=run.state)
+    if command.state == "failed" and hold.failures < run.retries and calls.has_call(turn.connection, run.id):
+        what = command.problem.what if command.problem else "no reason given"
+        reason = f"retry {hold.failures + 1} of {run.retries}: attempt {run.attempt} failed, {what}"
+        return requeue(turn, run, reason, failures=hold.failures + 1)
     return end_run(
         turn,
         run,
@@ -93,8 +96,9 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     until = turn.clock.monotonic() + LEASE_S
     orders: dict[str, str] = {}
     for run_id, attempt, fence in command.leases:
-        kept = runs.extend_lease(turn.connection, run_id, attempt, fence, until)
-        orders[run_id] = runs.read_order(turn.connection, run_id) if kept else "lost"
+        held = runs.find_held(turn.connection, run_id)
+        orders[run_id] = _order(*held, attempt, fence) if held else "lost"
+        runs.extend_lease(turn.connection, run_id, attempt, fence, until)
     return messages.Beats(orders)
 
 
@@ -102,10 +106,11 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
 def report(turn: Turn, command: messages.Report) -> messages.Reported:
     """Take points, params and tags of a live run; what was delivered before is dropped."""
     run, hold = runs.get_held(turn.connection, command.run_id)
-    if (run.attempt, run.fence) != (command.attempt, command.fence) or runs.is_ended(run):
-        return messages.Reported("lost", hold.journal_offset)
+    order = _order(run, hold, command.attempt, command.fence)
+    if runs.is_ended(run) or order == "lost":
+        return messages.Reported(order, hold.journal_offset)
     if command.offset <= hold.journal_offset and command.offset:
-        return messages.Reported(hold.order, hold.journal_offset)
+        return messages.Reported(order, hold.journal_offset)
     series.add_points(turn.connection, hold.seq, command.points)
     runs.change_run(
         turn.connection,
@@ -117,7 +122,6 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     if command.points:
         for hook in REPORTED:
             hook(turn, run)
-    turn.notify(run.id)
     return messages.Reported(runs.read_order(turn.connection, run.id), command.offset)
 
 
@@ -157,24 +161,10 @@ def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run]:
     return [runs.find_run(turn.connection, run_id) for run_id in command.ids]
 
 
-def _look_up(
-    turn: Turn, key: str | None, name: str, fingerprint: Fingerprint | None, *, cache: bool
-) -> tuple[Run | None, str]:
-    """Return the run to answer with and why, or None and why not."""
-    if key is None:
-        return None, "no cache key"
-    if not cache:
-        return None, "cache=False"
-    source = runs.find_result(turn.connection, key)
-    if source is not None and source.outputs is not None:
-        if turn.blobs.exists(source.outputs.digest):
-            return source, f"same code, inputs and environment as run {source.id[-6:]}"
-        runs.drop_result(turn.connection, source)
-        return None, f"the bytes of run {source.id[-6:]} are gone"
-    return None, _explain_miss(runs.find_fingerprint(turn.connection, name), fingerprint)
-
-
-def _explain_miss(old: Fingerprint | None, new: Fingerprint | None) -> str:
-    if old is None or new is None:
-        return "first run"
-    return "code, inputs or environment changed"
+def _order(run: Run, hold: runs.Hold, attempt: int, fence: int) -> str:
+    """Return what the worker of an attempt is to do with its run."""
+    if (run.attempt, run.fence) != (attempt, fence):
+        return "lost"
+    if runs.is_ended(run):
+        return "cancel" if run.state == "cancelled" else "lost"
+    return hold.order

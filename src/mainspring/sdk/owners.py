@@ -19,7 +19,7 @@ from mainspring.domain.home import Home
 from mainspring.domain.records import Problem
 from mainspring.domain.wire import restore
 from mainspring.store.files import write_faults
-from mainspring.store.homes import make_private
+from mainspring.store.homes import make_folders
 
 _START_S = 30.0
 """Seconds in which an owner must answer after its start."""
@@ -42,9 +42,8 @@ def start_owner(home: Home) -> None:
     -----
     Guarantees: of processes that race, one starts an owner and the others wait for it.
     """
-    with write_faults(home.root):
-        for folder in (home.root, home.state, home.runtime, home.logs):
-            make_private(folder)
+    make_folders(home)
+    with write_faults(home.state):
         gate = (home.state / "start.lock").open("a")
     with gate:
         _lock(gate.fileno(), home)

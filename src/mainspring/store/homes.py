@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mainspring.domain.errors import Denied
 from mainspring.domain.home import Home
+from mainspring.store.files import write_faults
 
 # Locks, shared memory or fsync of these do not hold what SQLite needs of them.
 _NETWORK = frozenset(
@@ -74,6 +75,25 @@ def is_network(path: Path, mounts: str | None = None) -> bool:
         if place.is_relative_to(mount) and len(mount.parts) >= longest:
             longest, kind = len(mount.parts), system
     return kind in _NETWORK
+
+
+def make_folders(home: Home) -> None:
+    """Make the folders that an owner needs before anything else.
+
+    Raises
+    ------
+    Denied
+        HOME-008 when one of them belongs to another user.
+    Unavailable
+        HOME-006 or HOME-007 when they cannot be made.
+    """
+    with write_faults(home.root):
+        make_private(home.root)
+        for folder in (home.state, home.runtime):
+            if folder != home.root:
+                make_private(folder.parent)  # in a folder that everybody may write
+                make_private(folder)
+        make_private(home.logs)
 
 
 def make_private(folder: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
-from mainspring.domain.records import Fingerprint, Run
+from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.rows import change
 from mainspring.store.series import read_latest
@@ -75,15 +75,18 @@ _EXTEND = (
     .values(lease_until=bindparam("until"))
 )
 _ORDER = select(runs.c.order).where(runs.c.id == bindparam("id_"))
+_GIVE_ORDER = (
+    update(runs).where(runs.c.id == bindparam("id_"), runs.c.state.in_(LIVE)).values(order=bindparam("order_"))
+)
 _EXTEND_ALL = (
     update(runs).where(runs.c.state.in_(LIVE), runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until"))
 )
 _HIT = select(*_COLUMNS).join(cache, cache.c.run_id == runs.c.id).where(cache.c.key == bindparam("key_"))
-_BEFORE = (
-    select(runs.c.fingerprint)
-    .join(cache, cache.c.run_id == runs.c.id)
-    .where(cache.c.name == bindparam("name_"))
-    .order_by(cache.c.created_at.desc())
+_EARLIER_OF_KEY = select(*_COLUMNS).where(runs.c.key == bindparam("key_")).order_by(runs.c.seq.desc()).limit(1)
+_EARLIER_OF_NAME = (
+    select(*_COLUMNS)
+    .where(runs.c.kind == bindparam("kind_"), runs.c.name == bindparam("name_"), runs.c.key.is_not(None))
+    .order_by(runs.c.seq.desc())
     .limit(1)
 )
 _KEEP_RESULT = text(
@@ -119,10 +122,16 @@ def get_held(connection: Connection, run_id: str) -> tuple[Run, Hold]:
     NotFound
         RUN-001.
     """
-    row = connection.execute(_GET_HELD, {"id": run_id}).first()
-    if row is None:
+    found = find_held(connection, run_id)
+    if found is None:
         raise NotFound("RUN-001", f"no run has the id {run_id}", id=run_id)
-    return _split(row)
+    return found
+
+
+def find_held(connection: Connection, run_id: str) -> tuple[Run, Hold] | None:
+    """Return what `get_held` does; None when there is no such run."""
+    row = connection.execute(_GET_HELD, {"id": run_id}).first()
+    return None if row is None else _split(row)
 
 
 def find_run(connection: Connection, part: str) -> Run:
@@ -230,6 +239,11 @@ def extend_leases(connection: Connection, until: float) -> None:
     connection.execute(_EXTEND_ALL, {"until": until})
 
 
+def give_order(connection: Connection, run_id: str, order: str) -> None:
+    """Tell the worker of a live run, with its next heartbeat or report, to ``prune`` or ``cancel``."""
+    connection.execute(_GIVE_ORDER, {"id_": run_id, "order_": order})
+
+
 def read_order(connection: Connection, run_id: str) -> str:
     """Return what the worker of a run is to be told."""
     return str(connection.execute(_ORDER, {"id_": run_id}).scalar())
@@ -247,10 +261,13 @@ def find_result(connection: Connection, key: str) -> Run | None:
     return None if row is None else Run(*row)
 
 
-def find_fingerprint(connection: Connection, name: str) -> Fingerprint | None:
-    """Return the fingerprint of the newest kept result of a step."""
-    found: Fingerprint | None = connection.execute(_BEFORE, {"name_": name}).scalar()
-    return found
+def find_earlier(connection: Connection, kind: str, name: str, key: str) -> Run | None:
+    """Return the newest run of a cache key, else the newest of that kind and name that had a key."""
+    row = (
+        connection.execute(_EARLIER_OF_KEY, {"key_": key}).first()
+        or connection.execute(_EARLIER_OF_NAME, {"kind_": kind, "name_": name}).first()
+    )
+    return None if row is None else Run(*row)
 
 
 def keep_result(connection: Connection, run: Run, time: float) -> None:

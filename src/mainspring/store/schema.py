@@ -44,12 +44,20 @@ def open_record(home: Home) -> Engine:
 
     Notes
     -----
-    Guarantees: a file appears with its whole schema or stays empty.
+    Guarantees: a file appears with its whole schema or stays empty; before a migration it is
+    copied beside itself, and a migration happens whole or not at all. Alembic is imported only
+    then.
     """
     engine = open_engine(home.metadata)
     try:
-        with engine.begin() as connection:
-            _bring_up_to_date(connection, home)
+        with engine.connect() as connection:
+            with connection.begin():
+                revision = read_revision(connection)
+                if revision is None:
+                    create(connection)
+                    revision = HEAD
+            if revision != HEAD:
+                _migrate(connection, home, revision)
     except BaseException as fault:
         engine.dispose()
         error = explain_fault(fault, home.metadata) if isinstance(fault, DBAPIError | sqlite3.Error) else None
@@ -59,12 +67,14 @@ def open_record(home: Home) -> Engine:
     return engine
 
 
-def _bring_up_to_date(connection: Connection, home: Home) -> None:
-    revision = read_revision(connection)
-    if revision is None:
-        create(connection)
-    elif revision > HEAD:
+def _migrate(connection: Connection, home: Home, revision: str) -> None:
+    if revision > HEAD:
         raise Conflict("HOME-003", f"{home.metadata} has schema {revision}, this release knows up to {HEAD}")
+    from mainspring.store import migrations
+
+    migrations.back_up(home.metadata, revision)
+    with connection.begin():
+        migrations.upgrade(connection)
 
 
 def create(connection: Connection) -> None:
@@ -75,9 +85,9 @@ def create(connection: Connection) -> None:
 
 
 def read_revision(connection: Connection) -> str | None:
-    """Return the revision of the record's schema; None for an empty file."""
+    """Return the revision of the record's schema; None for an empty file, empty when it has no mark."""
     found = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first()
     if found is None:
         return None
     row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
-    return None if row is None else str(row[0])
+    return "" if row is None else str(row[0])

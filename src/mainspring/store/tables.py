@@ -174,7 +174,6 @@ cache = Table(
     _text("name"),
     _id("run_id"),
     _time("created_at", nullable=False),
-    Index(None, "name", "created_at"),
     sqlite_with_rowid=False,
 )
 

@@ -1,0 +1,1 @@
+"""Measurements against the budgets: `make bench`. Nothing here is asserted in a test."""

@@ -1,0 +1,61 @@
+"""Measure everything and print each figure beside its budget."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.figures import Figure, print_figures
+from bench.install import build_wheel, install_core, weigh
+from bench.owners import measure_owner
+from bench.processes import measure_cpu
+from bench.steps import measure_steps
+
+
+def measure_faces(repeats: int) -> list[Figure]:
+    """Measure what every script and command pays first."""
+    bare = measure_cpu([sys.executable, "-c", "pass"], repeats)
+    imported = measure_cpu([sys.executable, "-c", "import mainspring"], repeats)
+    helped = measure_cpu([sys.executable, "-m", "mainspring", "--help"], repeats)
+    return [
+        Figure("python alone", bare, "ms", None, "CPU of a fresh process"),
+        Figure("import mainspring", imported, "ms", 60, "CPU, python included"),
+        Figure("mainspring --help", helped, "ms", 150, "CPU, python included"),
+    ]
+
+
+def measure_install() -> list[Figure]:
+    """Measure a core install of this clone's wheel."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = weigh(install_core(build_wheel(Path(folder))))
+    heaviest = ", ".join(f"{name} {size:.1f}" for name, size in sorted(weights.items(), key=lambda each: -each[1])[:3])
+    return [
+        Figure("packages", [len(weights)], "", 25, "core alone, mainspring included"),
+        Figure("size", [sum(weights.values())], "MB", 100, f"without byte code; {heaviest}"),
+    ]
+
+
+def main() -> int:
+    """Print the tables; 1 when a figure is over its budget."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7, help="fresh processes for each figure")
+    repeats = parser.parse_args().repeats
+    print(f"Python {platform.python_version()}, {platform.machine()}; medians; CPU is user + system of all processes")
+    tables = {
+        "Faces": measure_faces(repeats),
+        "Steps": measure_steps(repeats),
+        "Owner": measure_owner(repeats),
+        "Core install": measure_install(),
+    }
+    for title, figures in tables.items():
+        print_figures(title, figures)
+    over = [figure.name for figures in tables.values() for figure in figures if figure.verdict == "FAIL"]
+    print(f"\n{'over budget: ' + ', '.join(over) if over else 'all within budget'}")
+    return 1 if over else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

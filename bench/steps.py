@@ -1,0 +1,44 @@
+"""What a step costs: inline, cached, isolated; with lineage, artifact and key committed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.figures import Figure
+from bench.processes import run
+
+_COUNT = 200
+_FEW = 20
+
+
+def measure_steps(repeats: int) -> list[Figure]:
+    """Run the workload in fresh homes."""
+    facts = [_run() for _ in range(repeats)]
+
+    def take(name: str, index: int) -> list[float]:
+        return [each[name][index] for each in facts]
+
+    how = f"{_COUNT} calls, CPU of script and owner"
+    few = f"{_FEW} calls one after another"
+    return [
+        Figure("step, inline", take("inline", 0), "ms", 5, how),
+        Figure("step, cached", take("cached", 0), "ms", 1, how),
+        Figure("step, isolated", take("isolated", 0), "ms", 100, f"{few}, CPU of script, owner, fork server, workers"),
+        Figure("inline, wall", take("inline", 1), "ms", None, "shows the disk's sync"),
+        Figure("cached, wall", take("cached", 1), "ms", None, ""),
+        Figure("isolated, wall", take("isolated", 1), "ms", None, few),
+    ]
+
+
+def _run() -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory() as folder:
+        home = str(Path(folder) / "home")
+        try:
+            text = run([sys.executable, "-m", "bench.workload", str(_COUNT), str(_FEW)], MAINSPRING_HOME=home)
+        finally:
+            run([sys.executable, "-m", "mainspring", "stop"], MAINSPRING_HOME=home)
+        facts: dict[str, list[float]] = json.loads(text.splitlines()[-1])
+        return facts

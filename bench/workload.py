@@ -1,0 +1,60 @@
+"""Steps of no work, timed from inside; prints one JSON object. Run by `bench.steps` in a fresh home."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mainspring as ms
+from bench.processes import find_processes, read_cpu_s
+
+HOME = Path(os.environ["MAINSPRING_HOME"])
+
+
+@ms.step
+def add(value: int, salt: int) -> dict[str, int]:
+    """Return a small result."""
+    return {"sum": value + salt}
+
+
+@ms.pipeline
+def inline(count: int, salt: int) -> None:
+    """Call a step so many times, each with another input."""
+    for value in range(count):
+        add(value, salt)
+
+
+@ms.pipeline
+def isolated(count: int, salt: int) -> None:
+    """Submit a step so many times, one after another, each with another input."""
+    for value in range(count):
+        add.submit(value, salt).result()
+
+
+def spend(act: Callable[[], None], count: int) -> tuple[float, float]:
+    """Return CPU and wall milliseconds a call, over all processes of the home."""
+    before = _read_cpu_s(), time.perf_counter()
+    act()
+    after = _read_cpu_s(), time.perf_counter()
+    return 1000 * (after[0] - before[0]) / count, 1000 * (after[1] - before[1]) / count
+
+
+def main(count: int, few: int) -> None:
+    """Measure inline, cached and isolated calls."""
+    inline(5, -1)
+    facts = {"inline": spend(lambda: inline(count, 0), count), "cached": spend(lambda: inline(count, 0), count)}
+    isolated(2, 1)
+    facts["isolated"] = spend(lambda: isolated(few, 2), few)
+    print(json.dumps(facts))
+
+
+def _read_cpu_s() -> float:
+    return time.process_time() + read_cpu_s(find_processes(HOME))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,57 @@
+"""Kept results: which earlier run answers a call, and why or why not."""
+
+from __future__ import annotations
+
+from mainspring.control.turn import Turn
+from mainspring.domain.messages import BeginRun, RunSpec
+from mainspring.domain.records import Fingerprint, Run
+from mainspring.pipelines.reasons import explain
+from mainspring.store import runs
+
+
+def reuse(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, str]:
+    """Find the run whose result answers a call.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    wanted : BeginRun or RunSpec
+        A call; without a key nothing is looked up.
+
+    Returns
+    -------
+    tuple of Run or None and str
+        A success of the same key whose bytes are there, or None; and the reason in one line,
+        empty without a key.
+
+    Notes
+    -----
+    Guarantees: a failed, cancelled or pruned run never answers; neither does one whose bytes are
+    gone, which is then forgotten as a result.
+    """
+    if wanted.key is None:
+        return None, ""
+    source = runs.find_result(turn.connection, wanted.key) if wanted.cache else None
+    if source is not None and source.outputs is not None:
+        if turn.blobs.exists(source.outputs.digest):
+            return source, explain(_print(source), _print(wanted), name=wanted.name, since=source.id)
+        runs.drop_result(turn.connection, source)
+    before = runs.find_earlier(turn.connection, wanted.kind, wanted.name, wanted.key)
+    if before is None:
+        return None, explain(None, _print(wanted), name=wanted.name)
+    unusable = _why_not(before) if wanted.cache else "cache=False"
+    return None, explain(_print(before), _print(wanted), name=wanted.name, since=before.id, unusable=unusable)
+
+
+def _why_not(before: Run) -> str:
+    if not runs.is_ended(before):
+        return f"run {before.id[-6:]} has not ended"
+    if before.state == "succeeded":
+        return "its result is gone"
+    return "it failed" if before.state == "failed" else f"it was {before.state}"
+
+
+def _print(call: BeginRun | RunSpec | Run) -> Fingerprint:
+    # A caller may have a key of its own making; then the key is all that is known to differ.
+    return call.fingerprint or Fingerprint(0, {}, {"key": call.key or ""}, {})

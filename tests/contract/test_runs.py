@@ -1,0 +1,237 @@
+"""Runs: begin, report, finish, lose, cancel; over a real record with a clock that the test moves."""
+
+import math
+import os
+
+import pytest
+
+from mainspring.control.leases import LEASE_S, adopt, expire_leases
+from mainspring.control.processes import this_host
+from mainspring.control.usecases import Later
+from mainspring.domain import messages, records
+from mainspring.domain.errors import Conflict, NotFound
+from mainspring.store.tables import calls
+
+
+def begin(desk, name="fit", **options):
+    return desk.ask(messages.BeginRun(kind="step", name=name, **options))
+
+
+def finish(desk, run, state="succeeded", **options):
+    options = {"attempt": run.attempt, "fence": run.fence, **options}
+    return desk.ask(messages.FinishRun(run_id=run.id, state=state, **options))
+
+
+def value(desk, content=b"result"):
+    return records.Value("json", desk.blobs.put(content), len(content))
+
+
+def queue(desk, **options):
+    """A run that a worker holds, as the dispatch leaves it: it has a call and can run again."""
+    run = begin(desk, **options).run
+
+    def place(turn):
+        turn.connection.exec_driver_sql("UPDATE runs SET retries = ? WHERE id = ?", (2, run.id))
+        turn.connection.execute(
+            calls.insert(), {"run_id": run.id, "call": records.Call(payload="0" * 64), "worker_id": "w1"}
+        )
+
+    desk.call(place)
+    return run
+
+
+def get(desk, run):
+    return desk.ask(messages.GetRun(id=run.id))
+
+
+def test_a_run_is_begun_and_ended_with_its_result(desk):
+    begun = begin(desk, params={"rate": 0.1}, tags={"team": "a"}, details={"deep": [1, None, "x"]})
+    assert not begun.hit
+    run = begun.run
+    assert (run.state, run.attempt, run.fence, run.created_at) == ("running", 1, 1, desk.clock.time)
+    desk.clock.advance(2.5)
+    done = finish(desk, run, outputs=value(desk), cpu_s=1.5, memory_bytes=1000)
+    assert (done.state, done.ended_at, done.outputs, done.cpu_s) == ("succeeded", desk.clock.time, value(desk), 1.5)
+    assert done.params == {"rate": 0.1}
+    assert done.details == {"deep": [1, None, "x"]}
+    assert get(desk, run) == done
+
+
+def test_the_same_end_told_twice_is_one_end_and_another_end_is_refused(desk):
+    run = begin(desk).run
+    first = finish(desk, run)
+    assert finish(desk, run) == first
+    with pytest.raises(Conflict) as caught:
+        finish(desk, run, "failed")
+    assert caught.value.code == "RUN-005"
+    assert get(desk, run).state == "succeeded"
+
+
+def test_an_old_fence_is_refused(desk):
+    run = queue(desk)
+    desk.clock.advance(LEASE_S + 1)
+    desk.call(expire_leases)
+    again = get(desk, run)
+    assert (again.state, again.attempt, again.fence) == ("queued", 2, 2)
+    with pytest.raises(Conflict) as caught:
+        finish(desk, run, outputs=value(desk))
+    assert caught.value.code == "RUN-005"
+    assert get(desk, run).outputs is None
+    assert desk.ask(messages.Heartbeat(leases=[(run.id, 1, 1)])).orders == {run.id: "lost"}
+    late = messages.Report(run_id=run.id, attempt=1, fence=1, offset=10, points=[("auc", 1, 1.0, 0.5)])
+    assert desk.ask(late).order == "lost"
+    assert desk.ask(messages.GetSeries(run_id=run.id, key="auc")) == []
+
+
+def test_a_heartbeat_keeps_a_run_and_its_absence_loses_it(desk):
+    run = begin(desk).run
+    for _ in range(5):
+        desk.clock.advance(LEASE_S - 1)
+        assert desk.ask(messages.Heartbeat(leases=[(run.id, 1, 1)])).orders == {run.id: "keep"}
+        desk.call(expire_leases)
+    assert get(desk, run).state == "running"
+    desk.clock.advance(LEASE_S + 1)
+    desk.call(expire_leases)
+    lost = get(desk, run)
+    assert (lost.state, lost.problem.code) == ("failed", "RUN-008")
+    assert lost.name in lost.problem.what
+
+
+def test_a_clock_that_jumps_loses_nobody(desk):
+    run = begin(desk).run
+    desk.clock.time += 86_400
+    desk.call(expire_leases)
+    assert get(desk, run).state == "running"
+    desk.clock.time -= 10 * 86_400
+    desk.call(expire_leases)
+    assert get(desk, run).state == "running"
+
+
+def test_after_a_time_without_an_owner_workers_get_a_whole_lease(desk):
+    run = begin(desk).run
+    desk.clock.advance(3600)
+    desk.call(adopt)
+    desk.call(expire_leases)
+    assert get(desk, run).state == "running"
+    desk.clock.advance(LEASE_S + 1)
+    desk.call(expire_leases)
+    assert get(desk, run).state == "failed"
+
+
+def test_a_run_of_a_process_that_ended_fails_and_one_that_lives_needs_no_heartbeat(desk):
+    ended = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")
+    lost = begin(desk, host=this_host(), pid=ended).run
+    kept = begin(desk, host=this_host(), pid=os.getpid()).run
+    desk.clock.advance(3600)
+    desk.call(expire_leases)
+    assert get(desk, lost).state == "running"
+    os.kill(ended, 9)
+    os.waitpid(ended, 0)
+    desk.call(expire_leases)
+    assert get(desk, lost).problem.code == "RUN-008"
+    assert str(ended) in get(desk, lost).problem.what
+    assert get(desk, kept).state == "running"
+
+
+def test_a_lost_worker_gives_the_run_back_three_times(desk):
+    run = queue(desk)
+    for attempt in (2, 3, 4):
+        desk.clock.advance(LEASE_S + 1)
+        desk.call(expire_leases)
+        back = get(desk, run)
+        assert (back.state, back.attempt) == ("queued", attempt)
+        assert f"attempt {attempt - 1} was lost" in back.reason
+        desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE runs SET state = 'running', lease_until = 0"))
+    desk.call(expire_leases)
+    assert get(desk, run).state == "failed"
+
+
+def test_a_failed_attempt_is_retried_as_often_as_it_may(desk):
+    run = queue(desk)
+    problem = records.Problem("RUN-006", "division by zero")
+    for attempt in (2, 3):
+        back = finish(desk, get(desk, run), "failed", problem=problem)
+        assert (back.state, back.attempt) == ("queued", attempt)
+        assert "division by zero" in back.reason
+        desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE runs SET state = 'running'"))
+    assert finish(desk, get(desk, run), "failed", problem=problem).state == "failed"
+
+
+def test_a_cancelled_run_takes_everything_below_it_along(desk):
+    parent = begin(desk, "pipeline").run
+    child = begin(desk, parent_id=parent.id).run
+    grandchild = begin(desk, parent_id=child.id).run
+    done = begin(desk, parent_id=parent.id).run
+    finish(desk, done)
+    (cancelled,) = desk.ask(messages.CancelRuns(ids=[parent.id], reason="no longer needed"))
+    assert cancelled.state == "cancelled"
+    assert "no longer needed" in cancelled.problem.what
+    assert [get(desk, each).state for each in (child, grandchild, done)] == ["cancelled", "cancelled", "succeeded"]
+    assert desk.ask(messages.Heartbeat(leases=[(child.id, 1, 1)])).orders == {child.id: "cancel"}
+    assert desk.ask(messages.CancelRuns(ids=[done.id]))[0].state == "succeeded"
+
+
+def test_when_a_parent_ends_its_live_children_end(desk):
+    parent = begin(desk, "pipeline").run
+    child = begin(desk, parent_id=parent.id).run
+    finish(desk, parent)
+    assert get(desk, child).state == "cancelled"
+    assert parent.id[-6:] in get(desk, child).reason
+
+
+def test_points_are_kept_in_order_and_a_second_delivery_changes_nothing(desk):
+    run = begin(desk).run
+    points = [("auc", step, 100.0 + step, step / 10) for step in range(5)] + [("loss", 0, 1.0, math.inf)]
+    report = messages.Report(run_id=run.id, attempt=1, fence=1, offset=50, points=points, params={"a": 1})
+    assert desk.ask(report).offset == 50
+    assert desk.ask(report).offset == 50
+    assert desk.ask(messages.GetSeries(run_id=run.id, key="auc")) == [(s, 100.0 + s, s / 10) for s in range(5)]
+    older = messages.Report(
+        run_id=run.id, attempt=1, fence=1, offset=60, points=[("auc", 2, 99.0, 7.0)], tags={"b": "c"}
+    )
+    desk.ask(older)
+    found = get(desk, run)
+    assert found.metrics == {"auc": 0.4, "loss": math.inf}
+    assert (found.params, found.tags) == ({"a": 1}, {"b": "c"})
+    assert finish(desk, run).metrics == found.metrics
+
+
+def test_a_value_that_is_no_number_is_kept_as_such(desk):
+    run = begin(desk).run
+    desk.ask(messages.Report(run_id=run.id, attempt=1, fence=1, offset=1, points=[("loss", 0, 1.0, math.nan)]))
+    ((_, _, kept),) = desk.ask(messages.GetSeries(run_id=run.id, key="loss"))
+    assert math.isnan(kept)
+    assert math.isnan(get(desk, run).metrics["loss"])
+
+
+def test_runs_are_found_by_parts_of_their_id_and_listed_in_pages(desk):
+    made = [begin(desk, f"step{number % 2}").run for number in range(7)]
+    assert desk.ask(messages.GetRun(id=made[3].id[-12:])) == made[3]
+    for part in ("", "zz", made[0].id[:2], "%", "_" * 32, made[0].id + "0"):
+        with pytest.raises(NotFound) as caught:
+            desk.ask(messages.GetRun(id=part))
+        assert caught.value.code == "RUN-001"
+    page = desk.ask(messages.ListRuns(limit=3))
+    rest = desk.ask(messages.ListRuns(limit=10, before=page[-1].id))
+    assert [run.id for run in page + rest] == [run.id for run in reversed(made)]
+    assert {run.name for run in desk.ask(messages.ListRuns(name="step1"))} == {"step1"}
+    assert desk.ask(messages.ListRuns(state="failed")) == []
+
+
+def test_waiting_for_runs_goes_on_until_the_last_has_ended(desk):
+    first, second = begin(desk).run, begin(desk).run
+    wait = messages.WaitRuns(ids=[first.id, second.id], wait_s=5.0)
+    assert isinstance(desk.ask(wait), Later)
+    finish(desk, first)
+    assert desk.ask(wait) == Later((second.id,), 5.0)
+    finish(desk, second, "failed", problem=records.Problem("RUN-006", "x"))
+    assert [run.state for run in desk.ask(wait)] == ["succeeded", "failed"]
+    with pytest.raises(NotFound, match="RUN-001"):
+        desk.ask(messages.WaitRuns(ids=["0" * 32]))
+
+
+def test_a_failure_is_an_event(desk):
+    run = begin(desk).run
+    finish(desk, run, "failed", problem=records.Problem("RUN-006", "division by zero"))
+    (event,) = desk.ask(messages.ListEvents(kind="run.failed"))
+    assert (event.subject, event.body["what"]) == (run.id, "division by zero")
