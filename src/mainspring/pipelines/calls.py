@@ -88,7 +88,7 @@ def pack_call(
     named = {name: _send(value, f"argument {name}", blobs, seal) for name, value in kwargs.items()}
     places = find_reach(function).places if hasattr(function, "__code__") else {}
     # The check comes first, so that nothing is imported before it.
-    body = (_Check(_list_files()), places, _find_name(function) or function, sent, named)
+    body = (_Check(_list_files()), places, find_name(function) or function, sent, named)
     with _by_value(_local_modules()):
         try:
             content = pickle_value(body, "STEP-005", "the call")
@@ -121,7 +121,7 @@ def unpack_call(digest: str, blobs: Blobs, seal: Seal) -> tuple[Callable[..., An
         return load_value(part.value, blobs, seal) if isinstance(part, _Stored) else part
 
     sources.adopt(places)
-    if isinstance(function, _Name):
+    if isinstance(function, Name):
         function = function.find()
     return function, tuple(map(receive, sent)), {name: receive(part) for name, part in named.items()}
 
@@ -156,8 +156,8 @@ class _Stored:
         self.value = value
 
 
-class _Name:
-    """Stands for a function that the worker imports."""
+class Name:
+    """Stands for a function that the worker imports: `depth` wrappers below a module's name."""
 
     def __init__(self, module: str, qualname: str, depth: int) -> None:
         self.module = module
@@ -165,6 +165,7 @@ class _Name:
         self.depth = depth
 
     def find(self) -> Any:
+        """Import it."""
         found: Any = importlib.import_module(self.module)
         for part in self.qualname.split("."):
             found = getattr(found, part)
@@ -214,7 +215,7 @@ def _send(value: Any, name: str, blobs: Blobs, seal: Seal) -> Any:
         raise Invalid("STEP-005", f"{name}: {fault.what}") from None
 
 
-def _find_name(function: Any) -> _Name | None:
+def find_name(function: Any) -> Name | None:
     """Return the name that imports a function, None when it must travel by value."""
     module = sys.modules.get(getattr(function, "__module__", None) or "")
     if module is None or module.__name__ == "__main__" or not _is_importable(module):
@@ -227,7 +228,7 @@ def _find_name(function: Any) -> _Name | None:
         return None
     for depth in range(10):
         if found is function:
-            return _Name(module.__name__, function.__qualname__, depth)
+            return Name(module.__name__, function.__qualname__, depth)
         found = getattr(found, "__wrapped__", None)
     return None
 

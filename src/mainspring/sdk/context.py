@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from mainspring.domain.errors import Invalid
+from mainspring.sdk.progress import Progress
 from mainspring.tracking.journal import Journal, journal_path
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from mainspring.domain.records import Run
     from mainspring.sdk.client import Client
+    from mainspring.sdk.futures import Future
 
 
 class ActiveRun:
@@ -30,14 +32,14 @@ class ActiveRun:
         Where `log` appends.
     order : str
         The owner's last order: ``keep``, ``cancel``, ``prune`` or ``lost``.
-    parent : ActiveRun or None
-        The run whose code called this one, in the same process.
-    steps : dict of int
+    progress : Progress or None
+        Where steps tell how they went, within a pipeline.
+    positions : dict of int
         Next position of each metric that is logged without `step`.
     names : dict of str to code
-        The function behind each step name, over the tree of calls.
-    children : list of str
-        Ids of runs that were submitted and not waited for yet.
+        The function behind each step name, over the tree of calls of this process.
+    children : list of Future
+        What was submitted from here, to wait for at the end.
     """
 
     def __init__(self, run: Run, client: Client, journal: Journal, parent: ActiveRun | None = None) -> None:
@@ -45,11 +47,25 @@ class ActiveRun:
         self.client = client
         self.journal = journal
         self.order = "keep"
-        self.parent = parent
-        self.steps: dict[str, int] = {}
+        self.progress: Progress | None = parent.progress if parent is not None else None
+        if run.kind == "pipeline":
+            self.progress = Progress(run.name, run.id)
+        self.positions: dict[str, int] = {}
         self.names: dict[str, CodeType] = parent.names if parent is not None else {}
-        self.children: list[str] = []
-        self.lock = threading.Lock()
+        self.children: list[Future[object]] = []
+
+    def claim_name(self, name: str, code: CodeType) -> None:
+        """Note which function a step's name stands for.
+
+        Raises
+        ------
+        Invalid
+            STEP-003 when another function of this pipeline has it already.
+        """
+        known = self.names.setdefault(name, code)
+        if known is not code and known != code:
+            places = [f"{each.co_filename}:{each.co_firstlineno}" for each in (known, code)]
+            raise Invalid("STEP-003", f"two functions are called {name!r}: {places[0]} and {places[1]}", name=name)
 
 
 _active: ContextVar[ActiveRun | None] = ContextVar("mainspring_run", default=None)
@@ -93,3 +109,16 @@ def enter_run(run: Run, client: Client, journal: Journal | None = None) -> Itera
         _active.reset(token)
         if own:
             journal.close()
+
+
+def wait_for_children() -> None:
+    """Wait for everything that the active run submitted; the end of a run comes after theirs.
+
+    Raises
+    ------
+    Failed
+        RUN-006 for the first child that failed and that nobody asked for its result.
+    """
+    active = _active.get()
+    while active is not None and active.children:
+        active.children.pop(0).join()

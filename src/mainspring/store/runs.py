@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, text, update
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
@@ -72,7 +72,8 @@ _EXTEND = (
         runs.c.fence == bindparam("fence_"),
         runs.c.state.in_(LIVE),
     )
-    .values(lease_until=bindparam("until"))
+    # A process that the owner watches itself needs no lease, and must not be lost for one.
+    .values(lease_until=case((runs.c.process_start.is_(None), bindparam("until")), else_=runs.c.lease_until))
 )
 _ORDER = select(runs.c.order).where(runs.c.id == bindparam("id_"))
 _GIVE_ORDER = (

@@ -77,6 +77,11 @@ class Journal:
     path : Path
         From `journal_path`; made with the first entry, so a run that logs nothing leaves no file.
 
+    Attributes
+    ----------
+    used : bool
+        Whether anything was appended through this object.
+
     Notes
     -----
     Guarantees: an entry is in the kernel when `append` returns, by one write, so it outlives the
@@ -85,19 +90,24 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.used = False
         self._handle: int | None = None
 
-    @property
-    def used(self) -> bool:
-        """Whether anything was appended by this process."""
-        return self._handle is not None
-
-    def append(self, entry: Entry) -> None:
-        """Append one entry."""
-        body = _encoder.encode(entry)
+    def append(self, *entries: Entry) -> None:
+        """Append entries by one write."""
+        frames = b""
+        for entry in entries:
+            body = _encoder.encode(entry)
+            frames += _HEADER.pack(len(body), zlib.crc32(body)) + body
         if self._handle is None:
             self._handle = self._open()
-        os.write(self._handle, _HEADER.pack(len(body), zlib.crc32(body)) + body)
+        os.write(self._handle, frames)
+        self.used = True
+
+    def remove(self) -> None:
+        """Remove the file, when the owner has all of it."""
+        self.close()
+        self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file; a later `append` opens it again."""

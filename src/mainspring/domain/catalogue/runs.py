@@ -75,4 +75,18 @@ ENTRIES = (
         "somebody cancelled it, or its parent ended",
         "run it again",
     ),
+    Entry(
+        "RUN-011",
+        "invalid",
+        "a filter that cannot be read",
+        "a filter is made of clauses like `state = failed`, joined by `and`",
+        "mainspring runs 'state = failed and params.rate > 0.1'",
+    ),
+    Entry(
+        "RUN-012",
+        "not_found",
+        "a program that cannot be started",
+        "no program of this name is there, or it may not be run",
+        "give the program's path, or install it where the run takes place",
+    ),
 )

@@ -1,0 +1,116 @@
+"""A background thread for the runs of this process: heartbeats, orders, and what `log` wrote."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+from mainspring.domain.errors import MainspringError
+from mainspring.domain.messages import Heartbeat
+from mainspring.sdk.client import Client
+from mainspring.sdk.context import ActiveRun
+from mainspring.tracking.journal import read_report
+
+SHIP_EVERY_S = 0.25
+BEAT_EVERY_S = 2.0
+
+
+class Companion:
+    """Keeps the runs of one process with one client; `hold` starts its thread.
+
+    Parameters
+    ----------
+    client : Client
+        What it asks the owner with.
+
+    Notes
+    -----
+    The thread is a daemon and holds nothing that `log` or a step waits for: while the owner is
+    away, journals grow and are shipped later.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._held: dict[str, ActiveRun] = {}
+        self._offsets: dict[str, int] = {}
+        self._shipping = threading.Lock()
+        self._changed = threading.Event()
+        self._pid = 0
+
+    def hold(self, active: ActiveRun) -> None:
+        """Take a run on."""
+        self._held[active.run.id] = active
+        if self._pid != os.getpid():  # a fork leaves the thread behind
+            self._pid = os.getpid()
+            self._shipping = threading.Lock()
+            self._changed = threading.Event()
+            threading.Thread(target=self._live, name="mainspring companion", daemon=True).start()
+        else:
+            self._changed.set()
+
+    def release(self, active: ActiveRun) -> None:
+        """Let a run go and ship the rest of its journal.
+
+        Raises
+        ------
+        MainspringError
+            The owner cannot take it; it stays in the journal.
+        """
+        self._held.pop(active.run.id, None)
+        if active.journal.used:
+            self._ship(active)
+        self._offsets.pop(active.run.id, None)
+
+    def _live(self) -> None:
+        waited_s = 0.0
+        while True:
+            if not self._held:
+                self._changed.wait()
+                waited_s = 0.0
+            self._changed.clear()
+            self._changed.wait(SHIP_EVERY_S)
+            waited_s += SHIP_EVERY_S
+            held = list(self._held.values())
+            try:
+                for active in held:
+                    if active.journal.used:
+                        self._ship(active)
+                if held and waited_s >= BEAT_EVERY_S:
+                    waited_s = 0.0
+                    self._beat(held)
+            except (MainspringError, OSError):
+                waited_s = 0.0  # the next round tries again
+
+    def _beat(self, held: list[ActiveRun]) -> None:
+        leases = [(each.run.id, each.run.attempt, each.run.fence) for each in held]
+        answer = self._client.ask(Heartbeat(leases=leases))
+        for each in held:
+            each.order = answer.orders.get(each.run.id, each.order)
+
+    def _ship(self, active: ActiveRun) -> None:
+        run = active.run
+        with self._shipping:
+            while True:
+                offset = self._offsets.get(run.id, 0)
+                report = read_report(active.journal.path, run.id, run.attempt, run.fence, offset)
+                if report is None:
+                    return
+                answer = self._client.ask(report)
+                active.order = answer.order
+                if answer.order == "lost":
+                    return
+                self._offsets[run.id] = report.offset
+
+
+_companions: weakref.WeakKeyDictionary[Client, Companion] = weakref.WeakKeyDictionary()
+_making = threading.Lock()
+
+
+def companion_of(client: Client) -> Companion:
+    """Return the companion of a client."""
+    with _making:
+        companion = _companions.get(client)
+        if companion is None:
+            companion = _companions[client] = Companion(client)
+        return companion

@@ -1,0 +1,170 @@
+"""Runs whose code is executed right here, in the caller's process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import mainspring
+from mainspring.domain.errors import Failed, MainspringError, Pruned
+from mainspring.domain.messages import BeginRun, Begun, FinishRun
+from mainspring.domain.records import Problem, Run, Value
+from mainspring.domain.wire import describe
+from mainspring.sdk.client import Client
+from mainspring.sdk.companion import companion_of
+from mainspring.sdk.context import ActiveRun, active_run, enter_run, wait_for_children
+from mainspring.tracking.plain import is_json
+
+R = TypeVar("R")
+
+_OWN = str(Path(mainspring.__file__).parent)
+_MOST_TEXT = 4_000
+_MOST_PARAM = 500
+
+
+def begin_run(client: Client, kind: str, name: str, **facts: Any) -> Begun:
+    """Record that a run of this process begins, below the active run.
+
+    Parameters
+    ----------
+    client : Client
+        Of the home that records it.
+    kind, name : str
+        What it is.
+    **facts
+        Further fields of `BeginRun`.
+
+    Returns
+    -------
+    Begun
+        A hit when an earlier result of the key serves.
+    """
+    above = active_run()
+    parent_id = above.run.id if above is not None else None
+    begun: Begun = client.ask(
+        BeginRun(kind=kind, name=name, parent_id=parent_id, host=_host(), pid=os.getpid(), **facts)
+    )
+    return begun
+
+
+def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[R], Value | None]) -> tuple[R, float]:
+    """Run code as a run that has begun, and record how it ended.
+
+    Parameters
+    ----------
+    run : Run
+        From `begin_run`.
+    client : Client
+        Of the same home.
+    call : callable
+        The user's code.
+    store : callable
+        Stores its result.
+
+    Returns
+    -------
+    tuple of object and float
+        The result and the wall seconds of the call.
+
+    Raises
+    ------
+    BaseException
+        What the code raised, as it was raised, after the run was recorded as failed.
+    """
+    companion = companion_of(client)
+    began, cpu_began = time.perf_counter(), time.process_time()
+    outputs: Value | None = None
+    with enter_run(run, client) as active:
+        companion.hold(active)
+        try:
+            result = call()
+            wait_for_children()
+            wall_s = time.perf_counter() - began
+            outputs = store(result)
+        except BaseException as fault:
+            _record(
+                active, _state_of(fault), time.process_time() - cpu_began, None, explain_fault(run.name, fault), fault
+            )
+            raise
+        _record(active, "succeeded", time.process_time() - cpu_began, outputs)
+    return result, wall_s
+
+
+def explain_fault(name: str, fault: BaseException) -> Problem:
+    """Turn what a run raised into the problem that the record keeps, without frames of Mainspring."""
+    told = traceback.TracebackException.from_exception(fault)
+    told.stack = traceback.StackSummary.from_list([each for each in told.stack if not each.filename.startswith(_OWN)])
+    text = "".join(told.format())
+    if isinstance(fault, MainspringError):
+        return describe(fault, text)
+    code = "RUN-010" if isinstance(fault, KeyboardInterrupt) else "RUN-006"
+    try:
+        said = str(fault)
+    except Exception as second:  # noqa: BLE001 - an exception's own code
+        said = f"(its text raised {type(second).__name__})"
+    return describe(Failed(code, f"{name} raised {type(fault).__name__}: {said}"[:_MOST_TEXT]), text)
+
+
+def select_params(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments that are short JSON values, as params of a run; NumPy's scalars count as numbers."""
+    params = {}
+    for name, value in arguments.items():
+        plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () else value
+        if is_json(plain) and len(repr(plain)) <= _MOST_PARAM:
+            params[name] = plain
+    return params
+
+
+def _record(
+    active: ActiveRun,
+    state: Any,
+    cpu_s: float,
+    outputs: Value | None,
+    problem: Problem | None = None,
+    fault: BaseException | None = None,
+) -> None:
+    """End the run in the record; a fault of the user's code is never hidden by one of ours."""
+    run, client = active.run, active.client
+    try:
+        companion_of(client).release(active)
+        client.ask(
+            FinishRun(
+                run_id=run.id,
+                attempt=run.attempt,
+                fence=run.fence,
+                state=state,
+                outputs=outputs,
+                problem=problem,
+                cpu_s=cpu_s,
+            )
+        )
+    except MainspringError as error:
+        if fault is None:
+            raise
+        fault.add_note(f"the run {run.id} could not be recorded as {state}: {error.code}: {error.what}")
+        return
+    if active.journal.used:
+        active.journal.remove()
+
+
+def _state_of(fault: BaseException) -> str:
+    if isinstance(fault, Pruned):
+        return "pruned"
+    return "cancelled" if isinstance(fault, KeyboardInterrupt) else "failed"
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname()
+
+
+def warn(text: str) -> None:
+    """Tell the user something that is no error."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for the user of a script

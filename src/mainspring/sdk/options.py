@@ -1,0 +1,63 @@
+"""Options of steps and pipelines: how and where they run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from mainspring.domain.errors import Invalid
+from mainspring.domain.records import Resources
+from mainspring.domain.units import parse_duration, parse_size
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How and where a step runs; the parameters of `step` in plain units."""
+
+    cache: bool = True
+    resources: Resources = Resources()
+    retries: int = 0
+    timeout_s: float | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a plain call goes to a worker."""
+        asks = self.resources
+        return bool(
+            asks.cpus > 1 or asks.memory_bytes is not None or asks.gpus or asks.pool or self.timeout_s is not None
+        )
+
+
+def make_options(
+    *,
+    cache: bool = True,
+    cpus: float = 1,
+    memory: str | int | None = None,
+    gpus: float = 0,
+    pool: str | None = None,
+    env: object = None,
+    retries: int = 0,
+    timeout: str | float | None = None,
+) -> Options:
+    """Check the options of a step and bring them to plain units.
+
+    Raises
+    ------
+    Invalid
+        STEP-008, RUN-003 or RUN-004, with the wrong value.
+    """
+    if env is not None:
+        raise Invalid("STEP-008", f"env={env!r}", why="environments of a step's own come with a later release")
+    for name, value, least, above in (
+        ("cpus", cpus, 0, True),
+        ("gpus", gpus, 0, False),
+        ("retries", retries, 0, False),
+    ):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or value < least or (above and value == least):
+            raise Invalid(
+                "STEP-008", f"{name}={value!r}", why=f"{name} is a number {'above' if above else 'from'} {least}"
+            )
+    resources = Resources(
+        cpus=float(cpus), memory_bytes=None if memory is None else parse_size(memory), gpus=float(gpus), pool=pool
+    )
+    timeout_s = None if timeout is None else parse_duration(timeout)
+    return Options(cache=bool(cache), resources=resources, retries=int(retries), timeout_s=timeout_s)

@@ -1,0 +1,154 @@
+"""Pipelines: functions that call steps; a run with the steps below it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.records import Value
+from mainspring.sdk.client import Client, get_client
+from mainspring.sdk.context import active_run
+from mainspring.sdk.futures import Future
+from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
+from mainspring.sdk.steps import check_function
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Pipeline(Generic[P, R]):
+    """A function whose calls are runs with children.
+
+    Attributes
+    ----------
+    name : str
+        The function's name.
+    triggers : tuple
+        What starts it once it was handed over by `apply`; inert until then.
+    pool : str or None
+        Where `run` and triggers start it.
+
+    Notes
+    -----
+    Calling it runs its body in this process; steps that were submitted are waited for at its end,
+    and the first failure that nobody has seen is raised then.
+    """
+
+    def __init__(self, function: Callable[P, R], *, triggers: Sequence[Any] = (), pool: str | None = None) -> None:
+        check_function(function)
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name: str = function.__name__
+        self.triggers = tuple(triggers)
+        self.pool = pool
+        self._signature = inspect.signature(function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the body with these arguments as a run of its own, below the active run if any."""
+        above = active_run()
+        client = above.client if above is not None else get_client()
+        begun = begin_run(client, "pipeline", self.name, params=select_params(self.bind(*args, **kwargs)))
+
+        def body() -> R:
+            return self.function(*args, **kwargs)
+
+        def store(result: R) -> Value | None:
+            kept = _store_if_possible(result, client)
+            active = active_run()
+            if active is not None and active.progress is not None:
+                active.progress.end()
+            return kept
+
+        result, _ = carry_out(begun.run, client, body, store)
+        return result
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the arguments by name, defaults included.
+
+        Raises
+        ------
+        TypeError
+            They do not fit the function.
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as fault:
+            raise TypeError(f"{self.name}() {fault}") from None
+        bound.apply_defaults()
+        return bound.arguments
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self.name}{self._signature}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.function, self.triggers, self.pool)
+
+
+@overload
+def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
+
+
+@overload
+def pipeline(
+    *, triggers: Sequence[Any] = (), pool: str | None = None, env: object = None
+) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+
+
+def pipeline(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    triggers: Sequence[Any] = (),
+    pool: str | None = None,
+    env: object = None,
+) -> Any:
+    """Make a function a pipeline: a recorded run whose steps are its children.
+
+    Parameters
+    ----------
+    function : callable
+        A plain function that calls steps.
+    triggers : sequence, optional
+        `Cron` and `On` values; they act once the pipeline was handed over by `apply`.
+    pool : str, optional
+        Where `run` and triggers start it; None means this machine.
+    env : optional
+        Reserved for environments of a pipeline's own.
+
+    Returns
+    -------
+    Pipeline
+        Call it like the function.
+
+    Raises
+    ------
+    Invalid
+        STEP-004 when it is no plain function; STEP-008 for a wrong option.
+    """
+    if env is not None:
+        raise Invalid("STEP-008", f"env={env!r}", why="environments of a pipeline's own come with a later release")
+    if function is None:
+        return lambda inner: Pipeline(inner, triggers=triggers, pool=pool)
+    return Pipeline(function, triggers=triggers, pool=pool)
+
+
+def _rebuild(function: Callable[..., Any], triggers: tuple[Any, ...], pool: str | None) -> Pipeline[..., Any]:
+    return Pipeline(function, triggers=triggers, pool=pool)
+
+
+def _store_if_possible(result: Any, client: Client) -> Value | None:
+    """Store what a pipeline returned; unlike a step's, its value may be of any kind."""
+    from mainspring.tracking.codecs import store_value
+
+    if isinstance(result, Future):
+        result = result.result()
+    try:
+        return store_value(result, client.blobs, client.seal)
+    except MainspringError as fault:
+        if not fault.code.startswith("STEP-"):
+            raise
+        warn(f"what the pipeline returned is not kept: {fault.what}")
+        return None

@@ -1,0 +1,354 @@
+"""Runs: open one, search them, start one elsewhere."""
+
+from __future__ import annotations
+
+import operator
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mainspring.domain.errors import Failed, Invalid, NotFound
+from mainspring.domain.messages import CancelRuns, Explain, GetLogs, GetRun, GetSeries, ListRuns, Logs, RunSpec, SubmitRuns
+from mainspring.domain.records import Reason, Resources
+from mainspring.domain.records import Run as Record
+from mainspring.sdk.client import Client, get_client
+from mainspring.sdk.context import active_run
+from mainspring.sdk.futures import Future
+from mainspring.sdk.inline import select_params
+from mainspring.sdk.pipelines import Pipeline
+from mainspring.sdk.steps import Step
+
+_PAGE = 500
+_CLAUSE = re.compile(r"\s*([a-z_]+(?:\.[\w.\-]+)?)\s*(==|!=|>=|<=|=|>|<)\s*(.+?)\s*\Z")
+_COMPARE = {
+    "=": operator.eq,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+_COLUMNS = frozenset(
+    {"kind", "name", "state", "parent_id", "id", "created_at", "started_at", "ended_at", "cpu_s", "attempt"}
+)
+_MAPS = frozenset({"metrics", "params", "tags"})
+
+
+class Run:
+    """One run, by its id; nothing is asked before it is needed.
+
+    Parameters
+    ----------
+    id : str
+        Its id, or a unique prefix or suffix of it.
+    """
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - the word of the record
+        self._id = id
+        self._known: Record | None = None
+
+    @classmethod
+    def current(cls) -> Run:
+        """Return the active run.
+
+        Raises
+        ------
+        Invalid
+            STEP-006 outside of runs.
+        """
+        active = active_run()
+        if active is None:
+            raise Invalid("STEP-006", "nothing runs here")
+        return cls._of(active.run)
+
+    @classmethod
+    def _of(cls, record: Record) -> Run:
+        run = cls(record.id)
+        run._known = record
+        return run
+
+    @property
+    def record(self) -> Record:
+        """The run as the owner has it now.
+
+        Raises
+        ------
+        NotFound
+            RUN-001 when no run has this id.
+        """
+        if self._known is None or self._known.ended_at is None:
+            self._known = _get_client().ask(GetRun(id=self._id))
+        return self._known
+
+    @property
+    def id(self) -> str:
+        """The whole id."""
+        return self._known.id if self._known is not None else self.record.id
+
+    @property
+    def name(self) -> str:
+        """Name of the step, pipeline or command."""
+        return self.record.name
+
+    @property
+    def state(self) -> str:
+        """One of queued, starting, running, succeeded, failed, cancelled, pruned."""
+        return self.record.state
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Its arguments that are short JSON, and what `log_params` added."""
+        return self.record.params
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The latest value of each metric."""
+        return self.record.metrics
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Its tags; artifacts of `log` stand here as ``artifact.NAME``."""
+        return self.record.tags
+
+    def series(self, key: str) -> list[tuple[int, float, float]]:
+        """Return the points of a metric: (step, time in seconds since 1970 UTC, value)."""
+        points: list[tuple[int, float, float]] = _get_client().ask(GetSeries(run_id=self.id, key=key))
+        return points
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for what it returned; as `Future.result`."""
+        return self._future().result(timeout)
+
+    def wait(self, timeout: float | None = None) -> Run:
+        """Wait for its end, however it ends.
+
+        Raises
+        ------
+        TimeoutError
+            It has not ended after `timeout` seconds; it goes on.
+        """
+        self._known = self._future().wait(timeout)
+        return self
+
+    def logs(self) -> str:
+        """Return the text that it has printed so far; runs of a user's own process print there."""
+        text, offset = "", 0
+        while True:
+            part: Logs = _get_client().ask(GetLogs(run_id=self.id, offset=offset))
+            text += part.text
+            if part.offset == offset:
+                return text
+            offset = part.offset
+
+    def cancel(self, reason: str = "cancelled by the user") -> None:
+        """Cancel it with everything below it."""
+        _get_client().ask(CancelRuns(ids=[self.id], reason=reason))
+
+    def why(self) -> Reason:
+        """Explain it: why it waits, ran again, was a hit or failed."""
+        reason: Reason = _get_client().ask(Explain(thing=self.id))
+        return reason
+
+    def __repr__(self) -> str:
+        known = self._known
+        return f"<Run {self._id}>" if known is None else f"<Run {known.id} {known.name}, {known.state}>"
+
+    def _future(self) -> Future[Any]:
+        return Future(self.record.name, _get_client(), self.record)
+
+
+class Runs(list[Run]):
+    """Runs that a search found, newest first; prints as a table."""
+
+    def polars(self) -> Any:
+        """Return a Polars frame: a row for each run, params and metrics as columns."""
+        import polars as pl
+
+        return pl.DataFrame(self.rows(), infer_schema_length=None)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a dict for each run, with ``params.NAME`` and ``metrics.NAME``, all with the same keys."""
+        found = []
+        for run in self:
+            record = run.record
+            row: dict[str, Any] = {name: getattr(record, name) for name in ("id", "kind", "name", "state", "cpu_s")}
+            row["wall_s"] = (record.ended_at or time.time()) - (record.started_at or record.created_at)
+            row |= {f"params.{name}": value for name, value in record.params.items()}
+            row |= {f"metrics.{name}": value for name, value in record.metrics.items()}
+            found.append(row)
+        names = dict.fromkeys(name for row in found for name in row)
+        return [{name: row.get(name) for name in names} for row in found]
+
+    def __str__(self) -> str:
+        rows = [[run.id[-6:], run.record.kind, run.name, run.state] for run in self]
+        table = [["ID", "KIND", "NAME", "STATE"], *rows]
+        widths = [max(len(row[at]) for row in table) for at in range(4)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+        )
+
+
+def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> Runs:  # noqa: A002 - as in the CLI
+    """Search runs.
+
+    Parameters
+    ----------
+    filter : str, default ""
+        Clauses joined by ``and``: ``state = failed and params.rate > 0.1 and metrics.auc >= .7``.
+        Fields are kind, name, state, parent_id and times, and ``metrics.``, ``params.``, ``tags.``.
+    order_by : str, optional
+        A field, ``-`` in front for descending; runs without it come last. Default: newest first.
+    limit : int, default 100
+        At most so many, > 0.
+
+    Returns
+    -------
+    Runs
+        A list that prints as a table.
+
+    Raises
+    ------
+    Invalid
+        RUN-011 for a filter that cannot be read.
+    """
+    clauses = [_parse_clause(each) for each in re.split(r"\s+and\s+", filter.strip()) if each]
+    exact = {
+        field: str(value)
+        for field, sign, value in clauses
+        if sign in {"=", "=="} and field in {"kind", "name", "state", "parent_id"}
+    }
+    found: list[Record] = []
+    client, before = _get_client(), None
+    while order_by is not None or len(found) < limit:
+        page = client.ask(ListRuns(limit=_PAGE, before=before, **exact))
+        found += [each for each in page if all(_matches(each, *clause) for clause in clauses)]
+        if len(page) < _PAGE:
+            break
+        before = page[-1].id
+    if order_by is not None:
+        field = order_by.lstrip("-")
+        _check_field(field)
+        known = [each for each in found if _read_field(each, field) is not None]
+        known.sort(key=lambda each: _read_field(each, field), reverse=order_by.startswith("-"))
+        found = known + [each for each in found if _read_field(each, field) is None]
+    return Runs(Run._of(each) for each in found[:limit])
+
+
+def run(target: Any, *args: Any, pool: str | None = None, gpus: float = 0, wait: bool = False, **kwargs: Any) -> Run:
+    """Start a step, a pipeline or a command on a worker.
+
+    Parameters
+    ----------
+    target : Step, Pipeline or sequence of str
+        What to start; a sequence is a command with its arguments.
+    *args, **kwargs
+        Arguments of the step or pipeline.
+    pool : str, optional
+        Where; default is the target's own pool, else this machine.
+    gpus : float, default 0
+        Devices.
+    wait : bool, default False
+        Wait for the end.
+
+    Returns
+    -------
+    Run
+        Goes on when this process ends.
+
+    Raises
+    ------
+    Invalid
+        STEP-004 for anything else, STEP-005 when it cannot be sent to another process.
+    """
+    if isinstance(target, Step):
+        changed = target.options(pool=pool, gpus=gpus or None)
+        started = Run(changed.submit(*args, **kwargs).id)
+    elif isinstance(target, Pipeline):
+        named = select_params(target.bind(*args, **kwargs))
+        started = _start("pipeline", target.name, target.function, args, kwargs, named, pool or target.pool, gpus)
+    elif isinstance(target, Sequence) and not isinstance(target, str) and all(isinstance(part, str) for part in target):
+        command = list(target)
+        name = command[0].rpartition("/")[2] if command else "command"
+        started = _start("command", name, run_command, (command,), {}, {"command": command}, pool, gpus)
+    else:
+        raise Invalid("STEP-004", f"{target!r} is no step, pipeline or command")
+    return started.wait() if wait else started
+
+
+def run_command(command: list[str]) -> int:
+    """Run a command as a run of kind ``command``; its output is the run's log.
+
+    Raises
+    ------
+    Failed
+        RUN-006 with the exit status, unless it is 0.
+    NotFound
+        RUN-012 when there is no such program.
+    """
+    try:
+        status = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
+    except (FileNotFoundError, PermissionError) as fault:
+        raise NotFound("RUN-012", f"{command[0]!r} cannot be started: {fault.strerror}") from None
+    if status:
+        raise Failed("RUN-006", f"{command[0]} ended with status {status}")
+    return status
+
+
+def _start(
+    kind: str, name: str, function: Any, args: Any, kwargs: Any, params: dict[str, Any], pool: str | None, gpus: float
+) -> Run:
+    from mainspring.pipelines.calls import make_call
+
+    client, above = _get_client(), active_run()
+    spec = RunSpec(
+        kind=kind,
+        name=name,
+        call=make_call(function, args, kwargs, client.blobs, client.seal),
+        parent_id=above.run.id if above is not None else None,
+        params=params,
+        resources=Resources(gpus=float(gpus), pool=pool),
+    )
+    (record,) = client.ask(SubmitRuns(runs=[spec]))
+    return Run._of(record)
+
+
+def _parse_clause(text: str) -> tuple[str, str, Any]:
+    match = _CLAUSE.match(text)
+    if match is None:
+        raise Invalid("RUN-011", f"{text!r} is no clause of a filter")
+    field, sign, value = match.groups()
+    _check_field(field)
+    try:
+        return field, sign, float(value)
+    except ValueError:
+        return field, sign, value.strip("'\"")
+
+
+def _check_field(field: str) -> None:
+    head, dot, _ = field.partition(".")
+    if head not in (_MAPS if dot else _COLUMNS):
+        raise Invalid("RUN-011", f"runs have no field {field!r}")
+
+
+def _read_field(record: Record, field: str) -> Any:
+    head, dot, name = field.partition(".")
+    return getattr(record, head).get(name) if dot else getattr(record, field)
+
+
+def _matches(record: Record, field: str, sign: str, wanted: Any) -> bool:
+    value = _read_field(record, field)
+    if value is None:
+        return False
+    if isinstance(wanted, float) and not isinstance(value, int | float):
+        wanted = f"{wanted:g}"
+    if isinstance(value, int | float) and not isinstance(wanted, float):
+        return False
+    return bool(_COMPARE[sign](value if isinstance(value, int | float) else str(value), wanted))
+
+
+def _get_client() -> Client:
+    active = active_run()
+    return active.client if active is not None else get_client()

@@ -1,0 +1,350 @@
+"""Steps: functions that are cached, placed and recorded, and stay functions."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import MethodType
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.messages import RunSpec, SubmitRuns
+from mainspring.domain.records import Fingerprint, Run
+from mainspring.sdk.client import Client, get_client
+from mainspring.sdk.context import active_run
+from mainspring.sdk.futures import Future, defer, has_futures, resolve
+from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
+from mainspring.sdk.options import Options, make_options
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Step(Generic[P, R]):
+    """A function whose calls are runs.
+
+    Calling it runs it now and returns its value. `submit` and `map` run it on workers.
+
+    Notes
+    -----
+    Steps that are called within a pipeline or another step are recorded below it.
+    """
+
+    def __init__(self, function: Callable[P, R], options: Options) -> None:
+        check_function(function)
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._options = options
+        self._signature = inspect.signature(function)
+        self.name: str = function.__name__
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function with these arguments, or load what it returned for them before."""
+        arguments = self._bind(*resolve(args), **resolve(kwargs))
+        if self._options.elsewhere:
+            return self._submit(arguments).result()
+        return self._run_here(arguments)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def submit(self, *args: Any, **kwargs: Any) -> Future[R]:
+        """Queue the call for a worker.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of the function; a `Future` among them is an edge: this call is queued when
+            its value is there.
+
+        Returns
+        -------
+        Future
+            Its `result` waits.
+
+        Raises
+        ------
+        Invalid
+            STEP-005 when the function or an argument cannot be sent to another process.
+        """
+        if has_futures(args) or has_futures(kwargs):
+            self._bind(*args, **kwargs)
+            return self._track(defer(self.name, _get_client(), lambda: self._queue_resolved(args, kwargs)))
+        return self._submit(self._bind(*args, **kwargs))
+
+    def map(self, *iterables: Iterable[Any], **kwargs: Any) -> list[Future[R]]:
+        """Queue one call for each element, or for each tuple of elements of several iterables.
+
+        Parameters
+        ----------
+        *iterables
+            Positional arguments, call by call; the shortest ends it.
+        **kwargs
+            Arguments that are the same in all calls.
+
+        Returns
+        -------
+        list of Future
+            In the order of the elements.
+        """
+        calls = list(zip(*iterables, strict=False))
+        if has_futures(calls) or has_futures(kwargs):
+            return [self.submit(*args, **kwargs) for args in calls]
+        client = _get_client()
+        specs = [self._describe(client, self._bind(*args, **kwargs)) for args in calls]
+        runs = client.ask(SubmitRuns(runs=specs)) if specs else []
+        return [self._track(Future(self.name, client, run)) for run in runs]
+
+    def options(
+        self,
+        *,
+        cache: bool | None = None,
+        cpus: float | None = None,
+        memory: str | int | None = None,
+        gpus: float | None = None,
+        pool: str | None = None,
+        env: object = None,
+        retries: int | None = None,
+        timeout: str | float | None = None,
+    ) -> Step[P, R]:
+        """Return the same step with other options; what is left out stays."""
+        old, asks = self._options, self._options.resources
+        fresh = make_options(
+            cache=old.cache if cache is None else cache,
+            cpus=asks.cpus if cpus is None else cpus,
+            memory=asks.memory_bytes if memory is None else memory,
+            gpus=asks.gpus if gpus is None else gpus,
+            pool=pool or asks.pool,
+            env=env,
+            retries=old.retries if retries is None else retries,
+            timeout=old.timeout_s if timeout is None else timeout,
+        )
+        return Step(self._function, fresh)
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name}{self._signature}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from mainspring.pipelines.calls import find_name
+
+        if find_name(self._function) is not None and "." not in self._function.__qualname__:
+            return getattr, (sys.modules[self._function.__module__], self._function.__qualname__)
+        return Step, (self._function, self._options)
+
+    def _bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Bind arguments as the call would, with its TypeError."""
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as fault:
+            raise TypeError(f"{self.name}() {fault}") from None
+        bound.apply_defaults()
+        return bound.arguments
+
+    def _run_here(self, arguments: dict[str, Any]) -> R:
+        above = active_run()
+        client = above.client if above is not None else get_client()
+        found = self._identify(arguments)
+        if above is not None:
+            above.claim_name(self.name, self._function.__code__)
+        began = time.perf_counter()
+        value = self._look_up(client, arguments, found, began)
+        if not isinstance(value, Run):
+            return value[0]
+        from mainspring.tracking.codecs import store_value
+
+        progress = above.progress if above is not None else None
+        try:
+            result, wall_s = carry_out(
+                value,
+                client,
+                lambda: self._attempt(arguments),
+                lambda made: store_value(made, client.blobs, client.seal),
+            )
+        except BaseException:
+            if progress is not None:
+                progress.tell_step(self.name, time.perf_counter() - began, value.reason, hit=False, failed=True)
+            raise
+        if progress is not None:
+            progress.tell_step(self.name, wall_s, value.reason, hit=False)
+        return result
+
+    def _look_up(
+        self, client: Client, arguments: dict[str, Any], found: Fingerprint | None, began: float
+    ) -> tuple[R] | Run:
+        """Return the value of an earlier call, or the run that has begun."""
+        from mainspring.pipelines.fingerprint import key
+        from mainspring.tracking.codecs import load_value
+
+        cache = found is not None
+        while True:
+            begun = begin_run(
+                client,
+                "step",
+                self.name,
+                params=select_params(arguments),
+                key=key(found) if found is not None else None,
+                cache=cache,
+                fingerprint=found,
+                resources=self._options.resources,
+            )
+            if not begun.hit:
+                return begun.run
+            assert begun.run.outputs is not None
+            try:
+                value = load_value(begun.run.outputs, client.blobs, client.seal)
+            except MainspringError as fault:
+                warn(f"{self.name} runs again, its stored result cannot be read: {fault.code}: {fault.what}")
+                cache = False
+                continue
+            above = active_run()
+            if above is not None and above.progress is not None:
+                above.progress.tell_step(self.name, time.perf_counter() - began, begun.reason, hit=True)
+            return (value,)
+
+    def _attempt(self, arguments: dict[str, Any]) -> R:
+        for left in range(self._options.retries, 0, -1):
+            try:
+                return self._call(arguments)
+            except Exception as fault:  # noqa: BLE001 - a retry is for whatever user code raises
+                warn(f"{self.name} raised {type(fault).__name__}: {fault}; {left} retries left")
+        return self._call(arguments)
+
+    def _call(self, arguments: dict[str, Any]) -> R:
+        args, kwargs = self._spread(arguments)
+        return self._function(*args, **kwargs)
+
+    def _spread(self, arguments: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        bound = inspect.BoundArguments(self._signature, arguments)
+        return bound.args, bound.kwargs
+
+    def _identify(self, arguments: Mapping[str, Any]) -> Fingerprint | None:
+        """Return the fingerprint of a call, None when the cache is off."""
+        if not self._options.cache:
+            return None
+        from mainspring.pipelines.fingerprint import fingerprint
+
+        return fingerprint(self._function, arguments)
+
+    def _submit(self, arguments: dict[str, Any]) -> Future[R]:
+        client = _get_client()
+        return self._track(Future(self.name, client, self._queue(client, arguments)))
+
+    def _queue_resolved(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        return self._queue(_get_client(), self._bind(*resolve(args), **resolve(kwargs)))
+
+    def _queue(self, client: Client, arguments: dict[str, Any]) -> Run:
+        (run,) = client.ask(SubmitRuns(runs=[self._describe(client, arguments)]))
+        queued: Run = run
+        return queued
+
+    def _describe(self, client: Client, arguments: dict[str, Any]) -> RunSpec:
+        from mainspring.pipelines.calls import make_call
+        from mainspring.pipelines.fingerprint import key
+
+        above = active_run()
+        if above is not None:
+            above.claim_name(self.name, self._function.__code__)
+        found = self._identify(arguments)
+        args, kwargs = self._spread(arguments)
+        return RunSpec(
+            kind="step",
+            name=self.name,
+            call=make_call(self._function, args, kwargs, client.blobs, client.seal),
+            parent_id=above.run.id if above is not None else None,
+            params=select_params(arguments),
+            key=key(found) if found is not None else None,
+            cache=found is not None,
+            fingerprint=found,
+            resources=self._options.resources,
+            retries=self._options.retries,
+            timeout_s=self._options.timeout_s,
+        )
+
+    def _track(self, future: Future[R]) -> Future[R]:
+        above = active_run()
+        if above is not None:
+            above.children.append(future)
+        return future
+
+
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+
+
+@overload
+def step(
+    *,
+    cache: bool = True,
+    cpus: float = 1,
+    memory: str | int | None = None,
+    gpus: float = 0,
+    pool: str | None = None,
+    env: object = None,
+    retries: int = 0,
+    timeout: str | float | None = None,
+) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+
+
+def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make a function a step: cached, placed, recorded. It stays a function.
+
+    Parameters
+    ----------
+    function : callable
+        A plain function with a name that returns one value.
+    cache : bool, default True
+        Load what an earlier call returned, when code, inputs and environment are the same.
+    cpus : float, default 1
+        Cores, > 0. More than one, or any of memory, gpus, pool and timeout, sends plain calls to
+        a worker; else they run in this process.
+    memory : str or int, optional
+        Limit of resident memory, such as ``"2 GB"``, or bytes.
+    gpus : float, default 0
+        Devices.
+    pool : str, optional
+        Name of the pool that runs it; None means this machine.
+    env : optional
+        Reserved for environments of a step's own.
+    retries : int, default 0
+        How often it is tried again after it raised.
+    timeout : str or float, optional
+        Such as ``"10min"``, or seconds; the run is ended and fails with RUN-007.
+
+    Returns
+    -------
+    Step
+        Call it like the function.
+
+    Raises
+    ------
+    Invalid
+        STEP-004 when it is no plain function; STEP-008 for a wrong option; RUN-003, RUN-004 for
+        text that is no duration or size.
+    """
+    made = make_options(**options)
+    if function is None:
+        return lambda inner: Step(inner, made)
+    return Step(function, made)
+
+
+def check_function(function: Any) -> None:
+    """Refuse what is no plain function with a name."""
+    problem = ""
+    if not inspect.isfunction(function):
+        problem = f"{function!r} is a {type(function).__name__}"
+    elif function.__name__ == "<lambda>":
+        problem = "a lambda has no name"
+    elif inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        problem = f"{function.__name__} is async"
+    elif inspect.isgeneratorfunction(function):
+        problem = f"{function.__name__} is a generator: it returns its values one by one"
+    if problem:
+        raise Invalid("STEP-004", problem)
+
+
+def _get_client() -> Client:
+    above = active_run()
+    return above.client if above is not None else get_client()
