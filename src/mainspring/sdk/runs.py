@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainspring.domain.errors import Failed, Invalid, NotFound
-from mainspring.domain.messages import CancelRuns, Explain, GetLogs, GetRun, GetSeries, ListRuns, Logs, RunSpec, SubmitRuns
+from mainspring.domain.messages import (
+    CancelRuns,
+    Explain,
+    GetLogs,
+    GetRun,
+    GetSeries,
+    ListRuns,
+    Logs,
+    RunSpec,
+    SubmitRuns,
+)
 from mainspring.domain.records import Reason, Resources
 from mainspring.domain.records import Run as Record
 from mainspring.sdk.client import Client, get_client
