@@ -10,10 +10,24 @@ __version__ = "0.1.0"
 
 # A name stands here when it works; `mainspring.sdk.<module>` holds it.
 _MODULES: dict[str, str] = {
+    "apply": "declarations",
+    "between": "studies",
+    "connect": "connect",
+    "Budget": "studies",
     "Contract": "contracts",
     "Dataset": "datasets",
     "Field": "contracts",
+    "log": "log",
+    "log_params": "log",
+    "On": "declarations",
+    "pipeline": "pipelines",
+    "Run": "runs",
+    "run": "runs",
+    "runs": "runs",
     "source": "sources",
+    "step": "steps",
+    "tune": "studies",
+    "why": "why",
     "write": "datasets",
 }
 

@@ -206,6 +206,7 @@ def _make_call(declaration: Declaration) -> Call:
         job="pipeline",
         arguments={"snapshot": snapshot},
         python=snapshot["python"],
+        folder=declaration.body["folder"],
         preload=tuple(snapshot["preload"]),
         code_digest=digest_snapshot(msgspec.convert(snapshot, Snapshot)),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainspring.domain.errors import Invalid, MainspringError
-from mainspring.domain.records import Value
+from mainspring.domain.records import Declaration, Value
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
@@ -79,6 +79,19 @@ class Pipeline(Generic[P, R]):
             raise TypeError(f"{self.name}() {fault}") from None
         bound.apply_defaults()
         return bound.arguments
+
+    def declaration(self) -> Declaration:
+        """Return the inert form that `apply` hands over.
+
+        Raises
+        ------
+        Invalid
+            RENEW-007 when a trigger could not call it, because an argument has no default.
+        """
+        needed = [each.name for each in self._signature.parameters.values() if each.default is each.empty]
+        if self.triggers and needed:
+            raise Invalid("RENEW-007", f"pipeline {self.name} needs {', '.join(needed)}")
+        return Declaration("pipeline", self.name, {"triggers": [trigger.body() for trigger in self.triggers]})
 
     def __repr__(self) -> str:
         return f"<Pipeline {self.name}{self._signature}>"

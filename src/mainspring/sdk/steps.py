@@ -36,15 +36,15 @@ class Step(Generic[P, R]):
     def __init__(self, function: Callable[P, R], options: Options) -> None:
         check_function(function)
         functools.update_wrapper(self, function)
-        self._function = function
-        self._options = options
+        self.function = function
+        self.settings = options
         self._signature = inspect.signature(function)
         self.name: str = function.__name__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function with these arguments, or load what it returned for them before."""
         arguments = self._bind(*resolve(args), **resolve(kwargs))
-        if self._options.elsewhere:
+        if self.settings.elsewhere:
             return self._submit(arguments).result()
         return self._run_here(arguments)
 
@@ -111,7 +111,7 @@ class Step(Generic[P, R]):
         timeout: str | float | None = None,
     ) -> Step[P, R]:
         """Return the same step with other options; what is left out stays."""
-        old, asks = self._options, self._options.resources
+        old, asks = self.settings, self.settings.resources
         fresh = make_options(
             cache=old.cache if cache is None else cache,
             cpus=asks.cpus if cpus is None else cpus,
@@ -122,7 +122,7 @@ class Step(Generic[P, R]):
             retries=old.retries if retries is None else retries,
             timeout=old.timeout_s if timeout is None else timeout,
         )
-        return Step(self._function, fresh)
+        return Step(self.function, fresh)
 
     def __repr__(self) -> str:
         return f"<Step {self.name}{self._signature}>"
@@ -130,9 +130,9 @@ class Step(Generic[P, R]):
     def __reduce__(self) -> tuple[Any, ...]:
         from mainspring.pipelines.calls import find_name
 
-        if find_name(self._function) is not None and "." not in self._function.__qualname__:
-            return getattr, (sys.modules[self._function.__module__], self._function.__qualname__)
-        return Step, (self._function, self._options)
+        if find_name(self.function) is not None and "." not in self.function.__qualname__:
+            return getattr, (sys.modules[self.function.__module__], self.function.__qualname__)
+        return Step, (self.function, self.settings)
 
     def _bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Bind arguments as the call would, with its TypeError."""
@@ -148,7 +148,7 @@ class Step(Generic[P, R]):
         client = above.client if above is not None else get_client()
         found = self._identify(arguments)
         if above is not None:
-            above.claim_name(self.name, self._function.__code__)
+            above.claim_name(self.name, self.function.__code__)
         began = time.perf_counter()
         value = self._look_up(client, arguments, found, began)
         if not isinstance(value, Run):
@@ -188,7 +188,7 @@ class Step(Generic[P, R]):
                 key=key(found) if found is not None else None,
                 cache=cache,
                 fingerprint=found,
-                resources=self._options.resources,
+                resources=self.settings.resources,
             )
             if not begun.hit:
                 return begun.run
@@ -205,7 +205,7 @@ class Step(Generic[P, R]):
             return (value,)
 
     def _attempt(self, arguments: dict[str, Any]) -> R:
-        for left in range(self._options.retries, 0, -1):
+        for left in range(self.settings.retries, 0, -1):
             try:
                 return self._call(arguments)
             except Exception as fault:  # noqa: BLE001 - a retry is for whatever user code raises
@@ -214,7 +214,7 @@ class Step(Generic[P, R]):
 
     def _call(self, arguments: dict[str, Any]) -> R:
         args, kwargs = self._spread(arguments)
-        return self._function(*args, **kwargs)
+        return self.function(*args, **kwargs)
 
     def _spread(self, arguments: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         bound = inspect.BoundArguments(self._signature, arguments)
@@ -222,11 +222,11 @@ class Step(Generic[P, R]):
 
     def _identify(self, arguments: Mapping[str, Any]) -> Fingerprint | None:
         """Return the fingerprint of a call, None when the cache is off."""
-        if not self._options.cache:
+        if not self.settings.cache:
             return None
         from mainspring.pipelines.fingerprint import fingerprint
 
-        return fingerprint(self._function, arguments)
+        return fingerprint(self.function, arguments)
 
     def _submit(self, arguments: dict[str, Any]) -> Future[R]:
         client = _get_client()
@@ -246,21 +246,21 @@ class Step(Generic[P, R]):
 
         above = active_run()
         if above is not None:
-            above.claim_name(self.name, self._function.__code__)
+            above.claim_name(self.name, self.function.__code__)
         found = self._identify(arguments)
         args, kwargs = self._spread(arguments)
         return RunSpec(
             kind="step",
             name=self.name,
-            call=make_call(self._function, args, kwargs, client.blobs, client.seal),
+            call=make_call(self.function, args, kwargs, client.blobs, client.seal),
             parent_id=above.run.id if above is not None else None,
             params=select_params(arguments),
             key=key(found) if found is not None else None,
             cache=found is not None,
             fingerprint=found,
-            resources=self._options.resources,
-            retries=self._options.retries,
-            timeout_s=self._options.timeout_s,
+            resources=self.settings.resources,
+            retries=self.settings.retries,
+            timeout_s=self.settings.timeout_s,
         )
 
     def _track(self, future: Future[R]) -> Future[R]:

@@ -47,4 +47,11 @@ ENTRIES = (
         "declarations take effect when they are applied",
         "mainspring apply FILE",
     ),
+    Entry(
+        "RENEW-007",
+        "invalid",
+        "a pipeline that a trigger cannot call",
+        "a trigger calls its pipeline without arguments",
+        "give every argument of the pipeline a default",
+    ),
 )
