@@ -4,4 +4,47 @@ from __future__ import annotations
 
 from mainspring.domain.catalogue.entry import Entry
 
-ENTRIES: tuple[Entry, ...] = ()
+ENTRIES = (
+    Entry(
+        "WORK-001",
+        "not_found",
+        "no such engine",
+        "no installed package offers an engine for that URL",
+        "use local://, or install the package that brings the engine",
+    ),
+    Entry(
+        "WORK-002",
+        "failed",
+        "no worker could be started",
+        "the interpreter is missing or cannot import mainspring",
+        "install mainspring for that interpreter: PYTHON -m pip install mainspring",
+    ),
+    Entry(
+        "WORK-003",
+        "invalid",
+        "no such job",
+        "the worker is of another version than the owner",
+        "mainspring stop, then repeat the command",
+    ),
+    Entry(
+        "WORK-004",
+        "failed",
+        "a result that cannot be stored",
+        "the value raised while it was written",
+        "return a value of plain data, an array, a table or a model",
+    ),
+    Entry(
+        "WORK-005",
+        "failed",
+        "a working folder that cannot be entered",
+        "a worker runs where its caller ran, and that folder is gone or closed",
+        "run it from a folder that stays",
+    ),
+    Entry(
+        "WORK-006",
+        "failed",
+        "a run over its memory limit",
+        "its processes held more memory than memory= allows, with the libraries they have loaded",
+        "raise memory= of the step",
+    ),
+)

@@ -1,0 +1,1 @@
+"""What starts, where and when; and the engines that execute it."""

@@ -1,0 +1,270 @@
+"""The engine's side of one fork server: starts it, finds it again, hears how attempts end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from mainspring.compute import forks
+from mainspring.compute.engine import Cause, Handle, Spec, Status
+from mainspring.domain.home import Home
+
+# A fork server that does not listen after so long will not; it imports nothing heavy at its start.
+_START_S = 20.0
+_TRY_AGAIN_S = 0.01
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+
+
+class Start(msgspec.Struct, frozen=True):
+    """How a fork server is started.
+
+    Attributes
+    ----------
+    home : Home
+        Whose runs it serves.
+    python : str
+        Interpreter.
+    threads : int
+        Threads that numeric libraries of its workers may use.
+    """
+
+    home: Home
+    python: str
+    threads: int
+
+
+class ForkLink:
+    """A thread that talks to the fork server of one socket.
+
+    Parameters
+    ----------
+    path : Path
+        Where the fork server listens, or will.
+
+    Attributes
+    ----------
+    start : Start or None
+        How to start it when it is needed; None for one that was found running.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.start: Start | None = None
+        self._lock = threading.Lock()
+        self._outbox: list[forks.Message] = []
+        self._statuses: dict[Handle, Status] = {}
+        self._adopted: list[Handle] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closing = False
+        self._woken, self._waker = socket.socketpair()
+        for end in (self._woken, self._waker):
+            end.setblocking(False)
+        self._thread = threading.Thread(target=self._live, name=f"fork server {path.name}", daemon=True)
+        self._thread.start()
+
+    # --- called by the engine ------------------------------------------------------------
+
+    def launch(self, spec: Spec) -> None:
+        """Have an attempt executed."""
+        with self._lock:
+            self._statuses[Handle(spec.run_id, spec.attempt)] = Status(spec.run_id, spec.attempt, "starting")
+        self.post(forks.Launch(spec))
+
+    def post(self, message: forks.Message) -> None:
+        """Send a message when the fork server can take it."""
+        with self._lock:
+            self._outbox.append(message)
+        with contextlib.suppress(OSError):
+            self._waker.send(b"x")
+
+    def status(self, handle: Handle) -> Status | None:
+        """Return where an attempt is, None when it is not known here."""
+        with self._lock:
+            return self._statuses.get(handle)
+
+    def take_adopted(self) -> list[Handle]:
+        """Return the attempts that the fork server told of and nobody here had launched."""
+        with self._lock:
+            adopted, self._adopted = self._adopted, []
+            return adopted
+
+    def forget(self, handle: Handle) -> None:
+        """Let an ended attempt go, here and there."""
+        with self._lock:
+            self._statuses.pop(handle, None)
+        self.post(forks.Release([(handle.run_id, handle.attempt)]))
+
+    def close(self) -> None:
+        """Say good-bye and end the thread."""
+        self._closing = True
+        self.post(forks.Bye())
+        self._thread.join(1.0)
+
+    # --- the thread ----------------------------------------------------------------------
+
+    def _live(self) -> None:
+        while True:
+            link = self._connect()
+            if link is None:
+                if self._closing:
+                    return
+                continue
+            with link, selectors.DefaultSelector() as selector:
+                self._talk(link, selector)
+            if self._closing:
+                return
+
+    def _connect(self) -> socket.socket | None:
+        link = self._dial()
+        if link is not None:
+            return link
+        # What was sent went down with the one that is gone; what was not is for the next.
+        self._mourn("lost", "its fork server ended")
+        self._wait_for_work()
+        if self._closing:
+            return None
+        assert self.start is not None
+        return self._begin(self.start)
+
+    def _dial(self) -> socket.socket | None:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            link.connect(str(self._path))
+        except OSError:
+            link.close()
+            return None
+        return link
+
+    def _wait_for_work(self) -> None:
+        while not self._closing:
+            with self._lock:
+                # Only a launch is worth a new process.
+                self._outbox = [each for each in self._outbox if isinstance(each, forks.Launch)]
+                if self._outbox:
+                    return
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._woken, selectors.EVENT_READ)
+                selector.select()
+            self._drain()
+
+    def _begin(self, start: Start) -> socket.socket | None:
+        home = start.home
+        log = self._path_of_log(home)
+        command = [start.python, "-P", "-m", "mainspring.worker.forkserver", "--socket", str(self._path)]
+        command += ["--root", str(home.root), "--state", str(home.state), "--runtime", str(home.runtime)]
+        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads))
+        begun = log.stat().st_size if log.exists() else 0
+        try:
+            with log.open("ab") as output:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=environment,
+                    start_new_session=True,
+                )
+        except OSError as fault:
+            self._mourn("unstartable", f"{start.python} cannot be started: {fault.strerror}")
+            return None
+        until = time.monotonic() + _START_S
+        while time.monotonic() < until and not self._closing:
+            link = self._dial()
+            if link is not None:
+                return link
+            if self._process.poll():
+                break
+            time.sleep(_TRY_AGAIN_S)
+        with log.open("rb") as text:
+            text.seek(begun)
+            last = text.read().decode(errors="replace").strip().splitlines()[-1:]
+        self._mourn("unstartable", f"{start.python} cannot be a worker: {last[0] if last else 'it does not answer'}")
+        return None
+
+    def _path_of_log(self, home: Home) -> Path:
+        home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return home.logs / f"{self._path.stem}.log"
+
+    def _talk(self, link: socket.socket, selector: selectors.BaseSelector) -> None:
+        frames = forks.Frames()
+        link.setblocking(False)
+        selector.register(self._woken, selectors.EVENT_READ)
+        selector.register(link, selectors.EVENT_READ)
+        outgoing = bytearray(forks.encode(forks.Hello(os.getpid())))
+        while outgoing or not self._closing:
+            selector.modify(link, selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0))
+            selector.select()
+            self._drain()
+            with self._lock:
+                messages, self._outbox = self._outbox, []
+            for message in messages:
+                outgoing += forks.encode(message)
+            heard = forks.receive(link, frames)
+            if heard is None:
+                break
+            self._note(heard)
+            try:
+                del outgoing[: link.send(outgoing)]
+            except BlockingIOError:
+                continue
+            except OSError:
+                break
+        self._reap()
+
+    def _note(self, heard: list[forks.Message]) -> None:
+        with self._lock:
+            for message in heard:
+                if isinstance(message, forks.Welcome):
+                    for status in message.statuses:
+                        self._keep(status)
+                elif isinstance(message, forks.Changed):
+                    self._keep(message.status)
+
+    def _keep(self, status: Status) -> None:
+        handle = Handle(status.run_id, status.attempt)
+        if handle not in self._statuses:
+            self._adopted.append(handle)
+        self._statuses[handle] = status
+
+    def _mourn(self, cause: Cause, detail: str) -> None:
+        """End every attempt that was sent; when no fork server can be started, the others too."""
+        with self._lock:
+            if cause == "unstartable":
+                self._outbox.clear()
+            waiting = {Handle(m.spec.run_id, m.spec.attempt) for m in self._outbox if isinstance(m, forks.Launch)}
+            for handle, status in self._statuses.items():
+                if status.state != "ended" and handle not in waiting:
+                    changes = {"state": "ended", "cause": cause, "detail": detail}
+                    self._statuses[handle] = msgspec.structs.replace(status, **changes)
+
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+
+    def _reap(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        if self._closing:
+            # It outlives this process, which need not warn about that.
+            process.returncode = process.poll() or 0
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)

@@ -1,0 +1,138 @@
+"""The engine ``local://``: processes of this machine, forked by servers that outlive the owner."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mainspring.compute import forks
+from mainspring.compute.adapters.forklink import ForkLink, Start
+from mainspring.compute.decide import find_misfit
+from mainspring.compute.engine import Description, Handle, Node, Rejection, Spec, Status
+from mainspring.domain.home import Home
+
+NODE = "local"
+
+
+class LocalEngine:
+    """Executes runs as processes of this machine.
+
+    Parameters
+    ----------
+    url : str
+        ``local://``.
+    home : Home
+        Whose runs it executes.
+
+    Notes
+    -----
+    Guarantees: no method waits; threads talk to one fork server for each interpreter and number
+    of threads, because numeric libraries read that number once, when they are loaded.
+    """
+
+    def __init__(self, url: str, home: Home) -> None:
+        self._url = url
+        self._home = home
+        self._node = Node(NODE, count_cpus(), count_memory())
+        self._links: dict[Path, ForkLink] = {}
+        self._accepted: dict[Handle, tuple[ForkLink, float]] = {}
+
+    def describe(self) -> Description:
+        """Return what the engine can do."""
+        return Description(self._url, owns_queue=False, gpus=False, shares_blobs=True, reaches_owner=True)
+
+    def capacity(self) -> list[Node]:
+        """Return this machine."""
+        return [self._node]
+
+    def submit(self, specs: Sequence[Spec]) -> list[Handle | Rejection]:
+        """Accept attempts."""
+        return [self._submit(spec) for spec in specs]
+
+    def poll(self, handles: Sequence[Handle]) -> list[Status]:
+        """Return where attempts are."""
+        self._learn()
+        statuses = []
+        for handle in handles:
+            known = self._accepted.get(handle)
+            status = known[0].status(handle) if known else None
+            gone = Status(handle.run_id, handle.attempt, "ended", cause="lost", detail="the engine does not hold it")
+            statuses.append(status or gone)
+        return statuses
+
+    def cancel(self, handles: Sequence[Handle], grace_s: float, signal: int) -> None:
+        """Signal attempts, kill what is left after the grace."""
+        for handle in handles:
+            if handle in self._accepted:
+                message = forks.Cancel(handle.run_id, handle.attempt, grace_s, signal)
+                self._accepted[handle][0].post(message)
+
+    def logs(self, handle: Handle, offset: int, limit_bytes: int) -> bytes:
+        """Return what an attempt printed."""
+        try:
+            with forks.log_path(self._home, handle.run_id, handle.attempt).open("rb") as file:
+                file.seek(offset)
+                return file.read(limit_bytes)
+        except FileNotFoundError:
+            return b""
+
+    def adopt(self, since: float) -> list[Handle]:
+        """Find attempts of this and earlier owners; fork servers that answer later add theirs then."""
+        for path in self._home.runtime.glob("f-*.sock"):
+            if path not in self._links:
+                self._links[path] = ForkLink(path)
+        self._learn()
+        return [handle for handle, (_, at) in self._accepted.items() if at >= since]
+
+    def release(self, handles: Sequence[Handle]) -> None:
+        """Forget ended attempts."""
+        for handle in handles:
+            known = self._accepted.pop(handle, None)
+            if known is not None:
+                known[0].forget(handle)
+
+    def close(self) -> None:
+        """Let the fork servers go; they end when their work is done."""
+        for link in self._links.values():
+            link.close()
+
+    def _submit(self, spec: Spec) -> Handle | Rejection:
+        handle = Handle(spec.run_id, spec.attempt)
+        misfit = find_misfit([self._node], "step", spec.resources)
+        if misfit:
+            return Rejection(spec.run_id, spec.attempt, misfit)
+        if handle not in self._accepted:
+            python = spec.python or sys.executable
+            threads = max(1, int(spec.resources.cpus))
+            path = forks.socket_path(self._home, python, threads)
+            link = self._links.get(path) or self._links.setdefault(path, ForkLink(path))
+            link.start = Start(self._home, python, threads)
+            self._accepted[handle] = (link, time.time())
+            link.launch(spec)
+        return handle
+
+    def _learn(self) -> None:
+        for link in self._links.values():
+            for handle in link.take_adopted():
+                self._accepted.setdefault(handle, (link, time.time()))
+
+
+def count_cpus() -> float:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return float(len(os.sched_getaffinity(0)))
+    return float(os.cpu_count() or 1)
+
+
+def count_memory() -> int:
+    """Return the bytes of main memory that this process may use."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            total = min(total, int(Path(path).read_text()))
+        except (OSError, ValueError):
+            continue
+    return total

@@ -1,0 +1,250 @@
+"""What starts now, and why the rest waits: pure, no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from mainspring.compute.engine import Node
+from mainspring.domain.records import Resources
+
+# A run that has been passed over for so long closes the door behind it until it starts.
+PATIENCE_S = 30.0
+
+# These wait for other runs, or other runs wait for them: they go first.
+_FIRST = frozenset({"gate", "check", "collect", "pipeline", "study"})
+# These spend their time waiting for children; a core that they held, a child would miss.
+_WAITING_KINDS = frozenset({"pipeline", "study"})
+
+_SLACK = 1e-9
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """A run that waits for a place.
+
+    Attributes
+    ----------
+    run_id : str
+        Sorts by the time of submission.
+    kind : str
+        ``step``, ``trial``, ``gate`` ...
+    resources : Resources
+        What it asks for.
+    since : float
+        Wall time of its submission.
+    """
+
+    run_id: str
+    kind: str
+    resources: Resources
+    since: float
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A run that holds its resources on a node.
+
+    Attributes
+    ----------
+    waits : bool
+        It has children that have not ended, so its cores are lent to them.
+    """
+
+    run_id: str
+    kind: str
+    resources: Resources
+    node: str
+    waits: bool = False
+
+
+class State(msgspec.Struct, frozen=True):
+    """All that a decision looks at."""
+
+    nodes: tuple[Node, ...]
+    queued: tuple[Queued, ...]
+    placed: tuple[Placed, ...] = ()
+
+
+class Start(msgspec.Struct, frozen=True):
+    """This run starts on this node."""
+
+    run_id: str
+    node: str
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """This run waits.
+
+    Attributes
+    ----------
+    rank : int
+        Its place in line, from 1.
+    reason : str
+        What it waits for.
+    """
+
+    run_id: str
+    rank: int
+    reason: str
+
+
+class Decisions(msgspec.Struct, frozen=True):
+    """What to do now, in this order."""
+
+    starts: tuple[Start, ...]
+    waits: tuple[Wait, ...]
+
+
+class _Free(msgspec.Struct):
+    node: Node
+    cpus: float
+    memory_bytes: int
+    gpus: float
+
+    def lacks(self, kind: str, asked: Resources) -> tuple[str, str] | None:
+        cpus = cpus_of(kind, asked)
+        if cpus > self.cpus + _SLACK:
+            return "cpus", f"{cpus - max(self.cpus, 0.0):g} of {count(cpus, 'cpu')}"
+        if asked.gpus > self.gpus + _SLACK:
+            return "gpus", f"{asked.gpus - max(self.gpus, 0.0):g} of {count(asked.gpus, 'gpu')}"
+        memory = asked.memory_bytes or 0
+        if memory > self.memory_bytes:
+            return "memory", f"{size(memory - max(self.memory_bytes, 0))} of {size(memory)} memory"
+        return None
+
+    def take(self, kind: str, asked: Resources, lent: bool = False) -> None:
+        self.cpus -= 0.0 if lent else cpus_of(kind, asked)
+        self.gpus -= asked.gpus
+        self.memory_bytes -= asked.memory_bytes or 0
+
+
+def cpus_of(kind: str, asked: Resources) -> float:
+    """Return the cores that a run of a kind is counted with; those that only wait count none.
+
+    Examples
+    --------
+    >>> cpus_of("trial", Resources(cpus=2)), cpus_of("pipeline", Resources())
+    (2.0, 0.0)
+    """
+    return 0.0 if kind in _WAITING_KINDS else float(asked.cpus)
+
+
+def rank_of(kind: str) -> int:
+    """Return the class of a kind: 0 goes before 1; inside a class the first come goes first."""
+    return 0 if kind in _FIRST else 1
+
+
+def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:
+    """Tell why no node could ever hold a run.
+
+    Returns
+    -------
+    str
+        What it asks and what the largest node has; empty when some node can hold it.
+
+    Examples
+    --------
+    >>> find_misfit([Node("local", 2, 8_000_000_000)], "step", Resources(cpus=4))
+    'it asks 4 cpus; the largest node, local, has 2'
+    """
+    if not nodes:
+        return "the pool has no node"
+    empty = [_Free(node, node.cpus, node.memory_bytes, node.gpus) for node in nodes]
+    lacks = [free.lacks(kind, asked) for free in empty]
+    if None in lacks:
+        return ""
+    what = next(lack for lack in lacks if lack is not None)[0]
+    if what == "cpus":
+        most = max(nodes, key=lambda node: node.cpus)
+        return f"it asks {count(cpus_of(kind, asked), 'cpu')}; the largest node, {most.name}, has {most.cpus:g}"
+    if what == "gpus":
+        most = max(nodes, key=lambda node: node.gpus)
+        return f"it asks {count(asked.gpus, 'gpu')}; the largest node, {most.name}, has {most.gpus:g}"
+    most = max(nodes, key=lambda node: node.memory_bytes)
+    asked_memory, has = size(asked.memory_bytes or 0), size(most.memory_bytes)
+    return f"it asks {asked_memory} of memory; the largest node, {most.name}, has {has}"
+
+
+def decide(state: State, now: float) -> Decisions:
+    """Choose what starts now.
+
+    Parameters
+    ----------
+    state : State
+        Nodes, what waits and what holds a place.
+    now : float
+        Wall time in seconds since 1970 UTC.
+
+    Returns
+    -------
+    Decisions
+        Starts, in order; a rank and a reason for each run that waits.
+
+    Notes
+    -----
+    Guarantees: cores, memory and devices of a node are never exceeded by a start; a run that
+    fits is started unless one before it in line has waited longer than `PATIENCE_S`; of two
+    runs of one class that ask the same, the earlier never starts later.
+    Cost: linear in queued runs times nodes, after sorting.
+    """
+    free = _count_free(state)
+    starts: list[Start] = []
+    waits: list[Wait] = []
+    closed: frozenset[str] = frozenset()
+    where = free[0].node.name if len(free) == 1 else f"{len(free)} nodes" if free else "the pool"
+    for run in sorted(state.queued, key=lambda each: (rank_of(each.kind), each.run_id)):
+        blocked = _find_closed(run, closed)
+        place, lack = _find_place(free, run)
+        if place is not None and not blocked:
+            place.take(run.kind, run.resources)
+            starts.append(Start(run.run_id, place.node.name))
+            continue
+        what = f"waiting for {lack[1]} on {where}" if lack else "waiting its turn: a larger run before it starts first"
+        waits.append(Wait(run.run_id, len(waits) + 1, what))
+        if lack and now - run.since > PATIENCE_S:
+            closed |= {lack[0]}
+    return Decisions(tuple(starts), tuple(waits))
+
+
+def _count_free(state: State) -> list[_Free]:
+    free = {node.name: _Free(node, node.cpus, node.memory_bytes, node.gpus) for node in state.nodes}
+    for run in state.placed:
+        if run.node in free:
+            free[run.node].take(run.kind, run.resources, lent=run.waits)
+    return list(free.values())
+
+
+def _find_closed(run: Queued, closed: frozenset[str]) -> bool:
+    asked = {
+        "cpus": cpus_of(run.kind, run.resources) > 0,
+        "gpus": run.resources.gpus > 0,
+        "memory": bool(run.resources.memory_bytes),
+    }
+    return any(asked[each] for each in closed)
+
+
+def _find_place(free: list[_Free], run: Queued) -> tuple[_Free | None, tuple[str, str] | None]:
+    lack: tuple[str, str] | None = ("node", "a node")
+    best: _Free | None = None
+    for each in free:
+        found = each.lacks(run.kind, run.resources)
+        if found is None:
+            # The fullest node that still holds it keeps room for what is large.
+            if best is None or each.cpus < best.cpus:
+                best = each
+        elif best is None:
+            lack = found
+    return best, None if best else lack
+
+
+def count(number: float, noun: str) -> str:
+    """Return ``1 cpu``, ``2 cpus``."""
+    return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
+
+
+def size(size_bytes: int) -> str:
+    """Return bytes for people, ``1.5 GB``."""
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.3g} {unit}"
+    return f"{size_bytes} B"

@@ -1,0 +1,150 @@
+"""What the local engine, its fork servers and their workers say to each other.
+
+Frames are a 4-byte length and MessagePack, as on the wire, over Unix stream sockets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mainspring.compute.engine import Spec, Status
+from mainspring.domain.home import Home
+from mainspring.domain.wire import HEADER
+
+IDLE_S = 4.0
+"""A worker without work ends after this long."""
+
+
+class Message(msgspec.Struct, tag=True):
+    """One frame."""
+
+
+class Hello(Message):
+    """Engine to fork server, first: who speaks, and what it wants to hear of."""
+
+    owner_pid: int
+
+
+class Welcome(Message):
+    """Fork server to engine: every attempt held, and every end not yet released."""
+
+    pid: int
+    statuses: list[Status]
+
+
+class Launch(Message):
+    """Engine to fork server to worker: take this attempt."""
+
+    spec: Spec
+
+
+class Cancel(Message):
+    """Engine to fork server: signal an attempt, kill what is left after the grace."""
+
+    run_id: str
+    attempt: int
+    grace_s: float
+    signal: int
+
+
+class Release(Message):
+    """Engine to fork server: the end of these attempts is in the record."""
+
+    attempts: list[tuple[str, int]]
+
+
+class Bye(Message):
+    """Engine to fork server, last: no owner follows soon, end when the work is done."""
+
+
+class Changed(Message):
+    """Fork server to engine: where an attempt is now."""
+
+    status: Status
+
+
+class Mark(Message):
+    """Worker to fork server: how far it is with the attempt it holds.
+
+    Attributes
+    ----------
+    stage : str
+        ``running``: leased; ``finishing``: the code has ended, the next attempt may be sent;
+        ``idle``: the attempt is over.
+    modules : tuple of str
+        Third-party modules that the code has loaded.
+    """
+
+    stage: str
+    modules: tuple[str, ...] = ()
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+    Hello | Welcome | Launch | Cancel | Release | Bye | Changed | Mark
+)
+
+
+def encode(message: Message) -> bytes:
+    """Return the frame of a message."""
+    body = _encoder.encode(message)
+    return HEADER.pack(len(body)) + body
+
+
+class Frames:
+    """Cuts a stream into messages.
+
+    Examples
+    --------
+    >>> frames = Frames()
+    >>> frames.feed(encode(Hello(7))[:6]), frames.feed(encode(Hello(7))[6:])
+    ([], [Hello(owner_pid=7)])
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, content: bytes) -> list[Any]:
+        """Add bytes; return the messages that are now whole."""
+        self._buffer += content
+        messages = []
+        while len(self._buffer) >= HEADER.size:
+            (length,) = HEADER.unpack_from(self._buffer)
+            end = HEADER.size + length
+            if len(self._buffer) < end:
+                break
+            messages.append(_decoder.decode(bytes(self._buffer[HEADER.size : end])))
+            del self._buffer[:end]
+        return messages
+
+
+def receive(link: socket.socket, frames: Frames) -> list[Any] | None:
+    """Read what is there without waiting for more.
+
+    Returns
+    -------
+    list of Message or None
+        None when the other side is gone.
+    """
+    try:
+        content = link.recv(1 << 16)
+    except (BlockingIOError, InterruptedError):
+        return []
+    except OSError:
+        return None
+    return frames.feed(content) if content else None
+
+
+def socket_path(home: Home, python: str, threads: int) -> Path:
+    """Return where the fork server of an interpreter and a number of threads listens."""
+    return home.runtime / f"f-{hashlib.sha256(f'{python} {threads}'.encode()).hexdigest()[:8]}.sock"
+
+
+def log_path(home: Home, run_id: str, attempt: int) -> Path:
+    """Return where the text of an attempt is kept."""
+    return home.logs / "runs" / f"{run_id}-{attempt}.log"

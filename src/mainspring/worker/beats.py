@@ -1,0 +1,105 @@
+"""Heartbeats for the leases of live workers, sent by a process without user code."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from mainspring.domain import wire
+from mainspring.domain.errors import MainspringError
+from mainspring.domain.messages import Beats, Heartbeat
+
+EVERY_S = 2.0
+# A reply that takes longer than this is given up with its connection.
+_PATIENCE_S = 8.0
+
+
+class Heart:
+    """A connection to the owner that never waits.
+
+    Parameters
+    ----------
+    path : Path
+        The owner's socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.link: socket.socket | None = None
+        self._buffer = bytearray()
+        self._number = 0
+        self._sent_at: float | None = None
+        self.due_at = 0.0
+
+    def beat(self, leases: Sequence[tuple[str, int, int]], now: float) -> None:
+        """Send a heartbeat for the leases, if the owner can be reached.
+
+        Parameters
+        ----------
+        leases : sequence of (str, int, int)
+            Run id, attempt, fence.
+        now : float
+            Monotonic seconds.
+        """
+        self.due_at = now + EVERY_S
+        if self._sent_at is not None and now - self._sent_at > _PATIENCE_S:
+            self.close()
+        if self._sent_at is not None or not leases:
+            return
+        self._number += 1
+        try:
+            if self.link is None:
+                self._connect()
+            assert self.link is not None
+            self.link.sendall(wire.encode_request(self._number, Heartbeat(leases=list(leases))))
+            self._sent_at = now
+        except OSError:
+            self.close()
+
+    def read(self) -> dict[str, str]:
+        """Return the orders that have come, by run id; empty while there is no answer."""
+        if self.link is None:
+            return {}
+        try:
+            content = self.link.recv(1 << 16)
+        except BlockingIOError:
+            return {}
+        except OSError:
+            content = b""
+        if not content:
+            self.close()
+            return {}
+        self._buffer += content
+        return self._cut()
+
+    def close(self) -> None:
+        """Let the connection go; the next beat makes another."""
+        if self.link is not None:
+            self.link.close()
+        self.link = None
+        self._sent_at = None
+        self._buffer.clear()
+
+    def _connect(self) -> None:
+        self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.link.setblocking(False)
+        self.link.connect(str(self._path))
+
+    def _cut(self) -> dict[str, str]:
+        orders: dict[str, str] = {}
+        size = wire.HEADER.size
+        while len(self._buffer) >= size:
+            (length,) = wire.HEADER.unpack_from(self._buffer)
+            if len(self._buffer) < size + length:
+                break
+            body = bytes(self._buffer[size : size + length])
+            del self._buffer[: size + length]
+            self._sent_at = None
+            try:
+                _, answer = wire.decode_reply(body, Heartbeat)
+            except MainspringError:
+                continue
+            assert isinstance(answer, Beats)
+            orders.update(answer.orders)
+        return orders

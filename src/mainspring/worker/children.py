@@ -1,0 +1,194 @@
+"""Children of the fork server: making them, watching them, ending them."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import socket
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from mainspring.compute import forks
+from mainspring.compute.engine import Cause, Spec, Status
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Child:
+    """A worker process, with the attempt it holds and the one it takes next.
+
+    Attributes
+    ----------
+    held, following : Launch or None
+        The attempt it works on; the attempt already sent to it.
+    stage : str
+        ``starting``, ``running``, ``finishing`` or ``idle``.
+    since : float
+        Monotonic time of the last change of stage.
+    deadline, kill_at : float or None
+        When the attempt runs out of time; when its grace ends.
+    cause, detail : str
+        Why it was told to end.
+    """
+
+    def __init__(self, pid: int, link: socket.socket, spec: Spec) -> None:
+        self.pid = pid
+        self.link = link
+        self.frames = forks.Frames()
+        self.key = key_of(spec)
+        self.held: forks.Launch | None = None
+        self.following: forks.Launch | None = None
+        self.stage = "idle"
+        self.since = 0.0
+        self.deadline: float | None = None
+        self.kill_at: float | None = None
+        self.cause: Cause = ""
+        self.detail = ""
+
+    @property
+    def launches(self) -> Iterator[forks.Launch]:
+        """The attempts that it holds."""
+        if self.held is not None:
+            yield self.held
+        if self.following is not None:
+            yield self.following
+
+    def fits(self, spec: Spec) -> bool:
+        """Tell whether it can take another attempt."""
+        free = self.held is None or (self.stage == "finishing" and self.following is None)
+        return free and not self.cause and self.key == key_of(spec)
+
+    def take(self, launch: forks.Launch, now: float) -> None:
+        """Send it an attempt."""
+        self.link.sendall(forks.encode(launch))
+        if self.held is None:
+            self.begin(launch, now)
+        else:
+            self.following = launch
+
+    def begin(self, launch: forks.Launch | None, now: float) -> None:
+        """Note which attempt it works on from now; None for no one."""
+        self.held, self.following = launch, None
+        self.stage = "starting" if launch is not None else "idle"
+        self.since = now
+        self.deadline = None
+
+    def end(self, cause: Cause, detail: str, number: int, grace_s: float, now: float) -> None:
+        """Signal it and all that it has started; after the grace `kill` follows."""
+        if not self.cause:
+            self.cause, self.detail = cause, detail
+            self.kill_at = now + grace_s
+            self.signal(number)
+        else:
+            # A second, shorter grace counts; a second signal might interrupt the first clean-up.
+            self.kill_at = min(self.kill_at or now, now + grace_s)
+
+    def signal(self, number: int) -> None:
+        """Signal its process group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def status(self, launch: forks.Launch) -> Status:
+        """Return where one of its attempts is."""
+        running = launch is self.held and self.stage != "starting"
+        return Status(launch.spec.run_id, launch.spec.attempt, "running" if running else "starting", self.pid)
+
+
+def key_of(spec: Spec) -> tuple[object, ...]:
+    """Return what a worker holds for its life: attempts with an equal key may share it."""
+    return spec.paths, spec.folder, spec.code_digest
+
+
+def fork(spec: Spec, close: Callable[[], None], serve: Callable[[socket.socket], None]) -> Child:
+    """Fork a worker.
+
+    Parameters
+    ----------
+    spec : Spec
+        The first attempt that it will take.
+    close : callable
+        Called in the child: lets go of what only the fork server may hold.
+    serve : callable
+        Called in the child with its link; the child ends when it returns.
+
+    Returns
+    -------
+    Child
+        In the parent.
+
+    Raises
+    ------
+    OSError
+        The system gives no process or no socket.
+    """
+    ours, theirs = socket.socketpair()
+    # What lives now lives for good: left alone, its pages stay shared with the workers.
+    gc.freeze()
+    try:
+        with warnings.catch_warnings():
+            # Some libraries start a service thread at import; none of them was used here.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        raise
+    if pid == 0:
+        ours.close()
+        _live(theirs, close, serve)
+    theirs.close()
+    # The child does the same: whoever comes first, the group exists before it is signalled.
+    with contextlib.suppress(OSError):
+        os.setpgid(pid, pid)
+    ours.setblocking(True)
+    return Child(pid, ours, spec)
+
+
+def _live(link: socket.socket, close: Callable[[], None], serve: Callable[[socket.socket], None]) -> NoReturn:
+    status = 70
+    try:
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        close()
+        serve(link)
+        status = 0
+    except BaseException:  # noqa: BLE001 - nothing may return into the fork server's loop
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def reap() -> Iterator[tuple[int, int, float, int]]:
+    """Yield (pid, wait status, cpu seconds, peak bytes) of each child that has ended.
+
+    What an ended child had started is killed before its id can be given to another process.
+    """
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(found.si_pid, signal.SIGKILL)
+        pid, status, usage = os.wait4(found.si_pid, 0)
+        yield pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+def measure_memory(pid: int) -> int:
+    """Return the resident bytes of a process and all below it, 0 when it is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+        below = Path(f"/proc/{pid}/task/{pid}/children").read_bytes().split()
+    except (OSError, IndexError):
+        return 0
+    return pages * _PAGE_BYTES + sum(measure_memory(int(each)) for each in below)

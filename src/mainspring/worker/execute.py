@@ -1,0 +1,212 @@
+"""Executes one leased run: calls the user's function or a job, stores the result, ends the run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import mainspring
+from mainspring.domain.crashpoints import crash_point
+from mainspring.domain.errors import Conflict, Failed, Invalid, MainspringError, Pruned, Unavailable, make_error
+from mainspring.domain.messages import FinishRun, Lease
+from mainspring.domain.records import Call, Problem, Run, Value
+from mainspring.domain.wire import describe
+from mainspring.worker.capture import Usage
+from mainspring.worker.jobs import JOBS
+
+if TYPE_CHECKING:
+    from mainspring.sdk.client import Client
+
+_OWN = str(Path(mainspring.__file__).parent)
+_MOST_TEXT = 4_000
+_MOST_TRACEBACK = 40_000
+# How long a result waits for an owner that has no room.
+_PATIENCE_S = 120.0
+
+
+class Outcome:
+    """How the code of a run ended, on its way into the record.
+
+    Attributes
+    ----------
+    state : str
+        A terminal state.
+    value : object
+        What a function returned, not yet stored.
+    details : JSON
+        What a job returned.
+    problem : Problem or None
+        Why it failed.
+    """
+
+    def __init__(self, state: str, *, value: Any = None, details: Any = None, problem: Problem | None = None) -> None:
+        self.state = state
+        self.value = value
+        self.details = details
+        self.problem = problem
+
+
+def call(lease: Lease, client: Client) -> Outcome:
+    """Run the code of a lease; whatever it raises becomes an outcome.
+
+    Parameters
+    ----------
+    lease : Lease
+        With run and call.
+    client : Client
+        Gives blobs and seal, and is handed to jobs.
+
+    Raises
+    ------
+    Interrupted
+        The run was told to end.
+    """
+    run, what = lease.run, lease.call
+    assert run is not None
+    assert what is not None
+    try:
+        if what.job:
+            return Outcome("succeeded", details=_call_job(what, client))
+        return Outcome("succeeded", value=_call_function(what, client))
+    except Pruned:
+        return Outcome("pruned")
+    except MainspringError as error:
+        return Outcome("failed", problem=describe(error, show(error)))
+    except KeyboardInterrupt as error:
+        return Outcome("cancelled", problem=_explain(run, error, "RUN-010"))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
+        return Outcome("failed", problem=_explain(run, error, "RUN-006"))
+
+
+def finish(lease: Lease, client: Client, outcome: Outcome, usage: Usage, ready: Callable[[], None]) -> None:
+    """Store the result and end the run in the record.
+
+    Parameters
+    ----------
+    lease : Lease
+        With run and call.
+    client : Client
+        Asked to end the run.
+    outcome : Outcome
+        Of `call`.
+    usage : Usage
+        Begun with the run.
+    ready : callable
+        Called when only the owner's word is missing.
+    """
+    run = lease.run
+    assert run is not None
+    outputs: Value | None = None
+    if outcome.state == "succeeded" and not (lease.call and lease.call.job):
+        outputs = _store(run, client, outcome)
+    crash_point("worker.stored")
+    command = FinishRun(
+        run_id=run.id,
+        attempt=run.attempt,
+        fence=run.fence,
+        state=outcome.state,  # type: ignore[arg-type]
+        outputs=outputs,
+        details=outcome.details,
+        problem=outcome.problem,
+        cpu_s=usage.cpu_s(),
+        memory_bytes=usage.memory_bytes(),
+    )
+    ready()
+    _end(client, command)
+    crash_point("worker.finished")
+
+
+def refuse(code: str, what: str) -> Outcome:
+    """Return the outcome of a run whose code could not begin."""
+    return Outcome("failed", problem=describe(make_error(code, what)))
+
+
+def _call_function(what: Call, client: Client) -> Any:
+    from mainspring.pipelines.calls import unpack_call
+
+    function, args, kwargs = unpack_call(what.payload, client.blobs, client.seal)
+    return function(*args, **kwargs)
+
+
+def _call_job(what: Call, client: Client) -> Any:
+    place = JOBS.get(what.job)
+    if place is None:
+        known = ", ".join(sorted(JOBS))
+        raise Invalid("WORK-003", f"no job is called {what.job!r}", why=f"jobs of this version: {known}")
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)(what.arguments, client)
+
+
+def _store(run: Run, client: Client, outcome: Outcome) -> Value | None:
+    from mainspring.tracking.codecs import store_value
+
+    try:
+        return store_value(outcome.value, client.blobs, client.seal)
+    except MainspringError as error:
+        outcome.problem = describe(error)
+    except Exception as fault:  # noqa: BLE001 - a value's own code runs while it is stored
+        what = f"the result of {run.name} cannot be stored: {type(fault).__name__}: {fault}"
+        outcome.problem = describe(Failed("WORK-004", what[:_MOST_TEXT]), show(fault))
+    outcome.state = "failed"
+    return None
+
+
+def _end(client: Client, command: FinishRun) -> None:
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            client.ask(command)
+            return
+        except Conflict as error:
+            if error.code == "RUN-005":
+                sys.stderr.write(f"{error}\n")
+                return
+            raise
+        except Unavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+        except MainspringError as error:
+            if command.problem is not None and command.details is None:
+                raise
+            # The owner refuses the content: then that is the outcome.
+            command.state, command.outputs, command.details = "failed", None, None
+            command.problem = describe(error)
+
+
+def _explain(run: Run, error: BaseException, code: str) -> Problem:
+    if isinstance(error, SystemExit):
+        said = f"{run.name} called sys.exit({error.code!r}); return a value instead"
+    elif isinstance(error, KeyboardInterrupt):
+        said = f"{run.name} was interrupted"
+    else:
+        said = f"{run.name} raised {type(error).__name__}: {_text(error)}"
+    return describe(Failed(code, said[:_MOST_TEXT]), show(error))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as fault:  # noqa: BLE001 - an exception's own code
+        return f"(its text raised {type(fault).__name__})"
+
+
+def show(error: BaseException) -> str:
+    """Return the traceback of an error without the frames of Mainspring, printed to the log, too."""
+    told = traceback.TracebackException.from_exception(error)
+    seen: list[traceback.TracebackException | None] = [told]
+    while seen:
+        each = seen.pop()
+        if each is not None:
+            each.stack = traceback.StackSummary.from_list(
+                [frame for frame in each.stack if not frame.filename.startswith(_OWN)]
+            )
+            seen += [each.__cause__, each.__context__, *(each.exceptions or ())]
+    text = "".join(told.format())
+    sys.stderr.write(text)
+    return text if len(text) <= _MOST_TRACEBACK else f"...\n{text[-_MOST_TRACEBACK:]}"

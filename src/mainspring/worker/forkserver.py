@@ -1,0 +1,380 @@
+"""The fork server of one interpreter: forks workers, watches them, keeps their leases.
+
+It is single-threaded, runs no user code and outlives the owner: a new owner finds it by its
+socket. Started by the local engine as ``python -m mainspring.worker.forkserver``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mainspring.compute import forks
+from mainspring.compute.engine import Status
+from mainspring.domain.home import Home
+from mainspring.worker import children, main
+from mainspring.worker.beats import Heart
+from mainspring.worker.children import Child
+from mainspring.worker.preload import Preloader
+
+GRACE_S = 5.0
+# Without an owner and without work it waits so long for a new owner.
+LINGER_S = 15.0
+# With an owner, but without work, it gives its memory back after so long.
+IDLE_S = 300.0
+# How often the memory of limited attempts is read.
+WATCH_S = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class ForkServer:
+    """See the module.
+
+    Parameters
+    ----------
+    home : Home
+        Whose runs it serves.
+    listener : socket
+        Bound and listening.
+    lock : int
+        Descriptor of the lock that keeps a second server away.
+    """
+
+    def __init__(self, home: Home, listener: socket.socket, lock: int) -> None:
+        self._home = home
+        self._listener = listener
+        self._lock = lock
+        self._selector = selectors.DefaultSelector()
+        self._engine: socket.socket | None = None
+        self._children: dict[int, Child] = {}
+        self._ended: dict[tuple[str, int], Status] = {}
+        self._heart = Heart(home.socket)
+        self._heard: socket.socket | None = None
+        self._preloader = Preloader(self._beat)
+        self._busy_at = self._met_at = time.monotonic()
+        self._linger_s = LINGER_S
+        self._woken, self._waker = socket.socketpair()
+
+    def serve(self) -> None:
+        """Work until there is nothing left to do and no owner to do it for."""
+        for end in (self._woken, self._waker):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._watch(self._listener, self._accept)
+        self._watch(self._woken, self._reap)
+        while not self._done(time.monotonic()):
+            for key, _ in self._selector.select(self._pause()):
+                key.data()
+            self._tick(time.monotonic())
+
+    # --- the loop ------------------------------------------------------------------------
+
+    def _watch(self, link: socket.socket, act: Any) -> None:
+        self._selector.register(link, selectors.EVENT_READ, act)
+
+    def _pause(self) -> float:
+        if self._preloader.waiting and not any(child.stage == "starting" for child in self._children.values()):
+            return 0.0
+        limited = any(launch.spec.resources.memory_bytes for child in self._children.values() for launch in child.launches)
+        now = time.monotonic()
+        times = [self._heart.due_at, now + (WATCH_S if limited else 1.0)]
+        times += [at for child in self._children.values() for at in (child.deadline, child.kill_at) if at is not None]
+        return max(0.0, min(times) - now)
+
+    def _tick(self, now: float) -> None:
+        for child in list(self._children.values()):
+            self._check(child, now)
+        if now >= self._heart.due_at:
+            self._beat()
+        if self._preloader.waiting and not any(child.stage == "starting" for child in self._children.values()):
+            self._preloader.load_next()
+
+    def _check(self, child: Child, now: float) -> None:
+        if child.kill_at is not None and now >= child.kill_at:
+            child.kill_at = now + 1.0
+            child.signal(signal.SIGKILL)
+        elif child.deadline is not None and now >= child.deadline and child.held is not None:
+            text = f"it ran longer than its timeout of {child.held.spec.timeout_s:g} s"
+            child.end("timeout", text, signal.SIGTERM, GRACE_S, now)
+        elif child.stage == "idle" and now - child.since >= forks.IDLE_S:
+            # The worker reads the end of its link as the word to end itself.
+            with contextlib.suppress(OSError):
+                child.link.shutdown(socket.SHUT_WR)
+        elif child.held is not None and (limit := child.held.spec.resources.memory_bytes) and not child.cause:
+            used = children.measure_memory(child.pid)
+            if used > limit:
+                text = f"it used {used / 1e6:,.0f} MB of memory; its limit is {limit / 1e6:,.0f} MB"
+                child.end("memory", text, signal.SIGKILL, 0.0, now)
+
+    def _done(self, now: float) -> bool:
+        if any(child.held is not None for child in self._children.values()):
+            self._busy_at = self._met_at = now
+            return False
+        if self._engine is not None:
+            self._met_at = now
+        found = Path(self._listener.getsockname()).exists()
+        if found and now - self._busy_at < IDLE_S and now - self._met_at <= self._linger_s:
+            return False
+        for child in self._children.values():
+            child.signal(signal.SIGKILL)
+        return True
+
+    # --- the owner -----------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        leases = [
+            (launch.spec.run_id, launch.spec.attempt, launch.spec.fence)
+            for child in self._children.values()
+            for launch in child.launches
+        ]
+        self._heart.beat(leases, time.monotonic())
+        if self._heart.link is not self._heard:
+            if self._heard is not None:
+                self._selector.unregister(self._heard)
+            self._heard = self._heart.link
+            if self._heard is not None:
+                self._watch(self._heard, self._obey)
+
+    def _obey(self) -> None:
+        heard = self._heard
+        for run_id, order in self._heart.read().items():
+            if order in {"lost", "cancel"}:
+                self._drop(run_id, order)
+        if heard is not None and self._heart.link is None:
+            self._selector.unregister(heard)
+            self._heard = None
+
+    def _drop(self, run_id: str, order: str) -> None:
+        for child in self._children.values():
+            # One that is finishing hears from the owner itself.
+            if child.held is None or child.held.spec.run_id != run_id or child.stage == "finishing":
+                continue
+            if order == "lost":
+                child.end("lost", "another attempt holds the run", signal.SIGKILL, 0.0, time.monotonic())
+            else:
+                child.end("cancelled", "it was cancelled", signal.SIGTERM, GRACE_S, time.monotonic())
+
+    # --- the engine ----------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        link, _ = self._listener.accept()
+        if self._engine is not None:
+            self._leave(self._engine)
+        self._engine = link
+        self._linger_s = LINGER_S
+        self._watch(link, partial(self._hear, link, forks.Frames()))
+
+    def _leave(self, link: socket.socket) -> None:
+        self._selector.unregister(link)
+        link.close()
+        if link is self._engine:
+            self._engine = None
+
+    def _hear(self, link: socket.socket, frames: forks.Frames) -> None:
+        messages = forks.receive(link, frames)
+        if messages is None:
+            self._leave(link)
+            return
+        for message in messages:
+            self._act(message)
+
+    def _act(self, message: forks.Message) -> None:
+        match message:
+            case forks.Hello():
+                held = [child.status(launch) for child in self._children.values() for launch in child.launches]
+                self._tell(forks.Welcome(os.getpid(), [*held, *self._ended.values()]))
+            case forks.Launch():
+                self._launch(message)
+            case forks.Cancel():
+                self._cancel(message)
+            case forks.Release():
+                for attempt in message.attempts:
+                    self._ended.pop(attempt, None)
+            case forks.Bye():
+                self._linger_s = 0.0
+
+    def _tell(self, message: forks.Message) -> None:
+        if self._engine is not None:
+            # A lost word is no lost fact: a new owner asks for everything first.
+            with contextlib.suppress(OSError):
+                self._engine.sendall(forks.encode(message))
+
+    # --- workers -------------------------------------------------------------------------
+
+    def _launch(self, launch: forks.Launch) -> None:
+        spec = launch.spec
+        attempt = (spec.run_id, spec.attempt)
+        if attempt in self._ended:
+            self._tell(forks.Changed(self._ended[attempt]))
+            return
+        for child in list(self._children.values()):
+            for held in child.launches:
+                if (held.spec.run_id, held.spec.attempt) == attempt:
+                    return
+                if held.spec.run_id == spec.run_id:
+                    child.end("lost", "a later attempt has begun", signal.SIGKILL, 0.0, time.monotonic())
+        self._preloader.want(spec.preload)
+        now = time.monotonic()
+        for child in sorted(self._children.values(), key=lambda each: each.held is not None):
+            if child.fits(spec) and self._give(child, launch, now):
+                return
+        self._preloader.load_all()
+        try:
+            child = children.fork(spec, self._close, partial(main.serve, self._home))
+        except OSError as fault:
+            self._end(Status(*attempt, "ended", detail=f"no worker could be forked: {fault}"))
+            return
+        self._children[child.pid] = child
+        self._watch(child.link, partial(self._listen, child))
+        self._give(child, launch, time.monotonic())
+
+    def _give(self, child: Child, launch: forks.Launch, now: float) -> bool:
+        try:
+            child.take(launch, now)
+        except OSError:
+            return False
+        return True
+
+    def _listen(self, child: Child) -> None:
+        messages = forks.receive(child.link, child.frames)
+        if messages is None:
+            self._selector.unregister(child.link)
+            child.link.close()
+            # It is ending, or its code has closed what is not its own.
+            child.signal(signal.SIGKILL if child.held is not None else signal.SIGTERM)
+            self._reap()
+            return
+        for message in messages:
+            assert isinstance(message, forks.Mark)
+            self._mark(child, message)
+
+    def _mark(self, child: Child, mark: forks.Mark) -> None:
+        now = time.monotonic()
+        self._preloader.want(mark.modules)
+        if mark.stage == "idle":
+            if child.held is not None and not child.cause:
+                self._tell(forks.Changed(Status(child.held.spec.run_id, child.held.spec.attempt, "ended", child.pid)))
+                child.begin(child.following, now)
+            return
+        child.stage, child.since = mark.stage, now
+        if mark.stage == "running" and child.held is not None:
+            timeout_s = child.held.spec.timeout_s
+            child.deadline = None if timeout_s is None else now + timeout_s
+            self._tell(forks.Changed(child.status(child.held)))
+        elif mark.stage == "finishing":
+            child.deadline = None
+
+    def _cancel(self, cancel: forks.Cancel) -> None:
+        for child in self._children.values():
+            held = child.held
+            if held is not None and (held.spec.run_id, held.spec.attempt) == (cancel.run_id, cancel.attempt):
+                child.end("cancelled", "it was cancelled", cancel.signal, cancel.grace_s, time.monotonic())
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._woken.recv(4096):
+                pass
+        for pid, status, cpu_s, memory_bytes in children.reap():
+            child = self._children.pop(pid, None)
+            if child is None:
+                continue
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(child.link)
+            child.link.close()
+            self._bury(child, status, cpu_s, memory_bytes)
+
+    def _bury(self, child: Child, wait_status: int, cpu_s: float, memory_bytes: int) -> None:
+        code = os.WEXITSTATUS(wait_status) if os.WIFEXITED(wait_status) else None
+        number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None
+        how = f"its process was ended by {name_signal(number)}" if number else f"its process ended with exit code {code}"
+        if child.held is not None:
+            spec = child.held.spec
+            detail = child.detail or how
+            end = Status(
+                spec.run_id, spec.attempt, "ended", child.pid, child.cause, code, number, detail, cpu_s, memory_bytes
+            )
+            self._end(end)
+        if child.following is not None:
+            self._launch(child.following)
+
+    def _end(self, status: Status) -> None:
+        self._ended[status.run_id, status.attempt] = status
+        self._tell(forks.Changed(status))
+
+    def _close(self) -> None:
+        """Let go, in a fresh child, of what only the server may hold."""
+        self._selector.close()
+        links = [self._listener, self._woken, self._waker, self._engine, self._heart.link]
+        for link in [*links, *(child.link for child in self._children.values())]:
+            if link is not None:
+                link.close()
+        os.close(self._lock)
+
+
+def name_signal(number: int) -> str:
+    """Return ``SIGKILL`` for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def listen(path: Path) -> tuple[socket.socket, int] | None:
+    """Bind the server's socket.
+
+    Returns
+    -------
+    tuple of socket and int, or None
+        None when another server holds the lock.
+    """
+    lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(8)
+    return listener, lock
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Serve until done; the entry of the process."""
+    parser = argparse.ArgumentParser(prog="mainspring.worker.forkserver")
+    for name in ("root", "state", "runtime", "socket"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    found = listen(given.socket)
+    if found is None:
+        return
+    listener, lock = found
+    try:
+        ForkServer(Home(given.root, given.state, given.runtime), listener, lock).serve()
+    finally:
+        given.socket.unlink(missing_ok=True)
+        listener.close()
+
+
+if __name__ == "__main__":
+    run()

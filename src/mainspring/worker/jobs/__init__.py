@@ -1,0 +1,6 @@
+"""Jobs of the platform: what workers execute that no user has written."""
+
+from __future__ import annotations
+
+JOBS: dict[str, str] = {}
+"""Name of a job -> ``module:function``; ``function(arguments, client)`` returns JSON details."""

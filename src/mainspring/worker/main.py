@@ -1,0 +1,166 @@
+"""A worker process: takes one attempt after another from its fork server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import types
+from typing import Any
+
+from mainspring.compute import forks
+from mainspring.compute.engine import Spec
+from mainspring.domain.crashpoints import crash_point
+from mainspring.domain.errors import Interrupted, MainspringError
+from mainspring.domain.home import Home
+from mainspring.domain.messages import Lease, LeaseRun
+from mainspring.sdk.client import connect_home
+from mainspring.sdk.context import enter_run
+from mainspring.worker import execute
+from mainspring.worker.capture import Usage, capture, flush
+from mainspring.worker.preload import find_third_party
+from mainspring.worker.shipping import Shipper, is_gone
+
+_ENDED_BY_SIGNAL = 128 + signal.SIGTERM
+
+
+class Terminated(Interrupted):
+    """The engine ends this run: it was cancelled, or its time is over."""
+
+
+class Worker:
+    """One worker process.
+
+    Parameters
+    ----------
+    home : Home
+        Whose runs it executes.
+    link : socket
+        To its fork server, blocking.
+    """
+
+    def __init__(self, home: Home, link: socket.socket) -> None:
+        self._home = home
+        self._link = link
+        self._client = connect_home(home)
+        self._loaded = frozenset(sys.modules)
+        self._count = len(sys.modules)
+        self._placed = False
+        self._in_code = False
+        self._ending = False
+
+    def serve(self) -> None:
+        """Take attempts until the fork server closes the link."""
+        signal.signal(signal.SIGTERM, self._terminate)
+        frames = forks.Frames()
+        while True:
+            messages = forks.receive(self._link, frames)
+            if messages is None:
+                return
+            for message in messages:
+                assert isinstance(message, forks.Launch)
+                self._take(message.spec)
+
+    def _take(self, spec: Spec) -> None:
+        with capture(forks.log_path(self._home, spec.run_id, spec.attempt), spec.attempt):
+            lease = self._lease(spec)
+            if lease is not None and lease.run is not None:
+                self._work(spec, lease)
+        if self._ending:
+            os._exit(_ENDED_BY_SIGNAL)
+        self._mark("idle", self._learn())
+
+    def _lease(self, spec: Spec) -> Lease | None:
+        pid = os.getpid()
+        try:
+            lease: Lease = self._client.ask(LeaseRun(worker_id=f"{pid}", pid=pid, token=spec.token, wait_s=0.0))
+        except MainspringError as error:
+            sys.stderr.write(f"{error}\n")
+            return None
+        return lease
+
+    def _work(self, spec: Spec, lease: Lease) -> None:
+        assert lease.run is not None
+        crash_point("worker.leased")
+        self._mark("running")
+        usage = Usage()
+        with enter_run(lease.run, self._client) as active:
+            shipper = Shipper(active, lambda: is_gone(self._link))
+            try:
+                outcome = self._call(spec, lease)
+            except Interrupted as word:
+                # The engine tells the owner why; the log shows where the code was.
+                execute.show(word)
+                with contextlib.suppress(MainspringError):
+                    shipper.stop()
+                flush()
+                os._exit(_ENDED_BY_SIGNAL)
+            crash_point("worker.ran")
+            shipper.stop()
+        execute.finish(lease, self._client, outcome, usage, lambda: self._mark("finishing"))
+
+    def _call(self, spec: Spec, lease: Lease) -> execute.Outcome:
+        self._in_code = True
+        try:
+            if self._ending:
+                raise Terminated
+            problem = self._place(spec)
+            outcome = problem or execute.call(lease, self._client)
+        finally:
+            self._in_code = False
+        if self._ending:
+            # The code has swallowed the word to end; its result came too late all the same.
+            raise Terminated
+        return outcome
+
+    def _place(self, spec: Spec) -> execute.Outcome | None:
+        """Take the folder and the paths of the attempts that this worker is for."""
+        if self._placed:
+            return None
+        try:
+            if spec.folder:
+                os.chdir(spec.folder)
+        except OSError as fault:
+            return execute.refuse("WORK-005", f"the working folder {spec.folder} cannot be entered: {fault.strerror}")
+        sys.path[:0] = spec.paths
+        self._placed = True
+        return None
+
+    def _terminate(self, *_: Any) -> None:
+        self._ending = True
+        if self._in_code:
+            self._in_code = False
+            raise Terminated
+
+    def _learn(self) -> tuple[str, ...]:
+        if len(sys.modules) == self._count:
+            return ()
+        found = find_third_party(self._loaded)
+        self._loaded |= frozenset(found)
+        self._count = len(sys.modules)
+        return found
+
+    def _mark(self, stage: str, modules: tuple[str, ...] = ()) -> None:
+        self._link.sendall(forks.encode(forks.Mark(stage, modules)))
+
+
+def serve(home: Home, link: socket.socket) -> None:
+    """Live as a worker in a process that was just forked."""
+    # What a user's code calls `__main__` is not the fork server.
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv = [""]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    _reseed()
+    Worker(home, link).serve()
+    flush()
+
+
+def _reseed() -> None:
+    # The standard library seeds `random` anew after a fork; NumPy's global generator would be
+    # the same in every worker.
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
