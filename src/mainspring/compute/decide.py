@@ -12,8 +12,9 @@ from mainspring.domain.records import Resources
 # A run that has been passed over for so long closes the door behind it until it starts.
 PATIENCE_S = 30.0
 
-# These wait for other runs, or other runs wait for them: they go first.
-_FIRST = frozenset({"gate", "check", "collect", "pipeline", "study"})
+FIRST = ("gate", "check", "collect", "pipeline", "study")
+"""Kinds that wait for other runs, or that other runs wait for: they go first."""
+
 # These spend their time waiting for children; a core that they held, a child would miss.
 _WAITING_KINDS = frozenset({"pipeline", "study"})
 
@@ -66,14 +67,14 @@ class State(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """This run starts on this node."""
+    """The decision that a run starts on a node."""
 
     run_id: str
     node: str
 
 
 class Wait(msgspec.Struct, frozen=True):
-    """This run waits.
+    """The decision that a run waits.
 
     Attributes
     ----------
@@ -131,7 +132,7 @@ def cpus_of(kind: str, asked: Resources) -> float:
 
 def rank_of(kind: str) -> int:
     """Return the class of a kind: 0 goes before 1; inside a class the first come goes first."""
-    return 0 if kind in _FIRST else 1
+    return 0 if kind in FIRST else 1
 
 
 def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:

@@ -2,17 +2,119 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, select
+from collections.abc import Sequence
 
+import msgspec
+from sqlalchemy import Connection, bindparam, case, exists, insert, select
+
+from mainspring.domain.messages import Study
+from mainspring.domain.records import Call, Resources
 from mainspring.store.rows import change
-from mainspring.store.tables import calls
+from mainspring.store.tables import calls, runs
 
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A queued run, as far as its place in line goes."""
+
+    id: str
+    kind: str
+    resources: Resources
+    created_at: float
+    attempt: int
+    reason: str
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A run that an engine holds.
+
+    Attributes
+    ----------
+    waits : bool
+        It has children that have not ended.
+    """
+
+    id: str
+    kind: str
+    resources: Resources
+    attempt: int
+    fence: int
+    state: str
+    timeout_s: float | None
+    token: str
+    call: Call
+    waits: bool
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """What a run executes, and the worker that may."""
+
+    call: Call
+    study: Study | None
+    token: str | None
+    worker_id: str | None
+
+
+_child = runs.alias("child")
 _HAS = select(calls.c.run_id).where(calls.c.run_id == bindparam("id_"))
+_GET = select(*(calls.c[name] for name in Placed.__struct_fields__)).where(calls.c.run_id == bindparam("id_"))
+_DEDUPE = select(calls.c.run_id).where(calls.c.dedupe == bindparam("dedupe_"))
+_WAITING = (
+    select(*(runs.c[name] for name in Waiting.__struct_fields__))
+    .where(runs.c.state == "queued")
+    .order_by(case((runs.c.kind.in_(bindparam("first", expanding=True)), 0), else_=1), runs.c.seq)
+    .limit(bindparam("limit_"))
+)
+_HELD = (
+    select(
+        *(runs.c[name] for name in Held.__struct_fields__ if name in runs.c),
+        calls.c.token,
+        calls.c.call,
+        exists().where(_child.c.parent_id == runs.c.id, _child.c.state.in_(("queued", "starting", "running"))),
+    )
+    .join(calls, calls.c.run_id == runs.c.id)
+    .where(runs.c.state.in_(("starting", "running")))
+)
+
+
+def add_call(connection: Connection, run_id: str, call: Call, study: Study | None, dedupe: str | None) -> None:
+    """Keep what a run executes."""
+    connection.execute(insert(calls), {"run_id": run_id, "call": call, "study": study, "dedupe": dedupe})
 
 
 def has_call(connection: Connection, run_id: str) -> bool:
     """Tell whether a run was queued, so that it can run again."""
     return connection.execute(_HAS, {"id_": run_id}).first() is not None
+
+
+def find_placed(connection: Connection, run_id: str) -> Placed | None:
+    """Return what a run executes and where, None for one that was never queued."""
+    row = connection.execute(_GET, {"id_": run_id}).first()
+    return None if row is None else Placed(*row)
+
+
+def find_duplicate(connection: Connection, dedupe: str) -> str | None:
+    """Return the id of the run that was submitted under a text before."""
+    return connection.execute(_DEDUPE, {"dedupe_": dedupe}).scalar()
+
+
+def list_waiting(connection: Connection, first: Sequence[str], limit: int) -> list[Waiting]:
+    """Return queued runs in line, those of the kinds `first` before the others."""
+    return [Waiting(*row) for row in connection.execute(_WAITING, {"first": list(first), "limit_": limit})]
+
+
+def list_held(connection: Connection) -> list[Held]:
+    """Return the runs that were placed and have not ended."""
+    return [Held(*row) for row in connection.execute(_HELD)]
+
+
+def place(connection: Connection, run_id: str, token: str, now: float) -> None:
+    """Note the token with which a worker will ask for a run."""
+    change(connection, calls, {"run_id": run_id}, token=token, placed_at=now, worker_id=None)
+
+
+def take(connection: Connection, run_id: str, worker_id: str) -> None:
+    """Note which worker has asked for a run."""
+    change(connection, calls, {"run_id": run_id}, worker_id=worker_id)
 
 
 def unplace(connection: Connection, run_id: str) -> None:

@@ -89,7 +89,9 @@ class ForkServer:
     def _pause(self) -> float:
         if self._preloader.waiting and not any(child.stage == "starting" for child in self._children.values()):
             return 0.0
-        limited = any(launch.spec.resources.memory_bytes for child in self._children.values() for launch in child.launches)
+        limited = any(
+            launch.spec.resources.memory_bytes for child in self._children.values() for launch in child.launches
+        )
         now = time.monotonic()
         times = [self._heart.due_at, now + (WATCH_S if limited else 1.0)]
         times += [at for child in self._children.values() for at in (child.deadline, child.kill_at) if at is not None]
@@ -300,7 +302,9 @@ class ForkServer:
     def _bury(self, child: Child, wait_status: int, cpu_s: float, memory_bytes: int) -> None:
         code = os.WEXITSTATUS(wait_status) if os.WIFEXITED(wait_status) else None
         number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None
-        how = f"its process was ended by {name_signal(number)}" if number else f"its process ended with exit code {code}"
+        how = (
+            f"its process was ended by {name_signal(number)}" if number else f"its process ended with exit code {code}"
+        )
         if child.held is not None:
             spec = child.held.spec
             detail = child.detail or how

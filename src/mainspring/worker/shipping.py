@@ -45,9 +45,11 @@ class Shipper:
         MainspringError
             The owner cannot take it.
         """
+        ended = self._done.is_set()
         self._done.set()
         self._thread.join()
-        self._ship()
+        if not ended:
+            self._ship()
 
     def _live(self) -> None:
         while not self._done.wait(EVERY_S):
@@ -68,7 +70,9 @@ class Shipper:
                     return
                 answer = self._active.client.ask(report)
                 self._active.order = answer.order
-                if answer.order == "lost":
+                if answer.order in {"lost", "cancel"}:
+                    # The record takes nothing more from this attempt.
+                    self._done.set()
                     return
                 self._offset = report.offset
 

@@ -1,0 +1,198 @@
+"""The engine of a home: what it holds, against what the record says."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from mainspring.compute import decide
+from mainspring.compute.engine import Engine, Handle, Rejection, Spec, Status, find_engine
+from mainspring.control.finishing import cancel_run, end_run, lose_run
+from mainspring.control.leases import LEASE_S
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import HANDLERS, adopts, ends
+from mainspring.domain.errors import Failed
+from mainspring.domain.home import Home
+from mainspring.domain.messages import FinishRun, Report
+from mainspring.domain.records import Call, Resources, Run
+from mainspring.domain.wire import describe
+from mainspring.store import calls, runs
+from mainspring.tracking.journal import journal_path, read_report
+
+NODE = "local"
+URL = "local://"
+
+GRACE_S = 5.0
+"""Seconds that a cancelled run has to clean up."""
+
+_FAILURES = {"timeout": "RUN-007", "memory": "WORK-006"}
+
+
+class Pool:
+    """The engine of a home, while an owner lives.
+
+    Parameters
+    ----------
+    engine : Engine
+        Holds the runs.
+
+    Attributes
+    ----------
+    ending : dict of Handle to Placed
+        Attempts that were told to end and still use what they were given.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.ending: dict[Handle, decide.Placed] = {}
+        self._begun = time.monotonic()
+        self._rejected: list[Rejection] = []
+
+    def submit(self, specs: Sequence[Spec]) -> None:
+        """Hand attempts to the engine; what it refuses is settled in the next turn."""
+        self._rejected += [each for each in self.engine.submit(specs) if isinstance(each, Rejection)]
+
+    def take_rejected(self) -> dict[Handle, str]:
+        """Return, once, what the engine has refused, and why."""
+        rejected, self._rejected = self._rejected, []
+        return {Handle(each.run_id, each.attempt): each.reason for each in rejected}
+
+    def knows(self, status: Status) -> bool:
+        """Tell whether the engine's word counts: a lost attempt may be one it has not found again yet."""
+        return status.cause != "lost" or time.monotonic() - self._begun > LEASE_S
+
+
+_pools: dict[Path, Pool] = {}
+
+
+def open_pool(home: Home) -> Pool:
+    """Return the engine of a home, found when it is first asked for."""
+    if home.root not in _pools:
+        _pools[home.root] = Pool(find_engine(URL, home))
+    return _pools[home.root]
+
+
+@adopts
+def adopt_attempts(turn: Turn) -> None:
+    """Find what a dead owner had started, and start what it had only decided to."""
+    pool = open_pool(turn.home)
+    pool.engine.adopt(0.0)
+    specs = [
+        make_spec(runs.get_run(turn.connection, held.id), held.call, held.token)
+        for held in calls.list_held(turn.connection)
+        if held.state == "starting"
+    ]
+    if specs:
+        turn.after_commit(lambda: pool.submit(specs))
+
+
+@ends
+def close_pool(home: Home) -> None:
+    """Let the engine go; what runs goes on."""
+    pool = _pools.pop(home.root, None)
+    if pool is not None:
+        pool.engine.close()
+
+
+def make_spec(run: Run, call: Call, token: str) -> Spec:
+    """Return what an engine is told about an attempt."""
+    return Spec(
+        run.id,
+        run.attempt,
+        run.fence,
+        token,
+        run.resources,
+        run.timeout_s,
+        call.python,
+        call.paths,
+        call.folder,
+        call.code_digest,
+        call.preload,
+    )
+
+
+def find_misfit(turn: Turn, kind: str, asked: Resources) -> str:
+    """Tell why a run could never start here; empty when it could."""
+    if asked.pool not in {None, NODE}:
+        return f"there is no pool {asked.pool!r}; this home has one, {NODE}"
+    return decide.find_misfit(open_pool(turn.home).engine.capacity(), kind, asked)
+
+
+def settle(turn: Turn, pool: Pool) -> list[decide.Placed]:
+    """Bring into the record how attempts have ended, and end those that nobody wants.
+
+    Returns
+    -------
+    list of Placed
+        What attempts that are ending still use.
+    """
+    live = {Handle(held.id, held.attempt): held for held in calls.list_held(turn.connection)}
+    for handle, reason in pool.take_rejected().items():
+        if handle in live:
+            _fail(turn, runs.get_run(turn.connection, handle.run_id), "RUN-009", f"the engine refused it: {reason}")
+    statuses = pool.engine.poll(list(live))
+    ended = [status for status in statuses if status.state == "ended" and pool.knows(status)]
+    for status in ended:
+        _end(turn, status)
+    _end_unwanted(turn, pool, live)
+    if ended:
+        handles = [Handle(status.run_id, status.attempt) for status in ended]
+        turn.after_commit(lambda: pool.engine.release(handles))
+    return list(pool.ending.values())
+
+
+def _end(turn: Turn, status: Status) -> None:
+    run = runs.get_run(turn.connection, status.run_id)
+    _sweep(turn, run)
+    if status.cause in _FAILURES:
+        problem = describe(Failed(_FAILURES[status.cause], f"{run.name}: {status.detail}", run=run.id))
+        command = FinishRun(
+            run_id=run.id,
+            attempt=run.attempt,
+            fence=run.fence,
+            state="failed",
+            problem=problem,
+            cpu_s=status.cpu_s,
+            memory_bytes=status.memory_bytes,
+        )
+        HANDLERS[FinishRun](turn, command)
+    elif status.cause == "unstartable":
+        _fail(turn, run, "WORK-002", status.detail)
+    elif status.cause == "cancelled":
+        cancel_run(turn, run, status.detail)
+    else:
+        lose_run(turn, run, status.detail)
+
+
+def _fail(turn: Turn, run: Run, code: str, what: str) -> None:
+    end_run(turn, run, "failed", reason=what, problem=describe(Failed(code, f"{run.name}: {what}", run=run.id)))
+
+
+def _sweep(turn: Turn, run: Run) -> None:
+    """Take what an attempt has logged and could not send any more."""
+    path = journal_path(turn.home.journals, run.id, run.attempt)
+    while True:
+        _, hold = runs.get_held(turn.connection, run.id)
+        report = read_report(path, run.id, run.attempt, run.fence, hold.journal_offset)
+        if report is None:
+            return
+        HANDLERS[Report](turn, report)
+
+
+def _end_unwanted(turn: Turn, pool: Pool, live: dict[Handle, calls.Held]) -> None:
+    others = [handle for handle in pool.engine.adopt(0.0) if handle not in live]
+    over = [Handle(each.run_id, each.attempt) for each in pool.engine.poll(others) if each.state == "ended"]
+    for handle in over:
+        pool.ending.pop(handle, None)
+    if over:
+        turn.after_commit(lambda: pool.engine.release(over))
+    for handle in set(others) - set(over) - set(pool.ending):
+        run = runs.find_held(turn.connection, handle.run_id)
+        # One that has told its result is about to end by itself.
+        if run is not None and run[0].attempt == handle.attempt and run[0].state != "cancelled":
+            continue
+        resources, kind = (run[0].resources, run[0].kind) if run else (Resources(), "")
+        pool.ending[handle] = decide.Placed(handle.run_id, kind, resources, NODE)
+        pool.engine.cancel([handle], GRACE_S, signal.SIGTERM)

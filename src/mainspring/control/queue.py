@@ -1,0 +1,167 @@
+"""The queue: runs are submitted, placed on the engine, leased by workers, and settled when those end."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from functools import partial
+
+from mainspring.compute import decide
+from mainspring.compute.engine import Spec
+from mainspring.control import placement
+from mainspring.control.leases import LEASE_S
+from mainspring.control.processes import this_host
+from mainspring.control.runs import look_up
+from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.usecases import handles, loop
+from mainspring.domain import messages
+from mainspring.domain.errors import Invalid
+from mainspring.domain.records import Run
+from mainspring.store import calls, runs
+
+START_S = 30.0
+"""Seconds in which a worker must ask for a run that was placed on it."""
+
+_LOOK_AHEAD = (64, 10_000)
+"""How far down the line is looked for what fits: first a little, then all."""
+
+
+@handles(messages.SubmitRuns)
+def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
+    """Queue runs; all or none.
+
+    Raises
+    ------
+    Invalid
+        RUN-009 when no node can ever hold one of them.
+    """
+    submitted = [_submit(turn, spec) for spec in command.runs]
+    turn.notify("queue")
+    return submitted
+
+
+@handles(messages.LeaseRun)
+def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
+    """Answer a worker with the run that its token stands for; asked again, with the same."""
+    run_id = command.token.partition("-")[0]
+    placed = calls.find_placed(turn.connection, run_id)
+    if placed is None or not hmac.compare_digest(placed.token or "", command.token):
+        return messages.Lease()
+    run = runs.get_run(turn.connection, run_id)
+    again = run.state == "running" and placed.worker_id == command.worker_id
+    if run.state != "starting" and not again:
+        return messages.Lease()
+    if not again:
+        calls.take(turn.connection, run_id, command.worker_id)
+        values = {"state": "running", "reason": "", "pid": command.pid, "host": this_host(), "started_at": turn.now()}
+        runs.change_run(turn.connection, run, **values, lease_until=turn.clock.monotonic() + LEASE_S)
+        turn.notify(run_id)
+    return messages.Lease(runs.get_run(turn.connection, run_id), placed.call, placed.study, LEASE_S)
+
+
+@loop(every_s=0.2, topics=("queue",))
+def dispatch(turn: Turn) -> None:
+    """Settle what has ended, then start what fits."""
+    pool = placement.open_pool(turn.home)
+    ending = placement.settle(turn, pool)
+    held = calls.list_held(turn.connection)
+    nodes = tuple(pool.engine.capacity())
+    placed = [*(decide.Placed(run.id, run.kind, run.resources, placement.NODE, run.waits) for run in held), *ending]
+    for limit in _LOOK_AHEAD:
+        waiting = calls.list_waiting(turn.connection, decide.FIRST, limit)
+        if not waiting:
+            return
+        queued = tuple(decide.Queued(each.id, each.kind, each.resources, each.created_at) for each in waiting)
+        decisions = decide.decide(decide.State(nodes, queued, tuple(placed)), turn.now())
+        if decisions.starts or len(waiting) < limit:
+            break
+    _start(turn, pool, decisions)
+    _tell(turn, waiting, decisions)
+
+
+def explain_wait(turn: Turn, run: Run) -> str:
+    """Say what a queued run waits for and its place in line.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    run : Run
+        In the state ``queued``.
+
+    Returns
+    -------
+    str
+        ``waiting for 1 of 2 cpus on local, 3rd in line``.
+    """
+    waiting = calls.list_waiting(turn.connection, decide.FIRST, _LOOK_AHEAD[-1])
+    rank = next((rank for rank, each in enumerate(waiting, 1) if each.id == run.id), 0)
+    return f"{run.reason}, {_ordinal(rank)} in line" if rank else run.reason
+
+
+def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
+    known = calls.find_duplicate(turn.connection, spec.dedupe) if spec.dedupe is not None else None
+    if known is not None:
+        return runs.get_runs(turn.connection, [known])[0]
+    misfit = placement.find_misfit(turn, spec.kind, spec.resources)
+    if misfit:
+        raise Invalid("RUN-009", f"{spec.kind} {spec.name} can never start: {misfit}", name=spec.name)
+    source, reason = look_up(turn, spec.key, spec.name, spec.fingerprint, cache=spec.cache)
+    now = turn.now()
+    run = Run(
+        turn.new_id(),
+        PROJECT,
+        spec.kind,
+        spec.name,
+        "queued",
+        reason="waiting for a place",
+        parent_id=spec.parent_id,
+        fence=1,
+        key=spec.key,
+        fingerprint=spec.fingerprint,
+        params=spec.params,
+        tags=spec.tags,
+        resources=spec.resources,
+        principal=turn.actor,
+        retries=spec.retries,
+        timeout_s=spec.timeout_s,
+        created_at=now,
+    )
+    if source is not None:
+        run.state, run.reason, run.started_at, run.ended_at = "succeeded", reason, now, now
+        run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
+    runs.add_run(turn.connection, run)
+    calls.add_call(turn.connection, run.id, spec.call, spec.study, spec.dedupe)
+    return run
+
+
+def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> None:
+    specs: list[Spec] = []
+    for start in decisions.starts:
+        run = runs.get_run(turn.connection, start.run_id)
+        token = f"{run.id}-{run.attempt}-{secrets.token_hex(16)}"
+        lease_until = turn.clock.monotonic() + START_S
+        changed = runs.change_run(
+            turn.connection, run, state="starting", reason=f"starting on {start.node}", lease_until=lease_until
+        )
+        placed = calls.find_placed(turn.connection, run.id)
+        if changed and placed is not None:
+            calls.place(turn.connection, run.id, token, turn.now())
+            specs.append(placement.make_spec(run, placed.call, token))
+    if specs:
+        # Not before the commit: a worker that asks early would find no run for its token.
+        turn.after_commit(partial(pool.submit, specs))
+
+
+def _tell(turn: Turn, waiting: list[calls.Waiting], decisions: decide.Decisions) -> None:
+    before = {each.id: each.reason for each in waiting}
+    for wait in decisions.waits:
+        # Why an attempt was lost or failed says more than what the next one waits for.
+        if before[wait.run_id].startswith("waiting") and before[wait.run_id] != wait.reason:
+            runs.change_run(turn.connection, runs.get_run(turn.connection, wait.run_id), reason=wait.reason)
+
+
+def _ordinal(number: int) -> str:
+    if number % 100 in {11, 12, 13}:
+        return f"{number}th"
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th') }"
