@@ -36,6 +36,8 @@ _log = logging.getLogger(__name__)
 USE_CASES = (
     "mainspring.control.runs",
     "mainspring.control.leases",
+    "mainspring.control.placement",
+    "mainspring.control.queue",
     "mainspring.control.assets",
     "mainspring.control.studies",
     "mainspring.control.apply",
@@ -132,6 +134,8 @@ class Owner:
             await self._serve(server)
         finally:
             await server.stop()
+            for let_go in usecases.ENDINGS:
+                let_go(self.home)
             self.commits.close()
             self._engine.dispose()
             self._lock.close()

@@ -11,7 +11,7 @@ from mainspring.compute.engine import Spec
 from mainspring.control import placement
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import this_host
-from mainspring.control.runs import look_up
+from mainspring.control.results import reuse
 from mainspring.control.turn import PROJECT, Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain import messages
@@ -53,8 +53,16 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
         return messages.Lease()
     if not again:
         calls.take(turn.connection, run_id, command.worker_id)
-        values = {"state": "running", "reason": "", "pid": command.pid, "host": this_host(), "started_at": turn.now()}
-        runs.change_run(turn.connection, run, **values, lease_until=turn.clock.monotonic() + LEASE_S)
+        runs.change_run(
+            turn.connection,
+            run,
+            state="running",
+            reason=placed.reason or "",
+            pid=command.pid,
+            host=this_host(),
+            started_at=turn.now(),
+            lease_until=turn.clock.monotonic() + LEASE_S,
+        )
         turn.notify(run_id)
     return messages.Lease(runs.get_run(turn.connection, run_id), placed.call, placed.study, LEASE_S)
 
@@ -106,7 +114,7 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
     misfit = placement.find_misfit(turn, spec.kind, spec.resources)
     if misfit:
         raise Invalid("RUN-009", f"{spec.kind} {spec.name} can never start: {misfit}", name=spec.name)
-    source, reason = look_up(turn, spec.key, spec.name, spec.fingerprint, cache=spec.cache)
+    source, reason = reuse(turn, spec)
     now = turn.now()
     run = Run(
         turn.new_id(),
@@ -131,7 +139,7 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
         run.state, run.reason, run.started_at, run.ended_at = "succeeded", reason, now, now
         run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
     runs.add_run(turn.connection, run)
-    calls.add_call(turn.connection, run.id, spec.call, spec.study, spec.dedupe)
+    calls.add_call(turn.connection, run.id, spec, reason)
     return run
 
 

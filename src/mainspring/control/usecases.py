@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from mainspring.control.turn import Turn
+from mainspring.domain.home import Home
 from mainspring.domain.messages import Command, RunSpec, SubmitRuns
 from mainspring.domain.records import Run
 
@@ -46,6 +47,7 @@ FINISHED: dict[str, list[Callable[[Turn, Run], None]]] = {}
 REPORTED: list[Callable[[Turn, Run], None]] = []
 HOLDS: list[Callable[[Turn], str | None]] = []
 ADOPTIONS: list[Callable[[Turn], None]] = []
+ENDINGS: list[Callable[[Home], None]] = []
 
 
 def handles(command: type[Command]) -> Callable[[F], F]:
@@ -119,4 +121,10 @@ def holds(function: F) -> F:
 def adopts(function: F) -> F:
     """Register ``function(turn)``, called once before an owner answers: take a dead owner's work on."""
     ADOPTIONS.append(function)
+    return function
+
+
+def ends(function: F) -> F:
+    """Register ``function(home)``, called once when an owner ends in an orderly way: let go of what is outside."""
+    ENDINGS.append(function)
     return function

@@ -25,6 +25,7 @@ from mainspring.store.files import LocalFileSystem
 _REPEATABLE: frozenset[type[Command]] = frozenset(
     {
         messages.Heartbeat,
+        messages.LeaseRun,
         messages.Report,
         messages.FinishRun,
         messages.GetRun,

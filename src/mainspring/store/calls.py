@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, bindparam, case, exists, insert, select
 
-from mainspring.domain.messages import Study
+from mainspring.domain.messages import RunSpec, Study
 from mainspring.domain.records import Call, Resources
 from mainspring.store.rows import change
 from mainspring.store.tables import calls, runs
@@ -46,10 +47,11 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """What a run executes, and the worker that may."""
+    """What a run executes, why it must, and the worker that may."""
 
     call: Call
     study: Study | None
+    reason: str | None
     token: str | None
     worker_id: str | None
 
@@ -76,9 +78,10 @@ _HELD = (
 )
 
 
-def add_call(connection: Connection, run_id: str, call: Call, study: Study | None, dedupe: str | None) -> None:
-    """Keep what a run executes."""
-    connection.execute(insert(calls), {"run_id": run_id, "call": call, "study": study, "dedupe": dedupe})
+def add_call(connection: Connection, run_id: str, spec: RunSpec, reason: str) -> None:
+    """Keep what a run executes, and why no kept result answered it."""
+    values = {"run_id": run_id, "call": spec.call, "study": spec.study, "dedupe": spec.dedupe, "reason": reason}
+    connection.execute(insert(calls), values)
 
 
 def has_call(connection: Connection, run_id: str) -> bool:
@@ -104,7 +107,8 @@ def list_waiting(connection: Connection, first: Sequence[str], limit: int) -> li
 
 def list_held(connection: Connection) -> list[Held]:
     """Return the runs that were placed and have not ended."""
-    return [Held(*row) for row in connection.execute(_HELD)]
+    rows: Sequence[Any] = connection.execute(_HELD).all()
+    return [Held(*row) for row in rows]
 
 
 def place(connection: Connection, run_id: str, token: str, now: float) -> None:

@@ -140,6 +140,7 @@ calls = Table(
     _text("token", nullable=True),
     _time("placed_at"),
     Column("not_before", Float, nullable=True),
+    _text("reason", nullable=True),  # why no kept result answered it
     Index(None, "worker_id"),
 )
 

@@ -47,11 +47,11 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_parent_id ON runs (parent_id);
 
-CREATE INDEX runs_key ON runs ("key");
-
 CREATE INDEX runs_state ON runs (state);
 
 CREATE INDEX runs_kind_name ON runs (kind, name);
+
+CREATE INDEX runs_key ON runs ("key");
 
 CREATE TABLE calls (
 	run_id VARCHAR(32) NOT NULL,
@@ -62,6 +62,7 @@ CREATE TABLE calls (
 	token TEXT,
 	placed_at FLOAT,
 	not_before FLOAT,
+	reason TEXT,
 	PRIMARY KEY (run_id),
 	CONSTRAINT calls_dedupe UNIQUE (dedupe)
 );
@@ -249,9 +250,9 @@ CREATE TABLE renewals (
 	CONSTRAINT renewals_id UNIQUE (id)
 );
 
-CREATE INDEX renewals_run_id ON renewals (run_id);
-
 CREATE INDEX renewals_service_state ON renewals (service, state);
+
+CREATE INDEX renewals_run_id ON renewals (run_id);
 
 CREATE TABLE events (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
