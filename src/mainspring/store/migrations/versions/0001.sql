@@ -45,11 +45,11 @@ CREATE TABLE runs (
 	CONSTRAINT runs_id UNIQUE (id)
 );
 
-CREATE INDEX runs_parent_id ON runs (parent_id);
+CREATE INDEX runs_kind_name ON runs (kind, name);
 
 CREATE INDEX runs_state ON runs (state);
 
-CREATE INDEX runs_kind_name ON runs (kind, name);
+CREATE INDEX runs_parent_id ON runs (parent_id);
 
 CREATE INDEX runs_key ON runs ("key");
 
@@ -264,9 +264,9 @@ CREATE TABLE events (
 	event_time FLOAT
 );
 
-CREATE INDEX events_subject ON events (subject);
-
 CREATE INDEX events_kind ON events (kind);
+
+CREATE INDEX events_subject ON events (subject);
 
 CREATE TABLE requests (
 	"key" TEXT NOT NULL,
