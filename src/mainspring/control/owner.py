@@ -23,7 +23,7 @@ from mainspring.control.commits import GroupCommit
 from mainspring.control.server import Server
 from mainspring.control.turn import Turn
 from mainspring.domain import messages
-from mainspring.domain.errors import Conflict, MainspringError
+from mainspring.domain.errors import Conflict, Invalid, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.wire import describe
 from mainspring.store.blobs import FolderBlobs
@@ -51,6 +51,9 @@ USE_CASES = (
 
 IDLE_S = 60.0
 """Seconds without client, live run, service or trigger after which an owner ends."""
+
+PATIENCE_S = 10.0
+"""Seconds that an owner started by a client waits for one that is about to end."""
 
 
 class SystemClock:
@@ -87,8 +90,10 @@ class Owner:
     ----------
     home : Home
         The home to own.
-    idle_s : float
+    idle_s : float, default IDLE_S
         Seconds without work after which `run` returns; 0 or less: never.
+    patience_s : float, default 0
+        Seconds to wait for the lock of an owner that is about to end.
 
     Raises
     ------
@@ -97,12 +102,12 @@ class Owner:
         HOME-016 when its record cannot be opened.
     """
 
-    def __init__(self, home: Home, idle_s: float = IDLE_S) -> None:
+    def __init__(self, home: Home, idle_s: float = IDLE_S, patience_s: float = 0.0) -> None:
         self.home = home
         self._idle_s = idle_s
         make_folders(home)
         with write_faults(home.state):
-            self._lock = _take_lock(home)
+            self._lock = _take_lock(home, patience_s)
         try:
             self._engine = open_record(home)
         except BaseException:
@@ -191,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         for name in USE_CASES:
             importlib.import_module(name)
-        owner = Owner(place_home(options.home), float(os.environ.get("MAINSPRING_IDLE_S", IDLE_S)))
+        owner = Owner(place_home(options.home), _idle_s(), PATIENCE_S if options.detach else 0.0)
     except MainspringError as error:
         _tell_starter(msgspec.json.encode(describe(error)))
         sys.stderr.write(f"{error}\n")
@@ -234,15 +239,29 @@ def _log_to(home: Home) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def _take_lock(home: Home) -> IO[str]:
-    file = home.lock.open("a+")
+def _idle_s() -> float:
+    text = os.environ.get("MAINSPRING_IDLE_S", "")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise Conflict("HOME-002", f"process {holder} owns {home.root}", home=str(home.root)) from None
+        return float(text or IDLE_S)
+    except ValueError:
+        raise Invalid("HOME-018", f"MAINSPRING_IDLE_S={text!r} is not a number of seconds") from None
+
+
+def _take_lock(home: Home, patience_s: float) -> IO[str]:
+    file = home.lock.open("a+")
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.01)
+                continue
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise Conflict("HOME-002", f"process {holder} owns {home.root}", home=str(home.root)) from None
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()

@@ -19,6 +19,7 @@ from mainspring.domain.wire import HEADER, MAX_FRAME_BYTES, decode_request, enco
 
 _log = logging.getLogger(__name__)
 _CREDENTIALS = struct.Struct("3i")
+_LINGER_S = 2.0
 
 
 class Server:
@@ -232,8 +233,11 @@ class Connection(asyncio.Protocol):
         self._server.submit(_Wait(self, number, Ask(command, self._actor, key)))
 
     def _refuse(self, error: MainspringError) -> None:
+        # The client may still be sending; to close now could cost it the reason.
         self.send(encode_problem(0, error))
-        self.close()
+        self.closed = True
+        self._transport.write_eof()
+        asyncio.get_running_loop().call_later(_LINGER_S, self._transport.close)
 
 
 class _Wait:

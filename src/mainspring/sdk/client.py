@@ -117,6 +117,7 @@ class Client:
             try:
                 wire = self._take()
                 reply = wire.exchange(frame, silence_s)
+                self._idle.append(wire)
             except (ConnectionError, EOFError) as fault:
                 if isinstance(fault, Unavailable) or time.monotonic() > deadline:
                     raise
@@ -136,7 +137,7 @@ class Client:
             if wire.pid == os.getpid():
                 return wire
             wire.close()  # of the process that forked this one
-        return _Wire(self._connect(), self._idle)
+        return _Wire(self._connect())
 
     def _connect(self) -> socket.socket:
         path = str(self.home.socket)
@@ -149,7 +150,7 @@ class Client:
         except OSError:
             connected.close()
             if self._start is None:
-                raise
+                raise Unavailable("HOME-001", f"no owner answers at {path}", path=path) from None
             self._start(self.home)
             connected = socket.socket(socket.AF_UNIX)
             connected.connect(path)
@@ -159,13 +160,12 @@ class Client:
 class _Wire:
     """One connection, used by one thread at a time."""
 
-    def __init__(self, connected: socket.socket, idle: list[_Wire]) -> None:
+    def __init__(self, connected: socket.socket) -> None:
         self.pid = os.getpid()
         self._socket = connected
-        self._idle = idle
 
     def exchange(self, frame: bytes, silence_s: float) -> bytes:
-        """Send a request and return the body of its reply; back to the idle ones after that."""
+        """Send a request and return the body of its reply; closed when that fails."""
         try:
             self._socket.settimeout(silence_s)
             self._socket.sendall(frame)
@@ -177,7 +177,6 @@ class _Wire:
         except BaseException:
             self.close()
             raise
-        self._idle.append(self)
         return body
 
     def close(self) -> None:

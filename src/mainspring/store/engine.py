@@ -41,6 +41,7 @@ def open_engine(path: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=SingletonThreadPool,
+        hide_parameters=True,  # what users store does not belong into logs
         connect_args={"isolation_level": None, "check_same_thread": False, "cached_statements": 256},
     )
 

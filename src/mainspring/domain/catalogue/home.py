@@ -124,4 +124,11 @@ ENTRIES = (
         "this release works in a folder of this machine",
         "mainspring.connect('/path/of/a/home')",
     ),
+    Entry(
+        "HOME-018",
+        "invalid",
+        "a setting that cannot be read",
+        "a variable of the environment holds something else than its setting wants",
+        "mainspring doctor",
+    ),
 )
