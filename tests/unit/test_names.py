@@ -21,9 +21,9 @@ def test_no_name_hides_a_package():
 
 
 def test_type_checkers_see_every_name():
-    tree = ast.parse(Path(mainspring.__file__).read_text())
-    block = next(node for node in tree.body if isinstance(node, ast.If))
-    seen = {alias.asname: node.module for node in block.body for alias in node.names}
+    tree = ast.parse(Path(mainspring.__file__).with_suffix(".pyi").read_text())
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module for node in imports for alias in node.names}
     assert seen == {name: f"mainspring.sdk.{place}" for name, place in mainspring._MODULES.items()}
 
 

@@ -1,0 +1,24 @@
+# What type checkers see of the root: each name of `_MODULES`, a test compares the two.
+
+from mainspring.sdk.connect import connect as connect
+from mainspring.sdk.contracts import Contract as Contract
+from mainspring.sdk.contracts import Field as Field
+from mainspring.sdk.datasets import Dataset as Dataset
+from mainspring.sdk.datasets import write as write
+from mainspring.sdk.declarations import On as On
+from mainspring.sdk.declarations import apply as apply
+from mainspring.sdk.log import log as log
+from mainspring.sdk.log import log_params as log_params
+from mainspring.sdk.pipelines import pipeline as pipeline
+from mainspring.sdk.runs import Run as Run
+from mainspring.sdk.runs import run as run
+from mainspring.sdk.runs import runs as runs
+from mainspring.sdk.sources import source as source
+from mainspring.sdk.steps import step as step
+from mainspring.sdk.studies import Budget as Budget
+from mainspring.sdk.studies import between as between
+from mainspring.sdk.studies import tune as tune
+from mainspring.sdk.why import why as why
+
+__version__: str
+__all__: list[str]
