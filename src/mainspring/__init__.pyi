@@ -21,4 +21,3 @@ from mainspring.sdk.studies import tune as tune
 from mainspring.sdk.why import why as why
 
 __version__: str
-__all__: list[str]
