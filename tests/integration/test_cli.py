@@ -23,7 +23,7 @@ class Shell:
         self.folder = folder
         self.home = folder / "home"
 
-    def __call__(self, *words, check=None):
+    def __call__(self, *words, check=None, traceback=False):
         environment = {**os.environ, "MAINSPRING_HOME": str(self.home), "NO_COLOR": "1"}
         done = subprocess.run(
             [sys.executable, "-m", "mainspring", *words],
@@ -35,7 +35,7 @@ class Shell:
             timeout=60,
             stdin=subprocess.DEVNULL,
         )
-        assert "Traceback" not in done.stderr, done.stderr
+        assert traceback or "Traceback" not in done.stderr, done.stderr
         if check is not None:
             assert done.returncode == check, done.stderr
         return done
@@ -202,6 +202,74 @@ def test_tables_are_tab_separated_in_a_pipe(shell):
     lines = shell("init", "--list", check=0).stdout.splitlines()
     assert lines[0] == "example\twhat it shows"
     assert any(line.startswith("hello\t") for line in lines[1:])
+
+
+HALVES = """
+import mainspring as ms
+
+@ms.step
+def halve(value: float, parts: int = 2) -> float:
+    print("halving", value)
+    return value / parts
+
+@ms.pipeline
+def go(value: float, parts: int = 2) -> float:
+    return halve(value, parts)
+
+if __name__ == "__main__":
+    go(3.0)
+"""
+
+
+def test_run_calls_a_function_of_a_file_and_prints_its_result(shell):
+    (shell.folder / "halves.py").write_text(HALVES)
+    assert shell("run", "halves.py::go", "value=5", check=0).stdout.splitlines() == ["halving 5", "2.5"]
+    again = shell("run", "halves.py::go", "value=5", check=0)
+    assert again.stdout.splitlines() == ["2.5"]
+    assert re.search(r"halve +HIT .*nothing changed since run", again.stderr)
+
+
+def test_run_of_a_file_prints_what_it_recorded_as_json(shell):
+    (shell.folder / "halves.py").write_text(HALVES)
+    text = shell("run", "halves.py", "--json", check=0).stdout
+    runs = json.loads(text.partition("\n")[2])
+    assert [(run["kind"], run["name"], run["state"]) for run in runs] == [
+        ("pipeline", "go", "succeeded"),
+        ("step", "halve", "succeeded"),
+    ]
+    shown = shell("runs", "show", runs[0]["id"][-6:], check=0).stdout
+    assert f"run      {runs[0]['id']}" in shown
+    assert re.search(rf"^{runs[1]['id'][-6:]}\tstep\thalve\tsucceeded", shown, re.MULTILINE)
+    assert "step halve succeeded" in shell("why", runs[1]["id"], check=0).stdout
+
+
+def test_code_that_raises_shows_its_own_lines_and_ends_with_a_code(shell):
+    (shell.folder / "halves.py").write_text(HALVES)
+    done = shell("run", "halves.py::go", "value=5.0", "parts=0", traceback=True)
+    assert done.returncode == 1
+    assert "CLI-006: halves.py::go raised ZeroDivisionError: float division by zero" in done.stderr
+    assert "return value / parts" in done.stderr
+    assert "site-packages" not in done.stderr
+    assert "sdk/" not in done.stderr
+    assert "ZeroDivisionError" in shell("runs", "--state", "failed", check=0).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        (("halve.py",), "CLI-002: there is no file halve.py", "mainspring run halves.py"),
+        (("halves.py::og",), "CLI-002: halves.py has no function 'og'", "mainspring run halves.py"),
+        (("halves.py::go", "valu=3"), "CLI-001: go takes other arguments", "mainspring run --help"),
+        (("halves.py::go", "3"), "CLI-001: '3' is not NAME=VALUE", "mainspring run --help"),
+        (("halves.py", "value=3"), "CLI-001: halves.py takes no arguments", "mainspring run --help"),
+    ],
+)
+def test_a_target_that_cannot_be_run_names_what_can(shell, words, code, hint):
+    (shell.folder / "halves.py").write_text(HALVES)
+    done = shell("run", *words)
+    assert done.returncode in {2, 3}
+    assert done.stderr.startswith(code)
+    assert f"fix: {hint}" in done.stderr
 
 
 def test_datasets_are_shown_with_what_broke_their_contract(shell):

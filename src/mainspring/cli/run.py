@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import runpy
 import sys
@@ -17,9 +18,7 @@ import click
 import msgspec
 
 from mainspring.cli.asking import ask
-from mainspring.cli.printing import Verb, print_json, print_next, print_table, wants_json
-from mainspring.cli.runs import describe_state
-from mainspring.cli.texts import format_span, shorten_id
+from mainspring.cli.printing import Verb, print_json, wants_json
 from mainspring.domain.errors import Failed, MainspringError, NotFound
 from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
@@ -35,22 +34,25 @@ _OWN = str(Path(__file__).parent.parent)
 @click.argument("target")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
 def command(target: str, arguments: tuple[str, ...]) -> None:
-    """Run TARGET in this process, like `python FILE`, then show what was recorded.
+    """Run TARGET in this process; its pipelines tell their progress on standard error.
 
-    TARGET is FILE.py, or FILE.py::NAME to call one step or pipeline with NAME=VALUE arguments;
-    values are JSON, or else text.
+    TARGET is FILE.py, run like `python FILE.py`, or FILE.py::NAME to call one step or pipeline
+    with NAME=VALUE arguments and print its result; values are JSON, or else text. With --json
+    the runs that were recorded are printed.
     """
     begun = time.time()
     act = make_action(target, arguments)
     try:
-        act()
+        result = act()
     except MainspringError:
         raise
     except Exception as fault:  # noqa: BLE001 - the code that runs is the user's
         click.echo("".join(_format_own(fault)), err=True, nl=False)
         raise Failed("CLI-006", f"{target} raised {type(fault).__name__}: {fault}") from None
-    finally:
-        show_recorded(begun)
+    if wants_json():
+        print_json(find_recorded(begun))
+    elif "::" in target and result is not None:
+        click.echo(str(result))
 
 
 def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
@@ -69,16 +71,22 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
         raise NotFound("CLI-002", f"there is no file {text}", fix=fix)
     sys.path.insert(0, str(path.parent.resolve()))
     if not name:
+        if arguments:
+            raise click.UsageError(f"{text} takes no arguments; name the function, as in {text}::train")
         return lambda: runpy.run_path(str(path), run_name="__main__")
     function = getattr(_load(path), name, None)
     if not callable(function):
         raise NotFound("CLI-002", f"{path} has no function {name!r}", fix=f"mainspring run {path}")
     keywords = dict(_read_argument(each) for each in arguments)
+    try:
+        inspect.signature(function).bind(**keywords)
+    except TypeError as fault:
+        raise click.UsageError(f"{name} takes other arguments: {fault}") from None
     return lambda: function(**keywords)
 
 
-def show_recorded(begun: float) -> None:
-    """Print the runs that this process recorded since a moment, oldest first.
+def find_recorded(begun: float) -> list[Run]:
+    """Return the runs that this process recorded since a moment, oldest first.
 
     Parameters
     ----------
@@ -86,19 +94,7 @@ def show_recorded(begun: float) -> None:
         Seconds since 1970 UTC.
     """
     runs: list[Run] = ask(ListRuns(limit=1000))
-    own = [run for run in runs if run.pid == os.getpid() and run.created_at >= begun - 1]
-    own.reverse()
-    if wants_json():
-        print_json(own)
-        return
-    rows = [(shorten_id(run.id), run.kind, run.name, describe_state(run), _measure(run), run.reason) for run in own]
-    print_table(("run", "kind", "name", "state", "time", "why"), rows, empty="nothing was recorded")
-    if own:
-        print_next(f"mainspring why {shorten_id(own[0].id)}")
-
-
-def _measure(run: Run) -> str:
-    return format_span(run.ended_at - run.started_at) if run.started_at and run.ended_at else "-"
+    return [run for run in reversed(runs) if run.pid == os.getpid() and run.created_at >= begun]
 
 
 def _load(path: Path) -> Any:
@@ -122,11 +118,8 @@ def _read_argument(text: str) -> tuple[str, Any]:
 
 
 def _format_own(fault: Exception) -> list[str]:
-    """Format a traceback from the first line of the user's own code on."""
+    """Format a traceback without the frames of this package, so that the user's lines stand out."""
     frames = traceback.extract_tb(fault.__traceback__)
     kept = [frame for frame in frames if not frame.filename.startswith((_OWN, "<frozen"))]
-    return [
-        "Traceback (most recent call last):\n",
-        *traceback.format_list(kept),
-        *traceback.format_exception_only(fault),
-    ]
+    lines = traceback.format_list(kept) + traceback.format_exception_only(fault)
+    return ["Traceback (most recent call last):\n", *lines]

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-_SHORT = 8
+_SHORT = 6
 
 
 def shorten_id(identifier: str) -> str:
@@ -15,7 +15,7 @@ def shorten_id(identifier: str) -> str:
     Examples
     --------
     >>> shorten_id("0193a1b2c3d47e5f8091a2b3c4d5e6f7")
-    'c4d5e6f7'
+    'd5e6f7'
     """
     return identifier[-_SHORT:]
 
