@@ -72,7 +72,10 @@ def save_model(folder: Path, *, scale=0.1, inputs=INPUTS, slow=0) -> dict[str, s
     signature = Signature(tuple(inputs), OUTPUTS)
     (folder / "signature.json").write_bytes(msgspec.json.encode(signature))
     example = {"wind": [1.0, 2.0], "hour": [6, 7], "code": ["0", "1"]}
-    (folder / "example.json").write_bytes(msgspec.json.encode({each.name: example[each.name] for each in inputs}))
+    tensors = [
+        {"name": each.name, "shape": [2, 1], "datatype": each.datatype, "data": example[each.name]} for each in inputs
+    ]
+    (folder / "example.json").write_bytes(msgspec.json.encode({"inputs": tensors}))
     return {name: str(folder / name) for name in ("model.onnx", "signature.json", "example.json")}
 
 

@@ -220,7 +220,8 @@ def test_a_revision_that_does_not_load_keeps_the_old_one(tmp_path, files):
 
 
 def test_a_model_that_fails_its_example_does_not_load(tmp_path, files):
-    (tmp_path / "model" / "example.json").write_text('{"wind": [1.0], "hour": [1], "code": ["x"]}')
+    example = make_body(code="x", tensors={"flight_id": None, "event_time": None})
+    (tmp_path / "model" / "example.json").write_bytes(example)
     problem = load_revision(make_revision(1, files))
     assert isinstance(problem, Problem)
     assert problem.code == "SERVE-018"
@@ -258,4 +259,19 @@ def test_waiting_requests_are_answered_by_the_revision_they_wait_for(tmp_path, f
     assert asyncio.run(swap()) == ["1"] * 20 + ["2"]
     assert list(core.lanes) == [2]
     assert core.report()[1].requests == 20
+    core.close()
+
+
+def test_requests_wait_while_the_first_revision_loads(tmp_path, files):
+    desired = make_desired(files)
+    core = Core(Captures(tmp_path / CAPTURE, "delays"), desired)
+
+    async def start():
+        asked = asyncio.ensure_future(core.infer(make_body("a")))
+        await asyncio.sleep(0.01)
+        assert not asked.done()
+        core.adopt(desired, {1: load_revision(desired.revisions[0])})
+        return await asked
+
+    assert json.loads(asyncio.run(start()))["id"] == "a"
     core.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -20,6 +21,9 @@ from mainspring.serving.lane import Lane, Outcome, Waiting
 from mainspring.serving.loading import Loaded
 from mainspring.serving.protocol import choose_outputs
 from mainspring.serving.schema import Asked, Schema, identify
+
+# How long a request waits for the first revisions to load.
+_START_S = 10.0
 
 
 class Core:
@@ -43,8 +47,8 @@ class Core:
 
     Notes
     -----
-    Lives on one event loop. A fast model runs on it; a slow one in a thread of its own, and
-    what arrives meanwhile is its next batch.
+    Lives on one event loop. What arrives while the first revisions load waits for them. A fast
+    model runs on the loop; a slow one in a thread, and what arrives meanwhile is its next batch.
 
     Guarantees: an answer that was given is captured; what is captured was counted; a repeated
     id gets the bytes of the first answer and is not counted again, also after a kill.
@@ -61,6 +65,7 @@ class Core:
         self._leaving: list[Lane] = []
         self._problems: dict[int, Problem] = {}
         self._pending: dict[str, Waiting] = {}
+        self._started = asyncio.Event()
         self._schemas: dict[Hashable, Schema] = {}
         self._scheduled = False
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="revision")
@@ -89,6 +94,9 @@ class Core:
             SERVE-009 when the queue is full, SERVE-010 when the model fails, SERVE-013 when the
             id was used for other bytes, SERVE-014 when the request cannot be captured.
         """
+        if not self._started.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._started.wait(), _START_S)
         arrived = time.perf_counter()
         asked = self.find_lane(revision).schema.read(body)
         if asked.id is None:
@@ -230,6 +238,7 @@ class Core:
         for lane in self.lanes.values():
             lane.schema = self._find_schema(lane.inputs, desired.context)
         self.desired = desired
+        self._started.set()
         self._set_routes([each for each in desired.revisions if each.held and each.weight > 0])
         kept = {each.number for each in desired.revisions if each.held} | {lane.number for _, lane in self._routes}
         gone = [self.lanes.pop(number) for number in [*self.lanes] if number not in kept]

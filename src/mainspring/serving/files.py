@@ -141,7 +141,7 @@ class Moments(msgspec.Struct, frozen=True):
     sd: float
 
 
-class RevisionStatus(msgspec.Struct, omit_defaults=True):
+class RevisionStatus(msgspec.Struct):
     """What the plane knows of a revision.
 
     Attributes
@@ -176,7 +176,7 @@ class RevisionStatus(msgspec.Struct, omit_defaults=True):
     problem: Problem | None = None
 
 
-class Status(msgspec.Struct, omit_defaults=True):
+class Status(msgspec.Struct):
     """What a plane reports.
 
     Attributes

@@ -13,9 +13,9 @@ from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.records import Problem
 from mainspring.domain.wire import describe
 from mainspring.models.columns import Array
-from mainspring.models.runtime import Predictor, load_predictor
+from mainspring.models.runtime import Predictor, load_predictor, read_file
 from mainspring.serving.files import DesiredRevision
-from mainspring.serving.schema import make_example
+from mainspring.serving.schema import Schema, join_columns, make_example
 
 Load = Callable[[Mapping[str, Path]], Predictor]
 
@@ -75,8 +75,8 @@ def _measure(predictor: Predictor, files: Mapping[str, Path]) -> float:
     """Return the seconds of the fastest run of 32 rows; infinity when there is nothing to try."""
     inputs = predictor.signature.inputs
     if EXAMPLE_FILE in files:
-        example = predictor.signature.check(msgspec.json.decode(files[EXAMPLE_FILE].read_bytes()))
-        return _time(predictor, example)
+        asked = Schema(inputs).read(read_file(files, EXAMPLE_FILE))
+        return _time(predictor, join_columns(inputs, [asked.columns]))
     try:
         return _time(predictor, make_example(inputs, 1))
     except Exception:  # noqa: BLE001 - neutral rows may be nonsense to this model

@@ -136,7 +136,7 @@ ENTRIES = (
         "conflict",
         "a revision takes other inputs than the live one",
         "callers cannot satisfy both while requests are split between them",
-        "deploy it with rollout='all', or under another service name",
+        "deploy it with rollout='direct', or under another service name",
     ),
     Entry(
         "SERVE-020",
@@ -151,5 +151,26 @@ ENTRIES = (
         "the desired state of a service cannot be read",
         "desired.json does not hold what the plane expects",
         "mainspring services show NAME, then deploy again",
+    ),
+    Entry(
+        "SERVE-022",
+        "conflict",
+        "the service is stopped",
+        "somebody stopped it; its record and captured requests are kept",
+        "mainspring deploy NAME --model MODEL@ALIAS",
+    ),
+    Entry(
+        "SERVE-023",
+        "invalid",
+        "rows of that form cannot be sent",
+        "rows are a frame, columns by name, or a list with one mapping a row",
+        "pass a Polars or pandas frame, or a dict of lists",
+    ),
+    Entry(
+        "SERVE-024",
+        "invalid",
+        "no such rollout",
+        "a new revision takes over step by step (canary) or at once (direct)",
+        "rollout='canary'",
     ),
 )
