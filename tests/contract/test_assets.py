@@ -100,3 +100,25 @@ def test_a_gated_alias_is_not_moved_by_hand(desk):
     assert caught.value.code == "GATE-003"
     assert "delays@champion" in caught.value.what
     desk.ask(messages.MoveAlias(kind="model", name="delays", alias="other", number=1))
+
+
+def test_what_a_whole_tree_has_read_is_listed_without_what_judged(desk):
+    def begin(name, parent=None, kind="step", **options):
+        return desk.ask(messages.BeginRun(kind=kind, name=name, parent_id=parent, **options))
+
+    versions = [put(desk, f"d{number}", name) for number, name in enumerate(["early", "rows", "recent", "other"])]
+    before = begin("rows", key="k", cache=True).run
+    get(desk, "early", run_id=before.id)
+    stored = records.Value("json", desk.blobs.put(b"1"), 1)
+    end = messages.FinishRun(run_id=before.id, attempt=1, fence=before.fence, state="succeeded", outputs=stored)
+    desk.ask(end)
+    pipeline = begin("train", kind="pipeline").run
+    hit = begin("rows", pipeline.id, key="k", cache=True)
+    assert hit.hit
+    trial = begin("fit", begin("tune", pipeline.id, "study").run.id).run
+    get(desk, "rows", run_id=trial.id)
+    get(desk, "recent", run_id=begin("gate", pipeline.id, "gate").run.id)
+    get(desk, "other", run_id=begin("stranger").run.id)
+    for asked in (pipeline.id, trial.id, hit.run.id):
+        assert desk.ask(messages.ListReads(run_id=asked)) == versions[:2]
+    assert desk.ask(messages.ListReads(run_id="0" * 32)) == []

@@ -79,6 +79,12 @@ def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
     return versions.list_versions(turn.connection, command.kind, PROJECT, command.name, command.limit)
 
 
+@handles(messages.ListReads)
+def list_reads(turn: Turn, command: messages.ListReads) -> list[Version]:
+    """Answer with the dataset versions that the tree of a run has read."""
+    return versions.list_reads(turn.connection, command.run_id)
+
+
 @handles(messages.MoveAlias)
 def move_alias(turn: Turn, command: messages.MoveAlias) -> Version:
     """Point an alias at a version.

@@ -254,6 +254,16 @@ class ListVersions(Command):
     limit: int = 100
 
 
+class ListReads(Command):
+    """The dataset versions that a run and all runs of its tree have read, oldest first.
+
+    The tree is that of the topmost run above it. Gates, checks and collections, which judge and
+    watch, are left out; a run that was a hit counts with what the run before it read.
+    """
+
+    run_id: str
+
+
 class MoveAlias(Command):
     """Point an alias at a version; a gated one moves by `Promote` only (GATE-003)."""
 
@@ -424,6 +434,7 @@ ANSWERS: dict[type[Command], Any] = {
     PutVersion: records.Version,
     GetVersion: records.Version,
     ListVersions: list[records.Version],
+    ListReads: list[records.Version],
     MoveAlias: records.Version,
     Apply: Diff,
     GetDeclaration: records.Declaration,

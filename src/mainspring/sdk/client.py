@@ -37,6 +37,7 @@ _REPEATABLE: frozenset[type[Command]] = frozenset(
         messages.PutVersion,
         messages.GetVersion,
         messages.ListVersions,
+        messages.ListReads,
         messages.GetDeclaration,
         messages.GetVerdict,
         messages.GetService,

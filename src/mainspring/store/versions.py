@@ -58,6 +58,27 @@ _SET_ALIAS = text(
     " VALUES (:kind, :project, :name, :alias, :version_id, :moved_at)"
 )
 
+# Runs that judge or watch read data that nothing learns from.
+_READS = text(
+    """
+    WITH RECURSIVE
+    above(id, parent_id) AS (
+        SELECT id, parent_id FROM runs WHERE id = :run_id
+        UNION SELECT runs.id, runs.parent_id FROM runs JOIN above ON runs.id = above.parent_id
+    ),
+    tree(id) AS (
+        SELECT id FROM above WHERE parent_id IS NULL
+        UNION SELECT runs.id FROM runs JOIN tree ON runs.parent_id = tree.id
+            WHERE runs.kind NOT IN ('gate', 'check', 'collect')
+        UNION SELECT runs.cached_from FROM runs JOIN tree ON runs.id = tree.id WHERE runs.cached_from IS NOT NULL
+    )
+    SELECT DISTINCT versions.id FROM edges
+        JOIN tree ON edges.target = tree.id AND edges.kind = 'read'
+        JOIN versions ON versions.id = edges.source AND versions.kind = 'dataset'
+        ORDER BY versions.seq
+    """
+)
+
 
 def add_version(connection: Connection, version: Version, event_time: float | None) -> None:
     """Insert a version with the edges from its inputs and from the run that wrote it."""
@@ -126,6 +147,20 @@ def edges_into(connection: Connection, target: str, kind: str) -> list[str]:
     """Return the sources of the edges of a kind that end at an id, oldest first."""
     query = select(edges.c.source).where(edges.c.target == target, edges.c.kind == kind)
     return [str(source) for (source,) in connection.execute(query.order_by(edges.c.created_at, edges.c.source))]
+
+
+def list_reads(connection: Connection, run_id: str) -> list[Version]:
+    """Return the dataset versions that the tree of a run has read, oldest first.
+
+    Notes
+    -----
+    The tree is all runs below the topmost one above `run_id`, without gates, checks and
+    collections. A hit stands for the run whose result it took.
+    """
+    found = [
+        get_version(connection, str(version_id)) for (version_id,) in connection.execute(_READS, {"run_id": run_id})
+    ]
+    return [version for version in found if version is not None]
 
 
 def edges_from(connection: Connection, source: str, kind: str) -> list[str]:
