@@ -173,8 +173,11 @@ class Engine(Protocol):
         """
         ...
 
-    def logs(self, handle: Handle, offset: int, limit_bytes: int) -> bytes:
-        """Return what an attempt printed from `offset` on, also after its end."""
+    def logs(self, handle: Handle, offset: int, limit_bytes: int) -> tuple[bytes, int]:
+        """Return what an attempt printed from `offset` on, and how much it printed in all.
+
+        MUST answer also after the attempt was released.
+        """
         ...
 
     def adopt(self, since: float) -> list[Handle]:

@@ -38,6 +38,7 @@ USE_CASES = (
     "mainspring.control.leases",
     "mainspring.control.placement",
     "mainspring.control.queue",
+    "mainspring.control.logs",
     "mainspring.control.assets",
     "mainspring.control.studies",
     "mainspring.control.apply",

@@ -24,7 +24,7 @@ from mainspring.tracking.journal import journal_path, read_report
 NODE = "local"
 URL = "local://"
 
-GRACE_S = 5.0
+GRACE_S = 3.0
 """Seconds that a cancelled run has to clean up."""
 
 _FAILURES = {"timeout": "RUN-007", "memory": "WORK-006"}

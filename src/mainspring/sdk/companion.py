@@ -12,7 +12,7 @@ from mainspring.sdk.client import Client
 from mainspring.sdk.context import ActiveRun
 from mainspring.tracking.journal import read_report
 
-SHIP_EVERY_S = 0.25
+SHIP_EVERY_S = 0.1
 BEAT_EVERY_S = 2.0
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import signal
 import socket
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from typing import NoReturn
 from mainspring.compute import forks
 from mainspring.compute.engine import Cause, Spec, Status
 
+_SET_PARENT_DEATH_SIGNAL = 1
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -154,6 +157,7 @@ def _live(link: socket.socket, close: Callable[[], None], serve: Callable[[socke
     try:
         with contextlib.suppress(OSError):
             os.setpgid(0, 0)
+        _die_with_parent()
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
@@ -164,6 +168,16 @@ def _live(link: socket.socket, close: Callable[[], None], serve: Callable[[socke
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process with the fork server: nobody would keep its leases."""
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent or parent == 1:
+        os._exit(75)
 
 
 def reap() -> Iterator[tuple[int, int, float, int]]:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import mainspring
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Failed, Invalid, MainspringError, Pruned, Unavailable, make_error
 from mainspring.domain.messages import FinishRun, Lease
 from mainspring.domain.records import Call, Problem, Run, Value
 from mainspring.domain.wire import describe
+from mainspring.sdk.context import wait_for_children
+from mainspring.sdk.inline import explain_fault
 from mainspring.worker.capture import Usage
 from mainspring.worker.jobs import JOBS
 
 if TYPE_CHECKING:
     from mainspring.sdk.client import Client
 
-_OWN = str(Path(mainspring.__file__).parent)
 _MOST_TEXT = 4_000
-_MOST_TRACEBACK = 40_000
 # How long a result waits for an owner that has no room.
 _PATIENCE_S = 120.0
 
@@ -71,16 +68,17 @@ def call(lease: Lease, client: Client) -> Outcome:
     assert what is not None
     try:
         if what.job:
-            return Outcome("succeeded", details=_call_job(what, client))
-        return Outcome("succeeded", value=_call_function(what, client))
+            outcome = Outcome("succeeded", details=_call_job(what, client))
+        else:
+            outcome = Outcome("succeeded", value=_call_function(what, client))
+        wait_for_children()
+        return outcome
     except Pruned:
         return Outcome("pruned")
-    except MainspringError as error:
-        return Outcome("failed", problem=describe(error, show(error)))
     except KeyboardInterrupt as error:
-        return Outcome("cancelled", problem=_explain(run, error, "RUN-010"))
+        return Outcome("cancelled", problem=_explain(run, error))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - user code may raise anything
-        return Outcome("failed", problem=_explain(run, error, "RUN-006"))
+        return Outcome("failed", problem=_explain(run, error))
 
 
 def finish(lease: Lease, client: Client, outcome: Outcome, usage: Usage, ready: Callable[[], None]) -> None:
@@ -148,10 +146,11 @@ def _store(run: Run, client: Client, outcome: Outcome) -> Value | None:
     try:
         return store_value(outcome.value, client.blobs, client.seal)
     except MainspringError as error:
-        outcome.problem = describe(error)
+        outcome.problem = _explain(run, error)
     except Exception as fault:  # noqa: BLE001 - a value's own code runs while it is stored
+        problem = _explain(run, fault)
         what = f"the result of {run.name} cannot be stored: {type(fault).__name__}: {fault}"
-        outcome.problem = describe(Failed("WORK-004", what[:_MOST_TEXT]), show(fault))
+        outcome.problem = describe(Failed("WORK-004", what[:_MOST_TEXT]), problem.traceback)
     outcome.state = "failed"
     return None
 
@@ -179,34 +178,7 @@ def _end(client: Client, command: FinishRun) -> None:
             command.problem = describe(error)
 
 
-def _explain(run: Run, error: BaseException, code: str) -> Problem:
-    if isinstance(error, SystemExit):
-        said = f"{run.name} called sys.exit({error.code!r}); return a value instead"
-    elif isinstance(error, KeyboardInterrupt):
-        said = f"{run.name} was interrupted"
-    else:
-        said = f"{run.name} raised {type(error).__name__}: {_text(error)}"
-    return describe(Failed(code, said[:_MOST_TEXT]), show(error))
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as fault:  # noqa: BLE001 - an exception's own code
-        return f"(its text raised {type(fault).__name__})"
-
-
-def show(error: BaseException) -> str:
-    """Return the traceback of an error without the frames of Mainspring, printed to the log, too."""
-    told = traceback.TracebackException.from_exception(error)
-    seen: list[traceback.TracebackException | None] = [told]
-    while seen:
-        each = seen.pop()
-        if each is not None:
-            each.stack = traceback.StackSummary.from_list(
-                [frame for frame in each.stack if not frame.filename.startswith(_OWN)]
-            )
-            seen += [each.__cause__, each.__context__, *(each.exceptions or ())]
-    text = "".join(told.format())
-    sys.stderr.write(text)
-    return text if len(text) <= _MOST_TRACEBACK else f"...\n{text[-_MOST_TRACEBACK:]}"
+def _explain(run: Run, fault: BaseException) -> Problem:
+    problem = explain_fault(run.name, fault)
+    sys.stderr.write(problem.traceback)
+    return problem

@@ -28,9 +28,11 @@ from mainspring.worker.beats import Heart
 from mainspring.worker.children import Child
 from mainspring.worker.preload import Preloader
 
-GRACE_S = 5.0
-# Without an owner and without work it waits so long for a new owner.
-LINGER_S = 15.0
+GRACE_S = 3.0
+# Without an owner and without work it waits so long for a new owner, and so long when it has
+# seen an attempt end that no owner has heard of.
+LINGER_S = 3.0
+REMEMBER_S = 60.0
 # With an owner, but without work, it gives its memory back after so long.
 IDLE_S = 300.0
 # How often the memory of limited attempts is read.
@@ -129,7 +131,8 @@ class ForkServer:
         if self._engine is not None:
             self._met_at = now
         found = Path(self._listener.getsockname()).exists()
-        if found and now - self._busy_at < IDLE_S and now - self._met_at <= self._linger_s:
+        linger_s = REMEMBER_S if self._ended else self._linger_s
+        if found and now - self._busy_at < IDLE_S and now - self._met_at <= linger_s:
             return False
         for child in self._children.values():
             child.signal(signal.SIGKILL)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
+import traceback
 import types
 from typing import Any
 
@@ -17,11 +19,11 @@ from mainspring.domain.errors import Interrupted, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Lease, LeaseRun
 from mainspring.sdk.client import connect_home
+from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import enter_run
 from mainspring.worker import execute
 from mainspring.worker.capture import Usage, capture, flush
 from mainspring.worker.preload import find_third_party
-from mainspring.worker.shipping import Shipper, is_gone
 
 _ENDED_BY_SIGNAL = 128 + signal.SIGTERM
 
@@ -45,6 +47,7 @@ class Worker:
         self._home = home
         self._link = link
         self._client = connect_home(home)
+        self._name = secrets.token_hex(8)
         self._loaded = frozenset(sys.modules)
         self._count = len(sys.modules)
         self._placed = False
@@ -75,7 +78,7 @@ class Worker:
     def _lease(self, spec: Spec) -> Lease | None:
         pid = os.getpid()
         try:
-            lease: Lease = self._client.ask(LeaseRun(worker_id=f"{pid}", pid=pid, token=spec.token, wait_s=0.0))
+            lease: Lease = self._client.ask(LeaseRun(worker_id=self._name, pid=pid, token=spec.token, wait_s=0.0))
         except MainspringError as error:
             sys.stderr.write(f"{error}\n")
             return None
@@ -86,20 +89,23 @@ class Worker:
         crash_point("worker.leased")
         self._mark("running")
         usage = Usage()
+        companion = companion_of(self._client)
         with enter_run(lease.run, self._client) as active:
-            shipper = Shipper(active, lambda: is_gone(self._link))
+            companion.hold(active)
             try:
                 outcome = self._call(spec, lease)
-            except Interrupted as word:
+            except Interrupted:
                 # The engine tells the owner why; the log shows where the code was.
-                execute.show(word)
+                traceback.print_exc()
                 with contextlib.suppress(MainspringError):
-                    shipper.stop()
+                    companion.release(active)
                 flush()
                 os._exit(_ENDED_BY_SIGNAL)
             crash_point("worker.ran")
-            shipper.stop()
+            companion.release(active)
         execute.finish(lease, self._client, outcome, usage, lambda: self._mark("finishing"))
+        if active.journal.used:
+            active.journal.remove()
 
     def _call(self, spec: Spec, lease: Lease) -> execute.Outcome:
         self._in_code = True

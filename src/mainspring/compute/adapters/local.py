@@ -70,14 +70,14 @@ class LocalEngine:
                 message = forks.Cancel(handle.run_id, handle.attempt, grace_s, signal)
                 self._accepted[handle][0].post(message)
 
-    def logs(self, handle: Handle, offset: int, limit_bytes: int) -> bytes:
-        """Return what an attempt printed."""
+    def logs(self, handle: Handle, offset: int, limit_bytes: int) -> tuple[bytes, int]:
+        """Return what an attempt printed, and how much in all."""
         try:
             with forks.log_path(self._home, handle.run_id, handle.attempt).open("rb") as file:
                 file.seek(offset)
-                return file.read(limit_bytes)
+                return file.read(limit_bytes), os.fstat(file.fileno()).st_size
         except FileNotFoundError:
-            return b""
+            return b"", 0
 
     def adopt(self, since: float) -> list[Handle]:
         """Find attempts of this and earlier owners; fork servers that answer later add theirs then."""

@@ -1,0 +1,76 @@
+"""What runs printed, read piece by piece while they run."""
+
+from __future__ import annotations
+
+from mainspring.compute.engine import Handle
+from mainspring.control.placement import open_pool
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import Later, handles, loop
+from mainspring.domain import messages
+from mainspring.domain.records import Run
+from mainspring.store import runs
+
+MOST_BYTES = 1 << 20
+"""Of one answer."""
+
+_TOPIC = "logs"
+
+
+@handles(messages.GetLogs)
+def get_logs(turn: Turn, command: messages.GetLogs) -> messages.Logs | Later:
+    """Answer with what the attempts of a run printed, one after the other, from an offset in bytes."""
+    run = runs.find_run(turn.connection, command.run_id)
+    content = _read(turn, run, command.offset)
+    ended = runs.is_ended(run)
+    if not content and not ended and command.wait_s > 0 and not turn.expired:
+        return Later((_TOPIC, run.id), command.wait_s)
+    text, size_bytes = decode(content, last=ended)
+    return messages.Logs(text, command.offset + size_bytes, ended and len(content) < MOST_BYTES)
+
+
+@loop(every_s=0.25)
+def wake_readers(turn: Turn) -> None:
+    """Have those who wait for text look again; nobody tells the owner when a run prints."""
+    turn.notify(_TOPIC)
+
+
+def decode(content: bytes, *, last: bool) -> tuple[str, int]:
+    """Decode text that may end within a character.
+
+    Parameters
+    ----------
+    content : bytes
+        UTF-8; what is not is replaced.
+    last : bool
+        Nothing follows.
+
+    Returns
+    -------
+    tuple of str and int
+        The text, and how many bytes of `content` it stands for.
+
+    Examples
+    --------
+    >>> decode("naïve".encode()[:3], last=False)
+    ('na', 2)
+    """
+    whole = len(content)
+    if not last:
+        # At most three bytes can wait for the rest of their character.
+        for back in range(1, min(4, whole + 1)):
+            first = content[-back]
+            if first & 0xC0 != 0x80:
+                length = 4 if first >= 0xF0 else 3 if first >= 0xE0 else 2 if first >= 0xC0 else 1
+                whole -= back if length > back else 0
+                break
+    return content[:whole].decode(errors="replace"), whole
+
+
+def _read(turn: Turn, run: Run, offset: int) -> bytes:
+    engine = open_pool(turn.home).engine
+    content = b""
+    for attempt in range(1, run.attempt + 1):
+        part, size_bytes = engine.logs(Handle(run.id, attempt), offset, MOST_BYTES - len(content))
+        content += part
+        offset = max(0, offset - size_bytes)
+    return content
