@@ -106,10 +106,14 @@ class Table:
         ]
         return sorted(commit for commit in commits if commit.version > after)
 
+    def reached(self, app_id: str) -> int:
+        """Return the number of the last transaction of an application; -1 before its first."""
+        done = self._table.transaction_version(app_id) if self._table is not None else None
+        return -1 if done is None else done
+
     def is_done(self, app_id: str, number: int) -> bool:
         """Tell whether a commit with that transaction, or a later one of its application, is there."""
-        done = self._table.transaction_version(app_id) if self._table is not None else None
-        return done is not None and done >= number
+        return self.reached(app_id) >= number
 
     def list_files(self, version: int, before: list[str]) -> list[str]:
         """Return the names of a version's files, relative to the folder.

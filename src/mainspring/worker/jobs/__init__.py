@@ -2,5 +2,7 @@
 
 from __future__ import annotations
 
-JOBS: dict[str, str] = {}
+JOBS: dict[str, str] = {
+    "collect": "mainspring.worker.jobs.collect:collect",
+}
 """Name of a job -> ``module:function``; ``function(arguments, client)`` returns JSON details."""
