@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import sys
 import tempfile
@@ -43,7 +44,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="fresh processes for each figure")
     repeats = parser.parse_args().repeats
-    print(f"Python {platform.python_version()}, {platform.machine()}; medians; CPU is user + system of all processes")
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} a core")
+    print("medians; CPU is user + system, which a busy machine inflates; wall times mean nothing on one")
     tables = {
         "Faces": measure_faces(repeats),
         "Steps": measure_steps(repeats),

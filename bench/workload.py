@@ -35,12 +35,11 @@ def isolated(count: int, salt: int) -> None:
         add.submit(value, salt).result()
 
 
-def spend(act: Callable[[], None], count: int) -> tuple[float, float]:
-    """Return CPU and wall milliseconds a call, over all processes of the home."""
-    before = _read_cpu_s(), time.perf_counter()
+def spend(act: Callable[[], None], count: int) -> list[float]:
+    """Return milliseconds a call: CPU of all processes of the home, of this script alone, and wall."""
+    before = _read_clocks()
     act()
-    after = _read_cpu_s(), time.perf_counter()
-    return 1000 * (after[0] - before[0]) / count, 1000 * (after[1] - before[1]) / count
+    return [1000 * (now - then) / count for now, then in zip(_read_clocks(), before, strict=True)]
 
 
 def main(count: int, few: int) -> None:
@@ -52,8 +51,9 @@ def main(count: int, few: int) -> None:
     print(json.dumps(facts))
 
 
-def _read_cpu_s() -> float:
-    return time.process_time() + read_cpu_s(find_processes(HOME))
+def _read_clocks() -> tuple[float, float, float]:
+    own = time.process_time()
+    return own + read_cpu_s(find_processes(HOME)), own, time.perf_counter()
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def check_reach(modules: dict[str, Tree], roots: set[str]) -> Iterator[str]:
         name = waiting.pop()
         reached.add(name)
         parents = {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
-        found = parents | set(_find_imports(list(ast.walk(modules[name])), modules)) | _find_named(modules[name])
+        found = parents | set(_find_imports(list(ast.walk(modules[name])), modules)) | _find_named(name, modules[name])
         waiting |= (found & set(modules)) - reached
     yield from (f"src: nothing that runs reaches {name}" for name in sorted(set(modules) - reached))
 
@@ -182,15 +182,16 @@ def _find_imports(nodes: list[ast.stmt] | list[ast.AST], modules: dict[str, Tree
                 yield node.module
 
 
-def _find_named(tree: Tree) -> set[str]:
-    """Find modules that the code writes as text: `python -m`, entry points, lazy tables."""
+def _find_named(name: str, tree: Tree) -> set[str]:
+    """Find modules that a module writes as text: `python -m`, entry points, lazy tables of its siblings."""
     found = set()
+    package = name.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if match := _MODULE_TEXT.match(node.value):
                 found.add(match[1])
             elif node.value.isidentifier():
-                found.add(f"mainspring.sdk.{node.value}")
+                found |= {f"mainspring.sdk.{node.value}", f"{package}.{node.value}"}
     return found
 
 

@@ -190,6 +190,7 @@ def test_doctor_finds_a_fit_machine_and_an_unfit_home(shell):
     checks = {each["name"]: each for each in json.loads(shell("doctor", "--json", check=0).stdout)}
     assert checks["owner"]["state"] == "ok"
     assert checks["python"]["state"] == "ok"
+    assert checks["settings"] == {"name": "settings", "state": "ok", "found": "MAINSPRING_HOME", "fix": ""}
     shell("stop", check=0)
     (shell.folder / "file").write_text("in the way")
     shell.home = shell.folder / "file" / "home"

@@ -9,7 +9,8 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,7 @@ from mainspring.cli.texts import format_size, format_span
 from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import GetStatus
+from mainspring.domain.settings import SETTINGS
 
 _FREE_BYTES = 1_000_000_000
 _SQLITE = (3, 35, 0)  # RETURNING
@@ -64,6 +66,7 @@ def examine() -> Iterator[Check]:
 
     yield check_python(sys.version_info[:2])
     yield check_sqlite(sqlite3.sqlite_version_info)
+    yield check_settings(os.environ)
     try:
         home = current_home()
     except MainspringError as error:
@@ -89,6 +92,17 @@ def check_sqlite(version: tuple[int, ...]) -> Check:
     if version >= _SQLITE:
         return Check("sqlite", "ok", found)
     return Check("sqlite", "FAIL", found, "use a Python with SQLite 3.35 or newer")
+
+
+def check_settings(environment: Mapping[str, str]) -> Check:
+    """Name the settings in effect, and variables that look like one and are none."""
+    given = sorted(name for name in environment if name.startswith("MAINSPRING_"))
+    unknown = [name for name in given if name not in SETTINGS]
+    if unknown:
+        near = get_close_matches(unknown[0], SETTINGS, n=1)
+        fix = f"did you mean {near[0]}?" if near else f"unset {unknown[0]}"
+        return Check("settings", "warn", f"no such setting: {', '.join(unknown)}", fix)
+    return Check("settings", "ok", ", ".join(given) or "none set")
 
 
 def check_writable(home: Home) -> Check:

@@ -1,0 +1,51 @@
+"""The doctor's findings."""
+
+from pathlib import Path
+
+from mainspring.cli import doctor
+from mainspring.domain.errors import Unavailable
+from mainspring.domain.home import Home
+
+
+def test_versions_have_a_range():
+    assert doctor.check_python((3, 11)).state == "ok"
+    assert doctor.check_python((3, 10)).state == "FAIL"
+    assert doctor.check_python((3, 14)).fix == "use Python 3.11, 3.12 or 3.13"
+    assert doctor.check_sqlite((3, 34, 9)).state == "FAIL"
+    assert doctor.check_sqlite((3, 40, 1)).state == "ok"
+
+
+def test_a_misspelt_setting_is_told():
+    assert doctor.check_settings({"PATH": "/bin"}).found == "none set"
+    check = doctor.check_settings({"MAINSPRING_HOM": "/tmp/x"})
+    assert check.state == "warn"
+    assert check.fix == "did you mean MAINSPRING_HOME?"
+
+
+def test_a_home_below_a_file_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    home = Home(tmp_path / "file" / "home", tmp_path, tmp_path)
+    assert doctor.check_writable(home).state == "FAIL"
+    assert doctor.check_writable(Home(tmp_path / "new", tmp_path, tmp_path)).state == "ok"
+
+
+def test_little_space_is_a_warning():
+    assert doctor.check_space(Path("/"), 999_999_999).state == "warn"
+    assert doctor.check_space(Path("/"), 1_000_000_000).state == "ok"
+
+
+def test_an_owner_that_refuses_is_told_with_its_remedy():
+    def refuse():
+        raise Unavailable("HOME-007", "/nowhere: Read-only file system")
+
+    check = doctor.check_owner(refuse)
+    assert check.state == "FAIL"
+    assert check.found == "HOME-007: /nowhere: Read-only file system"
+    assert "MAINSPRING_HOME" in check.fix
+
+
+def test_an_extra_that_is_missing_names_its_install():
+    check = doctor.check_extra("made-up", ("no_such_module", "json"))
+    assert check.found == "without no_such_module"
+    assert check.fix == "pip install 'mainspring[made-up]'"
+    assert doctor.check_extra("plain", ("json",)).state == "ok"
