@@ -187,25 +187,32 @@ class GroupCommit:
             return Invalid("HOME-004", f"this owner does not know {type(ask.command).__name__}")
         try:
             with savepoint(self._connection):
-                if ask.key:
-                    kept = find_answer(self._connection, ask.key)
-                    if kept is not None:
-                        return Answer(kept)
                 answer = handler(turn, ask.command)
                 if isinstance(answer, Later):
-                    return answer
+                    return self._repeat(ask) or answer
                 body = _encoder.encode(answer)
-                if ask.key:
-                    keep_answer(self._connection, ask.key, body, turn.now())
+                # Told by the insert, not looked up before it: a repetition is rare, and undone.
+                if ask.key and not keep_answer(self._connection, ask.key, body, turn.now()):
+                    raise _Repeated  # noqa: TRY301 - leaves the savepoint
                 return Answer(body)
+        except _Repeated:
+            return self._repeat(ask) or Failed("HOME-015", f"the answer of {ask.key} is gone")
         except MainspringError as error:
-            return error
+            return self._repeat(ask) or error
         except (DBAPIError, sqlite3.Error) as fault:
             if explain_fault(fault, self._home.metadata) is not None:
                 raise  # the record takes no more: the whole turn is refused
             return _mistake(ask.command, fault)
         except Exception as fault:  # noqa: BLE001 - one request's mistake must not end its neighbours'
             return _mistake(ask.command, fault)
+
+    def _repeat(self, ask: Ask) -> Answer | None:
+        kept = find_answer(self._connection, ask.key) if ask.key else None
+        return None if kept is None else Answer(kept)
+
+
+class _Repeated(Exception):
+    """The request of this key took effect before; undo what was done again."""
 
 
 def _mistake(command: Command, fault: Exception) -> MainspringError:

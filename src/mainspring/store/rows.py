@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, select, update
-from sqlalchemy.sql.dml import Insert, Update
-from sqlalchemy.sql.selectable import Select
+
+from mainspring.store.statements import Statement
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ def add(connection: Connection, table: Table, record: msgspec.Struct, **columns:
     **columns
         Columns that the record does not have.
     """
-    values = {name: getattr(record, name) for name in _shared(table, type(record))}
-    connection.execute(_insert(table), {**values, **columns})
+    values = {name: getattr(record, name) for name in _shared(table, type(record))} | columns
+    _insert(table, tuple(values)).run(connection, values)
 
 
 def find(
@@ -54,9 +54,8 @@ def find(
         Column name -> value; None matches NULL.
     """
     fields = _shared(table, struct)
-    rows = connection.execute(
-        _select(table, fields, _shape(where)), {"limit_": limit, **_named("was_", where, nulls=False)}
-    )
+    statement = _select(table, fields, _shape(where))
+    rows = statement.all(connection, limit_=limit, **_named("was_", where))
     return [struct(**dict(zip(fields, row, strict=True))) for row in rows]
 
 
@@ -79,8 +78,8 @@ def change(connection: Connection, table: Table, where: Mapping[str, Any], **val
     bool
         Whether a row was changed; False means that somebody was first.
     """
-    done = connection.execute(
-        _update(table, _shape(where), tuple(values)), {**_named("was_", where, nulls=False), **_named("new_", values)}
+    done = _update(table, _shape(where), tuple(values)).run(
+        connection, _named("was_", where) | {f"new_{name}": value for name, value in values.items()}
     )
     return done.rowcount > 0
 
@@ -94,25 +93,25 @@ def _shape(where: Mapping[str, Any]) -> tuple[tuple[str, bool], ...]:
     return tuple((name, value is None) for name, value in where.items())
 
 
-def _named(prefix: str, values: Mapping[str, Any], *, nulls: bool = True) -> dict[str, Any]:
-    return {prefix + name: value for name, value in values.items() if nulls or value is not None}
+def _named(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {prefix + name: value for name, value in values.items() if value is not None}
 
 
 @cache
-def _insert(table: Table) -> Insert:
-    return insert(table)
+def _insert(table: Table, names: tuple[str, ...]) -> Statement:
+    return Statement(insert(table), names)
 
 
 @cache
-def _select(table: Table, fields: tuple[str, ...], where: tuple[tuple[str, bool], ...]) -> Select[Any]:
+def _select(table: Table, fields: tuple[str, ...], where: tuple[tuple[str, bool], ...]) -> Statement:
     query = select(*(table.c[name] for name in fields)).where(*_matches(table, where))
-    return query.order_by(table.c.seq.desc()).limit(bindparam("limit_"))
+    return Statement(query.order_by(table.c.seq.desc()).limit(bindparam("limit_")))
 
 
 @cache
-def _update(table: Table, where: tuple[tuple[str, bool], ...], names: tuple[str, ...]) -> Update:
+def _update(table: Table, where: tuple[tuple[str, bool], ...], names: tuple[str, ...]) -> Statement:
     values = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names}
-    return update(table).where(*_matches(table, where)).values(values)
+    return Statement(update(table).where(*_matches(table, where)).values(values))
 
 
 def _matches(table: Table, where: tuple[tuple[str, bool], ...]) -> list[ColumnElement[bool]]:

@@ -5,31 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, func, select
 
+from mainspring.store.engine import driver
+from mainspring.store.statements import Statement, pack_ids
 from mainspring.store.tables import latest, points, runs, series_keys
 
 Point = tuple[str, int, float, float]
 """(key, step, time in seconds since 1970, value)"""
 
-_KEYS = select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(bindparam("names", expanding=True)))
-_ADD_KEY = text("INSERT OR IGNORE INTO series_keys (key) VALUES (:key)")
-_ADD_POINT = text(
-    "INSERT OR REPLACE INTO points (run, key, step, time, value) VALUES (:run, :key, :step, :time, :value)"
+_KEYS = Statement(
+    select(series_keys.c.key, series_keys.c.id).where(
+        series_keys.c.key.in_(select(func.json_each(bindparam("names")).table_valued("value").c.value))
+    )
 )
-_SET_LATEST = text(
-    "INSERT INTO latest (run, key, step, time, value) VALUES (:run, :key, :step, :time, :value)"
+_ADD_KEY = "INSERT OR IGNORE INTO series_keys (key) VALUES (?)"
+_ADD_POINT = "INSERT OR REPLACE INTO points (run, key, step, time, value) VALUES (?, ?, ?, ?, ?)"
+_SET_LATEST = (
+    "INSERT INTO latest (run, key, step, time, value) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (run, key) DO UPDATE SET step = excluded.step, time = excluded.time, value = excluded.value"
     " WHERE (excluded.step, excluded.time) >= (latest.step, latest.time)"
 )
-_LATEST = (
+_LATEST = Statement(
     select(runs.c.id, series_keys.c.key, latest.c.value)
     .join_from(runs, latest, latest.c.run == runs.c.seq)
     .join(series_keys, series_keys.c.id == latest.c.key)
-    .where(runs.c.id.in_(bindparam("ids", expanding=True)))
+    .where(runs.c.id.in_(select(func.json_each(bindparam("ids")).table_valued("value").c.value)))
     .order_by(series_keys.c.key)
 )
-_SERIES = (
+_SERIES = Statement(
     select(points.c.step, points.c.time, points.c.value)
     .join_from(points, series_keys, series_keys.c.id == points.c.key)
     .join(runs, runs.c.seq == points.c.run)
@@ -57,25 +61,23 @@ def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
     if not new:
         return
     keys = _find_keys(connection, {key for key, *_ in new})
-    rows = [
-        {"run": run, "key": keys[key], "step": step, "time": time, "value": None if math.isnan(value) else value}
-        for key, step, time, value in new
-    ]
-    connection.execute(_ADD_POINT, rows)
-    last = {row["key"]: row for row in sorted(rows, key=lambda row: (row["step"], row["time"]))}
-    connection.execute(_SET_LATEST, list(last.values()))
+    rows = [(run, keys[key], step, time, None if math.isnan(value) else value) for key, step, time, value in new]
+    raw = driver(connection)
+    raw.executemany(_ADD_POINT, rows)
+    last = {row[1]: row for row in sorted(rows, key=lambda row: (row[2], row[3]))}
+    raw.executemany(_SET_LATEST, last.values())
 
 
 def read_series(connection: Connection, run_id: str, key: str) -> list[tuple[int, float, float]]:
     """Return (step, time, value) of one metric of a run, in order of step."""
-    rows = connection.execute(_SERIES, {"run_id": run_id, "name": key})
+    rows = _SERIES.all(connection, run_id=run_id, name=key)
     return [(step, time, _number(value)) for step, time, value in rows]
 
 
 def read_latest(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return run id -> key -> latest value, for the runs that have any."""
     found: dict[str, dict[str, float]] = {}
-    for run_id, key, value in connection.execute(_LATEST, {"ids": ids}):
+    for run_id, key, value in _LATEST.all(connection, ids=pack_ids(ids)):
         found.setdefault(run_id, {})[key] = _number(value)
     return found
 
@@ -85,10 +87,9 @@ def _number(value: float | None) -> float:
 
 
 def _find_keys(connection: Connection, names: set[str]) -> dict[str, int]:
-    wanted = {"names": sorted(names)}
-    found = {str(key): int(number) for key, number in connection.execute(_KEYS, wanted)}
-    missing = names - found.keys()
-    if missing:
-        connection.execute(_ADD_KEY, [{"key": key} for key in sorted(missing)])
-        found = {str(key): int(number) for key, number in connection.execute(_KEYS, wanted)}
+    wanted = pack_ids(sorted(names))
+    found = {str(key): int(number) for key, number in _KEYS.all(connection, names=wanted)}
+    if found.keys() != names:
+        driver(connection).executemany(_ADD_KEY, [(name,) for name in sorted(names - found.keys())])
+        found = {str(key): int(number) for key, number in _KEYS.all(connection, names=wanted)}
     return found

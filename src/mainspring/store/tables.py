@@ -47,13 +47,21 @@ class Packed(TypeDecorator[Any]):
         self.kind = kind
         self._decoder = msgspec.json.Decoder(kind)
 
+    def encode(self, value: Any) -> str:
+        """Return the text of a value."""
+        return _encode(value).decode()
+
+    def decode(self, text: str) -> Any:
+        """Return the value of a text."""
+        return self._decoder.decode(text)
+
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Encode."""
-        return None if value is None else _encode(value).decode()
+        return None if value is None else self.encode(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
         """Decode."""
-        return None if value is None else self._decoder.decode(value)
+        return None if value is None else self.decode(value)
 
     def __repr__(self) -> str:
         return "Packed()"
