@@ -54,6 +54,9 @@ _REPEATABLE: frozenset[type[Command]] = frozenset(
 _PATIENCE_S = 30.0
 """Seconds without an owner that answers after which a command is given up."""
 
+_MOST_TRIES = 100
+"""So often is a command repeated whose owner dies before it answers."""
+
 _SILENCE_S = 60.0
 """Seconds beyond its own waiting time in which an owner must answer."""
 

@@ -21,6 +21,9 @@ from mainspring.domain.wire import restore
 from mainspring.store.files import write_faults
 from mainspring.store.homes import make_folders
 
+_TRIES = 10
+"""So often is an owner started that dies without a word, as one does that is killed."""
+
 _START_S = 30.0
 """Seconds in which an owner must answer after its start."""
 
@@ -53,8 +56,21 @@ def start_owner(home: Home) -> None:
 
 def _start(home: Home) -> None:
     log = home.logs / "owner.log"
+    for _ in range(_TRIES):
+        line = _launch(home)
+        if line is None:
+            raise Unavailable("HOME-001", f"the owner did not start within {_START_S:.0f} s; see {log}")
+        if line.strip() == b"{}":
+            return
+        if line:
+            raise restore(msgspec.json.decode(line, type=Problem))
+    raise Unavailable("HOME-001", f"the owner ended while it started, {_TRIES} times; see {log}")
+
+
+def _launch(home: Home) -> bytes | None:
+    """Start a process; return its line, nothing when it died without one, None when it was silent."""
     command = [sys.executable, "-P", "-m", "mainspring.control.owner", "--home", str(home.root), "--detach"]
-    with log.open("ab") as errors:
+    with (home.logs / "owner.log").open("ab") as errors:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -66,13 +82,7 @@ def _start(home: Home) -> None:
         )
     with process:
         assert process.stdout is not None
-        line = _read_line(process.stdout.fileno())
-    if line is None:
-        raise Unavailable("HOME-001", f"the owner did not start within {_START_S:.0f} s; see {log}")
-    if not line:
-        raise Unavailable("HOME-001", f"the owner ended while it started; see {log}")
-    if line.strip() != b"{}":
-        raise restore(msgspec.json.decode(line, type=Problem))
+        return _read_line(process.stdout.fileno())
 
 
 def _read_line(handle: int) -> bytes | None:
