@@ -33,14 +33,14 @@ class Future(Generic[R_co]):
     before its edges are submitted.
     """
 
-    def __init__(self, name: str, client: Client, run: Run | None = None) -> None:
+    def __init__(self, name: str, client: Client, run: Run | None = None, *, told: bool = False) -> None:
         self._name = name
         self._client = client
         self._run = run
         self._fault: BaseException | None = None
         self._submitted = threading.Event()
         self._asked = False
-        self._told = False
+        self._told = told  # whether the pipeline's progress has its line
         self._value: tuple[Any] | None = None
         if run is not None:
             self._submitted.set()

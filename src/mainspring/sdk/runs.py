@@ -167,7 +167,7 @@ class Run:
         return f"<Run {self._id}>" if known is None else f"<Run {known.id} {known.name}, {known.state}>"
 
     def _future(self) -> Future[Any]:
-        return Future(self.record.name, _get_client(), self.record)
+        return Future(self.record.name, _get_client(), self.record, told=True)
 
 
 class Runs(list[Run]):

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 JOBS: dict[str, str] = {
     "collect": "mainspring.worker.jobs.collect:collect",
+    "pipeline": "mainspring.worker.jobs.pipeline:run_pipeline",
 }
 """Name of a job -> ``module:function``; ``function(arguments, client)`` returns JSON details."""
