@@ -17,6 +17,7 @@ _MODULES: dict[str, str] = {
     "Contract": "contracts",
     "Dataset": "datasets",
     "deploy": "services",
+    "feature_view": "features",
     "Field": "contracts",
     "log": "log",
     "log_params": "log",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mainspring.data.differences import Difference
     from mainspring.data.scans import Scan
     from mainspring.sdk.contracts import Contract
+    from mainspring.sdk.features import FeatureView, Joined
 
 _SHOWN_ROWS = 8
 _MASK = "•••"
@@ -188,6 +189,18 @@ class Dataset:
         from mainspring.sdk.splits import split_version
 
         return tuple(map(Dataset.of, split_version(self.version, self._open(), by, last, at)))  # type: ignore[return-value]
+
+    def join(self, *views: FeatureView) -> Joined:
+        """Add the features of views to the rows, each as it was known at the row's event time.
+
+        Returns
+        -------
+        Joined
+            Nothing is read before ``.polars()``.
+        """
+        from mainspring.sdk.features import Joined
+
+        return Joined(self, views)
 
     def diff(self, other: Dataset | str) -> Difference:
         """Count the rows and columns that differ, from the other version to this one.

@@ -79,7 +79,10 @@ def _take_rows(rows: Any, declared: Declaration | None) -> tuple[pl.DataFrame, l
     """Read the rows; the second part names versions that no active run has read."""
     from mainspring.data.frames import make_frame
     from mainspring.sdk.datasets import Dataset
+    from mainspring.sdk.features import Joined
 
+    if isinstance(rows, Joined):
+        return rows.polars(), [rows.dataset.version.id]
     if isinstance(rows, Source):
         return rows.read(text={column.name for column in declared.columns} if declared else ()), []
     if isinstance(rows, Dataset):
