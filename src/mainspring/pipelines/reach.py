@@ -254,6 +254,8 @@ class _Walk:
         wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
         if wrapped is not None:
             self._later(label, wrapped)
+            if hasattr(type(value), "__mainspring_digest__"):
+                self.reach.constants.append((label, value))
         elif isinstance(value, tuple | frozenset) and all(isinstance(part, _SCALARS) for part in value):
             parts = sorted(map(repr, value)) if isinstance(value, frozenset) else list(map(repr, value))
             self.reach.add(label, _short(repr(parts).encode()))

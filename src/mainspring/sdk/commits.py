@@ -72,24 +72,25 @@ class Writer:
         """Id of the version that the record held when this writer began."""
         return self.base.id if self.base is not None else ""
 
-    def find_done(self, app: App | None, token: str, rows_digest: str) -> Version | None:
+    def find_done(self, app: App | None, base: str, given: str) -> Version | None:
         """Return the version that an earlier try of the same append has made.
 
         Parameters
         ----------
         app : tuple of str and int or None
             The application's transaction: it is made once, whatever its rows.
-        token : str
-            What the rows and the version under them come to.
-        rows_digest : str
-            Of the rows alone: a run of the same key that did not succeed has made this append.
+        base : str
+            Id of the version that the rows come after.
+        given : str
+            Digest of the rows as they came: the head is this append when it was made of the
+            same rows on the same base, or by a run of the same key that did not succeed.
         """
         if app is not None and self.table.is_done(*app):
             versions = self._list_versions()
             return next((each for each in versions if each.details["app"] == list(app)), self.head)
-        if self.head is None or self.details.get("rows_digest") != rows_digest:
+        if self.head is None or self.details["given_digest"] != given:
             return None
-        if self.details.get("token") == token or self._was_interrupted(self.head.run_id):
+        if self.details["base"] == base or self._was_interrupted(self.head.run_id):
             return self.head
         return None
 
@@ -117,8 +118,10 @@ class Writer:
         crash_point("table.committed")
         return self._record(note, number)
 
-    def touch(self, version: Version, run_id: str | None) -> Version:
-        """Tell the record that a run came to a version that was there already."""
+    def touch(self, version: Version) -> Version:
+        """Tell the record that the active run came to a version that was there already."""
+        active = active_run()
+        run_id = active.run.id if active is not None else None
         return self._put({"digest": version.digest, "run_id": run_id}, version.manifest)
 
     def _finish_commits(self, *, anew: bool) -> None:

@@ -29,6 +29,16 @@ MODES = ("overwrite", "append", "upsert")
 _appends: WeakKeyDictionary[ActiveRun, Counter[str]] = WeakKeyDictionary()
 
 
+class _Given(NamedTuple):
+    """What was given: its number of rows, the version under it, and how it is to be written."""
+
+    rows: int
+    base: str
+    digest: str
+    mode: str
+    app: App | None
+
+
 class _Change(NamedTuple):
     """What a write comes to: rows to add, or all rows of the new version."""
 
@@ -49,6 +59,7 @@ def write_rows(
         this dataset, or a lower one, writes nothing and answers with the version that it made.
     """
     from mainspring.data.contracts import check_rows
+    from mainspring.data.digests import digest_rows
     from mainspring.data.tables import hold_table
 
     if parse_reference(name) != Reference(name):
@@ -61,18 +72,21 @@ def write_rows(
     app = app or _count_append(name, mode)
     with hold_table(client.home.tables / name):
         writer = Writer(client, name, anew=mode == "overwrite")
+        given = _Given(frame.height, writer.base_id, digest_rows(frame) if mode == "append" else "", mode, app)
+        done = writer.find_done(app, given.base, given.digest) if mode == "append" else None
+        if done is not None:
+            return writer.touch(done)
         details = _describe(writer, frame, declared, mode, key)
-        checked = check_rows(frame, declared, taken=_read_taken(writer, details, mode, app))
-        quarantine = _write_quarantine(client, name, checked, mode, app)
+        checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
+        quarantine = _write_quarantine(client, name, checked, given)
         details |= {
-            "given": frame.height,
             "quarantined": checked.quarantined.height,
             "reasons": checked.reasons,
             "warnings": checked.warnings,
             "quarantine": quarantine,
             "parents": parents,
         }
-        return _commit_rows(writer, checked, details, mode, app)
+        return _commit_rows(writer, checked, details, given)
 
 
 def _take_rows(rows: Any, declared: Declaration | None) -> tuple[pl.DataFrame, list[str]]:
@@ -121,15 +135,12 @@ def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None,
         "key": names,
         "event_time": declared_time or (event_times.pop() if len(event_times) == 1 else None),
         "private": list(declared.private) if declared else [],
-        "mode": mode,
     }
 
 
-def _read_taken(writer: Writer, details: dict[str, Any], mode: str, app: App | None) -> pl.DataFrame | None:
+def _read_taken(writer: Writer, details: dict[str, Any]) -> pl.DataFrame | None:
     """Read the keys that an append may not repeat."""
-    if mode != "append" or writer.head is None or not details["contract"] or not details["key"]:
-        return None
-    if app is not None and writer.table.is_done(*app):
+    if writer.head is None or not details["contract"] or not details["key"]:
         return None
     return _scan(writer).select(*details["key"]).polars()
 
@@ -141,30 +152,33 @@ def _scan(writer: Writer) -> Scan:
     return open_scan(writer.client.home.tables, writer.head.manifest)
 
 
-def _write_quarantine(client: Client, name: str, checked: Checked, mode: str, app: App | None) -> str | None:
+def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given) -> str | None:
     from mainspring.data.digests import chain_digest, digest_rows
     from mainspring.data.quarantine import select_new
     from mainspring.data.tables import hold_table
 
     name = f"{name}.quarantine"
-    if checked.quarantined.is_empty():
-        head = find_head(client, name) if mode != "overwrite" else None
+    rows = checked.quarantined
+    if rows.is_empty():
+        head = find_head(client, name) if given.mode != "overwrite" else None
         return head.reference if head is not None else None
     with hold_table(client.home.tables / name):
-        writer = Writer(client, name, anew=mode == "overwrite")
-        rows = checked.quarantined
-        if mode == "upsert" and writer.head is not None:
+        writer = Writer(client, name, anew=given.mode == "overwrite")
+        done = writer.find_done(given.app, given.base, given.digest) if given.mode == "append" else None
+        if done is not None:
+            return writer.touch(done).reference
+        if given.mode == "upsert" and writer.head is not None:
             rows = select_new(rows, _scan(writer).polars())
         digest = digest_rows(rows)
         change = _Change(rows, append=False, digest=digest)
-        if mode != "overwrite" and writer.head is not None:
+        if given.mode != "overwrite" and writer.head is not None:
             change = _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", digest))
         details: dict[str, Any] = {"contract": None, "key": [], "event_time": None, "private": rows.columns}
-        details |= {"mode": mode, "given": rows.height, "quarantined": 0, "reasons": checked.reasons, "profile": {}}
-        return _commit_change(writer, change, details, app).reference
+        details |= {"quarantined": 0, "reasons": checked.reasons, "profile": {}}
+        return _commit_change(writer, change, details, given).reference
 
 
-def _commit_rows(writer: Writer, checked: Checked, details: dict[str, Any], mode: str, app: App | None) -> Version:
+def _commit_rows(writer: Writer, checked: Checked, details: dict[str, Any], given: _Given) -> Version:
     from mainspring.data.digests import chain_digest, digest_rows
     from mainspring.data.merging import check_key, fit_columns, merge_rows
     from mainspring.data.profiles import merge_profiles, profile_rows
@@ -173,53 +187,47 @@ def _commit_rows(writer: Writer, checked: Checked, details: dict[str, Any], mode
     rows = checked.rows
     details["profile"] = checked.profile
     details["latest"] = to_number(rows[details["event_time"]].max()) if details["event_time"] and rows.height else None
-    if mode == "upsert":
+    if given.mode == "upsert":
         check_key(rows, details["key"])
-    if mode == "overwrite" or writer.head is None:
-        return _commit_change(writer, _Change(rows, append=False, digest=digest_rows(rows)), details, app)
+    if given.mode == "overwrite" or writer.head is None:
+        return _commit_change(writer, _Change(rows, append=False, digest=digest_rows(rows)), details, given)
     scan = _scan(writer)
     rows = fit_columns(rows, scan.schema)
-    if mode == "upsert":
+    if given.mode == "upsert":
         rows, merged = merge_rows(scan.lazy(), rows, details["key"])
         if merged is not None:
             details["profile"] = profile_rows(merged)
-            return _commit_change(writer, _Change(merged, append=False, digest=digest_rows(merged)), details, app)
+            return _commit_change(writer, _Change(merged, append=False, digest=digest_rows(merged)), details, given)
     details["profile"] = merge_profiles(writer.details["profile"], checked.profile)
     digest = chain_digest(writer.head.digest, "append", digest_rows(rows))
-    return _commit_change(writer, _Change(rows, append=True, digest=digest), details, app)
+    return _commit_change(writer, _Change(rows, append=True, digest=digest), details, given)
 
 
-def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], app: App | None) -> Version:
-    """Commit a change unless it is none, or an earlier try has made it."""
-    from mainspring.data.digests import digest_rows
-
-    active = active_run()
-    run_id = active.run.id if active is not None else None
+def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], given: _Given) -> Version:
+    """Commit a change, unless neither the rows nor the quarantine beside them change."""
     rows = change.rows
-    rows_digest = digest_rows(rows)
-    token = f"{writer.base_id} {details['mode']} {rows_digest}"
-    same: Version | None = None
-    if change.append:
-        same = writer.head if rows.is_empty() else writer.find_done(app, token, rows_digest)
-    elif writer.head is not None and writer.head.digest == change.digest:
-        same = writer.head
-    if same is not None:
-        return writer.touch(same, run_id)
-    before = writer.details.get("rows", 0) if change.append else 0
+    if writer.head is not None and writer.details.get("quarantine") == details.get("quarantine"):
+        unchanged = rows.is_empty() if change.append else writer.details["content"] == change.digest
+        if unchanged:
+            return writer.touch(writer.head)
+    active = active_run()
     inputs = {version.id: None for version in list_reads()} | dict.fromkeys(details.pop("parents", ()))
     latest = details.pop("latest", None)
     details |= {
-        "rows": before + rows.height,
+        "rows": rows.height + (writer.details["rows"] if change.append else 0),
         "columns": {column: str(dtype) for column, dtype in rows.schema.items()},
-        "app": list(app) if app else None,
-        "token": token,
-        "rows_digest": rows_digest,
+        "mode": given.mode,
+        "given": given.rows,
+        "given_digest": given.digest,
+        "base": given.base,
+        "content": change.digest,
+        "app": list(given.app) if given.app else None,
     }
     note = {
         "digest": change.digest,
         "details": details,
         "inputs": list(inputs),
-        "run_id": run_id,
+        "run_id": active.run.id if active is not None else None,
         "event_time": latest,
     }
     return writer.commit(rows, note, append=change.append)
