@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import mainspring as ms
-from mainspring.domain.messages import BeginRun, ListEvents, ListVersions
+from mainspring.domain.messages import BeginRun, ListEvents, ListRuns, ListVersions
 from mainspring.errors import Conflict, Invalid, NotFound, Unavailable
 from mainspring.sdk.context import enter_run
 from mainspring.sdk.writes import write_rows
@@ -284,3 +284,34 @@ def test_other_reader_sees_an_ordinary_table(client):
 
     ms.write(make_sales(1, 2), "sales")
     assert pl.DataFrame(DeltaTable(client.home.tables / "sales").scan()).sort("id").equals(make_sales(1, 2))
+
+
+def test_csv_is_ingested_in_the_types_of_the_contract(tmp_path):
+    path = tmp_path / "sales.csv"
+    path.write_text("id,price,at,shop,code\n1,2.50,2020-01-01T00:00:00Z,NA,007\n2,NA,2020-01-02T00:00:00Z,x,008\n")
+    dataset = ms.write(ms.source(str(path), na="NA"), "sales", contract=Sale)
+    assert dataset.polars().rows() == [(1, 2.5, START, None, "007")]
+    assert dataset.quarantined().rows() == [("price null", 2, "2", None, "2020-01-02T00:00:00Z", "x", "008")]
+
+
+def test_handles_travel_between_steps_and_keep_them_cached(client, tmp_path):
+    path = tmp_path / "sales.csv"
+    path.write_text("id,price,at\n1,2.50,2020-01-01T00:00:00Z\n")
+
+    @ms.step
+    def ingest(source: ms.source) -> ms.Dataset:
+        return ms.write(source, "sales", contract=Sale, mode="upsert")
+
+    @ms.step
+    def double(sales: ms.Dataset) -> ms.Dataset:
+        return ms.write(sales.polars().with_columns(pl.col("price") * 2), "doubled")
+
+    for _ in range(2):
+        made = double(ingest(ms.source(str(path))))
+        assert made.polars()["price"].to_list() == [5.0]
+    path.write_text("id,price,at\n1,2.50,2020-01-01T00:00:00Z\n2,3.00,2020-01-02T00:00:00Z\n")
+    assert double(ingest(ms.source(str(path)))).polars()["price"].to_list() == [5.0, 6.0]
+    runs = client.ask(ListRuns(kind="step"))[::-1]
+    assert [(run.name, run.cached_from is not None) for run in runs] == [
+        ("ingest", False), ("double", False), ("ingest", True), ("double", True), ("ingest", False), ("double", False),
+    ]  # fmt: skip
