@@ -57,7 +57,7 @@ def test_a_miss_says_what_changed_since_the_run_before(desk):
     other = records.Fingerprint(1, {"fit": "1"}, {"rows": "b"}, {"python": "3.11"})
     assert begin(desk, "k2", fingerprint=other).reason == "ran again: input rows changed"
     finish(desk, begin(desk).run, "failed", problem=records.Problem("RUN-006", "no"))
-    assert begin(desk).reason == "ran again: it failed"
+    assert begin(desk).reason.endswith(" failed")
     assert begin(desk, "k3", fingerprint=None).reason.startswith("ran again: ")
 
 

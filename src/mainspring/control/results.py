@@ -49,7 +49,7 @@ def _why_not(before: Run) -> str:
         return f"run {before.id[-6:]} has not ended"
     if before.state == "succeeded":
         return "its result is gone"
-    return "it failed" if before.state == "failed" else f"it was {before.state}"
+    return f"run {before.id[-6:]} {'' if before.state == 'failed' else 'was '}{before.state}"
 
 
 def _print(call: BeginRun | RunSpec | Run) -> Fingerprint:
