@@ -83,7 +83,7 @@ def test_map_takes_several_iterables_and_constants():
         lambda future: future[0],
         lambda future: 3 in future,
         lambda future: [1, 2][future],
-        lambda future: [each for each in future],
+        lambda future: [*future],
     ],
 )
 def test_a_future_is_not_its_value(use):

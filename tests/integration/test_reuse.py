@@ -106,6 +106,7 @@ class Project:
             capture_output=True,
             text=True,
             timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         self.progress = done.stderr

@@ -24,6 +24,8 @@ _started_ns = time.time_ns()
 # Digests that came with a call, for code whose text is elsewhere or has changed since.
 _adopted: dict[str, str] = {}
 
+_APART = frozenset({"decorator_list", "defaults", "kw_defaults"})
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 
 
@@ -137,7 +139,8 @@ def digest_function(code: CodeType) -> tuple[str, str]:
 
     Notes
     -----
-    Decorators are left out: what they made of the function is reached by itself.
+    Decorators and defaults are left out: what they made of the function, and their values, are
+    reached by themselves.
     """
     place = f"{code.co_filename}:{code.co_firstlineno}:{code.co_name}:{_check(code)}"
     known = _adopted.get(place)
@@ -148,7 +151,7 @@ def digest_function(code: CodeType) -> tuple[str, str]:
 
 
 def digest_syntax(node: ast.AST) -> str:
-    """Digest syntax without positions and docstrings; of a function also without decorators."""
+    """Digest syntax without positions and docstrings; of a function also without decorators and defaults."""
     parts: list[str] = []
     _write(node, parts, top=True)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -168,11 +171,11 @@ def _write(node: Any, parts: list[str], *, top: bool = False) -> None:
         documented = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module)
         for name in node._fields:
             value = getattr(node, name, None)
-            if name == "decorator_list" and top and kind != "ClassDef":
+            if top and kind != "ClassDef" and name in _APART:
                 continue
             if name == "body" and documented:
                 value = _without_docstring(value)
-            _write(value, parts)
+            _write(value, parts, top=top and isinstance(value, ast.arguments))
     elif isinstance(node, list):
         parts.append(f"[{len(node)}")
         for each in node:
