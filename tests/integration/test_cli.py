@@ -255,6 +255,18 @@ def test_code_that_raises_shows_its_own_lines_and_ends_with_a_code(shell):
     assert "ZeroDivisionError" in shell("runs", "--state", "failed", check=0).stdout
 
 
+def test_apply_hands_over_what_a_file_declares_once(shell):
+    (shell.folder / "halves.py").write_text(HALVES)
+    new, same = ("+\tpipeline\tgo\t", "=\tpipeline\tgo\t")
+    assert shell("apply", "halves.py", "--dry-run", check=0).stdout.splitlines()[1:] == [new]
+    assert shell("apply", "halves.py", check=0).stdout.splitlines()[1:] == [new]
+    assert shell("apply", "halves.py", check=0).stdout.splitlines()[1:] == [same]
+    (shell.folder / "plain.py").write_text("x = 1")
+    done = shell("apply", "plain.py")
+    assert done.returncode == 3
+    assert done.stderr.startswith("CLI-002: plain.py declares no gate and no pipeline")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [

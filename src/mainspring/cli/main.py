@@ -23,6 +23,7 @@ VERBS: dict[str, str] = {
     "why": "Ask why: a run, a model, a service, an alarm, an error code",
     "up": "Serve the record over loopback HTTP",
     "stop": "End the owner of the home",
+    "apply": "Put what a file declares under the owner's care",
     "promote": "Judge a model by its gate and move an alias",
     "deploy": "Deploy a model as a service",
     "services": "List, show, roll back and stop services",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import os
 import runpy
-import sys
 import time
 import traceback
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, wants_json
+from mainspring.cli.targets import enter_folder, find_file, load_file
 from mainspring.domain.errors import Failed, MainspringError, NotFound
 from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
@@ -64,17 +62,13 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
         CLI-002 when there is no such file, or the file has no such function.
     """
     text, _, name = target.partition("::")
-    path = Path(text)
-    if not path.is_file():
-        near = get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], n=1)
-        fix = f"mainspring run {path.with_name(near[0])}" if near else ""
-        raise NotFound("CLI-002", f"there is no file {text}", fix=fix)
-    sys.path.insert(0, str(path.parent.resolve()))
+    path = find_file(text, "mainspring run")
     if not name:
         if arguments:
             raise click.UsageError(f"{text} takes no arguments; name the function, as in {text}::train")
+        enter_folder(path)
         return lambda: runpy.run_path(str(path), run_name="__main__")
-    function = getattr(_load(path), name, None)
+    function = getattr(load_file(path), name, None)
     if not callable(function):
         raise NotFound("CLI-002", f"{path} has no function {name!r}", fix=f"mainspring run {path}")
     keywords = dict(_read_argument(each) for each in arguments)
@@ -95,16 +89,6 @@ def find_recorded(begun: float) -> list[Run]:
     """
     runs: list[Run] = ask(ListRuns(limit=1000))
     return [run for run in reversed(runs) if run.pid == os.getpid() and run.created_at >= begun]
-
-
-def _load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise NotFound("CLI-002", f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _read_argument(text: str) -> tuple[str, Any]:
