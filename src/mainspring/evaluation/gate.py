@@ -62,10 +62,7 @@ def judge(
     failures: list[str] = []
     evidence["better"] = [_judge_better(rules, metric, rows, failures) for metric in rules.better]
     evidence["not_worse"] = [_judge_not_worse(rules, metric, rows, failures) for metric in rules.not_worse]
-    cut = {name: np.asarray(slices[name])[kept] for name in rules.slices}
-    margins = rules.not_worse or dict.fromkeys(rules.better, 0.0)
-    evidence["slices"] = judge_slices(rows, cut, margins, rules.alpha)
-    failures += [_tell_slice(each) for each in evidence["slices"]["failed"]]
+    evidence["slices"] = _judge_slices(rules, rows, {name: slices[name][kept] for name in rules.slices}, failures)
     evidence["limits"] = [
         _judge_limit(name, limit, measurements[name], failures) for name, limit in rules.limits.items()
     ]
@@ -127,6 +124,13 @@ def _judge_not_worse(rules: Rules, metric: str, rows: Rows, failures: list[str])
     found = {**describe(metric, rows, gain), "margin": margin, "p_value": gain.p_above(-margin), "passed": passed}
     if not passed:
         failures.append(f"{_tell(found)} may be worse by {margin:g}")
+    return found
+
+
+def _judge_slices(rules: Rules, rows: Rows, columns: Mapping[str, Array], failures: list[str]) -> dict[str, Any]:
+    margins = rules.not_worse or dict.fromkeys(rules.better, 0.0)
+    found = judge_slices(rows, columns, margins, rules.alpha)
+    failures += [_tell_slice(each) for each in found["failed"]]
     return found
 
 

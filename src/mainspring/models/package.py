@@ -5,17 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from mainspring.domain.errors import MainspringError
-from mainspring.models.columns import Array, to_columns
+from mainspring.models.columns import Array, count_rows, to_columns
 from mainspring.models.flavors import Flavor, NativePredictor, find_flavor
 from mainspring.models.mlmodel import write_mlmodel
-from mainspring.models.parity import Parity, compare
+from mainspring.models.parity import MIN_ROWS, Parity, compare
 from mainspring.models.runtime import ONNX_FILE, SIGNATURE_FILE, Predictor
 from mainspring.models.signature import Signature, infer
 
@@ -56,7 +56,7 @@ class Package(msgspec.Struct, frozen=True):
     latency_ms: float
 
 
-def build_package(model: Any, example: Any) -> Package:
+def build_package(model: Any, example: Any, *, proof: Callable[[tuple[str, ...]], Any] | None = None) -> Package:
     """Write a fitted model in safe formats, prove that they agree and measure the answer.
 
     Parameters
@@ -66,6 +66,9 @@ def build_package(model: Any, example: Any) -> Package:
     example : frame or mapping
         Rows that the model was trained on, or rows like them; columns that are no features are
         ignored. With at least 10,000 rows, parity rests on real rows alone.
+    proof : callable, optional
+        Asked for more real rows with the features' names when the example has fewer than 10,000;
+        returns a frame, or None.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def build_package(model: Any, example: Any) -> Package:
     native = NativePredictor(flavor, flavor.load(content), signature)
     signature = native.signature = _settle_nulls(native, columns)
     files = {flavor.file: content}
-    converted, parity = _convert(native, model, columns)
+    converted, parity = _convert(native, model, _gather_rows(columns, signature, proof))
     predictor: Predictor = native
     if converted is not None and parity.passed:
         files[ONNX_FILE], predictor = converted
@@ -108,6 +111,21 @@ def build_package(model: Any, example: Any) -> Package:
         size_bytes=len(files[ONNX_FILE if ONNX_FILE in files else flavor.file]),
         latency_ms=measure_latency_ms(predictor, columns),
     )
+
+
+def _gather_rows(
+    columns: dict[str, Array], signature: Signature, proof: Callable[[tuple[str, ...]], Any] | None
+) -> dict[str, Array]:
+    """Return the example's rows, or more if there are too few and others fit."""
+    if proof is None or count_rows(columns) >= MIN_ROWS:
+        return columns
+    more = proof(tuple(columns))
+    if more is None or len(more) <= count_rows(columns):
+        return columns
+    try:
+        return signature.check(to_columns(more))
+    except MainspringError:  # of other types than the example: not what the model was trained on
+        return columns
 
 
 def measure_latency_ms(predictor: Predictor, columns: Mapping[str, Array]) -> float:

@@ -8,11 +8,13 @@ from typing import Protocol
 
 import msgspec
 
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Denied, Invalid
 from mainspring.models.columns import Array
 from mainspring.models.signature import Signature
+from mainspring.security.seals import Seal
 
 ONNX_FILE = "model.onnx"
+SEALED_FILE = "model.sealed"
 SIGNATURE_FILE = "signature.json"
 
 
@@ -39,13 +41,15 @@ class Predictor(Protocol):
         ...
 
 
-def load_predictor(files: Mapping[str, Path]) -> Predictor:
+def load_predictor(files: Mapping[str, Path], *, seal: Seal | None = None) -> Predictor:
     """Load the fastest form of a model version that its files hold.
 
     Parameters
     ----------
     files : mapping of str to Path
         Relative name -> file, as in the version's manifest.
+    seal : Seal, optional
+        The project's; only a model that was registered with `allow_code` needs it.
 
     Returns
     -------
@@ -59,16 +63,30 @@ def load_predictor(files: Mapping[str, Path]) -> Predictor:
         MODEL-010 when a file is missing or cannot be read.
     Unavailable
         MODEL-011 when the format's library is not installed.
+    Denied
+        MODEL-013 when the model is code and no seal was given; HOME-012 when it is sealed by
+        another project.
     """
     signature = read_signature(files)
     if ONNX_FILE in files:
         from mainspring.models.adapters.onnx import OnnxPredictor
 
         return OnnxPredictor(read_file(files, ONNX_FILE), signature)
+    if SEALED_FILE in files:
+        return _open_sealed(files, signature, seal)
     from mainspring.models.flavors import NativePredictor, find_flavor_of_files
 
     flavor = find_flavor_of_files(files)
     return NativePredictor(flavor, flavor.load(read_file(files, flavor.file)), signature)
+
+
+def _open_sealed(files: Mapping[str, Path], signature: Signature, seal: Seal | None) -> Predictor:
+    if seal is None:
+        raise Denied("MODEL-013", "this model is code, which is not run here")
+    from mainspring.models.sealed import SealedPredictor
+    from mainspring.security.unsafe import unpickle
+
+    return SealedPredictor(unpickle(read_file(files, SEALED_FILE), seal), signature)
 
 
 def read_signature(files: Mapping[str, Path]) -> Signature:

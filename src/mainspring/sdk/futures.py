@@ -14,6 +14,7 @@ from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.domain.wire import restore
 from mainspring.sdk.client import Client
+from mainspring.sdk.origins import remember_maker
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -96,6 +97,7 @@ class Future(Generic[R_co]):
             value = None
             if run.outputs is not None:
                 value = load_value(run.outputs, self._client.blobs, self._client.seal)
+                remember_maker(value, run)
             self._value = (value,)
         return self._value[0]  # type: ignore[no-any-return]
 

@@ -18,6 +18,7 @@ from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future, defer, has_futures, resolve
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.options import Options, make_options
+from mainspring.sdk.origins import remember_maker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -169,6 +170,7 @@ class Step(Generic[P, R]):
             raise
         if progress is not None:
             progress.tell_step(self.name, wall_s, value.reason, hit=False)
+        remember_maker(result, value)
         return result
 
     def _look_up(
@@ -202,6 +204,7 @@ class Step(Generic[P, R]):
             above = active_run()
             if above is not None and above.progress is not None:
                 above.progress.tell_step(self.name, time.perf_counter() - began, begun.reason, hit=True)
+            remember_maker(value, begun.run)
             return (value,)
 
     def _attempt(self, arguments: dict[str, Any]) -> R:

@@ -90,6 +90,13 @@ ENTRIES = (
         'ms.Goal("fewer late parcels", metric="log_loss", owner="ops@shop.example")',
     ),
     Entry(
+        "MODEL-013",
+        "denied",
+        "a model that is code",
+        "it was registered with allow_code=True, and is opened only by processes that hold the project's key",
+        "register a scikit-learn or LightGBM model, which is written in a safe format",
+    ),
+    Entry(
         "GATE-001",
         "invalid",
         "a gate that makes no sense",

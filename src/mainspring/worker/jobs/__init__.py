@@ -4,6 +4,7 @@ from __future__ import annotations
 
 JOBS: dict[str, str] = {
     "collect": "mainspring.worker.jobs.collect:collect",
+    "gate": "mainspring.worker.jobs.gate:run",
     "pipeline": "mainspring.worker.jobs.pipeline:run_pipeline",
 }
 """Name of a job -> ``module:function``; ``function(arguments, client)`` returns JSON details."""

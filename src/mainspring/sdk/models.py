@@ -1,0 +1,288 @@
+"""Models: registered with proof, opened by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mainspring.domain.errors import Invalid
+from mainspring.domain.messages import Explain, GetVersion
+from mainspring.domain.records import Reason, Version
+from mainspring.domain.references import parse_reference
+from mainspring.sdk.context import active_run
+from mainspring.sdk.datasets import Dataset
+from mainspring.sdk.lineage import current_client
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mainspring.models.runtime import Predictor
+    from mainspring.models.signature import Signature
+
+
+class Goal(msgspec.Struct, frozen=True):
+    """Why a model exists.
+
+    Parameters
+    ----------
+    text : str
+        What it is for, in words of the business.
+    metric : str
+        By which it is measured.
+    owner : str
+        Who answers for it.
+    target : float, optional
+        What the metric should reach; None: no number was set.
+
+    Raises
+    ------
+    Invalid
+        MODEL-012 when a text is empty.
+    """
+
+    text: str
+    metric: str
+    owner: str
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("text", "metric", "owner"):
+            if not str(getattr(self, name)).strip():
+                raise Invalid("MODEL-012", f"a goal has no {name}", goal=self.text)
+
+
+class Model:
+    """A handle on one version of a model; nothing is asked or read before it is needed.
+
+    Parameters
+    ----------
+    reference : str
+        ``name`` (the latest version), ``name@12``, ``name@champion`` or ``name@2026-11-01``. The
+        first use decides which version it is; from then on the handle stays on it.
+
+    Raises
+    ------
+    Invalid
+        DATA-001 when the reference is none.
+    """
+
+    def __init__(self, reference: str) -> None:
+        parse_reference(reference)
+        self._reference = reference
+        self._version: Version | None = None
+        self._predictor: Predictor | None = None
+
+    @classmethod
+    def of(cls, version: Version) -> Model:
+        """Return the handle of a version that is known already."""
+        model = cls(version.reference)
+        model._version = version
+        return model
+
+    @property
+    def version(self) -> Version:
+        """The version, with its details; the active run's reading of it is recorded.
+
+        Raises
+        ------
+        NotFound
+            MODEL-001 when the reference names none.
+        """
+        if self._version is None:
+            active = active_run()
+            run_id = active.run.id if active is not None else None
+            self._version = current_client().ask(GetVersion(kind="model", reference=self._reference, run_id=run_id))
+        return self._version
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return parse_reference(self._reference).name
+
+    @property
+    def reference(self) -> str:
+        """The pinned reference, ``name@12``."""
+        return self.version.reference
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What registration found: signature, parity, size, latency, params, code, data, goal."""
+        details: dict[str, Any] = self.version.details
+        return details
+
+    @property
+    def signature(self) -> Signature:
+        """The columns that it takes and gives."""
+        from mainspring.models.signature import Signature
+
+        return msgspec.convert(self.details["signature"], Signature)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Its files: relative name -> where the bytes are."""
+        blobs = current_client().blobs
+        return {name: blobs.path(digest) for name, digest in self.version.manifest.items()}
+
+    @property
+    def card(self) -> str:
+        """What it is for, what it takes, how it was proven and where it comes from; Markdown."""
+        from mainspring.models.card import write_card
+
+        return write_card(self.version)
+
+    def predict(self, rows: Any) -> pl.DataFrame:
+        """Answer rows.
+
+        Parameters
+        ----------
+        rows : Dataset, frame, mapping of columns or list of mappings
+            With at least the model's inputs; other columns are left aside.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``label`` and ``probability``, or ``value``; a row for each row.
+
+        Raises
+        ------
+        Invalid
+            MODEL-005 and MODEL-007 to MODEL-009 for rows that the signature refuses.
+
+        Notes
+        -----
+        The same form answers here, in a gate and in a service.
+        """
+        import polars as pl
+
+        from mainspring.models.columns import to_columns
+
+        given = to_columns(rows.polars() if isinstance(rows, Dataset) else rows)
+        predictor = self._load_predictor()
+        wanted = {each.name: given[each.name] for each in predictor.signature.inputs if each.name in given}
+        return pl.DataFrame(predictor.predict(predictor.signature.check(wanted)))
+
+    def evaluate(self, data: Any, target: str, *, slices: Iterable[str] = ()) -> pl.DataFrame:
+        """Measure it on labelled rows.
+
+        Parameters
+        ----------
+        data : Dataset or frame
+            Rows with the inputs and the target; rows without target are left out.
+        target : str
+            The column of the truth: 0 and 1, or values.
+        slices : iterable of str
+            Columns; each of their values gets a row of its own.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``slice``, ``rows`` and a column for each metric; the first row is of all rows.
+
+        Raises
+        ------
+        Invalid
+            GATE-002 when a column is missing, GATE-006 for other labels.
+        """
+        from mainspring.evaluation.scores import score_slices
+
+        rows = data.polars() if isinstance(data, Dataset) else data
+        return score_slices(rows, self.predict(rows), target, tuple(slices))
+
+    def load(self) -> Any:
+        """Return the object itself, as its library has it.
+
+        Raises
+        ------
+        Unavailable
+            MODEL-011 when the library is not installed.
+        """
+        from mainspring.models.runtime import ONNX_FILE, load_predictor
+
+        files = {name: path for name, path in self.files.items() if name != ONNX_FILE}
+        native: Any = load_predictor(files, seal=current_client().seal)
+        return native.model
+
+    def why(self) -> Reason:
+        """Explain where it comes from and what was decided about it."""
+        reason: Reason = current_client().ask(Explain(thing=self._reference))
+        return reason
+
+    def _load_predictor(self) -> Predictor:
+        from mainspring.models.runtime import load_predictor
+
+        if self._predictor is None:
+            self._predictor = load_predictor(self.files, seal=current_client().seal)
+        return self._predictor
+
+    def __mainspring_digest__(self) -> str:
+        """Return what the content is, for the fingerprint of a step."""
+        return f"model {self.name} {self.version.digest}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Model, (self.reference,)
+
+    def __repr__(self) -> str:
+        known = self._version
+        return f"Model({(known.reference if known else self._reference)!r})"
+
+    def _repr_markdown_(self) -> str:
+        return self.card
+
+
+def register(
+    obj: Any,
+    name: str,
+    *,
+    example: Any,
+    goal: Goal | None = None,
+    features: Iterable[Any] = (),
+    allow_code: bool = False,
+) -> Model:
+    """Register a fitted model: written in safe formats, proven, with its lineage.
+
+    Parameters
+    ----------
+    obj : object
+        A fitted scikit-learn estimator or Pipeline, or a LightGBM model.
+    name : str
+        The model; each new content is its next version.
+    example : Dataset, frame or mapping of columns
+        Rows that it was trained on, or rows like them; columns that are no features are left
+        aside. With at least 10,000 rows the ONNX form is proven on real rows; with fewer, rows of
+        the datasets that training read are taken as well.
+    goal : Goal, optional
+        Why the model exists.
+    features : iterable of feature views or their names
+        Views that a service computes for each request.
+    allow_code : bool, default False
+        Keep an object of any other kind as code, sealed with the project's key.
+
+    Returns
+    -------
+    Model
+        The version, pinned; equal content is the same version.
+
+    Raises
+    ------
+    Invalid
+        MODEL-002 an object that no flavor writes, MODEL-004 or MODEL-005 an example that does not
+        fit, MODEL-008 an example without rows, DATA-001 a bad name.
+
+    Warns
+    -----
+    ParityWarning
+        MODEL-003: the ONNX form answers differently, so only the native form is kept.
+
+    Notes
+    -----
+    Recorded: signature, example, parity, size and latency, parameters, code, environment, and
+    every dataset version that the run which made the model, or the tree around it, has read.
+    """
+    from mainspring.sdk.registering import register_model
+
+    names = tuple(view if isinstance(view, str) else str(getattr(view, "name", view)) for view in features)
+    told: Mapping[str, Any] | None = msgspec.to_builtins(goal) if goal is not None else None
+    return Model.of(register_model(obj, name, example, goal=told, features=names, allow_code=allow_code))

@@ -1,0 +1,152 @@
+"""Registering a model: package it, find where it comes from, record the version."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import subprocess
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+import mainspring
+from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.messages import ListReads, PutVersion
+from mainspring.domain.records import Fingerprint, Run, Version
+from mainspring.domain.references import Reference, parse_reference
+from mainspring.sdk.client import Client
+from mainspring.sdk.context import active_run
+from mainspring.sdk.datasets import Dataset
+from mainspring.sdk.lineage import current_client
+from mainspring.sdk.origins import find_maker
+
+if TYPE_CHECKING:
+    from mainspring.models.package import Package
+
+_GIT_PATIENCE_S = 5.0
+
+
+class ParityWarning(UserWarning):
+    """MODEL-003: the ONNX form of a model answers differently and was left out."""
+
+
+def register_model(
+    obj: Any, name: str, example: Any, *, goal: Any, features: tuple[str, ...], allow_code: bool
+) -> Version:
+    """Record a version of a model; `mainspring.sdk.models.register` tells all."""
+    if parse_reference(name) != Reference(name):
+        raise Invalid("DATA-001", f"{name!r} is a reference, not a name", reference=name)
+    client, active, maker = current_client(), active_run(), find_maker(obj)
+    trained_on = _list_trained_on(client, [maker, active.run if active is not None else None], example)
+    package = _make_package(client, obj, example, trained_on, allow_code=allow_code)
+    if not package.parity.passed and package.format != "sealed":
+        text = f"MODEL-003: {name} keeps its native form ({package.format}) only: {package.parity}"
+        warnings.warn(text, ParityWarning, stacklevel=3)
+    manifest = {each: client.blobs.put(content) for each, content in sorted(package.files.items())}
+    made_by = maker or (active.run if active is not None else None)
+    version: Version = client.ask(
+        PutVersion(
+            kind="model",
+            name=name,
+            digest=hashlib.sha256(msgspec.json.encode(manifest, order="sorted")).hexdigest(),
+            manifest=manifest,
+            details={
+                **_describe_package(package),
+                "goal": goal,
+                "features": list(features),
+                "params": {**package.params, **(made_by.params if made_by is not None else {})},
+                "code": _describe_code(made_by),
+                "made_by": made_by.id if made_by is not None else None,
+                "trained_on": [each.reference for each in trained_on],
+            },
+            run_id=active.run.id if active is not None else None,
+            inputs=tuple(each.id for each in trained_on),
+        )
+    )
+    if active is not None and active.progress is not None:
+        active.progress.tell("register", version.reference, f"{package.format}, {package.size_bytes:,} bytes")
+    return version
+
+
+def _list_trained_on(client: Client, runs: Iterable[Run | None], example: Any) -> list[Version]:
+    """Return what the trees of the runs have read, and the example's dataset."""
+    found: dict[str, Version] = {}
+    for run in runs:
+        if run is not None:
+            found |= {each.id: each for each in client.ask(ListReads(run_id=run.id))}
+    if isinstance(example, Dataset):
+        found[example.version.id] = example.version
+    return list(found.values())
+
+
+def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Version], *, allow_code: bool) -> Package:
+    from mainspring.models.package import build_package
+    from mainspring.models.parity import MAX_ROWS
+    from mainspring.models.sealed import seal_package
+
+    rows = example.polars() if isinstance(example, Dataset) else example
+    if hasattr(rows, "gather_every"):
+        rows = rows.gather_every(max(1, len(rows) // MAX_ROWS))
+    try:
+        return build_package(obj, rows, proof=lambda names: _find_rows(trained_on, names))
+    except Invalid as fault:
+        if fault.code != "MODEL-002" or not allow_code:
+            raise
+    return seal_package(obj, rows, client.seal)
+
+
+def _find_rows(trained_on: list[Version], names: tuple[str, ...]) -> Any:
+    """Return the rows of the largest dataset of training that has all the features."""
+    fitting = []
+    for version in trained_on:
+        try:
+            dataset = Dataset.of(version)
+            if set(names) <= set(dataset.schema):
+                fitting.append((dataset.rows, dataset))
+        except (MainspringError, OSError):  # its files may be gone; the example still proves
+            continue
+    if not fitting:
+        return None
+    _, largest = max(fitting, key=lambda each: each[0])
+    return largest.scan().select(*names).polars()
+
+
+def _describe_package(package: Package) -> dict[str, Any]:
+    return {
+        "signature": msgspec.to_builtins(package.signature),
+        "format": package.format,
+        "parity": msgspec.to_builtins(package.parity),
+        "size_bytes": package.size_bytes,
+        "latency_ms": package.latency_ms,
+        "environment": {**package.environment, "mainspring": _find_own_version()},
+    }
+
+
+def _describe_code(run: Run | None) -> dict[str, Any]:
+    """Return the commit of the working folder, whether files differ from it, and the run's code."""
+    found: dict[str, Any] = {"commit": _ask_git("rev-parse", "HEAD")}
+    if found["commit"]:
+        found["changed"] = bool(_ask_git("status", "--porcelain", "--untracked-files=no"))
+    if run is not None and isinstance(run.fingerprint, Fingerprint):
+        code = msgspec.json.encode(run.fingerprint.code, order="sorted")
+        found["fingerprint"] = hashlib.sha256(code).hexdigest()
+    return found
+
+
+def _ask_git(*words: str) -> str | None:
+    command = ["git", "-C", str(Path.cwd()), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_PATIENCE_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _find_own_version() -> str:
+    try:
+        return importlib.metadata.version("mainspring")
+    except importlib.metadata.PackageNotFoundError:
+        return mainspring.__version__
