@@ -1,0 +1,1 @@
+"""What is watched: binned profiles, calibrated drift, estimated and realised performance, renewal."""
