@@ -11,6 +11,7 @@ from mainspring.control.usecases import Later
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, NotFound
 from mainspring.store.tables import calls
+from mainspring.tracking.journal import Facts, Journal, Point, journal_path, read_report
 
 
 def begin(desk, name="fit", **options):
@@ -235,3 +236,38 @@ def test_a_failure_is_an_event(desk):
     finish(desk, run, "failed", problem=records.Problem("RUN-006", "division by zero"))
     (event,) = desk.ask(messages.ListEvents(kind="run.failed"))
     assert (event.subject, event.body["what"]) == (run.id, "division by zero")
+
+
+def test_what_a_lost_process_logged_last_is_not_lost(desk):
+    ended = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")
+    run = begin(desk, host=this_host(), pid=ended).run
+    journal = Journal(journal_path(desk.home.journals, run.id, 1))
+    journal.append(Point("auc", 1, 1.0, 0.5), Facts({"rate": 0.1}))
+    desk.ask(read_report(journal.path, run.id, 1, 1))
+    journal.append(Point("auc", 2, 2.0, 0.6), Facts(tags={"last": "yes"}))
+    journal.close()
+    os.kill(ended, 9)
+    os.waitpid(ended, 0)
+    desk.call(expire_leases)
+    lost = get(desk, run)
+    assert (lost.state, lost.metrics, lost.params, lost.tags) == (
+        "failed",
+        {"auc": 0.6},
+        {"rate": 0.1},
+        {"last": "yes"},
+    )
+    assert desk.ask(messages.GetSeries(run_id=run.id, key="auc")) == [(1, 1.0, 0.5), (2, 2.0, 0.6)]
+    assert not journal.path.exists()
+
+
+def test_nothing_begins_below_a_run_that_has_ended(desk):
+    parent = begin(desk, "pipeline").run
+    finish(desk, parent)
+    spec = messages.RunSpec(kind="step", name="late", parent_id=parent.id, call=records.Call(payload="0" * 64))
+    for late in (messages.BeginRun(kind="step", name="late", parent_id=parent.id), messages.SubmitRuns(runs=[spec])):
+        with pytest.raises(Conflict) as caught:
+            desk.ask(late)
+        assert caught.value.code == "RUN-002"
+        assert parent.id[-6:] in caught.value.what
+    with pytest.raises(NotFound, match="RUN-001"):
+        begin(desk, parent_id="0" * 32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import FINISHED
 from mainspring.domain.errors import Conflict, Failed
@@ -62,6 +63,24 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
     return run
 
 
+def check_parent(turn: Turn, parent_id: str | None) -> None:
+    """Refuse a run below one that has ended, which nobody would wait for or cancel.
+
+    Raises
+    ------
+    Conflict
+        RUN-002 when the parent has ended.
+    NotFound
+        RUN-001 when there is no such parent.
+    """
+    if parent_id is None:
+        return
+    parent = runs.get_run(turn.connection, parent_id)
+    if runs.is_ended(parent):
+        what = f"a run cannot begin below {parent.name} {parent.id[-6:]}, which has {parent.state}"
+        raise Conflict("RUN-002", what, parent=parent.id, state=parent.state)
+
+
 def cancel_run(turn: Turn, run: Run, reason: str) -> None:
     """Cancel a run with everything below it; its worker learns it with the next heartbeat."""
     if runs.is_ended(run):
@@ -87,7 +106,8 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     Run
         Queued with the next attempt, or failed with RUN-008.
     """
-    _, hold = runs.get_held(turn.connection, run.id)
+    sweep_journal(turn, run)
+    run, hold = runs.get_held(turn.connection, run.id)
     if calls.has_call(turn.connection, run.id) and hold.losses < MOST_LOSSES:
         return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", losses=hold.losses + 1)
     problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))

@@ -37,6 +37,12 @@ def forget_old_answers(turn: Turn) -> None:
     forget_answers(turn.connection, turn.now() - _ANSWERS_KEPT_S)
 
 
+@loop(every_s=3600.0)
+def optimize(turn: Turn) -> None:
+    """Keep the statistics that SQLite plans its queries by."""
+    turn.connection.exec_driver_sql("PRAGMA optimize")
+
+
 @holds
 def hold_for_runs(turn: Turn) -> str | None:
     """Keep the owner while a run lives."""

@@ -11,15 +11,15 @@ from mainspring.compute import decide
 from mainspring.compute.engine import Engine, Handle, Rejection, Spec, Status, find_engine
 from mainspring.control.finishing import cancel_run, end_run, lose_run
 from mainspring.control.leases import LEASE_S
+from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import HANDLERS, adopts, ends
 from mainspring.domain.errors import Failed
 from mainspring.domain.home import Home
-from mainspring.domain.messages import FinishRun, Report
+from mainspring.domain.messages import FinishRun
 from mainspring.domain.records import Call, Resources, Run
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
-from mainspring.tracking.journal import journal_path, read_report
 
 NODE = "local"
 URL = "local://"
@@ -145,7 +145,7 @@ def settle(turn: Turn, pool: Pool) -> list[decide.Placed]:
 
 def _end(turn: Turn, status: Status) -> None:
     run = runs.get_run(turn.connection, status.run_id)
-    _sweep(turn, run)
+    sweep_journal(turn, run)
     if status.cause in _FAILURES:
         problem = describe(Failed(_FAILURES[status.cause], f"{run.name}: {status.detail}", run=run.id))
         command = FinishRun(
@@ -168,17 +168,6 @@ def _end(turn: Turn, status: Status) -> None:
 
 def _fail(turn: Turn, run: Run, code: str, what: str) -> None:
     end_run(turn, run, "failed", reason=what, problem=describe(Failed(code, f"{run.name}: {what}", run=run.id)))
-
-
-def _sweep(turn: Turn, run: Run) -> None:
-    """Take what an attempt has logged and could not send any more."""
-    path = journal_path(turn.home.journals, run.id, run.attempt)
-    while True:
-        _, hold = runs.get_held(turn.connection, run.id)
-        report = read_report(path, run.id, run.attempt, run.fence, hold.journal_offset)
-        if report is None:
-            return
-        HANDLERS[Report](turn, report)
 
 
 def _end_unwanted(turn: Turn, pool: Pool, live: dict[Handle, calls.Held]) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from mainspring.compute import decide
 from mainspring.compute.engine import Spec
 from mainspring.control import placement
+from mainspring.control.finishing import check_parent
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import this_host
 from mainspring.control.results import reuse
@@ -34,6 +35,8 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
     ------
     Invalid
         RUN-009 when no node can ever hold one of them.
+    Conflict
+        RUN-002 when the run above one of them has ended.
     """
     submitted = [_submit(turn, spec) for spec in command.runs]
     turn.notify("queue")
@@ -114,6 +117,7 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
     misfit = placement.find_misfit(turn, spec.kind, spec.resources)
     if misfit:
         raise Invalid("RUN-009", f"{spec.kind} {spec.name} can never start: {misfit}", name=spec.name)
+    check_parent(turn, spec.parent_id)
     source, reason = reuse(turn, spec)
     now = turn.now()
     run = Run(

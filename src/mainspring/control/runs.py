@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from mainspring.control.finishing import cancel_run, end_run, requeue
+from mainspring.control.finishing import cancel_run, check_parent, end_run, requeue
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import process_start, this_host
+from mainspring.control.reports import find_order
 from mainspring.control.results import reuse
 from mainspring.control.turn import PROJECT, Turn
-from mainspring.control.usecases import REPORTED, Later, handles
+from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict
 from mainspring.domain.records import Run
-from mainspring.store import calls, runs, series
+from mainspring.store import calls, runs
 
 
 @handles(messages.BeginRun)
@@ -20,7 +21,13 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
 
     A run whose process is on this machine is watched by the owner and needs no heartbeats; any
     other needs one every few seconds.
+
+    Raises
+    ------
+    Conflict
+        RUN-002 when the run above it has ended.
     """
+    check_parent(turn, command.parent_id)
     source, reason = reuse(turn, command)
     now = turn.now()
     run = Run(
@@ -97,32 +104,9 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     orders: dict[str, str] = {}
     for run_id, attempt, fence in command.leases:
         held = runs.find_held(turn.connection, run_id)
-        orders[run_id] = _order(*held, attempt, fence) if held else "lost"
+        orders[run_id] = find_order(*held, attempt, fence) if held else "lost"
         runs.extend_lease(turn.connection, run_id, attempt, fence, until)
     return messages.Beats(orders)
-
-
-@handles(messages.Report)
-def report(turn: Turn, command: messages.Report) -> messages.Reported:
-    """Take points, params and tags of a live run; what was delivered before is dropped."""
-    run, hold = runs.get_held(turn.connection, command.run_id)
-    order = _order(run, hold, command.attempt, command.fence)
-    if runs.is_ended(run) or order == "lost":
-        return messages.Reported(order, hold.journal_offset)
-    if command.offset <= hold.journal_offset and command.offset:
-        return messages.Reported(order, hold.journal_offset)
-    series.add_points(turn.connection, hold.seq, command.points)
-    runs.change_run(
-        turn.connection,
-        run,
-        journal_offset=max(command.offset, hold.journal_offset),
-        params={**run.params, **command.params},
-        tags={**run.tags, **command.tags},
-    )
-    if command.points:
-        for hook in REPORTED:
-            hook(turn, run)
-    return messages.Reported(runs.read_order(turn.connection, run.id), command.offset)
 
 
 @handles(messages.GetRun)
@@ -147,24 +131,9 @@ def wait_runs(turn: Turn, command: messages.WaitRuns) -> list[Run] | Later:
     return runs.get_runs(turn.connection, command.ids)
 
 
-@handles(messages.GetSeries)
-def get_series(turn: Turn, command: messages.GetSeries) -> list[tuple[int, float, float]]:
-    """Answer with the points of one metric."""
-    return series.read_series(turn.connection, runs.find_run(turn.connection, command.run_id).id, command.key)
-
-
 @handles(messages.CancelRuns)
 def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run]:
     """Cancel runs with everything below them; one that has ended stays as it is."""
     for run_id in command.ids:
         cancel_run(turn, runs.find_run(turn.connection, run_id), command.reason)
     return [runs.find_run(turn.connection, run_id) for run_id in command.ids]
-
-
-def _order(run: Run, hold: runs.Hold, attempt: int, fence: int) -> str:
-    """Return what the worker of an attempt is to do with its run."""
-    if (run.attempt, run.fence) != (attempt, fence):
-        return "lost"
-    if runs.is_ended(run):
-        return "cancel" if run.state == "cancelled" else "lost"
-    return hold.order

@@ -9,7 +9,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
 from mainspring.domain.records import Alarm, Event, Service
-from mainspring.store import runs
+from mainspring.store import calls, runs
 from mainspring.store.events import list_events as read_events
 from mainspring.store.rows import find
 from mainspring.store.schema import HEAD
@@ -30,7 +30,7 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
         pid=os.getpid(),
         started_at=_STARTED_AT,
         runs=runs.count_states(turn.connection),
-        workers=0,
+        workers=calls.count_workers(turn.connection),
         services=find(turn.connection, services, Service),
         alarms=len(find(turn.connection, alarms, Alarm, state="open")),
         network_home=home.state != home.root,

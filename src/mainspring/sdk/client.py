@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -202,15 +201,12 @@ class _Wire:
 
 
 _clients: dict[Home, Client] = {}
-_lock = threading.Lock()
 
 
 def connect_home(home: Home) -> Client:
     """Return the client of a home; one for each home in a process."""
-    with _lock:
-        if home not in _clients:
-            _clients[home] = Client(home)
-        return _clients[home]
+    # One step, and no lock that a fork could copy while it is held.
+    return _clients.setdefault(home, Client(home))
 
 
 def get_client() -> Client:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, exists, insert, select
+from sqlalchemy import Connection, bindparam, case, exists, func, insert, select
 
 from mainspring.domain.messages import RunSpec, Study
 from mainspring.domain.records import Call, Resources
@@ -76,6 +76,11 @@ _HELD = (
     .join(calls, calls.c.run_id == runs.c.id)
     .where(runs.c.state.in_(("starting", "running")))
 )
+_WORKERS = (
+    select(func.count(calls.c.worker_id.distinct()))
+    .join(runs, runs.c.id == calls.c.run_id)
+    .where(runs.c.state == "running")
+)
 
 
 def add_call(connection: Connection, run_id: str, spec: RunSpec, reason: str) -> None:
@@ -109,6 +114,11 @@ def list_held(connection: Connection) -> list[Held]:
     """Return the runs that were placed and have not ended."""
     rows: Sequence[Any] = connection.execute(_HELD).all()
     return [Held(*row) for row in rows]
+
+
+def count_workers(connection: Connection) -> int:
+    """Return how many workers hold runs."""
+    return int(connection.execute(_WORKERS).scalar() or 0)
 
 
 def place(connection: Connection, run_id: str, token: str, now: float) -> None:

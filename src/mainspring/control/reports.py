@@ -1,0 +1,70 @@
+"""What runs tell while they live: points, params, tags; and what they are told back."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import REPORTED, handles
+from mainspring.domain import messages
+from mainspring.domain.records import Run
+from mainspring.store import runs, series
+from mainspring.tracking.journal import journal_path, read_report
+
+
+@handles(messages.Report)
+def report(turn: Turn, command: messages.Report) -> messages.Reported:
+    """Take points, params and tags of a live run; what was delivered before is dropped."""
+    run, hold = runs.get_held(turn.connection, command.run_id)
+    order = find_order(run, hold, command.attempt, command.fence)
+    if runs.is_ended(run) or order == "lost":
+        return messages.Reported(order, hold.journal_offset)
+    if command.offset <= hold.journal_offset and command.offset:
+        return messages.Reported(order, hold.journal_offset)
+    series.add_points(turn.connection, hold.seq, command.points)
+    runs.change_run(
+        turn.connection,
+        run,
+        journal_offset=max(command.offset, hold.journal_offset),
+        params={**run.params, **command.params},
+        tags={**run.tags, **command.tags},
+    )
+    if command.points:
+        for hook in REPORTED:
+            hook(turn, run)
+    return messages.Reported(runs.read_order(turn.connection, run.id), command.offset)
+
+
+@handles(messages.GetSeries)
+def get_series(turn: Turn, command: messages.GetSeries) -> list[tuple[int, float, float]]:
+    """Answer with the points of one metric."""
+    return series.read_series(turn.connection, runs.find_run(turn.connection, command.run_id).id, command.key)
+
+
+def sweep_journal(turn: Turn, run: Run) -> None:
+    """Take what the present attempt of a live run logged and could not send any more.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    run : Run
+        A run whose process has ended; its journal is on this machine or nowhere.
+    """
+    path = journal_path(turn.home.journals, run.id, run.attempt)
+    while True:
+        _, hold = runs.get_held(turn.connection, run.id)
+        found = read_report(path, run.id, run.attempt, run.fence, hold.journal_offset)
+        if found is None:
+            break
+        report(turn, found)
+    turn.after_commit(partial(path.unlink, missing_ok=True))
+
+
+def find_order(run: Run, hold: runs.Hold, attempt: int, fence: int) -> str:
+    """Return what the process of an attempt is to do: ``keep``, ``cancel``, ``prune`` or ``lost``."""
+    if (run.attempt, run.fence) != (attempt, fence):
+        return "lost"
+    if runs.is_ended(run):
+        return "cancel" if run.state == "cancelled" else "lost"
+    return hold.order

@@ -1,0 +1,119 @@
+"""A record without a process, a real owner process, and the end of owners that clients started."""
+
+import importlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mainspring.control import owner as owner_module
+from mainspring.control.commits import GroupCommit
+from mainspring.control.processes import process_start
+from mainspring.store.blobs import FolderBlobs
+from mainspring.store.files import LocalFileSystem
+from mainspring.store.homes import make_folders
+from mainspring.store.schema import open_record
+
+
+class ManualClock:
+    """Time that moves only when a test moves it."""
+
+    def __init__(self, now=1_800_000_000.0):
+        self.time = now
+        self.steady = 1000.0
+
+    def now(self):
+        return self.time
+
+    def monotonic(self):
+        return self.steady
+
+    def sleep(self, seconds):
+        self.advance(seconds)
+
+    def advance(self, seconds):
+        self.time += seconds
+        self.steady += seconds
+
+
+class SeededRandomness:
+    """The same bits in every run of a test."""
+
+    def __init__(self, seed=20260101):
+        self._source = random.Random(seed)
+
+    def bits(self, count):
+        return self._source.getrandbits(count)
+
+
+class Desk(GroupCommit):
+    """The use cases over a real record, without process and wire; `desk.ask(command)` answers."""
+
+    def __init__(self, home):
+        for name in owner_module.USE_CASES:
+            importlib.import_module(name)
+        make_folders(home)
+        self.home = home
+        self.files = LocalFileSystem()
+        self.blobs = FolderBlobs(home.blobs, self.files)
+        self.clock = ManualClock()
+        self.engine = open_record(home)
+        super().__init__(self.engine, home, self.blobs, self.clock, SeededRandomness())
+
+    def close(self):
+        super().close()
+        self.engine.dispose()
+
+
+class OwnerProcess:
+    """A real owner of a home, as a child of the test."""
+
+    def __init__(self, home, **environment):
+        command = [sys.executable, "-m", "mainspring.control.owner", "--home", str(home.root)]
+        self.home = home
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}, text=True
+        )
+        self.line = self.process.stdout.readline()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.communicate(timeout=30)
+
+    def end(self):
+        """Ask it to end as an administrator would; return its exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        return self.process.returncode
+
+
+def end_owner(home):
+    """Kill the owner that a client started, by the process id in its lock, and wait until it is gone."""
+    if not home.lock.exists():
+        return
+    text = home.lock.read_text()
+    if not text or not is_owner(int(text), home):
+        return
+    start = process_start(int(text))
+    os.kill(int(text), signal.SIGKILL)
+    while start is not None and process_start(int(text)) == start:
+        time.sleep(0.005)
+
+
+def is_owner(pid, home):
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except FileNotFoundError:
+        return False
+    return b"mainspring.control.owner" in words and str(home.root).encode() in words
