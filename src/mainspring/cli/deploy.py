@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import click
 
-from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, print_next, wants_json
 from mainspring.cli.status import describe_service
-from mainspring.domain.messages import Deploy
-from mainspring.domain.records import Service
 
 
 @click.command(
@@ -26,11 +23,13 @@ from mainspring.domain.records import Service
     help="canary: a share of the requests first; direct: all at once.",
 )
 def command(name: str, model: str, rollout: str) -> None:
-    """Set what the service NAME serves; a first deployment starts it.
+    """Set what the service NAME serves, and wait until it answers.
 
-    It is idempotent: the same again changes nothing.
+    The same again changes nothing.
     """
-    service: Service = ask(Deploy(name, model, rollout))
+    from mainspring.sdk.services import deploy
+
+    service = deploy(name, model, rollout=rollout).record
     if wants_json():
         print_json(service)
         return

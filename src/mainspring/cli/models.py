@@ -8,7 +8,7 @@ import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_size, shorten_id
+from mainspring.cli.texts import format_age, format_size, format_value, shorten_id
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
 
@@ -60,7 +60,7 @@ def show(reference: str) -> None:
             "made by": shorten_id(version.run_id) if version.run_id else None,
             "age": format_age(version.created_at),
             "files": ", ".join(version.manifest) if isinstance(version.manifest, dict) else None,
-            **{name: _describe(name, value) for name, value in details.items()},
+            **describe_details(details),
         }
     )
     print_next(f"mainspring why {version.reference}")
@@ -70,14 +70,35 @@ def _details(version: Version) -> dict[str, Any]:
     return version.details if isinstance(version.details, dict) else {}
 
 
-def _describe(name: str, value: Any) -> Any:
-    if name == "signature" and isinstance(value, dict):
-        return "\n".join(f"{side}: {', '.join(_name_columns(columns))}" for side, columns in value.items())
-    if isinstance(value, dict):
-        return "\n".join(f"{key}: {each}" for key, each in value.items())
-    if isinstance(value, list):
-        return "\n".join(str(each) for each in value)
-    return value
+def describe_details(details: dict[str, Any]) -> dict[str, Any]:
+    """Return what `show` prints of a version's details, each in a line or a few.
+
+    Parameters
+    ----------
+    details : dict
+        Of a model version.
+    """
+    signature, parity, goal = details.get("signature") or {}, details.get("parity") or {}, details.get("goal") or {}
+    params = {name: value for name, value in (details.get("params") or {}).items() if value is not None}
+    latency_ms = details.get("latency_ms")
+    return {
+        "goal": f"{goal['text']} ({goal['metric']}, owner {goal['owner']})" if goal else None,
+        "format": details.get("format"),
+        "parity": _describe_parity(parity) if parity else None,
+        "size": format_size(details.get("size_bytes")),
+        "latency": f"{latency_ms:.3g} ms a row" if latency_ms is not None else None,
+        **{side: ", ".join(_name_columns(columns)) for side, columns in signature.items()},
+        "trained on": ", ".join(details.get("trained_on") or ()),
+        "params": ", ".join(f"{name}={format_value(value)}" for name, value in params.items()),
+        "environment": ", ".join(f"{name} {value}" for name, value in (details.get("environment") or {}).items()),
+        "code": (details.get("code") or {}).get("commit") or (details.get("code") or {}).get("fingerprint"),
+    }
+
+
+def _describe_parity(parity: dict[str, Any]) -> str:
+    told = f"{parity.get('label_mismatches')} labels differ, |dp| <= {format_value(parity.get('max_abs_dp'))}"
+    rows = f"{parity.get('rows', 0):,} rows and {parity.get('generated_rows', 0):,} made ones"
+    return f"{'passed' if parity.get('passed') else 'FAILED'} on {rows}: {parity.get('problem') or told}"
 
 
 def _name_columns(columns: Any) -> list[str]:

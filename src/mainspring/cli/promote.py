@@ -38,7 +38,7 @@ def command(context: click.Context, model: str, alias: str, data: str, reason: s
     if wants_json():
         print_json(verdict)
     else:
-        click.echo(f"{'PASSED' if verdict.passed else 'REFUSED'}  {verdict.summary}")
+        click.echo(str(verdict))
         print_fields(
             {
                 "model": f"{verdict.model} for {verdict.alias}, against {verdict.champion or 'the baseline'}",

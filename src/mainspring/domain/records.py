@@ -289,6 +289,9 @@ class Verdict(msgspec.Struct):
     def __bool__(self) -> bool:
         return self.passed
 
+    def __str__(self) -> str:
+        return f"{'PASSED' if self.passed else 'REFUSED'}  {self.summary}"
+
 
 class Alarm(msgspec.Struct):
     """What a monitor raised; times are event times in seconds since 1970 UTC."""
