@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import socket
 import sqlite3
 import threading
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from mainspring.control.processes import process_start
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from mainspring.domain.wire import HEADER, MAX_FRAME_BYTES, decode_reply, encode_request
@@ -94,6 +96,20 @@ def test_an_owner_that_is_stopped_has_a_successor(client):
     while client.ask(messages.GetStatus()).pid == first:
         assert time.monotonic() < deadline
     assert client.ask(messages.GetRun(id=run.id)).id == run.id
+
+
+def test_an_owner_whose_home_was_removed_ends_and_leaves_its_successor_alone(client, home):
+    first = client.ask(messages.GetStatus()).pid
+    client.close()
+    shutil.rmtree(home.root)
+    second = client.ask(messages.GetStatus()).pid
+    assert second != first
+    deadline = time.monotonic() + 30
+    while process_start(first) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    client.close()
+    assert client.ask(messages.GetStatus()).pid == second
 
 
 def test_an_idle_owner_ends_by_itself_and_a_live_run_or_client_keeps_it(start, home):

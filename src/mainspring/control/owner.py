@@ -161,11 +161,21 @@ class Owner:
                 return
             except TimeoutError:
                 pass
+            if not self._has_home():
+                _log.info("the home was removed")
+                return
             if self._idle_s <= 0 or server.connections or self._held():
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > self._idle_s:
                 _log.info("idle for %.0f s", self._idle_s)
                 return
+
+    def _has_home(self) -> bool:
+        """Tell whether the home is still the one that was locked."""
+        try:
+            return self.home.lock.stat().st_ino == os.fstat(self._lock.fileno()).st_ino
+        except OSError:
+            return False
 
     def _held(self) -> str | None:
         reasons: list[str] = []

@@ -9,6 +9,7 @@ import os
 import pwd
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
 from mainspring.control.commits import Answer, Ask, GroupCommit, Outcome
@@ -51,6 +52,7 @@ class Server:
         self._waiting: dict[str, set[_Wait]] = {}
         self._timers: dict[Loop, asyncio.Handle] = {}
         self._scheduled = False
+        self._inode: int | None = None
         self._listener: asyncio.Server | None = None
         self.connections: set[Connection] = set()
 
@@ -64,6 +66,7 @@ class Server:
             listening.bind(str(path))
         finally:
             os.umask(mask)
+        self._inode = _inode(path)
         self._listener = await asyncio.get_running_loop().create_unix_server(
             lambda: Connection(self, self._uid), sock=listening, backlog=256
         )
@@ -76,7 +79,9 @@ class Server:
             timer.cancel()
         if self._listener is not None:
             self._listener.close()
-        self._home.socket.unlink(missing_ok=True)
+        # The folder may have been removed and made again, by a successor that listens there now.
+        if _inode(self._home.socket) == self._inode:
+            self._home.socket.unlink(missing_ok=True)
         for connection in list(self.connections):
             connection.close()
         await asyncio.sleep(0)
@@ -257,6 +262,13 @@ class _Wait:
         if self.timer is not None:
             self.timer.cancel()
         self.connection.waits.discard(self)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def peer_uid(connected: socket.socket) -> int:
