@@ -7,6 +7,7 @@ from mainspring.sdk.datasets import Dataset as Dataset
 from mainspring.sdk.datasets import write as write
 from mainspring.sdk.declarations import On as On
 from mainspring.sdk.declarations import apply as apply
+from mainspring.sdk.features import feature_view as feature_view
 from mainspring.sdk.gates import Gate as Gate
 from mainspring.sdk.gates import promote as promote
 from mainspring.sdk.log import log as log

@@ -10,6 +10,7 @@ import pytest
 
 import mainspring as ms
 from mainspring.domain.messages import ListVersions
+from mainspring.sdk.commits import finish_commits
 
 pytestmark = pytest.mark.usefixtures("client")
 
@@ -73,6 +74,13 @@ def test_next_writer_finishes_what_a_dead_one_committed():
 def test_first_commit_of_all_is_found_again():
     assert run_writer("append", "1", "table.committed:1").returncode == -signal.SIGKILL
     assert run_writer("append", "1").stdout == "sales@1\n"
+    assert read_ids("sales") == [1]
+
+
+def test_dead_writer_is_finished_without_a_new_one(client):
+    assert run_writer("append", "1", "table.committed:1").returncode == -signal.SIGKILL
+    assert finish_commits(client, "sales").reference == "sales@1"
+    assert finish_commits(client, "sales").reference == "sales@1"
     assert read_ids("sales") == [1]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from mainspring.data.columns import require_columns
-from mainspring.data.tables import Table
+from mainspring.data.tables import read_schema
 
 Range = dict[str, float | None]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - tables hold UTC without zone
@@ -82,11 +82,11 @@ def open_scan(tables: Path, manifest: Mapping[str, Any]) -> Scan:
     tables : Path
         Folder of the tables.
     manifest : mapping
-        Of the version: ``table``, ``delta_version``, ``files`` and ``predicate``, which is
-        None or the ranges of a `Scan`.
+        Of the version: ``table``, ``schema``, ``files`` and ``predicate``, which is None or the
+        ranges of a `Scan`.
     """
     folder = tables / manifest["table"]
-    schema = Table(folder).schema(manifest["delta_version"])
+    schema = read_schema(manifest["schema"])
     files = tuple(folder / name for name in manifest["files"])
     return Scan(files, schema, tuple(schema), manifest["predicate"] or {})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,14 +18,28 @@ from urllib.parse import unquote
 
 import msgspec
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    PostCommitHookProperties,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake.exceptions import DeltaError
 
 from mainspring.domain.errors import Conflict
+from mainspring.store.files import write_faults
 
 _METADATA = "mainspring"
 _LOCK = "_writer.lock"
 _POLL_S = 0.02
 _PROPERTIES = WriterProperties(compression="ZSTD", compression_level=1)
+# Opening a table reads the log since the last checkpoint; old versions need all of the log.
+_CONFIGURATION = {"delta.checkpointInterval": "20", "delta.logRetentionDuration": "interval 36500 days"}
+_HIDDEN = {"delta.dataSkippingNumIndexedCols": "0"}
+_HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
 class Commit(NamedTuple):
@@ -35,7 +50,8 @@ class Commit(NamedTuple):
     version : int
         Delta's number, from 0.
     note : dict or None
-        What the writer wanted the record to know; None: another program wrote it.
+        What the writer wanted the record to know; empty: nothing, no row changed; None: another
+        program wrote it.
     """
 
     version: int
@@ -58,8 +74,9 @@ def hold_table(folder: Path, wait_s: float = 60.0) -> Iterator[None]:
     Conflict
         DATA-013 after that time.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    with write_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         end = time.monotonic() + wait_s
         while True:
@@ -75,6 +92,18 @@ def hold_table(folder: Path, wait_s: float = 60.0) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Turn the table library's text of a system error into that error."""
+    try:
+        yield
+    except DeltaError as fault:
+        found = re.search(r"\(os error (\d+)\)", str(fault))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
 
 
 class Table:
@@ -115,14 +144,33 @@ class Table:
         """Tell whether a commit with that transaction, or a later one of its application, is there."""
         return self.reached(app_id) >= number
 
-    def list_files(self, version: int, before: list[str]) -> list[str]:
-        """Return the names of a version's files, relative to the folder.
+    def describe(self, version: int, before: list[str]) -> dict[str, Any]:
+        """Return the manifest of a version.
 
-        Those of `before`, which stood in the version it was made from, come first and in their
-        order, so that rows keep their places.
+        Parameters
+        ----------
+        version : int
+            Delta's number.
+        before : list of str
+            Files of the version it was made from: those that it keeps come first and in their
+            order, so that rows keep their places.
+
+        Returns
+        -------
+        dict
+            ``table``, ``delta_version``, ``schema`` as Delta writes it, ``files`` relative to the
+            folder and ``predicate`` (None).
         """
-        live = {Path(uri).name for uri in DeltaTable(self.folder, version=version).file_uris()}
-        return [name for name in before if name in live] + sorted(live - set(before))
+        assert self._table is not None
+        table = self._table if version == self.version else DeltaTable(self.folder, version=version)
+        live = {Path(uri).name for uri in table.file_uris()}
+        return {
+            "table": self.folder.name,
+            "delta_version": version,
+            "schema": table.schema().to_json(),
+            "files": [name for name in before if name in live] + sorted(live - set(before)),
+            "predicate": None,
+        }
 
     def commit(
         self, rows: pl.DataFrame, *, append: bool, note: dict[str, Any], app: tuple[str, int] | None, private: list[str]
@@ -150,27 +198,39 @@ class Table:
         Notes
         -----
         Guarantees: files and log are on the disk before it returns.
+
+        Raises
+        ------
+        Unavailable
+            HOME-006 for a full disk, HOME-007 for a folder that may not be written; nothing is
+            committed then.
         """
-        open_columns = ",".join(name for name in rows.columns if name not in private)
-        write_deltalake(
-            self._table if self._table is not None else self.folder,
-            rows,
-            mode="append" if append else "overwrite",
-            schema_mode="merge" if append else "overwrite",
-            configuration={"delta.dataSkippingStatsColumns": open_columns} if private else None,
-            writer_properties=_PROPERTIES,
-            commit_properties=CommitProperties(
-                custom_metadata={_METADATA: msgspec.json.encode(note).decode()},
-                app_transactions=[Transaction(*app)] if app else None,
-            ),
-        )
+        with write_faults(self.folder), _system_errors():
+            if private:
+                self._hide_statistics()
+            write_deltalake(
+                self._table if self._table is not None else self.folder,
+                rows,
+                mode="append" if append else "overwrite",
+                schema_mode="merge" if append else "overwrite",
+                configuration=_CONFIGURATION | (_HIDDEN if private else {}),
+                writer_properties=_PROPERTIES,
+                post_commithook_properties=_HOOKS,
+                commit_properties=CommitProperties(
+                    custom_metadata={_METADATA: msgspec.json.encode(note).decode()},
+                    app_transactions=[Transaction(*app)] if app else None,
+                ),
+            )
         self._table = DeltaTable(self.folder)
         self._sync()
         return self.version
 
-    def schema(self, version: int) -> pl.Schema:
-        """Return the columns of a version."""
-        return pl.Schema(DeltaTable(self.folder, version=version).schema().to_arrow())
+    def _hide_statistics(self) -> None:
+        """Keep extremes of the columns out of the log from now on; a table takes that only by a commit."""
+        if self._table is not None and not self._table.metadata().configuration.items() >= _HIDDEN.items():
+            self._table.alter.set_table_properties(
+                _HIDDEN, commit_properties=CommitProperties(custom_metadata={_METADATA: "{}"})
+            )
 
     def _sync(self) -> None:
         log = self.folder / "_delta_log"
@@ -183,3 +243,8 @@ class Table:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def read_schema(text: str) -> pl.Schema:
+    """Read the schema of a manifest."""
+    return pl.Schema(Schema.from_json(text).to_arrow())

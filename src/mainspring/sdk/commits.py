@@ -30,6 +30,14 @@ def find_head(client: Client, name: str) -> Version | None:
     return version
 
 
+def finish_commits(client: Client, name: str) -> Version | None:
+    """Tell the record of commits whose writers died before they could, and return the latest version."""
+    from mainspring.data.tables import hold_table
+
+    with hold_table(client.home.tables / name):
+        return Writer(client, name, anew=True).head
+
+
 class Writer:
     """Commits to one dataset; used under `hold_table`.
 
@@ -87,10 +95,10 @@ class Writer:
         """
         if app is not None and self.table.is_done(*app):
             versions = self._list_versions()
-            return next((each for each in versions if each.details["app"] == list(app)), self.head)
-        if self.head is None or self.details["given_digest"] != given:
+            return next((each for each in versions if (each.details or {}).get("app") == list(app)), self.head)
+        if self.head is None or self.details.get("given_digest") != given:
             return None
-        if self.details["base"] == base or self._was_interrupted(self.head.run_id):
+        if self.details.get("base") == base or self._was_interrupted(self.head.run_id):
             return self.head
         return None
 
@@ -112,6 +120,7 @@ class Writer:
             The new head.
         """
         details = note["details"]
+        note = {**note, "append": append}
         crash_point("table.before_commit")
         app = tuple(details["app"]) if details["app"] else None
         number = self.table.commit(rows, append=append, note=note, app=app, private=details["private"])
@@ -128,9 +137,9 @@ class Writer:
         """Tell the record of commits whose writers died before they could."""
         known = self.head.manifest["delta_version"] if self.head is not None else -1
         for commit in self.table.list_commits(known):
-            if commit.note is not None:
+            if commit.note:
                 self._record(commit.note, commit.version)
-            elif not anew:
+            elif commit.note is None and not anew:
                 raise Conflict(
                     "DATA-014", f"commit {commit.version} of {self.folder} is not of Mainspring", dataset=self.name
                 )
@@ -147,14 +156,9 @@ class Writer:
         return versions
 
     def _record(self, note: dict[str, Any], number: int) -> Version:
-        before = self.head.manifest["files"] if self.head is not None else []
-        manifest = {
-            "table": self.name,
-            "delta_version": number,
-            "files": self.table.list_files(number, before),
-            "predicate": None,
-        }
-        if self.head is not None and note["digest"] in {each.digest for each in self._list_versions()}:
+        manifest = self.table.describe(number, self.head.manifest["files"] if self.head is not None else [])
+        known = () if note["append"] else self._list_versions()
+        if self.head is not None and note["digest"] in {each.digest for each in known}:
             # An earlier content is back: it becomes the latest version again, so it needs a number.
             from mainspring.data.digests import chain_digest
 

@@ -119,9 +119,10 @@ def _count_append(name: str, mode: str) -> App | None:
 
 
 def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None, mode: str, key: Any) -> dict[str, Any]:
-    """Say what identifies a row and when it happened: by argument, contract, dataset or parents."""
+    """Say what identifies a row, when it happened and what is private: by contract, dataset or parents."""
     known = [writer.details] if mode != "overwrite" and writer.head is not None else []
-    known += [version.details for version in list_reads()]
+    known += [version.details or {} for version in list_reads()]
+    private = {*(declared.private if declared else ()), *(name for each in known for name in each.get("private") or ())}
     event_times = {each["event_time"] for each in known if each.get("event_time") in frame.columns}
     keys = {tuple(each["key"]) for each in known if each.get("key") and set(each["key"]) <= set(frame.columns)}
     names = [key] if isinstance(key, str) else list(key or ())
@@ -134,7 +135,7 @@ def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None,
         "contract": msgspec.to_builtins(declared) if declared else None,
         "key": names,
         "event_time": declared_time or (event_times.pop() if len(event_times) == 1 else None),
-        "private": list(declared.private) if declared else [],
+        "private": [name for name in frame.columns if name in private],
     }
 
 

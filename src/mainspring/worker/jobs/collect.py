@@ -80,7 +80,7 @@ def collect(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     rows, so that the table itself says where to go on.
     """
     from mainspring.data.tables import Table
-    from mainspring.sdk.commits import find_head
+    from mainspring.sdk.commits import finish_commits
     from mainspring.sdk.writes import write_rows
 
     service: str = arguments["service"]
@@ -98,7 +98,7 @@ def collect(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
             version = write_rows(frame, name, mode="append", key=["request_id", "row"], app=(app, cursor.position))
             requests += len(records)
             rows += frame.height
-        version = version or find_head(client, name)
+        version = version or finish_commits(client, name)
     return {"dataset": version.reference if version else None, "requests": requests, "rows": rows}
 
 
