@@ -48,6 +48,7 @@ class App:
     def __init__(self, core: Core, port: int) -> None:
         self.core = core
         self.draining = False
+        self._infer_path = f"/v2/models/{core.desired.service}/infer"
         self._hosts = {name.encode() for host in _LOOPBACK for name in (host, f"{host}:{port}")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +88,9 @@ class App:
         if path.startswith("/v2/health/"):
             return self._answer_health(path, method)
         self._check_token(token)
+        if path == self._infer_path and method == "POST":
+            body = await _read_body(receive, length, self.core.desired.limits.body_bytes)
+            return 200, await self.core.infer(body)
         parts = path.strip("/").split("/")
         if parts[:2] == ["v2", "models"] and len(parts) >= 3:
             return await self._answer_model(parts[2:], method, receive, length)

@@ -24,7 +24,7 @@ _FRAME = struct.Struct("<II")
 _OFFSET_BITS = 40
 
 
-class Record(msgspec.Struct, array_like=True):
+class Record(msgspec.Struct, array_like=True, gc=False):
     """One answered request.
 
     Attributes

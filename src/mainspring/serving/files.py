@@ -227,9 +227,9 @@ def read_desired(folder: Path) -> Desired | None:
     return _read(folder / DESIRED, Desired)
 
 
-def write_status(folder: Path, status: Status) -> None:
-    """Replace the report of the plane; whole or not at all, not durable."""
-    replace_file(folder / STATUS, msgspec.json.encode(status), durable=False)
+def write_status(folder: Path, content: bytes) -> None:
+    """Replace the report of the plane, an encoded `Status`; whole or not at all, not durable."""
+    replace_file(folder / STATUS, content, durable=False)
 
 
 def read_status(folder: Path) -> Status | None:

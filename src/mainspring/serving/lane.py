@@ -21,6 +21,8 @@ from mainspring.serving.loading import Loaded, check_outputs
 from mainspring.serving.protocol import encode_reply, slice_outputs
 from mainspring.serving.schema import Schema, join_columns
 
+_SUM_EVERY = 64
+
 
 class Waiting(msgspec.Struct, eq=False, gc=False):
     """A checked request in a queue.
@@ -89,7 +91,8 @@ class Lane:
         self.batches = 0
         self.compute_us = 0.0
         self.latencies = Latencies()
-        self._sums: dict[str, list[float]] = {}
+        self._sums: dict[str, tuple[int, float, float]] = {}
+        self._unsummed: deque[dict[str, Array]] = deque()
 
     @property
     def idle(self) -> bool:
@@ -130,9 +133,10 @@ class Lane:
         status.errors = self.errors
         status.latency_us_p50 = self.latencies.quantile(0.5)
         status.latency_us_p99 = self.latencies.quantile(0.99)
+        self._sum()
         for name, (count, total, squares) in self._sums.items():
             mean = total / count
-            status.outputs[name] = Moments(int(count), mean, sqrt(max(0.0, squares / count - mean * mean)))
+            status.outputs[name] = Moments(count, mean, sqrt(max(0.0, squares / count - mean * mean)))
 
     def _halve(self, batch: list[Waiting]) -> list[Outcome]:
         try:
@@ -157,17 +161,24 @@ class Lane:
             tensors = slice_outputs(waiting.outputs, outputs, start, stop)
             outcomes.append((waiting, encode_reply(self.service, revision, model, waiting.id, tensors)))
             start = stop
-        for column in self.predictor.signature.outputs:
-            if column.datatype != "BYTES":
-                self._sum(column.name, outputs[column.name])
+        self._unsummed.append(outputs)
+        if len(self._unsummed) >= _SUM_EVERY:
+            self._sum()
         return outcomes
 
-    def _sum(self, name: str, values: Array) -> None:
-        flat = values.ravel().astype(np.float64)
-        sums = self._sums.setdefault(name, [0.0, 0.0, 0.0])
-        sums[0] += flat.size
-        sums[1] += float(flat.sum())
-        sums[2] += float(flat.dot(flat))
+    def _sum(self) -> None:
+        """Add what was predicted since the last time to the moments."""
+        recent = [self._unsummed.popleft() for _ in range(len(self._unsummed))]
+        for column in self.predictor.signature.outputs:
+            if column.datatype == "BYTES" or not recent:
+                continue
+            values = np.concatenate([outputs[column.name].ravel() for outputs in recent]).astype(np.float64)
+            count, total, squares = self._sums.get(column.name, (0, 0.0, 0.0))
+            self._sums[column.name] = (
+                count + values.size,
+                total + float(values.sum()),
+                squares + float(values.dot(values)),
+            )
 
 
 def _blame(fault: Exception) -> MainspringError:

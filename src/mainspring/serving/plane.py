@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import uvicorn
 
 from mainspring.domain.errors import Conflict, MainspringError
@@ -69,7 +71,6 @@ class Plane:
         self.app = App(self.core, listener.getsockname()[1])
         self._problem: Problem | None = None
         self._changed = True
-        self._written = 0.0
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -88,6 +89,7 @@ class Plane:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 backlog=2048,
                 timeout_graceful_shutdown=10,
             )
@@ -99,14 +101,14 @@ class Plane:
         await asyncio.wait({serving, watching, reporting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         self.app.draining = True
         self._mark()
-        self._write_status()
         await asyncio.sleep(self.core.desired.limits.drain_s)
         server.should_exit = True
         await serving
         for task in (watching, reporting, stopping):
             task.cancel()
-        self._write_status()
+        await asyncio.gather(watching, reporting, stopping, return_exceptions=True)
         self.core.close()
+        self._write(self._encode_status())
 
     async def _watch(self) -> None:
         """Take over each new desired state; end when it says so or its file is gone for good."""
@@ -142,19 +144,24 @@ class Plane:
         loaded = {each.number: await asyncio.to_thread(load_revision, each) for each in new}
         self._problem = None
         self.core.adopt(desired, loaded)
+        gc.collect()
+        gc.freeze()  # what stays need not be looked at again with every few requests
         return False
 
     async def _report(self) -> None:
+        """Write the status when it has changed; in a thread, since a rename may wait for the disk."""
         while True:
-            if self._changed and time.monotonic() - self._written >= _STATUS_S:
-                self._write_status()
-            await asyncio.sleep(_POLL_S)
+            if self._changed:
+                self._changed = False
+                await asyncio.to_thread(self._write, self._encode_status())
+                await asyncio.sleep(_STATUS_S)
+            else:
+                await asyncio.sleep(_POLL_S)
 
     def _mark(self) -> None:
         self._changed = True
 
-    def _write_status(self) -> None:
-        self._changed, self._written = False, time.monotonic()
+    def _encode_status(self) -> bytes:
         core = self.core
         status = Status(
             core.desired.generation,
@@ -167,6 +174,9 @@ class Plane:
             core.report(),
             self._problem,
         )
+        return msgspec.json.encode(status)
+
+    def _write(self, status: bytes) -> None:
         try:
             write_status(self.folder, status)
         except OSError as fault:

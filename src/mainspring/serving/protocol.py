@@ -16,7 +16,7 @@ _STATUS = {"SERVE-008": 413, "SERVE-009": 429, "SERVE-011": 401}
 _RETRY = {"SERVE-003", "SERVE-009", "SERVE-014"}
 
 
-class Tensor(msgspec.Struct):
+class Tensor(msgspec.Struct, gc=False):
     """An output of a reply."""
 
     name: str
@@ -25,7 +25,7 @@ class Tensor(msgspec.Struct):
     data: list[Any]
 
 
-class InferReply(msgspec.Struct, omit_defaults=True):
+class InferReply(msgspec.Struct, gc=False):
     """The answer to an inference request; `model_version` is the number of the revision."""
 
     model_name: str

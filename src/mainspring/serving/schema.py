@@ -39,7 +39,7 @@ class RequestedOutput(msgspec.Struct):
     name: str
 
 
-class Asked(msgspec.Struct):
+class Asked(msgspec.Struct, gc=False):
     """A request that fits the schema.
 
     Attributes
@@ -85,15 +85,16 @@ class Schema:
         taken = {column.name for column in inputs}
         extra = tuple(Column(each.name, each.datatype, nullable=True) for each in context if each.name not in taken)  # type: ignore[arg-type]
         self.columns: tuple[Column, ...] = (*inputs, *extra)
-        self._kinds = {column.name: _make_tensor(column) for column in self.columns}
+        self._names = {_make_tensor(column): column.name for column in self.columns}
         request = msgspec.defstruct(
             "Request",
             [
-                ("inputs", list[Union[tuple(self._kinds.values())]]),  # type: ignore[misc] # noqa: UP007 - made at run time
+                ("inputs", list[Union[tuple(self._names)]]),  # type: ignore[misc] # noqa: UP007 - made at run time
                 ("id", Id | None, None),
                 ("parameters", Parameters | None, None),
                 ("outputs", list[RequestedOutput] | None, None),
             ],
+            gc=False,
         )
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(request)
 
@@ -124,21 +125,19 @@ class Schema:
         except msgspec.DecodeError:
             return None
         tensors = request.inputs
-        found = {tensor.__class__: tensor for tensor in tensors}
-        if len(found) != len(self._kinds) or len(tensors) != len(self._kinds):
+        names = self._names
+        columns = {names[tensor.__class__]: tensor.data for tensor in tensors}
+        lengths = set(map(len, columns.values()))
+        if len(columns) != len(names) or len(tensors) != len(names) or len(lengths) != 1:
             return None
-        rows = len(tensors[0].data)
-        shapes = ([rows], [rows, 1])
-        for tensor in tensors:
-            if len(tensor.data) != rows or tensor.shape not in shapes:
-                return None
-        if not rows:
+        rows = lengths.pop()
+        if not rows or not {tensor.shape for tensor in tensors} <= {(rows,), (rows, 1)}:
             return None
         return Asked(
             request.id,
             request.parameters.key if request.parameters else None,
             rows,
-            {name: found[kind].data for name, kind in self._kinds.items()},
+            columns,
             [output.name for output in request.outputs] if request.outputs else None,
         )
 
@@ -187,7 +186,8 @@ def _make_tensor(column: Column) -> type[msgspec.Struct]:
         value = value | None
     return msgspec.defstruct(
         "Tensor",
-        [("shape", list[int]), ("datatype", Literal[column.datatype]), ("data", list[value])],  # type: ignore[valid-type]
+        [("shape", tuple[int, ...]), ("datatype", Literal[column.datatype]), ("data", list[value])],  # type: ignore[valid-type]
         tag=column.name,
         tag_field="name",
+        gc=False,
     )
