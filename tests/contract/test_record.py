@@ -7,7 +7,9 @@ import sys
 import pytest
 from sqlalchemy import text
 
+from mainspring.control import commits
 from mainspring.control.commits import Answer, Ask
+from mainspring.control.usecases import HANDLERS, Later
 from mainspring.domain import messages
 from mainspring.domain.errors import MainspringError, NotFound, Unavailable
 from mainspring.store import migrations, schema
@@ -68,6 +70,55 @@ def test_a_repeated_key_gets_the_first_answer_even_when_the_world_moved(desk):
     )
     assert desk.ask(command, key="once") == first
     assert desk.ask(command, key="other").hit
+
+
+def test_what_follows_a_commit_follows_it_once_and_only_a_commit(desk, monkeypatch):
+    followed = []
+
+    def use_case(turn, command):
+        turn.after_commit(lambda: followed.append(command.id))
+        turn.notify("topic")
+        if command.id == "refused":
+            raise NotFound("RUN-001", "on purpose")
+        if command.id == "later":
+            return Later(("x",), 1.0)
+        return turn.new_id()
+
+    monkeypatch.setitem(HANDLERS, messages.GetRun, use_case)
+    asks = [Ask(messages.GetRun(id=name), "a", key=f"key of {name}") for name in ("done", "refused", "later")]
+    first, topics = desk.run(asks)
+    assert followed == ["done", "later"]
+    assert topics == {"topic"}
+    again, topics = desk.run([*asks[:2], Ask(messages.GetRun(id="later"), "a", key="key of done")])
+    assert followed == ["done", "later"]
+    assert not topics
+    assert again[0] == again[2] == first[0]
+    assert isinstance(again[1], NotFound)
+
+
+def test_a_record_that_another_program_locks_is_named(desk):
+    pragma(desk, "PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(desk.home.metadata, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable) as caught:
+        begin(desk)
+    assert caught.value.code == "HOME-019"
+    assert names(desk) == []
+    other.execute("ROLLBACK")
+    other.close()
+    begin(desk)
+    assert names(desk) == ["fit"]
+
+
+def test_a_mistake_outside_every_request_is_told_to_each(desk, monkeypatch, caplog):
+    def crash(name):
+        raise ZeroDivisionError(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commits, "crash_point", crash)
+        outcomes, _ = desk.run([Ask(messages.BeginRun(kind="step", name="a"), "a")] * 2)
+    assert [outcome.code for outcome in outcomes] == ["HOME-015"] * 2
+    assert names(desk) == []
 
 
 def test_a_full_disk_refuses_the_turn_and_leaves_nothing_of_it(desk):

@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from tests.support.homes import end_owner
 
 from mainspring.control.processes import process_start
 from mainspring.domain import messages, records
@@ -307,6 +308,21 @@ def test_the_log_names_no_values(client, home):
     text = (home.logs / "owner.log").read_text()
     assert "Report failed" in text
     assert secret not in text
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "a?b#c d%20e\u00e9"])
+def test_a_home_may_have_any_name(tmp_path, name):
+    home = place_home(tmp_path / name)
+    client = Client(home)
+    status = client.ask(messages.GetStatus())
+    assert status.record == str(tmp_path / name / "record.db")
+    assert home.metadata.exists()
+    assert home.metadata.stat().st_mode & 0o777 == 0o600
+    assert len(os.fsencode(home.socket)) <= 100
+    client.close()
+    end_owner(home)
+    if home.runtime != home.root:
+        shutil.rmtree(home.runtime)
 
 
 def test_a_network_home_is_served_from_this_node(tmp_path, start, monkeypatch):

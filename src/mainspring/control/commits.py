@@ -122,13 +122,14 @@ class GroupCommit:
 
         def work() -> None:
             for ask in asks:
-                turn = self._turn(ask.actor, expired=ask.expired)
-                outcome = self._answer(turn, ask)
-                outcomes.append(outcome)
-                if not isinstance(outcome, MainspringError):
-                    turns.append(turn)
+                turns.append(self._turn(ask.actor, expired=ask.expired))
+                outcomes.append(self._answer(turns[-1], ask))
 
-        problem = self._commit(work)
+        problem: MainspringError | None
+        try:
+            problem = self._commit(work)
+        except Exception as fault:  # noqa: BLE001 - every client must hear something
+            problem = _mistake(asks[0].command, fault)
         if problem is not None:
             return [problem] * len(asks), set()
         return outcomes, _follow(turns)
@@ -182,37 +183,49 @@ class GroupCommit:
         return None
 
     def _answer(self, turn: Turn, ask: Ask) -> Outcome:
-        handler = HANDLERS.get(type(ask.command))
-        if handler is None:
-            return Invalid("HOME-004", f"this owner does not know {type(ask.command).__name__}")
         try:
             with savepoint(self._connection):
-                answer = handler(turn, ask.command)
-                if isinstance(answer, Later):
-                    return self._repeat(ask) or answer
-                body = _encoder.encode(answer)
-                # Told by the insert, not looked up before it: a repetition is rare, and undone.
-                if ask.key and not keep_answer(self._connection, ask.key, body, turn.now()):
-                    raise _Repeated  # noqa: TRY301 - leaves the savepoint
-                return Answer(body)
-        except _Repeated:
-            return self._repeat(ask) or Failed("HOME-015", f"the answer of {ask.key} is gone")
+                return self._handle(turn, ask)
+        except _Repeated as repeated:
+            outcome: Outcome = Answer(repeated.body)
         except MainspringError as error:
-            return self._repeat(ask) or error
+            kept = self._find_kept(ask)
+            outcome = error if kept is None else Answer(kept)
         except (DBAPIError, sqlite3.Error) as fault:
             if explain_fault(fault, self._home.metadata) is not None:
                 raise  # the record takes no more: the whole turn is refused
-            return _mistake(ask.command, fault)
+            outcome = _mistake(ask.command, fault)
         except Exception as fault:  # noqa: BLE001 - one request's mistake must not end its neighbours'
-            return _mistake(ask.command, fault)
+            outcome = _mistake(ask.command, fault)
+        turn.undo()
+        return outcome
 
-    def _repeat(self, ask: Ask) -> Answer | None:
-        kept = find_answer(self._connection, ask.key) if ask.key else None
-        return None if kept is None else Answer(kept)
+    def _handle(self, turn: Turn, ask: Ask) -> Outcome:
+        handler = HANDLERS.get(type(ask.command))
+        if handler is None:
+            raise Invalid("HOME-004", f"this owner does not know {type(ask.command).__name__}")
+        answer = handler(turn, ask.command)
+        if isinstance(answer, Later):
+            kept = self._find_kept(ask)
+            if kept is not None:
+                raise _Repeated(kept)
+            return answer
+        body = _encoder.encode(answer)
+        # Told by the insert, not looked up before it: a repetition is rare, and undone.
+        if ask.key and not keep_answer(self._connection, ask.key, body, turn.now()):
+            raise _Repeated(self._find_kept(ask) or body)
+        return Answer(body)
+
+    def _find_kept(self, ask: Ask) -> bytes | None:
+        return find_answer(self._connection, ask.key) if ask.key else None
 
 
 class _Repeated(Exception):
-    """The request of this key took effect before; undo what was done again."""
+    """The request of this key took effect before; what was done again is undone."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        self.body = body
 
 
 def _mistake(command: Command, fault: Exception) -> MainspringError:

@@ -43,7 +43,9 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
     """
     check_run_transition(run.state, state)
     now = turn.now()
-    if not runs.change_run(turn.connection, run, state=state, ended_at=now, lease_until=None, **result):
+    if not runs.change_run(
+        turn.connection, run, state=state, ended_at=now, lease_until=None, process_start=None, **result
+    ):
         raise Conflict("RUN-005", f"run {run.id} was changed by another", run=run.id)
     for name, value in {"state": state, "ended_at": now, **result}.items():
         if name in Run.__struct_fields__:

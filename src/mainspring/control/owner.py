@@ -202,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", required=True, type=Path, help="folder of the record")
     parser.add_argument("--detach", action="store_true", help="go on in a process that nobody waits for")
     options = parser.parse_args(arguments)
+    os.umask(0o077)
     if options.detach and os.fork():
         os._exit(0)
     try:

@@ -101,6 +101,11 @@ class Turn:
         """Run a call once this turn is on disk, and never when it is not."""
         self.commits.append(call)
 
+    def undo(self) -> None:
+        """Forget what was to follow the commit, as when the request is refused."""
+        self.commits.clear()
+        self.topics.clear()
+
     def notify(self, topic: str) -> None:
         """Have the requests that wait for a topic tried again, once this turn is on disk."""
         self.topics.add(topic)

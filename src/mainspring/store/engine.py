@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool
 
@@ -39,7 +39,7 @@ def open_engine(path: Path) -> Engine:
     Source of the transaction recipe: SQLAlchemy's documentation of the pysqlite dialect.
     """
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=SingletonThreadPool,
         hide_parameters=True,  # what users store does not belong into logs
         connect_args={"isolation_level": None, "check_same_thread": False, "cached_statements": 256},
@@ -93,7 +93,8 @@ def explain_fault(fault: DBAPIError | sqlite3.Error, path: Path) -> MainspringEr
     -------
     MainspringError or None
         HOME-006 for a full disk, HOME-007 for a place that may not be written, HOME-016 for a
-        file that is no record; None when the fault is a mistake of the code.
+        file that is no record, HOME-019 for one that another program locks; None when the fault
+        is a mistake of the code.
     """
     cause = fault.orig if isinstance(fault, DBAPIError) else fault
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
@@ -107,6 +108,8 @@ _FAULTS = {
     sqlite3.SQLITE_READONLY: "HOME-007",
     sqlite3.SQLITE_CANTOPEN: "HOME-007",
     sqlite3.SQLITE_PERM: "HOME-007",
+    sqlite3.SQLITE_BUSY: "HOME-019",
+    sqlite3.SQLITE_LOCKED: "HOME-019",
     sqlite3.SQLITE_CORRUPT: "HOME-016",
     sqlite3.SQLITE_NOTADB: "HOME-016",
 }

@@ -69,17 +69,15 @@ _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(1))
 _CHILDREN = Statement(select(*_COLUMNS).where(runs.c.parent_id == bindparam("parent"), _IS_LIVE))
 _COUNT = Statement(select(runs.c.state, func.count()).group_by(runs.c.state))
 _ANY_LIVE = Statement(select(runs.c.id).where(_IS_LIVE).limit(1))
-_EXPIRED = Statement(select(*_COLUMNS).where(_IS_LIVE, runs.c.lease_until < bindparam("now")))
-_WATCHED = Statement(select(*_HOLD, *_COLUMNS).where(_IS_LIVE, runs.c.process_start.is_not(None)))
+_EXPIRED = Statement(select(*_COLUMNS).where(runs.c.lease_until < bindparam("now")))
+_WATCHED = Statement(select(*_HOLD, *_COLUMNS).where(runs.c.process_start.is_not(None)))
 _EXTEND = Statement(
     update(runs)
     .where(_IS_ID, runs.c.attempt == bindparam("attempt_"), runs.c.fence == bindparam("fence_"), _IS_LIVE)
     # A process that the owner watches itself needs no lease, and must not be lost for one.
     .values(lease_until=case((runs.c.process_start.is_(None), bindparam("until")), else_=runs.c.lease_until))
 )
-_EXTEND_ALL = Statement(
-    update(runs).where(_IS_LIVE, runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until"))
-)
+_EXTEND_ALL = Statement(update(runs).where(runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until")))
 _ORDER = Statement(select(runs.c.order).where(_IS_ID))
 _GIVE_ORDER = Statement(update(runs).where(_IS_ID, _IS_LIVE).values(order=bindparam("order_")))
 _HIT = Statement(select(*_COLUMNS).join(cache, cache.c.run_id == runs.c.id).where(cache.c.key == bindparam("key_")))
@@ -143,6 +141,8 @@ def find_run(connection: Connection, part: str) -> Run:
     NotFound
         RUN-001 when none or several match.
     """
+    if len(part) == 32:
+        return with_metrics(connection, [get_run(connection, part)])[0]
     found: Sequence[Any] = []
     if _HEX.match(part):
         found = _FIND.all(connection, part=part, after=f"{part}g", suffix=f"%{part}")

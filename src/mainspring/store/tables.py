@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
@@ -135,6 +136,9 @@ runs = Table(
     Index(None, "state"),
     Index(None, "kind", "name"),
     Index(None, "key"),
+    # Only live runs have these; partial, so that the many that ended cost nothing.
+    Index("runs_lease_until", "lease_until", sqlite_where=text("lease_until IS NOT NULL")),
+    Index("runs_process_start", "process_start", sqlite_where=text("process_start IS NOT NULL")),
 )
 
 calls = Table(

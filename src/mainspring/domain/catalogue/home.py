@@ -131,4 +131,11 @@ ENTRIES = (
         "a variable of the environment holds something else than its setting wants",
         "mainspring doctor",
     ),
+    Entry(
+        "HOME-019",
+        "unavailable",
+        "the record is locked",
+        "a program other than the owner holds a lock on the metadata file; nothing was acknowledged",
+        "end that program; read copies of the record, not the record",
+    ),
 )

@@ -45,11 +45,15 @@ CREATE TABLE runs (
 	CONSTRAINT runs_id UNIQUE (id)
 );
 
+CREATE INDEX runs_lease_until ON runs (lease_until) WHERE lease_until IS NOT NULL;
+
+CREATE INDEX runs_process_start ON runs (process_start) WHERE process_start IS NOT NULL;
+
 CREATE INDEX runs_kind_name ON runs (kind, name);
 
-CREATE INDEX runs_state ON runs (state);
-
 CREATE INDEX runs_parent_id ON runs (parent_id);
+
+CREATE INDEX runs_state ON runs (state);
 
 CREATE INDEX runs_key ON runs ("key");
 
@@ -250,9 +254,9 @@ CREATE TABLE renewals (
 	CONSTRAINT renewals_id UNIQUE (id)
 );
 
-CREATE INDEX renewals_service_state ON renewals (service, state);
-
 CREATE INDEX renewals_run_id ON renewals (run_id);
+
+CREATE INDEX renewals_service_state ON renewals (service, state);
 
 CREATE TABLE events (
 	seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -264,9 +268,9 @@ CREATE TABLE events (
 	event_time FLOAT
 );
 
-CREATE INDEX events_kind ON events (kind);
-
 CREATE INDEX events_subject ON events (subject);
+
+CREATE INDEX events_kind ON events (kind);
 
 CREATE TABLE requests (
 	"key" TEXT NOT NULL,
