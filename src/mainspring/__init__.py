@@ -24,6 +24,7 @@ _MODULES: dict[str, str] = {
     "log": "log",
     "log_params": "log",
     "Model": "models",
+    "Monitor": "monitors",
     "On": "declarations",
     "pipeline": "pipelines",
     "promote": "gates",

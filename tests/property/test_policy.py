@@ -28,7 +28,7 @@ histories = st.builds(
 )
 rules = st.builds(
     Rule,
-    cost=st.floats(1e-3, 1e5),
+    cost=st.none() | st.floats(1e-3, 1e5),
     gain_per_doubling=st.floats(0, 0.5),
     horizon_s=st.floats(DAY_S, 400 * DAY_S),
     cooldown_s=st.floats(0, 100 * DAY_S),
@@ -42,7 +42,7 @@ def test_cooldown_and_budget_hold(history, rule):
     if decision.renew:
         assert not history.attempts or NOW - history.attempts[-1].time >= rule.cooldown_s
         assert sum(NOW - each.time < YEAR_S for each in history.attempts) < rule.renewals_per_year
-        assert decision.evidence["regret"] >= rule.cost * (1 - 1e-6) - 0.1
+        assert decision.evidence["regret"] >= decision.evidence["cost"] - 0.2
 
 
 @given(histories, rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 import msgspec
@@ -12,6 +13,8 @@ Floats = NDArray[np.float64]
 
 METRICS = ("auc", "log_loss")
 _CLIP = 1e-6
+_DRAWS = 50
+_SEED = 20130101
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -70,10 +73,11 @@ def estimate_performance(probabilities: ArrayLike, calibrated: ArrayLike, blocks
     Confidence-based performance estimation: each row counts as a positive with its calibrated
     probability and as a negative with the rest, in the area under the expected ROC curve and in
     the expected log-loss. It sees a change of the inputs; it assumes that the outcome given the
-    inputs has not changed, and cannot see when it has.
+    inputs has not changed, and cannot see when it has. Its intervals are for what labels will
+    show: they hold the chance of the outcomes, from 50 seeded draws, too.
     """
     said, weight = np.asarray(probabilities, dtype=np.float64), np.asarray(calibrated, dtype=np.float64)
-    return _measure(said, weight, np.asarray(blocks))
+    return _measure(said, weight, np.asarray(blocks), _find_noise(said, weight))
 
 
 def realise_performance(probabilities: ArrayLike, labels: ArrayLike, blocks: ArrayLike) -> Performance:
@@ -143,13 +147,30 @@ def compare_losses(first: ArrayLike, second: ArrayLike, blocks: ArrayLike) -> tu
     return _mean_by_blocks(np.asarray(first, np.float64) - np.asarray(second, np.float64), np.asarray(blocks))
 
 
-def _measure(said: Floats, positive: Floats, blocks: NDArray[np.generic]) -> Performance:
+def _measure(
+    said: Floats, positive: Floats, blocks: NDArray[np.generic], noise: tuple[float, float] = (0.0, 0.0)
+) -> Performance:
     if not len(said):
         return Performance(0, None, None, 0.0)
-    loss, error = _mean_by_blocks(measure_log_loss(said, positive), blocks)
+    loss, loss_error = _mean_by_blocks(measure_log_loss(said, positive), blocks)
     area = measure_auc(said, positive)
-    measured = None if np.isnan(area) else _interval(area, _jackknife_auc(said, positive, blocks), 0.0, 1.0)
-    return Performance(len(said), measured, _interval(loss, error, 0.0, np.inf), round(float(positive.mean()), 6))
+    auc = None
+    if not np.isnan(area):
+        auc = _interval(area, math.hypot(_jackknife_auc(said, positive, blocks), noise[0]), 0.0, 1.0)
+    log_loss = _interval(loss, math.hypot(loss_error, noise[1]), 0.0, np.inf)
+    return Performance(len(said), auc, log_loss, round(float(positive.mean()), 6))
+
+
+def _find_noise(said: Floats, positive: Floats) -> tuple[float, float]:
+    """Return the standard deviation of AUC and log-loss over draws of the outcomes."""
+    if not len(said):
+        return 0.0, 0.0
+    draw = np.random.default_rng(_SEED)
+    areas = [measure_auc(said, (draw.uniform(size=len(said)) < positive).astype(np.float64)) for _ in range(_DRAWS)]
+    known = [area for area in areas if not math.isnan(area)]
+    odds = measure_log_loss(said, np.ones_like(said)) - measure_log_loss(said, np.zeros_like(said))
+    loss = math.sqrt(float((positive * (1 - positive) * odds**2).sum())) / len(said)
+    return float(np.std(known)) if len(known) > 1 else 0.0, loss
 
 
 def _mean_by_blocks(values: Floats, blocks: NDArray[np.generic]) -> tuple[float, float]:

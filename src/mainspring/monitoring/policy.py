@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 YEAR_S = 365.25 * 86_400
+_COST_A_ROW = 0.01
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -68,8 +69,9 @@ class Rule(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    cost : float
+    cost : float or None
         Of one renewal, in loss times rows, > 0: so much loss, summed over requests, must be at stake.
+        None: a hundredth for each request of the horizon.
     gain_per_doubling : float
         Drop of the mean loss that twice the rows bring, >= 0.
     horizon_s : float
@@ -80,7 +82,7 @@ class Rule(msgspec.Struct, frozen=True):
         At most so many within a year of event time.
     """
 
-    cost: float
+    cost: float | None = None
     gain_per_doubling: float = 0.0
     horizon_s: float = 30 * 86_400.0
     cooldown_s: float = 0.0
@@ -126,6 +128,7 @@ def decide(history: History, now: float, rule: Rule) -> Decision:
     gain = gap + rule.gain_per_doubling * growth
     rows = last.requests * rule.horizon_s / max(last.end - last.start, 1.0)
     regret = gain * rows
+    cost = rule.cost if rule.cost is not None else _COST_A_ROW * rows
     recent = [attempt for attempt in history.attempts if now - attempt.time < YEAR_S]
     refused = _count_refusals(history.attempts)
     wait_s = rule.cooldown_s * 2 ** max(refused - 1, 0)
@@ -140,14 +143,14 @@ def decide(history: History, now: float, rule: Rule) -> Decision:
         "gain": round(gain, 6),
         "horizon_rows": round(rows),
         "regret": round(regret, 1),
-        "cost": rule.cost,
+        "cost": round(cost, 1),
         "renewals_within_a_year": len(recent),
         "renewals_per_year": rule.renewals_per_year,
         "refused_in_a_row": refused,
         "wait_s": wait_s,
     }
-    words = f"waiting is expected to cost {regret:,.0f} over the next {rows:,.0f} rows, a renewal {rule.cost:,.0f}"
-    if regret <= rule.cost:
+    words = f"waiting is expected to cost {regret:,.0f} over the next {rows:,.0f} rows, a renewal {cost:,.0f}"
+    if regret <= cost:
         return Decision(False, words, evidence)
     if len(recent) >= rule.renewals_per_year:
         return Decision(False, f"{words}, but {len(recent)} renewals a year are the most", evidence)
