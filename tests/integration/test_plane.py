@@ -175,7 +175,20 @@ def test_an_unreadable_desired_state_is_reported_and_changes_nothing(files, tmp_
         while not (status := read_status(tmp_path)).problem:
             time.sleep(0.02)
         assert status.problem.code == "SERVE-021"
+        (tmp_path / "desired.json").unlink()
+        (tmp_path / "desired.json").mkdir()
+        while "Is a directory" not in (status := read_status(tmp_path)).problem.what:
+            time.sleep(0.02)
         assert ask(plane.port, "POST", INFER, make_body())[0] == 200
+
+
+def test_captures_that_cannot_be_written_are_reported(files, tmp_path):
+    (tmp_path / "capture").write_text("in the way")
+    with run_plane(tmp_path, make_desired(files)) as plane:
+        assert plane.child.wait(30) == 6
+    status = read_status(tmp_path)
+    assert (status.ready, status.problem.code) == (False, "SERVE-014")
+    assert "Traceback" not in (tmp_path / "plane.log").read_text()
 
 
 def test_the_port_is_kept_and_another_taken_when_it_is_in_use(files, tmp_path):

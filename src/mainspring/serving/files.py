@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -33,7 +33,7 @@ class ContextColumn(msgspec.Struct, frozen=True):
     """
 
     name: str
-    datatype: str
+    datatype: Literal["FP32", "FP64", "INT64", "BOOL", "BYTES"]
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -222,7 +222,7 @@ def read_desired(folder: Path) -> Desired | None:
     Raises
     ------
     Invalid
-        SERVE-021 when the file cannot be read.
+        SERVE-021 when the file does not hold it.
     """
     return _read(folder / DESIRED, Desired)
 

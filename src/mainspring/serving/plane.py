@@ -22,7 +22,8 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
-from mainspring.domain.errors import Conflict, MainspringError
+from mainspring.domain.catalogue import find_entry
+from mainspring.domain.errors import Conflict, Invalid, MainspringError
 from mainspring.domain.records import Problem
 from mainspring.domain.wire import describe
 from mainspring.serving.app import App
@@ -75,7 +76,13 @@ class Plane:
         self._wake = asyncio.Event()
 
     async def serve(self) -> None:
-        """Answer until a signal or the desired state says to stop; then drain."""
+        """Answer until a signal or the desired state says to stop; then drain.
+
+        Raises
+        ------
+        Exception
+            What ended one of its parts by mistake, after draining.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -91,6 +98,7 @@ class Plane:
                 server_header=False,
                 proxy_headers=False,
                 backlog=2048,
+                timeout_keep_alive=75,
                 timeout_graceful_shutdown=10,
             )
         )
@@ -98,7 +106,7 @@ class Plane:
         watching = asyncio.create_task(self._watch())
         reporting = asyncio.create_task(self._report())
         stopping = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({serving, watching, reporting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait({serving, watching, reporting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         self.app.draining = True
         self._mark()
         await asyncio.sleep(self.core.desired.limits.drain_s)
@@ -109,6 +117,8 @@ class Plane:
         await asyncio.gather(watching, reporting, stopping, return_exceptions=True)
         self.core.close()
         self._write(self._encode_status())
+        for part in ended:
+            part.result()
 
     async def _watch(self) -> None:
         """Take over each new desired state; end when it says so or its file is gone for good."""
@@ -134,8 +144,8 @@ class Plane:
         """Load what is new beside what serves, then switch; True: the plane must stop."""
         try:
             desired = read_desired(self.folder)
-        except MainspringError as fault:
-            self._problem = describe(fault)
+        except (MainspringError, OSError) as fault:
+            self._problem = _describe(fault)
             self._mark()
             return False
         if desired is None or desired.stopped:
@@ -230,8 +240,7 @@ def lock(folder: Path) -> int:
         holder = os.pread(handle, 32, 0).decode().strip()
         os.close(handle)
         raise Conflict("SERVE-017", f"process {holder} serves {folder}", pid=holder) from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, str(os.getpid()).encode(), 0)
+    os.pwrite(handle, str(os.getpid()).encode().ljust(32), 0)
     return handle
 
 
@@ -240,23 +249,36 @@ def main(arguments: list[str]) -> int:
     folder = Path(arguments[0]).resolve()
     try:
         lock(folder)
+    except MainspringError as fault:
+        return _fail(fault)
+    try:
         desired = read_desired(folder)
         if desired is None:
-            raise Conflict("SERVE-021", f"{folder} has no {DESIRED}")
-        if desired.stopped:
-            return 0
-        with asyncio.Runner(loop_factory=_find_loop()) as runner:
-            runner.run(_serve(folder, desired))
+            raise Invalid("SERVE-021", f"{folder} has no {DESIRED}")
+        if not desired.stopped:
+            with asyncio.Runner(loop_factory=_find_loop()) as runner:
+                runner.run(_serve(folder, desired))
     except MainspringError as fault:
-        from mainspring.domain.catalogue import find_entry
-
-        print(fault, file=sys.stderr)  # noqa: T201 - the log
-        return find_entry(fault.code).exit_code
+        status = Status(0, os.getpid(), "", ready=False, problem=describe(fault))
+        with contextlib.suppress(OSError):
+            write_status(folder, msgspec.json.encode(status))
+        return _fail(fault)
     return 0
 
 
 async def _serve(folder: Path, desired: Desired) -> None:
     await Plane(folder, desired, bind(folder)).serve()
+
+
+def _fail(fault: MainspringError) -> int:
+    print(fault, file=sys.stderr)  # noqa: T201 - the log
+    return find_entry(fault.code).exit_code
+
+
+def _describe(fault: MainspringError | OSError) -> Problem:
+    if isinstance(fault, MainspringError):
+        return describe(fault)
+    return describe(Invalid("SERVE-021", f"{DESIRED} cannot be read: {fault.strerror}"))
 
 
 def _find_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

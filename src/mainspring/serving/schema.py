@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 import numpy as np
 
-from mainspring.domain.errors import Invalid
 from mainspring.models.columns import Array
 from mainspring.models.signature import Column
 from mainspring.serving.diagnosis import FLOAT32_MAX, find_fault, flatten
@@ -83,7 +82,7 @@ class Schema:
     def __init__(self, inputs: Sequence[Column], context: Sequence[ContextColumn] = ()) -> None:
         self.context = tuple(context)
         taken = {column.name for column in inputs}
-        extra = tuple(Column(each.name, each.datatype, nullable=True) for each in context if each.name not in taken)  # type: ignore[arg-type]
+        extra = tuple(Column(each.name, each.datatype, nullable=True) for each in context if each.name not in taken)
         self.columns: tuple[Column, ...] = (*inputs, *extra)
         self._names = {_make_tensor(column): column.name for column in self.columns}
         request = msgspec.defstruct(
@@ -170,14 +169,6 @@ def make_example(inputs: Sequence[Column], rows: int) -> dict[str, Array]:
         )
         for column in inputs
     }
-
-
-def check_datatype(column: ContextColumn) -> None:
-    """Refuse a context column of a datatype that the protocol lacks (SERVE-021)."""
-    if column.datatype not in _VALUES:
-        raise Invalid(
-            "SERVE-021", f"context column {column.name!r} has datatype {column.datatype!r}", wanted=list(_VALUES)
-        )
 
 
 def _make_tensor(column: Column) -> type[msgspec.Struct]:
