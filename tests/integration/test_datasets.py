@@ -61,6 +61,21 @@ def test_rows_may_have_any_shape(rows):
     assert ms.write(ms.Dataset("shapes"), "copies").reference == "copies@1"
 
 
+def test_dataset_may_be_empty():
+    frame = make_sales(1).clear()
+    empty = ms.write(frame, "sales", contract=Sale)
+    assert empty.polars().equals(frame)
+    assert ms.write(make_sales(1), "sales", mode="append").polars().equals(make_sales(1))
+
+
+def test_event_time_that_is_missing_or_no_time_any_more_is_no_matter(client):
+    sales = ms.write(make_sales(1), "sales", contract=Sale)
+    with enter_run(client.ask(BeginRun(kind="step", name="derive")).run, client):
+        gaps = ms.write(sales.polars().with_columns(at=pl.lit(None, pl.Datetime("us"))), "gaps")
+        texts = ms.write(sales.polars().with_columns(pl.col("at").cast(pl.String)), "texts")
+    assert (gaps.event_time, texts.event_time) == ("at", None)
+
+
 def test_equal_content_is_the_same_version_and_leaves_no_commit(client):
     first = ms.write(make_sales(1, 2), "sales")
     log = sorted((client.home.tables / "sales" / "_delta_log").iterdir())
@@ -264,6 +279,12 @@ def test_new_run_of_an_interrupted_step_does_not_append_again(client):
         with enter_run(run, client):
             ms.write(make_sales(1), "sales", mode="append")
     assert ms.Dataset("sales").rows == 1
+
+
+def test_application_may_append_equal_rows_under_other_numbers():
+    for number in (1, 2, 3):
+        write_rows(make_sales(7), "captured", mode="append", app=("service", number))
+    assert ms.Dataset("captured").rows == 3
 
 
 def test_application_numbers_its_appends():

@@ -22,6 +22,7 @@ def client(tmp_path_factory):
         patch.setenv("MAINSPRING_HOME", str(root))
         made = connect_home(place_home(root))
         ms.write(make_sales(1, 2).with_columns(gap=pl.Series([1, None])), "sales")
+        ms.Dataset("sales").split("id", at=2)
         yield made
         made.ask(Stop())
 
@@ -65,6 +66,11 @@ def make_sales(*ids, price=1.0, days=0, **more):
         ({"rows": make_sales(1).drop("price"), "contract": Sale}, "DATA-007: contract Sale names column 'price'"),
         ({"rows": make_sales(1).with_columns(d=pl.duration(days=1))}, "DATA-011: column 'd'"),
         ({"contract": int}, "DATA-008"),
+        ({"name": "sales.past"}, "DATA-010: sales.past is a part of sales"),
+        (
+            {"rows": make_sales(3, 5, price=-1.0, gap=1).drop("gap"), "mode": "append", "contract": Sale},
+            "DATA-005: the dataset names column 'gap'",
+        ),
     ],
 )
 def test_refused_write_leaves_no_version(client, given, code):

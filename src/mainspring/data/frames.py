@@ -53,6 +53,11 @@ def _convert(rows: Any) -> pl.DataFrame:
 
 
 def _convert_series(name: str, column: Any) -> pl.Series:
-    if column.dtype.kind in "biufM":
+    if type(column.dtype).__module__.partition(".")[0] == "numpy" and column.dtype.kind in "biufM":
         return pl.Series(name, column.to_numpy(), nan_to_null=True)
-    return pl.Series(name, [None if missing else value for value, missing in zip(column, column.isna(), strict=True)])
+    values = zip(column.tolist(), column.isna().tolist(), strict=True)
+    return pl.Series(name, [None if missing else _plain(value) for value, missing in values])
+
+
+def _plain(value: Any) -> Any:
+    return value.to_pydatetime() if hasattr(value, "to_pydatetime") else value

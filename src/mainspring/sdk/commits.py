@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.crashpoints import crash_point
-from mainspring.domain.errors import Conflict, NotFound
+from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.messages import GetRun, GetVersion, ListVersions, PutVersion
 from mainspring.domain.records import Run, Version
 from mainspring.sdk.context import active_run
@@ -50,6 +50,8 @@ class Writer:
 
     Raises
     ------
+    Invalid
+        DATA-010 when the name is that of a part, which `Dataset.split` makes.
     Conflict
         DATA-014 when another program has committed and `anew` is False.
 
@@ -68,6 +70,9 @@ class Writer:
         self.table: Table = Table(self.folder)
         self.head = find_head(client, name)
         self.base = self.head
+        if "of" in self.details:
+            whole = name.rpartition(".")[0]
+            raise Invalid("DATA-010", f"{name} is a part of {whole}", fix=f"write {whole} and split it again")
         self._finish_commits(anew=anew)
 
     @property
@@ -98,6 +103,9 @@ class Writer:
             return next((each for each in versions if (each.details or {}).get("app") == list(app)), self.head)
         if self.head is None or self.details.get("given_digest") != given:
             return None
+        made_by = self.details.get("app")
+        if app is not None and made_by is not None and made_by[0] == app[0]:
+            return None  # the application numbers its appends, and this number is a new one
         if self.details.get("base") == base or self._was_interrupted(self.head.run_id):
             return self.head
         return None

@@ -78,15 +78,15 @@ def write_rows(
             return writer.touch(done)
         details = _describe(writer, frame, declared, mode, key)
         checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
-        quarantine = _write_quarantine(client, name, checked, given)
+        change = _plan_change(writer, checked, details, given)
         details |= {
             "quarantined": checked.quarantined.height,
             "reasons": checked.reasons,
             "warnings": checked.warnings,
-            "quarantine": quarantine,
+            "quarantine": _write_quarantine(client, name, checked, given),
             "parents": parents,
         }
-        return _commit_rows(writer, checked, details, given)
+        return _commit_change(writer, change, details, given)
 
 
 def _take_rows(rows: Any, declared: Declaration | None) -> tuple[pl.DataFrame, list[str]]:
@@ -153,6 +153,39 @@ def _scan(writer: Writer) -> Scan:
     return open_scan(writer.client.home.tables, writer.head.manifest)
 
 
+def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], given: _Given) -> _Change:
+    """Work out what the accepted rows change, and refuse them before anything is written."""
+    from mainspring.data.digests import chain_digest, digest_rows
+    from mainspring.data.merging import check_key, fit_columns, merge_rows
+    from mainspring.data.profiles import merge_profiles, profile_rows
+
+    rows = checked.rows
+    details |= {"profile": checked.profile, **_find_latest(rows, details["event_time"])}
+    if given.mode == "upsert":
+        check_key(rows, details["key"])
+    if given.mode == "overwrite" or writer.head is None:
+        return _Change(rows, append=False, digest=digest_rows(rows))
+    scan = _scan(writer)
+    rows = fit_columns(rows, scan.schema)
+    if given.mode == "upsert":
+        rows, merged = merge_rows(scan.lazy(), rows, details["key"])
+        if merged is not None:
+            details["profile"] = profile_rows(merged)
+            return _Change(merged, append=False, digest=digest_rows(merged))
+    details["profile"] = merge_profiles(writer.details["profile"], checked.profile)
+    return _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", digest_rows(rows)))
+
+
+def _find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
+    """Return the latest event time of the rows; a column that is no time any more tells none."""
+    from mainspring.data.scans import to_number
+
+    if event_time is None or not rows.schema[event_time].is_temporal():
+        return {"event_time": None, "latest": None}
+    latest = rows[event_time].max()
+    return {"event_time": event_time, "latest": to_number(latest) if latest is not None else None}
+
+
 def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given) -> str | None:
     from mainspring.data.digests import chain_digest, digest_rows
     from mainspring.data.quarantine import select_new
@@ -177,31 +210,6 @@ def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given
         details: dict[str, Any] = {"contract": None, "key": [], "event_time": None, "private": rows.columns}
         details |= {"quarantined": 0, "reasons": checked.reasons, "profile": {}}
         return _commit_change(writer, change, details, given).reference
-
-
-def _commit_rows(writer: Writer, checked: Checked, details: dict[str, Any], given: _Given) -> Version:
-    from mainspring.data.digests import chain_digest, digest_rows
-    from mainspring.data.merging import check_key, fit_columns, merge_rows
-    from mainspring.data.profiles import merge_profiles, profile_rows
-    from mainspring.data.scans import to_number
-
-    rows = checked.rows
-    details["profile"] = checked.profile
-    details["latest"] = to_number(rows[details["event_time"]].max()) if details["event_time"] and rows.height else None
-    if given.mode == "upsert":
-        check_key(rows, details["key"])
-    if given.mode == "overwrite" or writer.head is None:
-        return _commit_change(writer, _Change(rows, append=False, digest=digest_rows(rows)), details, given)
-    scan = _scan(writer)
-    rows = fit_columns(rows, scan.schema)
-    if given.mode == "upsert":
-        rows, merged = merge_rows(scan.lazy(), rows, details["key"])
-        if merged is not None:
-            details["profile"] = profile_rows(merged)
-            return _commit_change(writer, _Change(merged, append=False, digest=digest_rows(merged)), details, given)
-    details["profile"] = merge_profiles(writer.details["profile"], checked.profile)
-    digest = chain_digest(writer.head.digest, "append", digest_rows(rows))
-    return _commit_change(writer, _Change(rows, append=True, digest=digest), details, given)
 
 
 def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], given: _Given) -> Version:
