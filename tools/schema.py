@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from sqlalchemy import create_mock_engine
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from mainspring.store import tables
 
@@ -10,13 +11,13 @@ TARGET = Path(tables.__file__).parent / "migrations" / "versions" / "0001.sql"
 
 
 def main() -> None:
-    """Write every CREATE statement in the order of the tables' dependencies."""
+    """Write every CREATE statement: the tables in their order, the indexes of each by name."""
     statements = []
-    engine = create_mock_engine(
-        "sqlite://", lambda sql, *_, **__: statements.append(str(sql.compile(dialect=engine.dialect)))
-    )
-    tables.metadata.create_all(engine, checkfirst=False)
-    lines = ("\n".join(line.rstrip() for line in each.strip().splitlines()) for each in statements)
+    for table in tables.metadata.tables.values():
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [CreateTable(table), *(CreateIndex(index) for index in indexes)]
+    texts = (str(each.compile(dialect=sqlite.dialect())).strip() for each in statements)
+    lines = ("\n".join(line.rstrip().replace("\t", "    ") for line in each.splitlines()) for each in texts)
     TARGET.write_text("".join(f"{each};\n\n" for each in lines).rstrip() + "\n", "utf-8")
 
 

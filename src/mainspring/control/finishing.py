@@ -59,7 +59,8 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
         cancel_run(turn, child, f"its parent {run.id[-6:]} {state}")
     runs.with_metrics(turn.connection, [run])
     turn.notify(run.id)
-    turn.notify("queue")
+    if calls.has_call(turn.connection, run.id):
+        turn.notify("queue")  # what it held is free
     for hook in (*FINISHED.get(run.kind, ()), *FINISHED.get("*", ())):
         hook(turn, run)
     return run

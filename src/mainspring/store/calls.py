@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, case, exists, func, insert, select
 from mainspring.domain.messages import RunSpec, Study
 from mainspring.domain.records import Call, Resources
 from mainspring.store.rows import change
+from mainspring.store.statements import Statement
 from mainspring.store.tables import calls, runs
 
 
@@ -57,7 +58,7 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 _child = runs.alias("child")
-_HAS = select(calls.c.run_id).where(calls.c.run_id == bindparam("id_"))
+_HAS = Statement(select(calls.c.run_id).where(calls.c.run_id == bindparam("id_")))
 _GET = select(*(calls.c[name] for name in Placed.__struct_fields__)).where(calls.c.run_id == bindparam("id_"))
 _DEDUPE = select(calls.c.run_id).where(calls.c.dedupe == bindparam("dedupe_"))
 _WAITING = (
@@ -91,7 +92,7 @@ def add_call(connection: Connection, run_id: str, spec: RunSpec, reason: str) ->
 
 def has_call(connection: Connection, run_id: str) -> bool:
     """Tell whether a run was queued, so that it can run again."""
-    return connection.execute(_HAS, {"id_": run_id}).first() is not None
+    return _HAS.first(connection, id_=run_id) is not None
 
 
 def find_placed(connection: Connection, run_id: str) -> Placed | None:
