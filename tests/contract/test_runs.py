@@ -7,7 +7,7 @@ import pytest
 
 from mainspring.control.leases import LEASE_S, adopt, expire_leases
 from mainspring.control.processes import this_host
-from mainspring.control.usecases import Later
+from mainspring.control.usecases import FINISHED, Later
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, NotFound
 from mainspring.store.tables import calls
@@ -132,6 +132,32 @@ def test_a_run_of_a_process_that_ended_fails_and_one_that_lives_needs_no_heartbe
     assert get(desk, lost).problem.code == "RUN-008"
     assert str(ended) in get(desk, lost).problem.what
     assert get(desk, kept).state == "running"
+
+
+def test_a_process_that_ends_takes_a_whole_tree_of_runs_along(desk):
+    ended = os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")
+    where = {"host": this_host(), "pid": ended}
+    parent = begin(desk, "pipeline", **where).run
+    children = [begin(desk, parent_id=parent.id, **where).run for _ in range(3)]
+    below = begin(desk, parent_id=children[0].id, **where).run
+    os.kill(ended, 9)
+    os.waitpid(ended, 0)
+    desk.call(expire_leases)
+    assert get(desk, parent).state == "failed"
+    assert {get(desk, run).state for run in (*children, below)} <= {"failed", "cancelled"}
+
+
+def test_a_run_that_cannot_be_taken_back_keeps_no_other(desk, monkeypatch, caplog):
+    def stumble(turn, run):
+        if run.name == "bad":
+            raise ZeroDivisionError
+
+    monkeypatch.setitem(FINISHED, "step", [stumble])
+    bad, good = begin(desk, "bad").run, begin(desk, "good").run
+    desk.clock.advance(LEASE_S + 1)
+    desk.call(expire_leases)
+    assert (get(desk, bad).state, get(desk, good).state) == ("running", "failed")
+    assert "cannot be taken back" in caplog.text
 
 
 def test_a_lost_worker_gives_the_run_back_three_times(desk):

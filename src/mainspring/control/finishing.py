@@ -107,10 +107,13 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     Returns
     -------
     Run
-        Queued with the next attempt, or failed with RUN-008.
+        Queued with the next attempt, or failed with RUN-008; as it is when it has ended meanwhile,
+        for example with its parent.
     """
     sweep_journal(turn, run)
     run, hold = runs.get_held(turn.connection, run.id)
+    if runs.is_ended(run):
+        return run
     if calls.has_call(turn.connection, run.id) and hold.losses < MOST_LOSSES:
         return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", losses=hold.losses + 1)
     problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from mainspring.control.finishing import lose_run
 from mainspring.control.processes import process_start
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, holds, loop
+from mainspring.domain.records import Run
 from mainspring.store import runs
+from mainspring.store.engine import savepoint
 from mainspring.store.requests import forget_answers
+
+_log = logging.getLogger(__name__)
 
 LEASE_S = 10.0
 """Seconds that a run stays with its worker after a heartbeat."""
@@ -25,10 +31,19 @@ def adopt(turn: Turn) -> None:
 def expire_leases(turn: Turn) -> None:
     """Take runs back from workers that sent no heartbeat, and end those whose process is gone."""
     for run in runs.expired(turn.connection, turn.clock.monotonic()):
-        lose_run(turn, run, f"no heartbeat for {LEASE_S:.0f} s")
+        _lose(turn, run, f"no heartbeat for {LEASE_S:.0f} s")
     for run, hold in runs.watched(turn.connection):
         if process_start(run.pid) != hold.process_start:
-            lose_run(turn, run, f"process {run.pid} ended without a word")
+            _lose(turn, run, f"process {run.pid} ended without a word")
+
+
+def _lose(turn: Turn, run: Run, why: str) -> None:
+    # A mistake in what follows one run's end must not keep every other lost run.
+    try:
+        with savepoint(turn.connection):
+            lose_run(turn, run, why)
+    except Exception:  # noqa: BLE001
+        _log.exception("run %s cannot be taken back", run.id)
 
 
 @loop(every_s=60.0)
