@@ -211,8 +211,8 @@ def test_run_starts_things_elsewhere(tmp_path):
 
 def test_code_that_changed_after_the_submission_is_refused(tmp_path, client):
     from mainspring.domain.errors import Conflict
-    from mainspring.pipelines.calls import check_files
     from mainspring.pipelines.modules import locate
+    from mainspring.pipelines.project import check_files
 
     name = __name__
     with pytest.raises(Conflict, match="STEP-007"):

@@ -52,12 +52,12 @@ def sweep_journal(turn: Turn, run: Run) -> None:
         A run whose process has ended; its journal is on this machine or nowhere.
     """
     path = journal_path(turn.home.journals, run.id, run.attempt)
-    while True:
-        _, hold = runs.get_held(turn.connection, run.id)
-        found = read_report(path, run.id, run.attempt, run.fence, hold.journal_offset)
-        if found is None:
-            break
-        report(turn, found)
+    _, hold = runs.get_held(turn.connection, run.id)
+    offset = hold.journal_offset
+    while found := read_report(path, run.id, run.attempt, run.fence, offset):
+        offset = found.offset
+        if report(turn, found).offset < offset:
+            break  # the run has ended: nothing more is taken
     turn.after_commit(partial(path.unlink, missing_ok=True))
 
 

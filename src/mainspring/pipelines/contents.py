@@ -187,6 +187,8 @@ class _Content:
                 digest.update(self.digest(value.__self__))
         elif isinstance(value, ModuleType):
             digest.update(f"module {value.__name__}".encode())
+        elif isinstance(wrapped := getattr(value, "__dict__", {}).get("__wrapped__"), FunctionType):
+            digest.update(f"wrapped {type(value).__qualname__}".encode() + self._digest_code(wrapped))
         else:
             return False
         return True

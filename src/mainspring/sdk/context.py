@@ -32,6 +32,8 @@ class ActiveRun:
         Where `log` appends.
     order : str
         The owner's last order: ``keep``, ``cancel``, ``prune`` or ``lost``.
+    ended : bool
+        Its code has returned or raised.
     progress : Progress or None
         Where steps tell how they went, within a pipeline.
     positions : dict of int
@@ -47,6 +49,7 @@ class ActiveRun:
         self.client = client
         self.journal = journal
         self.order = "keep"
+        self.ended = False
         self.progress: Progress | None = parent.progress if parent is not None else None
         if run.kind == "pipeline":
             self.progress = Progress(run.name, run.id)
@@ -106,6 +109,7 @@ def enter_run(run: Run, client: Client, journal: Journal | None = None) -> Itera
     try:
         yield active
     finally:
+        active.ended = True
         _active.reset(token)
         if own:
             journal.close()

@@ -13,6 +13,7 @@ from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
+from mainspring.sdk.progress import tell_next
 from mainspring.sdk.steps import check_function
 
 P = ParamSpec("P")
@@ -44,7 +45,6 @@ class Pipeline(Generic[P, R]):
         self.name: str = function.__name__
         self.triggers = tuple(triggers)
         self.pool = pool
-        self._signature = inspect.signature(function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the body with these arguments as a run of its own, below the active run if any."""
@@ -52,18 +52,22 @@ class Pipeline(Generic[P, R]):
         client = above.client if above is not None else get_client()
         begun = begin_run(client, "pipeline", self.name, params=select_params(self.bind(*args, **kwargs)))
 
-        def body() -> R:
-            return self.function(*args, **kwargs)
-
-        def store(result: R) -> Value | None:
-            kept = _store_if_possible(result, client)
-            active = active_run()
-            if active is not None and active.progress is not None:
-                active.progress.end()
-            return kept
-
-        result, _ = carry_out(begun.run, client, body, store)
+        try:
+            result, _ = carry_out(
+                begun.run,
+                client,
+                lambda: self.function(*args, **kwargs),
+                lambda made: _store_if_possible(made, client),
+            )
+        finally:
+            if above is None:
+                tell_next(begun.run.id)
         return result
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        # A function that is being unpickled gets its defaults after this object is made.
+        return inspect.signature(self.function)
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return the arguments by name, defaults included.

@@ -20,7 +20,6 @@ class Progress:
 
     def __init__(self, name: str, run_id: str) -> None:
         self._head = f"{name} {run_id[-6:]}  "
-        self._run_id = run_id
         self._printed = False
         self._lock = threading.Lock()
 
@@ -42,10 +41,11 @@ class Progress:
             remark = ""
         self.tell(name, f"{state} {show_duration(wall_s)}", remark)
 
-    def end(self) -> None:
-        """Print the command that tells more."""
-        if self._printed and os.environ.get("MAINSPRING_PROGRESS") != "0":
-            print(f"next: mainspring why {self._run_id[-6:]}", file=sys.stderr, flush=True)  # noqa: T201 - as above
+
+def tell_next(run_id: str) -> None:
+    """Print the command that tells more about a pipeline's run."""
+    if os.environ.get("MAINSPRING_PROGRESS") != "0":
+        print(f"next: mainspring why {run_id[-6:]}", file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 
 def show_duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.errors import Failed, Invalid, MainspringError
 from mainspring.domain.messages import RunSpec, SubmitRuns
 from mainspring.domain.records import Fingerprint, Run
 from mainspring.sdk.client import Client, get_client
@@ -39,7 +39,6 @@ class Step(Generic[P, R]):
         functools.update_wrapper(self, function)
         self.function = function
         self.settings = options
-        self._signature = inspect.signature(function)
         self.name: str = function.__name__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -129,11 +128,16 @@ class Step(Generic[P, R]):
         return f"<Step {self.name}{self._signature}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from mainspring.pipelines.calls import find_name
+        from mainspring.pipelines.project import Project
 
-        if find_name(self.function) is not None and "." not in self.function.__qualname__:
+        if Project().find_name(self.function) is not None and "." not in self.function.__qualname__:
             return getattr, (sys.modules[self.function.__module__], self.function.__qualname__)
         return Step, (self.function, self.settings)
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        # A function that is being unpickled gets its defaults after this object is made.
+        return inspect.signature(self.function)
 
     def _bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Bind arguments as the call would, with its TypeError."""
@@ -249,6 +253,8 @@ class Step(Generic[P, R]):
 
         above = active_run()
         if above is not None:
+            if above.ended:
+                raise Failed("RUN-010", f"{self.name} was not submitted, {above.run.name} has ended")
             above.claim_name(self.name, self.function.__code__)
         found = self._identify(arguments)
         args, kwargs = self._spread(arguments)
