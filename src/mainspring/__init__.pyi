@@ -15,6 +15,7 @@ from mainspring.sdk.log import log_params as log_params
 from mainspring.sdk.models import Goal as Goal
 from mainspring.sdk.models import Model as Model
 from mainspring.sdk.models import register as register
+from mainspring.sdk.monitors import Monitor as Monitor
 from mainspring.sdk.pipelines import pipeline as pipeline
 from mainspring.sdk.runs import Run as Run
 from mainspring.sdk.runs import run as run

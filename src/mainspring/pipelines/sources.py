@@ -7,15 +7,12 @@ import hashlib
 import linecache
 import marshal
 import os
-import sys
 import time
 import zlib
 from functools import cache
 from pathlib import Path
 from types import CodeType
 from typing import Any
-
-_CO_HAS_DOCSTRING = 0x4000000
 
 # A file that was written later may not be what this process runs. A forked worker loads the
 # project's modules after the fork.
@@ -197,8 +194,6 @@ def _check(code: CodeType) -> int:
 
 def _write_code(code: CodeType, digest: Any) -> None:
     documented = bool(code.co_consts) and isinstance(code.co_consts[0], str)
-    if sys.version_info >= (3, 13):
-        documented = bool(code.co_flags & _CO_HAS_DOCSTRING)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_argcount, code.co_kwonlyargcount)
     digest.update(code.co_code + repr(names).encode())
     for constant in code.co_consts[1 if documented else 0 :]:
