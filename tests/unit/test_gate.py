@@ -96,6 +96,18 @@ def test_naming_many_slices_does_not_refuse_an_equal_challenger() -> None:
     assert refused <= 5
 
 
+def test_a_challenger_no_better_passes_as_rarely_as_alpha_says() -> None:
+    """Two guesses equally far from the truth: at alpha .05 about one in twenty passes."""
+    body = {"target": "late", "better": ["auc"]}
+    judged = 400
+    passed = 0
+    for seed in range(judged):
+        world = World(rows=1_200, seed=seed)
+        passed += judge(body, world.labels, world.guess(0.6), world.guess(0.6), {}, {})["passed"]
+    print(f"seeds 0-{judged - 1}: {passed} of {judged} passed")
+    assert 0.02 <= passed / judged <= 0.075
+
+
 def test_limits_and_tests_are_upper_and_lower_bounds() -> None:
     world = World()
     body = {**BODY, "limits": {"latency_ms": 5, "size_mb": 1}, "tests": ["auc >= 0.5", "ece <= 0.2"]}

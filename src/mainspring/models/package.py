@@ -20,7 +20,7 @@ from mainspring.models.runtime import ONNX_FILE, SIGNATURE_FILE, Predictor
 from mainspring.models.signature import Signature, infer
 
 EXAMPLE_ROWS = 3
-_LATENCY_CALLS = 200
+_LATENCY_CALLS, _LATENCY_S = 200, 0.5
 
 
 class Package(msgspec.Struct, frozen=True):
@@ -129,10 +129,15 @@ def _gather_rows(
 
 
 def measure_latency_ms(predictor: Predictor, columns: Mapping[str, Array]) -> float:
-    """Return the median time that a predictor takes for one row, in milliseconds."""
+    """Return the median time that a predictor takes for one row, in milliseconds.
+
+    Notes
+    -----
+    At most 200 calls, and not much more than half a second of them.
+    """
     row = {name: values[:1] for name, values in columns.items()}
-    times = []
-    for _ in range(_LATENCY_CALLS):
+    times: list[float] = []
+    while len(times) < _LATENCY_CALLS and sum(times) < _LATENCY_S:
         start = time.perf_counter()
         predictor.predict(row)
         times.append(time.perf_counter() - start)

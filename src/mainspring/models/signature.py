@@ -180,7 +180,8 @@ def _read(column: Column, array: Array) -> Array:
         nulls = np.isnan(array)
         if nulls.any():
             raise _null(column, int(nulls.argmax()))
-    return array.astype(_DTYPES[column.datatype], copy=False)
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, as in the model's training
+        return array.astype(_DTYPES[column.datatype], copy=False)
 
 
 def _read_nulls(column: Column, array: Array) -> Array:

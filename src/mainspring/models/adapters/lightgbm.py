@@ -28,6 +28,8 @@ _OBJECTIVES: dict[str, Link] = {
 # Bits of LightGBM's decision type.
 _CATEGORICAL, _DEFAULT_LEFT, _MISSING_SHIFT = 1, 2, 2
 _MISSING_NONE, _MISSING_ZERO = 0, 1
+# LightGBM reads numbers no larger than this as zero.
+_ZERO = float(np.float32(1e-35))
 
 
 class LightgbmFlavor:
@@ -147,6 +149,8 @@ def _read_tree(fields: dict[str, str], target: int) -> Tree:
     missing = decision >> _MISSING_SHIFT & 3
     if np.any(decision & _CATEGORICAL) or np.any(missing == _MISSING_ZERO):
         raise ValueError("categorical splits and zeros as missing values have no ONNX form: code categories as numbers")
+    near = np.abs(threshold) <= _ZERO
+    threshold = np.where(near, np.where(threshold < 0, np.nextafter(-_ZERO, -1.0), _ZERO), threshold)
     nan_left = np.where(missing == _MISSING_NONE, threshold >= 0, decision & _DEFAULT_LEFT > 0)
 
     def place(child: Any) -> Any:  # leaves have negative numbers; here they follow the inner nodes
