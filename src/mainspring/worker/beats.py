@@ -43,7 +43,8 @@ class Heart:
             Monotonic seconds.
         """
         self.due_at = now + EVERY_S
-        if self._sent_at is not None and now - self._sent_at > _PATIENCE_S:
+        if not leases or (self._sent_at is not None and now - self._sent_at > _PATIENCE_S):
+            # A connection without need would keep an idle owner alive.
             self.close()
         if self._sent_at is not None or not leases:
             return
