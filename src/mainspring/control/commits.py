@@ -11,13 +11,13 @@ import msgspec
 from sqlalchemy.exc import DBAPIError
 
 from mainspring.control.turn import Turn
-from mainspring.control.usecases import HANDLERS, Later
+from mainspring.control.usecases import HANDLERS, PASSING, Later
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Failed, Invalid, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
-from mainspring.store.engine import driver, explain_fault, savepoint
+from mainspring.store.engine import driver, explain_fault, savepoint, set_durable
 from mainspring.store.requests import find_answer, keep_answer
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class GroupCommit:
 
     def __init__(self, engine: Engine, home: Home, blobs: Blobs, clock: Clock, randomness: Randomness) -> None:
         self._connection: Connection = engine.connect()
+        self._durable = True
         self._home = home
         self._blobs = blobs
         self._clock = clock
@@ -110,7 +111,8 @@ class GroupCommit:
         Returns
         -------
         tuple of list of Outcome and set of str
-            An outcome for each ask, on disk; the topics that were notified.
+            An outcome for each ask, on disk unless all are `PASSING`; the topics that were
+            notified.
 
         Notes
         -----
@@ -127,15 +129,24 @@ class GroupCommit:
 
         problem: MainspringError | None
         try:
-            problem = self._commit(work)
+            problem = self._commit(work, durable=any(type(ask.command) not in PASSING for ask in asks))
         except Exception as fault:  # noqa: BLE001 - every client must hear something
             problem = _mistake(asks[0].command, fault)
         if problem is not None:
             return [problem] * len(asks), set()
         return outcomes, _follow(turns)
 
-    def call(self, function: Callable[[Turn], object], actor: str = "owner") -> set[str]:
+    def call(self, function: Callable[[Turn], object], actor: str = "owner", *, durable: bool = True) -> set[str]:
         """Run a function in a turn of its own; return the topics that it notified.
+
+        Parameters
+        ----------
+        function : callable
+            Called with the turn.
+        actor : str, default "owner"
+            In whose name.
+        durable : bool, default True
+            False: what it writes is worth nothing once the machine is down.
 
         Raises
         ------
@@ -148,7 +159,7 @@ class GroupCommit:
             with savepoint(self._connection):
                 function(turn)
 
-        problem = self._commit(work)
+        problem = self._commit(work, durable=durable)
         if problem is not None:
             raise problem
         return _follow([turn])
@@ -158,9 +169,12 @@ class GroupCommit:
             self._connection, self._home, self._blobs, self._clock, self._randomness, actor=actor, expired=expired
         )
 
-    def _commit(self, work: Callable[[], None]) -> MainspringError | None:
+    def _commit(self, work: Callable[[], None], *, durable: bool) -> MainspringError | None:
         raw = driver(self._connection)
         before = raw.total_changes
+        if durable is not self._durable:
+            set_durable(raw, durable)
+            self._durable = durable
         transaction = self._connection.begin()
         try:
             work()

@@ -13,7 +13,7 @@ from mainspring.control.finishing import cancel_run, end_run, lose_run
 from mainspring.control.leases import LEASE_S
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
-from mainspring.control.usecases import HANDLERS, adopts, ends
+from mainspring.control.usecases import HANDLERS, adopts, ends, loop
 from mainspring.domain.errors import Failed
 from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun
@@ -120,27 +120,21 @@ def find_misfit(turn: Turn, kind: str, asked: Resources) -> str:
     return decide.find_misfit(open_pool(turn.home).engine.capacity(), kind, asked)
 
 
-def settle(turn: Turn, pool: Pool) -> list[decide.Placed]:
-    """Bring into the record how attempts have ended, and end those that nobody wants.
-
-    Returns
-    -------
-    list of Placed
-        What attempts that are ending still use.
-    """
-    live = {Handle(held.id, held.attempt): held for held in calls.list_held(turn.connection)}
+@loop(every_s=0.2, topics=("queue",))
+def settle(turn: Turn) -> None:
+    """Bring into the record how attempts have ended, and end those that nobody wants."""
+    pool = open_pool(turn.home)
+    live = {Handle(held.id, held.attempt) for held in calls.list_held(turn.connection)}
     for handle, reason in pool.take_rejected().items():
         if handle in live:
             _fail(turn, runs.get_run(turn.connection, handle.run_id), "RUN-009", f"the engine refused it: {reason}")
-    statuses = pool.engine.poll(list(live))
-    ended = [status for status in statuses if status.state == "ended" and pool.knows(status)]
+    ended = [each for each in pool.engine.poll(list(live)) if each.state == "ended" and pool.knows(each)]
     for status in ended:
         _end(turn, status)
     _end_unwanted(turn, pool, live)
     if ended:
         handles = [Handle(status.run_id, status.attempt) for status in ended]
         turn.after_commit(lambda: pool.engine.release(handles))
-    return list(pool.ending.values())
 
 
 def _end(turn: Turn, status: Status) -> None:
@@ -170,7 +164,7 @@ def _fail(turn: Turn, run: Run, code: str, what: str) -> None:
     end_run(turn, run, "failed", reason=what, problem=describe(Failed(code, f"{run.name}: {what}", run=run.id)))
 
 
-def _end_unwanted(turn: Turn, pool: Pool, live: dict[Handle, calls.Held]) -> None:
+def _end_unwanted(turn: Turn, pool: Pool, live: set[Handle]) -> None:
     others = [handle for handle in pool.engine.adopt(0.0) if handle not in live]
     over = [Handle(each.run_id, each.attempt) for each in pool.engine.poll(others) if each.state == "ended"]
     for handle in over:

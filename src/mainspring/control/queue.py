@@ -23,7 +23,7 @@ from mainspring.store import calls, runs
 START_S = 30.0
 """Seconds in which a worker must ask for a run that was placed on it."""
 
-_LOOK_AHEAD = (64, 10_000)
+_LOOK_AHEAD = (16, 10_000)
 """How far down the line is looked for what fits: first a little, then all."""
 
 
@@ -43,7 +43,7 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
     return submitted
 
 
-@handles(messages.LeaseRun)
+@handles(messages.LeaseRun, durable=False)
 def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
     """Answer a worker with the run that its token stands for; asked again, with the same."""
     run_id = command.token.partition("-")[0]
@@ -70,14 +70,14 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
     return messages.Lease(runs.get_run(turn.connection, run_id), placed.call, placed.study, LEASE_S)
 
 
-@loop(every_s=0.2, topics=("queue",))
+@loop(every_s=0.2, topics=("queue",), durable=False)
 def dispatch(turn: Turn) -> None:
-    """Settle what has ended, then start what fits."""
+    """Start what fits."""
     pool = placement.open_pool(turn.home)
-    ending = placement.settle(turn, pool)
-    held = calls.list_held(turn.connection)
     nodes = tuple(pool.engine.capacity())
-    placed = [*(decide.Placed(run.id, run.kind, run.resources, placement.NODE, run.waits) for run in held), *ending]
+    held = calls.list_held(turn.connection)
+    placed = [decide.Placed(run.id, run.kind, run.resources, placement.NODE, run.waits) for run in held]
+    placed += pool.ending.values()
     for limit in _LOOK_AHEAD:
         waiting = calls.list_waiting(turn.connection, decide.FIRST, limit)
         if not waiting:

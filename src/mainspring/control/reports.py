@@ -12,7 +12,7 @@ from mainspring.store import runs, series
 from mainspring.tracking.journal import journal_path, read_report
 
 
-@handles(messages.Report)
+@handles(messages.Report, durable=False)
 def report(turn: Turn, command: messages.Report) -> messages.Reported:
     """Take points, params and tags of a live run; what was delivered before is dropped."""
     run, hold = runs.get_held(turn.connection, command.run_id)

@@ -97,7 +97,7 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
     )
 
 
-@handles(messages.Heartbeat)
+@handles(messages.Heartbeat, durable=False)
 def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     """Keep runs with their workers, and tell the workers what to do with them."""
     until = turn.clock.monotonic() + LEASE_S

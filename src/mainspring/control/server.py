@@ -164,7 +164,7 @@ class Server:
     def _run_loop(self, each: Loop) -> None:
         topics: set[str] = set()
         try:
-            topics = self._commits.call(each.call)
+            topics = self._commits.call(each.call, durable=each.durable)
         except Exception:  # noqa: BLE001 - a loop that fails must not end the owner
             _log.exception("the loop %s failed", each.call.__name__)
         self._timers[each] = asyncio.get_running_loop().call_later(each.every_s, self._run_loop, each)

@@ -39,8 +39,10 @@ class Loop(msgspec.Struct, frozen=True):
     call: Callable[[Turn], None]
     every_s: float
     topics: tuple[str, ...] = ()
+    durable: bool = True
 
 
+PASSING: set[type[Command]] = set()
 HANDLERS: dict[type[Command], Callable[[Turn, Any], Any]] = {}
 LOOPS: list[Loop] = []
 FINISHED: dict[str, list[Callable[[Turn, Run], None]]] = {}
@@ -50,16 +52,26 @@ ADOPTIONS: list[Callable[[Turn], None]] = []
 ENDINGS: list[Callable[[Home], None]] = []
 
 
-def handles(command: type[Command]) -> Callable[[F], F]:
+def handles(command: type[Command], *, durable: bool = True) -> Callable[[F], F]:
     """Register a use case: ``function(turn, command) -> answer or Later``.
 
     It raises a `MainspringError` to refuse; then nothing that it wrote stays.
+
+    Parameters
+    ----------
+    command : type of Command
+        What it answers.
+    durable : bool, default True
+        False: what it writes is about processes that live now, so its answer need not wait for
+        the disk; it outlives the owner, but not the power.
     """
 
     def register(function: F) -> F:
         if command in HANDLERS:
             raise ValueError(f"two use cases for {command.__name__}")
         HANDLERS[command] = function
+        if not durable:
+            PASSING.add(command)
         return function
 
     return register
@@ -71,7 +83,7 @@ def submit(turn: Turn, spec: RunSpec) -> Run:
     return runs[0]
 
 
-def loop(*, every_s: float, topics: tuple[str, ...] = ()) -> Callable[[F], F]:
+def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True) -> Callable[[F], F]:
     """Register a reconcile loop: ``function(turn)``, called inside a transaction of its own.
 
     Parameters
@@ -80,6 +92,8 @@ def loop(*, every_s: float, topics: tuple[str, ...] = ()) -> Callable[[F], F]:
         Seconds between two calls, > 0.
     topics : tuple of str
         Topics whose notification calls it at once, in the turn after.
+    durable : bool, default True
+        As for `handles`.
 
     Notes
     -----
@@ -87,7 +101,7 @@ def loop(*, every_s: float, topics: tuple[str, ...] = ()) -> Callable[[F], F]:
     """
 
     def register(function: F) -> F:
-        LOOPS.append(Loop(function, every_s, topics))
+        LOOPS.append(Loop(function, every_s, topics, durable))
         return function
 
     return register

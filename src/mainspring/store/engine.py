@@ -64,6 +64,20 @@ def driver(connection: Connection) -> sqlite3.Connection:
     return raw
 
 
+def set_durable(raw: sqlite3.Connection, durable: bool) -> None:
+    """Choose, between transactions, whether the next commits are synced to the disk.
+
+    Parameters
+    ----------
+    raw : Connection
+        From `driver`, outside of a transaction.
+    durable : bool
+        False: a commit survives the end of any process, but the power's only once a later
+        durable commit was synced; the order of commits holds in any case.
+    """
+    raw.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+
+
 @contextmanager
 def savepoint(connection: Connection) -> Iterator[None]:
     """Undo what is done inside when it raises, and nothing else of the transaction."""

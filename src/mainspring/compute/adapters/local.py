@@ -38,6 +38,7 @@ class LocalEngine:
         self._home = home
         self._node = Node(NODE, count_cpus(), count_memory())
         self._links: dict[Path, ForkLink] = {}
+        self._searched = False
         self._accepted: dict[Handle, tuple[ForkLink, float]] = {}
 
     def describe(self) -> Description:
@@ -81,9 +82,11 @@ class LocalEngine:
 
     def adopt(self, since: float) -> list[Handle]:
         """Find attempts of this and earlier owners; fork servers that answer later add theirs then."""
-        for path in self._home.runtime.glob("f-*.sock"):
-            if path not in self._links:
-                self._links[path] = ForkLink(path)
+        if not self._searched:
+            self._searched = True
+            for path in self._home.runtime.glob("f-*.sock"):
+                if path not in self._links:
+                    self._links[path] = ForkLink(path)
         self._learn()
         return [handle for handle, (_, at) in self._accepted.items() if at >= since]
 
