@@ -8,12 +8,10 @@ import msgspec
 
 from mainspring.compute.engine import Node
 from mainspring.domain.records import Resources
+from mainspring.domain.states import URGENT
 
 # A run that has been passed over for so long closes the door behind it until it starts.
 PATIENCE_S = 30.0
-
-FIRST = ("gate", "check", "collect", "pipeline", "study")
-"""Kinds that wait for other runs, or that other runs wait for: they go first."""
 
 # These spend their time waiting for children; a core that they held, a child would miss.
 _WAITING_KINDS = frozenset({"pipeline", "study"})
@@ -132,7 +130,7 @@ def cpus_of(kind: str, asked: Resources) -> float:
 
 def rank_of(kind: str) -> int:
     """Return the class of a kind: 0 goes before 1; inside a class the first come goes first."""
-    return 0 if kind in FIRST else 1
+    return 0 if kind in URGENT else 1
 
 
 def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:

@@ -59,9 +59,9 @@ class Pool:
         rejected, self._rejected = self._rejected, []
         return {Handle(each.run_id, each.attempt): each.reason for each in rejected}
 
-    def knows(self, status: Status) -> bool:
-        """Tell whether the engine's word counts: a lost attempt may be one it has not found again yet."""
-        return status.cause != "lost" or time.monotonic() - self._begun > LEASE_S
+    def has_found_all(self) -> bool:
+        """Tell whether an attempt that the engine does not hold is lost, and not just not found again yet."""
+        return time.monotonic() - self._begun > LEASE_S
 
 
 _pools: dict[Path, Pool] = {}
@@ -125,13 +125,15 @@ def settle(turn: Turn) -> None:
     """Bring into the record how attempts have ended, and end those that nobody wants."""
     pool = open_pool(turn.home)
     live = {Handle(held.id, held.attempt) for held in calls.list_held(turn.connection)}
+    held = set(pool.engine.adopt(0.0))
     for handle, reason in pool.take_rejected().items():
         if handle in live:
             _fail(turn, runs.get_run(turn.connection, handle.run_id), "RUN-009", f"the engine refused it: {reason}")
-    ended = [each for each in pool.engine.poll(list(live)) if each.state == "ended" and pool.knows(each)]
+    asked = live if pool.has_found_all() else live & held
+    ended = [each for each in pool.engine.poll(list(asked)) if each.state == "ended"]
     for status in ended:
         _end(turn, status)
-    _end_unwanted(turn, pool, live)
+    _end_unwanted(turn, pool, held - live)
     if ended:
         handles = [Handle(status.run_id, status.attempt) for status in ended]
         turn.after_commit(lambda: pool.engine.release(handles))
@@ -164,14 +166,13 @@ def _fail(turn: Turn, run: Run, code: str, what: str) -> None:
     end_run(turn, run, "failed", reason=what, problem=describe(Failed(code, f"{run.name}: {what}", run=run.id)))
 
 
-def _end_unwanted(turn: Turn, pool: Pool, live: set[Handle]) -> None:
-    others = [handle for handle in pool.engine.adopt(0.0) if handle not in live]
-    over = [Handle(each.run_id, each.attempt) for each in pool.engine.poll(others) if each.state == "ended"]
+def _end_unwanted(turn: Turn, pool: Pool, others: set[Handle]) -> None:
+    over = [Handle(each.run_id, each.attempt) for each in pool.engine.poll(list(others)) if each.state == "ended"]
     for handle in over:
         pool.ending.pop(handle, None)
     if over:
         turn.after_commit(lambda: pool.engine.release(over))
-    for handle in set(others) - set(over) - set(pool.ending):
+    for handle in others - set(over) - set(pool.ending):
         run = runs.find_held(turn.connection, handle.run_id)
         # One that has told its result is about to end by itself.
         if run is not None and run[0].attempt == handle.attempt and run[0].state != "cancelled":

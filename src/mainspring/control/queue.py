@@ -79,7 +79,7 @@ def dispatch(turn: Turn) -> None:
     placed = [decide.Placed(run.id, run.kind, run.resources, placement.NODE, run.waits) for run in held]
     placed += pool.ending.values()
     for limit in _LOOK_AHEAD:
-        waiting = calls.list_waiting(turn.connection, decide.FIRST, limit)
+        waiting = calls.list_waiting(turn.connection, limit)
         if not waiting:
             return
         queued = tuple(decide.Queued(each.id, each.kind, each.resources, each.created_at) for each in waiting)
@@ -105,7 +105,7 @@ def explain_wait(turn: Turn, run: Run) -> str:
     str
         ``waiting for 1 of 2 cpus on local, 3rd in line``.
     """
-    waiting = calls.list_waiting(turn.connection, decide.FIRST, _LOOK_AHEAD[-1])
+    waiting = calls.list_waiting(turn.connection, _LOOK_AHEAD[-1])
     rank = next((rank for rank, each in enumerate(waiting, 1) if each.id == run.id), 0)
     return f"{run.reason}, {_ordinal(rank)} in line" if rank else run.reason
 

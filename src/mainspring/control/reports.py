@@ -21,6 +21,8 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
         return messages.Reported(order, hold.journal_offset)
     if command.offset <= hold.journal_offset and command.offset:
         return messages.Reported(order, hold.journal_offset)
+    if run.attempt > 1 and command.points:
+        series.drop_overtaken(turn.connection, hold.seq, command.points, run.started_at or 0.0)
     series.add_points(turn.connection, hold.seq, command.points)
     runs.change_run(
         turn.connection,

@@ -9,6 +9,9 @@ from mainspring.domain.errors import Conflict
 RunState = Literal["queued", "starting", "running", "succeeded", "failed", "cancelled", "pruned"]
 RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "refused", "rolled_back", "failed"]
 
+URGENT = ("gate", "check", "collect", "pipeline", "study")
+"""Kinds of runs that wait for others, or that others wait for: they go first in line."""
+
 TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "pruned"})
 CLOSED: frozenset[str] = frozenset({"promoted", "refused", "rolled_back", "failed"})
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import msgspec
-from sqlalchemy import Connection, bindparam, case, exists, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, insert, or_, select
 
 from mainspring.domain.messages import RunSpec, Study
 from mainspring.domain.records import Call, Resources
+from mainspring.domain.states import URGENT
 from mainspring.store.rows import change
 from mainspring.store.statements import Statement
 from mainspring.store.tables import calls, runs
@@ -57,25 +55,33 @@ class Placed(msgspec.Struct, frozen=True):
     worker_id: str | None
 
 
+def _is(column: ColumnElement[str], *values: str) -> ColumnElement[bool]:
+    # A list in SQL would keep the statement from being compiled once.
+    return or_(*(column == value for value in values))
+
+
 _child = runs.alias("child")
 _HAS = Statement(select(calls.c.run_id).where(calls.c.run_id == bindparam("id_")))
-_GET = select(*(calls.c[name] for name in Placed.__struct_fields__)).where(calls.c.run_id == bindparam("id_"))
-_DEDUPE = select(calls.c.run_id).where(calls.c.dedupe == bindparam("dedupe_"))
-_WAITING = (
+_GET = Statement(
+    select(*(calls.c[name] for name in Placed.__struct_fields__)).where(calls.c.run_id == bindparam("id_"))
+)
+_DEDUPE = Statement(select(calls.c.run_id).where(calls.c.dedupe == bindparam("dedupe_")))
+_ADD = Statement(insert(calls), ("run_id", "call", "study", "dedupe", "reason"))
+_WAITING = Statement(
     select(*(runs.c[name] for name in Waiting.__struct_fields__))
     .where(runs.c.state == "queued")
-    .order_by(case((runs.c.kind.in_(bindparam("first", expanding=True)), 0), else_=1), runs.c.seq)
+    .order_by(case((_is(runs.c.kind, *URGENT), 0), else_=1), runs.c.seq)
     .limit(bindparam("limit_"))
 )
-_HELD = (
+_HELD = Statement(
     select(
         *(runs.c[name] for name in Held.__struct_fields__ if name in runs.c),
         calls.c.token,
         calls.c.call,
-        exists().where(_child.c.parent_id == runs.c.id, _child.c.state.in_(("queued", "starting", "running"))),
+        exists().where(_child.c.parent_id == runs.c.id, _is(_child.c.state, "queued", "starting", "running")),
     )
     .join(calls, calls.c.run_id == runs.c.id)
-    .where(runs.c.state.in_(("starting", "running")))
+    .where(_is(runs.c.state, "starting", "running"))
 )
 _WORKERS = (
     select(func.count(calls.c.worker_id.distinct()))
@@ -87,7 +93,7 @@ _WORKERS = (
 def add_call(connection: Connection, run_id: str, spec: RunSpec, reason: str) -> None:
     """Keep what a run executes, and why no kept result answered it."""
     values = {"run_id": run_id, "call": spec.call, "study": spec.study, "dedupe": spec.dedupe, "reason": reason}
-    connection.execute(insert(calls), values)
+    _ADD.run(connection, values)
 
 
 def has_call(connection: Connection, run_id: str) -> bool:
@@ -97,24 +103,24 @@ def has_call(connection: Connection, run_id: str) -> bool:
 
 def find_placed(connection: Connection, run_id: str) -> Placed | None:
     """Return what a run executes and where, None for one that was never queued."""
-    row = connection.execute(_GET, {"id_": run_id}).first()
+    row = _GET.first(connection, id_=run_id)
     return None if row is None else Placed(*row)
 
 
 def find_duplicate(connection: Connection, dedupe: str) -> str | None:
     """Return the id of the run that was submitted under a text before."""
-    return connection.execute(_DEDUPE, {"dedupe_": dedupe}).scalar()
+    row = _DEDUPE.first(connection, dedupe_=dedupe)
+    return None if row is None else str(row[0])
 
 
-def list_waiting(connection: Connection, first: Sequence[str], limit: int) -> list[Waiting]:
-    """Return queued runs in line, those of the kinds `first` before the others."""
-    return [Waiting(*row) for row in connection.execute(_WAITING, {"first": list(first), "limit_": limit})]
+def list_waiting(connection: Connection, limit: int) -> list[Waiting]:
+    """Return queued runs in line, those that are `URGENT` before the others."""
+    return [Waiting(*row) for row in _WAITING.all(connection, limit_=limit)]
 
 
 def list_held(connection: Connection) -> list[Held]:
     """Return the runs that were placed and have not ended."""
-    rows: Sequence[Any] = connection.execute(_HELD).all()
-    return [Held(*row) for row in rows]
+    return [Held(*row) for row in _HELD.all(connection)]
 
 
 def count_workers(connection: Connection) -> int:

@@ -26,6 +26,7 @@ _SET_LATEST = (
     " ON CONFLICT (run, key) DO UPDATE SET step = excluded.step, time = excluded.time, value = excluded.value"
     " WHERE (excluded.step, excluded.time) >= (latest.step, latest.time)"
 )
+_OVERTAKEN = "WHERE run = ? AND key = ? AND step >= ? AND time < ?"
 _LATEST = Statement(
     select(runs.c.id, series_keys.c.key, latest.c.value)
     .join_from(runs, latest, latest.c.run == runs.c.seq)
@@ -66,6 +67,29 @@ def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
     raw.executemany(_ADD_POINT, rows)
     last = {row[1]: row for row in sorted(rows, key=lambda row: (row[2], row[3]))}
     raw.executemany(_SET_LATEST, last.values())
+
+
+def drop_overtaken(connection: Connection, run: int, new: Sequence[Point], before: float) -> None:
+    """Drop what earlier attempts had logged from where a later one has begun to log again.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    run : int
+        The run's number inside the file.
+    new : sequence of (key, step, time, value)
+        Points of the later attempt, to be added next.
+    before : float
+        When the later attempt began; what is older belongs to another.
+    """
+    keys = _find_keys(connection, {key for key, *_ in new})
+    first: dict[int, int] = {}
+    for key, step, *_ in new:
+        first[keys[key]] = min(step, first.get(keys[key], step))
+    rows = [(run, key, step, before) for key, step in first.items()]
+    for table in ("points", "latest"):
+        driver(connection).executemany(f"DELETE FROM {table} {_OVERTAKEN}", rows)  # noqa: S608 - names of ours
 
 
 def read_series(connection: Connection, run_id: str, key: str) -> list[tuple[int, float, float]]:
