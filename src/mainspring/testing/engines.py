@@ -25,9 +25,9 @@ from mainspring.domain.messages import (
     SubmitRuns,
     WaitRuns,
 )
-from mainspring.domain.records import Call, Resources, Run
+from mainspring.domain.records import Resources, Run
 from mainspring.domain.states import TERMINAL
-from mainspring.pipelines.calls import import_paths, pack_call
+from mainspring.pipelines.calls import make_call
 from mainspring.sdk.client import Client
 from mainspring.testing import programs
 from mainspring.tracking.codecs import load_value
@@ -38,8 +38,7 @@ PATIENCE_S = 60.0
 
 def make_spec(client: Client, function: Callable[..., Any], *args: Any, **facts: Any) -> RunSpec:
     """Return what queues a call of a function."""
-    payload = pack_call(function, args, {}, client.blobs, client.seal)
-    call = Call(payload=payload, paths=import_paths(), code_digest="contract")
+    call = make_call(function, args, {}, client.blobs, client.seal)
     return RunSpec(**{"kind": "step", "name": function.__name__, "call": call, **facts})
 
 
