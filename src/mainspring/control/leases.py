@@ -30,11 +30,13 @@ def adopt(turn: Turn) -> None:
 @loop(every_s=0.5)
 def expire_leases(turn: Turn) -> None:
     """Take runs back from workers that sent no heartbeat, and end those whose process is gone."""
-    for run in runs.expired(turn.connection, turn.clock.monotonic()):
-        _lose(turn, run, f"no heartbeat for {LEASE_S:.0f} s")
+    lost = [(run, f"no heartbeat for {LEASE_S:.0f} s") for run in runs.expired(turn.connection, turn.clock.monotonic())]
     for run, hold in runs.watched(turn.connection):
         if process_start(run.pid) != hold.process_start:
-            _lose(turn, run, f"process {run.pid} ended without a word")
+            lost.append((run, f"process {run.pid} ended without a word"))
+    # The newest first: what is below a run was lost itself, not cancelled by the end of its parent.
+    for run, why in sorted(lost, key=lambda each: each[0].id, reverse=True):
+        _lose(turn, run, why)
 
 
 def _lose(turn: Turn, run: Run, why: str) -> None:
