@@ -1,5 +1,6 @@
 """A real owner process and its clients, over the real socket."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ from mainspring.control.processes import process_start
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from mainspring.domain.wire import HEADER, MAX_FRAME_BYTES, decode_reply, encode_request
+from mainspring.sdk import client as client_module
 from mainspring.sdk.client import Client, connect_home, get_client
 from mainspring.store.homes import make_folders, place_home
 
@@ -272,6 +274,44 @@ def test_waiting_ends_when_the_run_does_and_times_out_when_it_does_not(client, h
     waiter.join(timeout=20)
     listener.join(timeout=20)
     assert {type(answer) for answer in answers} == {records.Run, records.Event}
+
+
+def test_a_command_that_waits_longer_than_a_client_is_patient_outlives_its_owner(start, client, monkeypatch):
+    monkeypatch.setattr(client_module, "_PATIENCE_S", 0.2)
+    first = start()
+    run = begin(client)
+    answers = []
+    waiter = threading.Thread(target=lambda: answers.extend(client.ask(messages.WaitRuns(ids=[run.id], wait_s=60.0))))
+    waiter.start()
+    time.sleep(0.5)
+    first.kill()
+    start()
+    finish(client, run)
+    waiter.join(timeout=30)
+    assert [answer.state for answer in answers] == ["succeeded"]
+
+
+def test_owners_that_end_again_and_again_are_given_up(home, monkeypatch):
+    monkeypatch.setattr(client_module, "_PATIENCE_S", 0.2)
+    make_folders(home)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(home.socket))
+    listening.listen()
+
+    def hang_up():
+        with contextlib.suppress(OSError):
+            while True:
+                listening.accept()[0].close()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    with pytest.raises(Unavailable) as caught:
+        Client(home).ask(messages.GetStatus())
+    assert caught.value.code == "HOME-001"
+    assert "GetStatus" in caught.value.what
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    thread.join()
 
 
 def test_a_forked_child_uses_connections_of_its_own(client):

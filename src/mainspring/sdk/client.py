@@ -51,7 +51,7 @@ _REPEATABLE: frozenset[type[Command]] = frozenset(
 )
 
 _PATIENCE_S = 30.0
-"""Seconds without an owner that answers after which a command is given up."""
+"""Seconds in which one owner after the other may end before a command is given up."""
 
 _MOST_TRIES = 100
 """So often is a command repeated whose owner dies before it answers."""
@@ -115,16 +115,23 @@ class Client:
             key = secrets.token_hex(16)
         frame = encode_request(1, command, key)
         silence_s = float(getattr(command, "wait_s", 0.0)) + _SILENCE_S
-        deadline = time.monotonic() + _PATIENCE_S
+        trouble_since: float | None = None
         while True:
+            begun = time.monotonic()
             try:
                 wire = self._take()
                 reply = wire.exchange(frame, silence_s)
-                self._idle.append(wire)
-            except (ConnectionError, EOFError) as fault:
-                if isinstance(fault, Unavailable) or time.monotonic() > deadline:
-                    raise
+            except Unavailable:
+                raise
+            except ConnectionError as fault:
+                now = time.monotonic()
+                if trouble_since is None or now - begun > _PATIENCE_S:
+                    trouble_since = now  # an owner that lived that long was a good one
+                if now - trouble_since > _PATIENCE_S:
+                    what = f"owners end again and again when they are asked {type(command).__name__}"
+                    raise Unavailable("HOME-001", what) from fault
                 continue
+            self._idle.append(wire)
             _, answer = decode_reply(reply, type(command))
             return answer
 
@@ -144,19 +151,14 @@ class Client:
 
     def _connect(self) -> socket.socket:
         path = str(self.home.socket)
-        connected = socket.socket(socket.AF_UNIX)
-        try:
-            connected.connect(path)
-        except PermissionError:
-            connected.close()
-            raise Denied("HOME-008", f"{path} belongs to another user", path=path) from None
-        except OSError:
-            connected.close()
+        connected = _dial(path)
+        if connected is None:
             if self._start is None:
-                raise Unavailable("HOME-001", f"no owner answers at {path}", path=path) from None
+                raise Unavailable("HOME-001", f"no owner answers at {path}", path=path)
             self._start(self.home)
-            connected = socket.socket(socket.AF_UNIX)
-            connected.connect(path)
+            connected = _dial(path)
+        if connected is None:
+            raise ConnectionResetError("the owner ended as soon as it was there")
         return connected
 
 
@@ -198,6 +200,20 @@ class _Wire:
                 raise ConnectionResetError("the owner closed the connection")
             view = view[count:]
         return bytes(content)
+
+
+def _dial(path: str) -> socket.socket | None:
+    """Connect to a socket; None when nobody listens there."""
+    connected = socket.socket(socket.AF_UNIX)
+    try:
+        connected.connect(path)
+    except PermissionError:
+        connected.close()
+        raise Denied("HOME-008", f"{path} belongs to another user", path=path) from None
+    except OSError:
+        connected.close()
+        return None
+    return connected
 
 
 _clients: dict[Home, Client] = {}
