@@ -49,8 +49,18 @@ _answers: dict[type[Command], msgspec.msgpack.Decoder[Any]] = {}
 
 
 def encode_request(number: int, command: Command, key: str = "") -> bytes:
-    """Return the frame of a request."""
-    return _frame(Request(number, msgspec.Raw(_encoder.encode(command)), key))
+    """Return the frame of a request.
+
+    Raises
+    ------
+    Invalid
+        HOME-005 when it is too large, HOME-020 when it holds a value that the wire does not know.
+    """
+    try:
+        content = _encoder.encode(command)
+    except (TypeError, ValueError, OverflowError, RecursionError) as fault:
+        raise Invalid("HOME-020", f"{type(command).__name__} cannot be sent: {fault}") from None
+    return _frame(Request(number, msgspec.Raw(content), key))
 
 
 def decode_request(body: bytes) -> tuple[int, Command, str]:
@@ -69,7 +79,7 @@ def decode_request(body: bytes) -> tuple[int, Command, str]:
     try:
         request = _requests.decode(body)
         return request.id, _commands.decode(request.command), request.key
-    except (msgspec.DecodeError, msgspec.ValidationError) as fault:
+    except (msgspec.DecodeError, RecursionError) as fault:
         raise Invalid("HOME-004", f"the request cannot be read: {fault}") from None
 
 

@@ -138,4 +138,11 @@ ENTRIES = (
         "a program other than the owner holds a lock on the metadata file; nothing was acknowledged",
         "end that program; read copies of the record, not the record",
     ),
+    Entry(
+        "HOME-020",
+        "invalid",
+        "a value that does not travel",
+        "parameters, tags and details are JSON: texts, numbers of 64 bits, lists and dictionaries of these",
+        "give a text instead, or return the value from a step",
+    ),
 )

@@ -1,0 +1,82 @@
+"""Frames of the wire: what is sent arrives, and no bytes break the reader."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainspring.domain import messages, records
+from mainspring.domain.errors import Invalid
+from mainspring.domain.messages import ANSWERS, Command
+from mainspring.domain.wire import HEADER, decode_reply, decode_request, encode_problem, encode_reply, encode_request
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.integers(0, 2**32), st.dictionaries(st.text(max_size=8), json, max_size=5), st.text(max_size=40))
+def test_a_request_arrives_as_it_was_sent(number, params, key):
+    command = messages.BeginRun(kind="step", name="fit", params=params)
+    frame = encode_request(number, command, key)
+    assert HEADER.unpack(frame[: HEADER.size]) == (len(frame) - HEADER.size,)
+    assert decode_request(frame[HEADER.size :]) == (number, command, key)
+
+
+@given(st.integers(0, 2**32), json)
+def test_an_answer_arrives_as_it_was_given(number, details):
+    reason = records.Reason("x", ["line"], details)
+    assert decode_reply(encode_reply(number, reason)[HEADER.size :], messages.Explain) == (number, reason)
+
+
+@given(st.text(max_size=50), st.dictionaries(st.sampled_from(["a", "b"]), json))
+def test_a_refusal_arrives_with_all_its_parts(what, context):
+    error = Invalid("DATA-001", what, **context)
+    with pytest.raises(Invalid) as caught:
+        decode_reply(encode_problem(1, error)[HEADER.size :], messages.GetRun)
+    assert (caught.value.code, caught.value.what, caught.value.context) == ("DATA-001", what, context)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_reader(body):
+    try:
+        _, command, _ = decode_request(body)
+    except Invalid as error:
+        refused = error.code
+    else:
+        refused = None
+        assert isinstance(command, Command)
+    assert refused in {None, "HOME-004"}
+
+
+@pytest.mark.parametrize("depth", [2_000, 200_000])
+def test_bytes_that_nest_deep_do_not_break_the_reader(depth):
+    inner = b"\x84" + b"".join(
+        msgspec.msgpack.encode(each) for each in ("type", "BeginRun", "kind", "step", "name", "fit", "details")
+    )
+    body = b"\x82" + msgspec.msgpack.encode("id") + b"\x01" + msgspec.msgpack.encode("command") + inner
+    with pytest.raises(Invalid, match="HOME-004"):
+        decode_request(body + b"\x91" * depth + b"\xc0")
+
+
+@pytest.mark.parametrize("value", [2**64, object(), 1j])
+def test_a_value_that_does_not_travel_is_named_before_it_is_sent(value):
+    command = messages.BeginRun(kind="step", name="fit", params={"x": value})
+    with pytest.raises(Invalid) as caught:
+        encode_request(1, command)
+    assert caught.value.code == "HOME-020"
+    assert "BeginRun" in caught.value.what
+
+
+def test_a_value_that_holds_itself_is_named():
+    loop = []
+    loop.append(loop)
+    with pytest.raises(Invalid, match="HOME-020"):
+        encode_request(1, messages.BeginRun(kind="step", name="fit", params={"x": loop}))
+
+
+def test_every_command_has_an_answer():
+    named = {each for each in vars(messages).values() if isinstance(each, type) and issubclass(each, Command)}
+    assert named - {Command} == set(ANSWERS)
