@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from difflib import get_close_matches
-
 import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
 from mainspring.domain.catalogue import ENTRIES
-from mainspring.domain.errors import Invalid, NotFound
+from mainspring.domain.codes import explain_code, is_code
+from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import Explain
 from mainspring.domain.records import Reason
-
-_CODE = re.compile(r"[A-Za-z]+-\d+\Z")
 
 
 @click.command(
@@ -31,33 +27,19 @@ def command(thing: str | None, *, listed: bool) -> None:
     """
     if listed:
         _list_codes()
-    elif thing is None:
+        return
+    if thing is None:
         raise Invalid("CLI-001", "why of what?", fix="mainspring why THING, or mainspring why --list")
-    elif _CODE.match(thing):
-        _explain_code(thing.upper())
+    reason: Reason = explain_code(thing) if is_code(thing) else ask(Explain(thing))
+    if wants_json():
+        print_json(reason)
     else:
-        reason: Reason = ask(Explain(thing))
-        if wants_json():
-            print_json(reason)
-        else:
-            click.echo("\n".join(reason.lines))
+        click.echo(str(reason))
 
 
 def _list_codes() -> None:
+    entries = sorted(ENTRIES.values(), key=lambda entry: entry.code)
     if wants_json():
-        print_json(sorted(ENTRIES.values(), key=lambda entry: entry.code))
-        return
-    print_table(("code", "kind", "title"), [(e.code, e.kind, e.title) for _, e in sorted(ENTRIES.items())])
-
-
-def _explain_code(code: str) -> None:
-    entry = ENTRIES.get(code)
-    if entry is None:
-        near = get_close_matches(code, ENTRIES, n=1)
-        fix = f"mainspring why {near[0]}" if near else "mainspring why --list"
-        raise NotFound("HOME-009", f"{code} is no error code", fix=fix)
-    if wants_json():
-        print_json(entry)
-        return
-    click.echo(f"{entry.code}: {entry.title}\n  why: {entry.why}\n  fix: {entry.fix}")
-    click.echo(f"  a command that meets it ends with {entry.exit_code}; HTTP answers {entry.http_status}")
+        print_json(entries)
+    else:
+        print_table(("code", "kind", "title"), [(each.code, each.kind, each.title) for each in entries])
