@@ -119,9 +119,13 @@ def find_bins(binning: Binning, values: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(values)
     missing = binning.size - 1
     if binning.kind == "category":
-        index = {level: number for number, level in enumerate(binning.levels)}
-        index[_MISSING] = missing
-        return np.fromiter((index.get(each, missing - 1) for each in _text(array).tolist()), np.int64, len(array))
+        index: dict[Any, int] = {level: number for number, level in enumerate(binning.levels)}
+        index[None] = index[_MISSING] = missing
+        bins = np.fromiter((index.get(each, missing - 1) for each in array.tolist()), np.int64, len(array))
+        unknown = np.flatnonzero(bins == missing - 1)
+        texts = _text(array[unknown])  # a NaN, or a level that is no text
+        bins[unknown] = [index.get(each, missing - 1) for each in texts.tolist()]
+        return bins
     numbers = array.astype(np.float64)
     bins = np.searchsorted(np.asarray(binning.edges), numbers, side="right")
     return np.where(np.isnan(numbers), missing, bins).astype(np.int64)
