@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.figures import Figure, print_figures
 from bench.install import build_wheel, install_core, weigh
+from bench.monitoring import measure_drift
 from bench.owners import measure_owner
 from bench.processes import measure_cpu
 from bench.steps import measure_steps
@@ -51,6 +52,7 @@ def main() -> int:
         "Faces": measure_faces(repeats),
         "Steps": measure_steps(repeats),
         "Owner": measure_owner(repeats),
+        "Monitoring": measure_drift(repeats),
         "Core install": measure_install(),
     }
     for title, figures in tables.items():
