@@ -81,13 +81,32 @@ def _render_methods(name: str, thing: type) -> Iterator[str]:
     yield "\n"
 
 
+class _Plain:
+    """An annotation that prints as it was written, without quotes."""
+
+    def __init__(self, annotation: object) -> None:
+        self._text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+    def __repr__(self) -> str:
+        return self._text
+
+
 def _describe_signature(name: str, thing: object) -> str:
     try:
-        text = str(inspect.signature(thing))
+        signature = inspect.signature(thing)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return name
-    text = re.sub(r"'([^']*)'", lambda match: match[1] if not match[1].islower() or "|" in match[1] else match[0], text)
-    return f"{name}{text}".replace("(self, ", "(").replace("(self)", "()")
+    empty = inspect.Signature.empty
+    parameters = [
+        each if each.annotation is empty else each.replace(annotation=_Plain(each.annotation))
+        for key, each in signature.parameters.items()
+        if key not in {"self", "cls"}
+    ]
+    returns = signature.return_annotation
+    shown = signature.replace(
+        parameters=parameters, return_annotation=empty if returns in {empty, "None", None} else _Plain(returns)
+    )
+    return f"{name}{shown}"
 
 
 def _render_cli() -> Iterator[str]:

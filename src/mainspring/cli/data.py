@@ -12,7 +12,6 @@ from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
 
-_QUARANTINE = ".quarantine"
 _FACTS = ("rows", "mode", "given", "quarantined", "reasons", "key", "event_time", "of", "by", "from", "until")
 
 
@@ -73,21 +72,22 @@ def show(reference: str) -> None:
 
 
 @command.command("quarantine")
-@click.argument("name")
+@click.argument("reference")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Rows to show.")
-def quarantine(name: str, limit: int) -> None:
+def quarantine(reference: str, limit: int) -> None:
     """Show the rows of a dataset that broke its contract, with their reasons and counts."""
     from mainspring.sdk.datasets import Dataset
 
-    table = Dataset(name.removesuffix(_QUARANTINE) + _QUARANTINE).polars()
+    table = Dataset(reference).quarantined()
     counts = {str(reason): int(count) for reason, count in table["reason"].value_counts(sort=True).iter_rows()}
     rows = table.tail(limit)
     if wants_json():
         print_json({"rows": table.height, "reasons": counts, "last": rows.to_dicts()})
         return
     print_table(("reason", "rows"), counts.items(), empty="nothing in quarantine")
-    click.echo()
-    print_table(rows.columns, rows.iter_rows())
+    if counts:
+        click.echo()
+        print_table(rows.columns, rows.iter_rows())
 
 
 def describe_columns(details: dict[str, Any]) -> list[tuple[Any, ...]]:
