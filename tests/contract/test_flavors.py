@@ -231,6 +231,20 @@ def test_the_example_may_hold_more_columns_but_not_fewer() -> None:
     assert (caught.value.code, caught.value.context["missing"]) == ("MODEL-005", ["price"])
 
 
+def test_columns_that_the_first_step_drops_are_no_inputs() -> None:
+    rows = make_orders().with_columns(at=pl.lit("2020-01-01").str.to_datetime())
+    for steps in (
+        ColumnTransformer([("texts", encode(), TEXTS), ("numbers", "passthrough", NUMBERS)]),
+        ColumnTransformer(
+            [("texts", encode(), TEXTS), ("no", "drop", ["order_id", "at"]), ("numbers", "passthrough", NUMBERS)]
+        ),
+    ):
+        model = Pipeline([("encode", steps), ("model", HistGradientBoostingClassifier(max_iter=5))])
+        package = build_package(model.fit(rows, rows["late"].to_numpy()), rows)
+        assert [each.name for each in package.signature.inputs] == TEXTS + NUMBERS
+        assert package.parity.passed, str(package.parity)
+
+
 @pytest.mark.parametrize("thing", [object(), 3, "model", lambda rows: rows, StandardScaler()])
 def test_an_object_of_no_flavor_is_refused(thing: object) -> None:
     with pytest.raises(Invalid) as caught:

@@ -50,11 +50,12 @@ class SklearnFlavor:
         return known and hasattr(model, "predict")
 
     def features(self, model: Any) -> tuple[str, ...] | None:
-        """Return the columns of the frame that the model was fitted on."""
+        """Return the columns of the frame that the model was fitted on, without those it drops."""
         names = getattr(model, "feature_names_in_", None)
         if names is None or _is_bare_lightgbm_matrix(model, names):
             return None
-        return tuple(str(name) for name in names)
+        used = _find_used_columns(model)
+        return tuple(str(name) for name in names if used is None or name in used)
 
     def outputs(self, model: Any) -> tuple[Column, ...]:
         """Return ``label`` and ``probability`` of a classifier, ``value`` of a regressor."""
@@ -165,6 +166,20 @@ def _split(model: Any) -> tuple[Any, Any]:
     if type(model).__name__ == "Pipeline" and type(model).__module__ == "sklearn.pipeline":
         return (model[:-1] if len(model.steps) > 1 else None), model.steps[-1][1]
     return None, model
+
+
+def _find_used_columns(model: Any) -> set[str] | None:
+    """Return the columns that a first ColumnTransformer keeps; None: all, or it counts positions."""
+    steps, _ = _split(model)
+    used: set[str] = set()
+    for _, step, columns in getattr(steps.steps[0][1], "transformers_", ()) if steps is not None else ():
+        if isinstance(step, str) and step == "drop":
+            continue
+        listed: list[Any] = [columns] if isinstance(columns, str | slice) else list(columns)
+        if not all(isinstance(column, str) for column in listed):
+            return None
+        used.update(listed)
+    return used or None
 
 
 def _read_forest(estimator: Any) -> Forest | None:
