@@ -31,9 +31,10 @@ def adopt(turn: Turn) -> None:
 def expire_leases(turn: Turn) -> None:
     """Take runs back from workers that sent no heartbeat, and end those whose process is gone."""
     lost = [(run, f"no heartbeat for {LEASE_S:.0f} s") for run in runs.expired(turn.connection, turn.clock.monotonic())]
-    for run, hold in runs.watched(turn.connection):
-        if process_start(run.pid) != hold.process_start:
-            lost.append((run, f"process {run.pid} ended without a word"))
+    for pid, start in runs.watched(turn.connection):
+        if process_start(pid) != start:
+            ended = runs.of_process(turn.connection, pid, start)
+            lost += [(run, f"process {pid} ended without a word") for run in ended]
     # The newest first: what is below a run was lost itself, not cancelled by the end of its parent.
     for run, why in sorted(lost, key=lambda each: each[0].id, reverse=True):
         _lose(turn, run, why)

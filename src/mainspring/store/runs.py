@@ -70,7 +70,10 @@ _CHILDREN = Statement(select(*_COLUMNS).where(runs.c.parent_id == bindparam("par
 _COUNT = Statement(select(runs.c.state, func.count()).group_by(runs.c.state))
 _ANY_LIVE = Statement(select(runs.c.id).where(_IS_LIVE).limit(1))
 _EXPIRED = Statement(select(*_COLUMNS).where(runs.c.lease_until < bindparam("now")))
-_WATCHED = Statement(select(*_HOLD, *_COLUMNS).where(runs.c.process_start.is_not(None)))
+_WATCHED = Statement(select(runs.c.pid, runs.c.process_start).where(runs.c.process_start.is_not(None)).distinct())
+_OF_PROCESS = Statement(
+    select(*_COLUMNS).where(runs.c.process_start == bindparam("start"), runs.c.pid == bindparam("pid_"))
+)
 _EXTEND = Statement(
     update(runs)
     .where(_IS_ID, runs.c.attempt == bindparam("attempt_"), runs.c.fence == bindparam("fence_"), _IS_LIVE)
@@ -219,9 +222,14 @@ def expired(connection: Connection, now: float) -> list[Run]:
     return _read(_EXPIRED, connection, now=now)
 
 
-def watched(connection: Connection) -> list[tuple[Run, Hold]]:
-    """Return the live runs whose process the owner watches itself."""
-    return [_split(row) for row in _WATCHED.all(connection)]
+def watched(connection: Connection) -> list[tuple[int, str]]:
+    """Return (process id, start) of the processes that the owner watches because of their runs."""
+    return [(pid, start) for pid, start in _WATCHED.all(connection)]
+
+
+def of_process(connection: Connection, pid: int, start: str) -> list[Run]:
+    """Return the live runs of a watched process."""
+    return _read(_OF_PROCESS, connection, pid_=pid, start=start)
 
 
 def extend_lease(connection: Connection, run_id: str, attempt: int, fence: int, until: float) -> bool:

@@ -138,7 +138,7 @@ runs = Table(
     Index(None, "key"),
     # Only live runs have these; partial, so that the many that ended cost nothing.
     Index("runs_lease_until", "lease_until", sqlite_where=text("lease_until IS NOT NULL")),
-    Index("runs_process_start", "process_start", sqlite_where=text("process_start IS NOT NULL")),
+    Index("runs_process_start", "process_start", "pid", sqlite_where=text("process_start IS NOT NULL")),
 )
 
 calls = Table(

@@ -53,7 +53,7 @@ CREATE INDEX runs_lease_until ON runs (lease_until) WHERE lease_until IS NOT NUL
 
 CREATE INDEX runs_parent_id ON runs (parent_id);
 
-CREATE INDEX runs_process_start ON runs (process_start) WHERE process_start IS NOT NULL;
+CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
 
 CREATE INDEX runs_state ON runs (state);
 
