@@ -113,6 +113,7 @@ def _submit_check(turn: Turn, service: Service, until: float) -> Run:
         iter(rows.find(turn.connection, tables.runs, Run, limit=1, kind="check", name=service.name, state="succeeded")),
         None,
     )
+    trigger = _find_trigger(turn, service)
     live = next((revision for revision in service.revisions if revision.state == "live"), None)
     arguments: dict[str, Any] = {
         "service": service.name,
@@ -121,6 +122,7 @@ def _submit_check(turn: Turn, service: Service, until: float) -> Run:
         "model": live.model if live else None,
         "monitor": service.monitor,
         "state": last.details["state"] if last else None,
+        "cooldown_s": trigger[1]["cooldown_s"] if trigger else None,
     }
     spec = RunSpec(
         kind="check",

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -173,15 +172,8 @@ def _describe(turn: Turn, service: Service) -> files.Desired:
         )
         if described.held:
             revisions.append(described)
-    return files.Desired(
-        service.generation, service.name, _list_context(service.monitor), revisions, stopped=not service.desired
-    )
-
-
-def _list_context(monitor: Any) -> list[files.ContextColumn]:
-    """Return what every request carries for the monitor: the key that joins the truth, and the event time."""
-    names = [monitor.get(name) for name in ("key", "event_time")] if isinstance(monitor, dict) else []
-    return [files.ContextColumn(name, "BYTES") for name in names if name]
+    context = [files.ContextColumn(**column) for column in (service.monitor or {}).get("context", ())]
+    return files.Desired(service.generation, service.name, context, revisions, stopped=not service.desired)
 
 
 def _start_plane(folder: Path, now: float) -> None:

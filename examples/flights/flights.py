@@ -1,0 +1,143 @@
+"""Will this flight arrive more than 30 minutes late?          python flights.py"""
+
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+from sklearn.compose import ColumnTransformer
+from sklearn.metrics import log_loss
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+import mainspring as ms
+from mainspring.errors import NotFound
+
+try:  # what to boost with, and its words for: trees, rate, leaves, samples, l2
+    from lightgbm import LGBMClassifier as Boosting
+
+    WORDS, ALWAYS = ("n_estimators", "learning_rate", "num_leaves", "min_child_samples", "reg_lambda"), {"verbose": -1}
+except (ImportError, OSError):  # not installed, or its system library is not
+    from sklearn.ensemble import HistGradientBoostingClassifier as Boosting
+
+    WORDS = ("max_iter", "learning_rate", "max_leaf_nodes", "min_samples_leaf", "l2_regularization")
+    ALWAYS = {"warm_start": True, "early_stopping": False}
+
+WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+RATES = {"carrier_rate": ["carrier"], "route_rate": ["origin", "dest"], "hour_rate": ["origin", "hour"]}
+TEXTS, NUMBERS = ["carrier", "origin"], ["minute", "weekday", "distance", *WEATHER, *RATES]
+
+
+class Flight(ms.Contract):  # the request: what is known when a flight is scheduled
+    flight_id: str = ms.Field(key=True)
+    scheduled: datetime = ms.Field(event_time=True)  # UTC
+    local: datetime
+    origin: str = ms.Field(isin=["EWR", "JFK", "LGA"])
+    distance: float = ms.Field(ge=50, le=6000)
+
+
+class Outcome(ms.Contract):  # the truth, which comes later; a cancelled flight has none: quarantine
+    flight_id: str = ms.Field(key=True)
+    scheduled: datetime = ms.Field(event_time=True)
+    arr_delay: float = ms.Field(ge=-180, le=2000)
+    late: bool
+
+
+class Weather(ms.Contract):
+    observed_at: datetime = ms.Field(event_time=True)
+    wind_speed: float = ms.Field(ge=0, le=200, nullable=True)  # one reading says 1,048 mph
+
+
+@ms.feature_view  # from the row itself; one definition for training and for serving
+def calendar(rows):
+    hour, minute = pl.col("local").dt.hour(), pl.col("local").dt.minute()
+    return rows.select(hour=hour, minute=hour.cast(pl.Int32) * 60 + minute, weekday=pl.col("local").dt.weekday())
+
+
+@ms.feature_view(source="weather", entity="origin", event_time="observed_at", ttl="3h")
+def weather_now(readings):  # as of the row's time, never a later reading
+    return readings.select("origin", "observed_at", *WEATHER)
+
+
+def known(rates):  # how late the last month was whose truth is released
+    return rates
+
+
+VIEWS = [calendar, weather_now]
+VIEWS += [ms.feature_view(source=name, entity=by, event_time="released")(known) for name, by in RATES.items()]
+
+
+@ms.step
+def ingest(folder: Path) -> tuple[ms.Dataset, ms.Dataset]:
+    ms.write(ms.source(f"{folder}/weather*.csv", na="NA"), "weather", contract=Weather)
+    truth = ms.source(f"{folder}/outcomes*.csv", na="NA").read().with_columns(late=pl.col("arr_delay") > 30)
+    outcomes = ms.write(truth, "outcomes", contract=Outcome)
+    return ms.write(ms.source(f"{folder}/flights*.csv"), "flights", contract=Flight), outcomes
+
+
+@ms.step
+def history(flights: ms.Dataset, outcomes: ms.Dataset) -> list[ms.Dataset]:
+    rows = calendar.apply(flights.polars()).join(outcomes.polars().select("flight_id", "late"), on="flight_id")
+    rows = rows.with_columns(released=pl.col("local").dt.truncate("1mo").dt.offset_by("1mo5h"))  # the month is over
+    rows = rows.with_columns(usual=pl.col("late").mean().over("released"))
+    rate = (pl.col("late").sum() + 50 * pl.col("usual").first()) / (pl.len() + 50)
+    tables = {
+        name: rows.group_by(*by, "released").agg(rate.alias(name)).sort(*by, "released") for name, by in RATES.items()
+    }
+    return [ms.write(table, name) for name, table in tables.items()]
+
+
+@ms.step
+def features(flights: ms.Dataset, outcomes: ms.Dataset, rates: list[ms.Dataset]) -> ms.Dataset:  # noqa: ARG001
+    rows = flights.join(*VIEWS).polars().join(outcomes.polars().select("flight_id", "late"), on="flight_id")
+    return ms.write(rows.select("flight_id", "scheduled", "hour", *TEXTS, *NUMBERS, "late"), "flight_rows")
+
+
+@ms.step
+def fit(rows: ms.Dataset, hold: str = "", rate: float = 0.06, leaves: int = 26, samples: int = 80, l2: float = 3.0):
+    train, valid = (part.polars() for part in rows.split(last=hold)) if hold else (rows.polars(), None)
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    columns = ColumnTransformer([("codes", codes, TEXTS), ("numbers", "passthrough", NUMBERS)])
+    boosting = Boosting(**dict(zip(WORDS[1:], (rate, leaves, samples, l2), strict=True)), **ALWAYS, random_state=0)
+    model = Pipeline([("columns", columns), ("boosting", boosting)])
+    for trees in range(20, 101, 20) if hold else [100]:
+        model.set_params(**{f"boosting__{WORDS[0]}": trees}).fit(
+            train.select(TEXTS + NUMBERS), train["late"].to_numpy()
+        )
+        if valid is not None:  # a trial of the search: any report may end it
+            ms.log(
+                log_loss=log_loss(valid["late"].to_numpy(), model.predict_proba(valid.select(TEXTS + NUMBERS))[:, 1]),
+                step=trees,
+            )
+    return model
+
+
+gate = ms.Gate("delays", target="late", better=["auc", "log_loss"], not_worse={"log_loss": 0.05},
+               slices=["origin", "carrier", "hour"], limits={"latency_ms": 5, "size_mb": 5})  # fmt: skip
+watch = ms.Monitor(labels="outcomes", key="flight_id", target="late", event_time="scheduled", alarms_per_year=2,
+                   cost=400, gain_per_doubling=0.02, renewals_per_year=5)  # fmt: skip
+goal = ms.Goal("fewer missed connections", metric="log_loss", owner="operations@air.example")
+space = {"rate": ms.between(0.05, 0.12, log=True), "leaves": ms.between(20, 48), "samples": ms.between(60, 200),
+         "l2": ms.between(1.0, 30.0, log=True)}  # fmt: skip
+
+
+def choose_params(past: ms.Dataset, trials: int) -> dict:
+    try:  # a renewal keeps what the first search found
+        return {name: ms.Model("delays@champion").details["params"][name] for name in space}
+    except NotFound:
+        budget = ms.Budget(trials=trials)
+        return ms.tune(fit, space, args=(past, "10d"), metric="log_loss", mode="min", budget=budget).params
+
+
+@ms.pipeline(triggers=[ms.On("alarm", service="delays", cooldown="25d")])
+def train(folder: Path = Path("landing"), trials: int = 24) -> ms.Model:
+    flights, outcomes = ingest(folder)
+    past, recent = features(flights, outcomes, history(flights, outcomes)).split(last="14d")
+    model = ms.register(fit(past, **choose_params(past, trials)), "delays", example=past, goal=goal)
+    if ms.promote(model, "champion", data=recent):  # the gate decides; a refusal is recorded
+        ms.deploy("delays", "delays@champion", monitor=watch)
+    return model
+
+
+if __name__ == "__main__":
+    ms.apply(gate, train)  # from now on an alarm starts it, without this file
+    print(ms.why(train()))
