@@ -25,6 +25,9 @@ from mainspring.serving.schema import Asked, Schema, identify
 # How long a request waits for the first revisions to load.
 _START_S = 10.0
 
+# After that long a turn lets others have the loop.
+_TURN_S = 0.005
+
 
 class Core:
     """Answers the requests of one service, each id once.
@@ -160,16 +163,16 @@ class Core:
         """Run what waits, then record all of it with one write, then answer."""
         self._scheduled = False
         done: list[tuple[Lane, Outcome]] = []
+        end = time.perf_counter() + _TURN_S
         for lane in [*self.lanes.values(), *self._leaving]:
-            if lane.running or not lane.queue:
-                continue
-            batch = lane.take(self.desired.limits.batch_rows)
             if lane.slow:
-                self._run_apart(lane, batch)
-            else:
-                done += [(lane, outcome) for outcome in lane.run(batch)]
-                if lane.queue:
-                    self._schedule()
+                if lane.queue and not lane.running:
+                    self._run_apart(lane, lane.take(self.desired.limits.batch_rows))
+                continue
+            while lane.queue and (not done or time.perf_counter() < end):
+                done += [(lane, outcome) for outcome in lane.run(lane.take(self.desired.limits.batch_rows))]
+            if lane.queue:
+                self._schedule()
         if done:
             self._settle(done)
         if self._leaving:
