@@ -36,6 +36,7 @@ check: $(READY)  ## Lint, types, floors, budgets, docs
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-cache >$(VENV)/imports.txt 2>&1 || { cat $(VENV)/imports.txt; exit 1; }
 	@$(PYTHON_BIN) tools/structure.py
+	@$(PYTHON_BIN) -m pytest tests/docs
 
 bench: $(READY)  ## Measure against the budgets
 	@$(PYTHON_BIN) -m bench $(ARGS)

@@ -12,9 +12,10 @@ from mainspring.control.cases import find_case, move_case, open_case
 from mainspring.control.services import find_check, find_service, list_monitored
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop, on_finished, submit
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.messages import CheckService, ListAlarms, ListRenewals, RunSpec
 from mainspring.domain.records import Alarm, Call, Declaration, Renewal, Run, Service, Snapshot, Verdict
+from mainspring.domain.wire import describe
 from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.store import rows, tables
 
@@ -80,11 +81,9 @@ def end_training(turn: Turn, run: Run) -> None:
     case = _case_of(turn, run)
     if case is None or case.state not in {"training", "judged"}:
         return
-    failed = run.state != "succeeded"
-    evidence = (
-        {"run": run.id, "problem": run.problem} if failed else {"run": run.id, "what": "no promotion was asked for"}
-    )
-    move_case(turn, case, case.state, "failed", evidence)
+    silent = Failed("RENEW-005", f"run {run.id} of {run.name} asked for no promotion")
+    problem = run.problem or describe(silent)
+    move_case(turn, case, case.state, "failed", {"run": run.id, "problem": problem})
 
 
 def judge_case(turn: Turn, run: Run, verdict: Verdict) -> None:
