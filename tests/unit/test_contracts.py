@@ -100,6 +100,15 @@ def test_policies_fail_and_warn():
     assert checked.rows["price"].to_list() == [1.0, -1.0]
 
 
+def test_failure_does_not_tell_what_is_private():
+    class Secret(ms.Contract):
+        wage: int = ms.Field(ge=0, pii=True, on_fail="fail")
+
+    with pytest.raises(Invalid, match=r"rows \[1\] hold what is private") as caught:
+        check_rows(pl.DataFrame({"wage": [-4711]}), read_contract(Secret))
+    assert "4711" not in str(caught.value)
+
+
 def test_not_a_number_counts_as_missing():
     class Loose(ms.Contract):
         price: float = ms.Field(ge=0, nullable=True)

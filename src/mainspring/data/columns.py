@@ -144,7 +144,7 @@ def drop_zone(series: pl.Series) -> pl.Series:
     return series.cast(pl.Datetime("us"))
 
 
-def convert_column(series: pl.Series, kind: str) -> pl.Series:
+def convert_column(series: pl.Series, kind: str, *, private: bool = False) -> pl.Series:
     """Turn a column to a kind; single values that do not fit become missing.
 
     Parameters
@@ -153,6 +153,8 @@ def convert_column(series: pl.Series, kind: str) -> pl.Series:
         Of any type.
     kind : str
         A key of `KINDS`.
+    private : bool
+        Whether an error may not show a value.
 
     Returns
     -------
@@ -172,19 +174,19 @@ def convert_column(series: pl.Series, kind: str) -> pl.Series:
     if dtype == pl.String:
         converted = parse_text(series, kind)
     elif not _goes_together(dtype, kind):
-        raise _refuse(series, kind)
+        raise _refuse(series, kind, private=private)
     elif kind == "datetime":
         converted = drop_zone(series)
     elif kind == "int" and dtype.is_float():
         whole = series.is_finite() & (series == series.floor())
         converted = series.to_frame().select(pl.when(whole).then(pl.col(series.name)).cast(pl.Int64)).to_series()
     else:
-        converted = series.cast(KINDS[kind], strict=False)
-    if kind == "float":
+        converted = series if dtype == KINDS[kind] else series.cast(KINDS[kind], strict=False)
+    if kind == "float" and converted.is_nan().any():
         converted = converted.fill_nan(None)
     known = series.len() - series.null_count()
     if known and converted.null_count() == series.len() and not (dtype.is_float() and series.is_nan().all()):
-        raise _refuse(series, kind)
+        raise _refuse(series, kind, private=private)
     return converted
 
 
@@ -196,11 +198,11 @@ def _goes_together(dtype: pl.DataType, kind: str) -> bool:
     return dtype == KINDS[kind]
 
 
-def _refuse(series: pl.Series, kind: str) -> Invalid:
-    value = next(iter(series.drop_nulls().head(1).to_list()), None)
+def _refuse(series: pl.Series, kind: str, *, private: bool) -> Invalid:
+    example = "" if private else f", as in {next(iter(series.drop_nulls().head(1).to_list()), None)!r},"
     return Invalid(
         "DATA-006",
-        f"column {series.name!r} holds {series.dtype}, as in {value!r}, where {kind} is wanted",
+        f"column {series.name!r} holds {series.dtype}{example} where {kind} is wanted",
         column=series.name,
         wanted=kind,
         got=str(series.dtype),

@@ -41,9 +41,12 @@ class Checked(NamedTuple):
 
 
 class _Check(NamedTuple):
+    """A check of rows: `broken` marks them (missing: not broken), `total` only counts them."""
+
     label: str
     policy: Policy
     broken: pl.Expr
+    total: pl.Expr
 
 
 def check_rows(frame: pl.DataFrame, contract: Declaration | None, *, taken: pl.DataFrame | None = None) -> Checked:
@@ -82,28 +85,35 @@ def check_rows(frame: pl.DataFrame, contract: Declaration | None, *, taken: pl.D
     if contract is not None:
         names = [column.name for column in contract.columns]
         require_columns(names, frame.columns, what=f"contract {contract.name}", code="DATA-007")
-        typed = frame.with_columns([convert_column(frame[column.name], column.kind) for column in contract.columns])
+        typed = frame.with_columns(
+            [
+                convert_column(frame[column.name], column.kind, private=column.name in contract.private)
+                for column in contract.columns
+            ]
+        )
         checks = [check for column in contract.columns for check in _row_checks(column, frame, typed)]
         unique = _unique_checks(contract)
         if taken is not None:
             checks.append(_taken_check(contract, typed, taken))
     typed = make_storable(typed)
     counts = typed.select(
-        *(check.broken.sum().alias(f"check {check.label}") for check in (*checks, *unique)),
+        *(check.total.alias(f"check {check.label}") for check in (*checks, *unique)),
         *profile_expressions(typed),
     ).row(0, named=True)
     if any(counts[f"check {check.label}"] for check in (*checks, *unique)):
-        return _part_rows(frame, typed, checks, unique)
+        return _part_rows(frame, typed, checks, unique, contract.private if contract else ())
     return Checked(typed, make_quarantine(frame, None), {}, {}, make_profile(typed, counts))
 
 
-def _part_rows(frame: pl.DataFrame, typed: pl.DataFrame, checks: list[_Check], unique: list[_Check]) -> Checked:
+def _part_rows(
+    frame: pl.DataFrame, typed: pl.DataFrame, checks: list[_Check], unique: list[_Check], private: tuple[str, ...]
+) -> Checked:
     marks = _mark_rows(typed, checks, unique)
     policies = {check.label: check.policy for check in (*checks, *unique)}
     counts = {label: int(marks[label].sum()) for label in marks.columns}
     for label, count in counts.items():
         if count and policies[label] == "fail":
-            raise _describe_failure(frame, label, marks[label])
+            raise _describe_failure(frame.drop(private, strict=False), label, marks[label])
     labels = [label for label in marks.columns if policies[label] == "quarantine" and counts[label]]
     reason = make_reason(marks, labels)
     rows = typed.filter(reason.is_null())
@@ -126,7 +136,7 @@ def make_reason(marks: pl.DataFrame, labels: list[str]) -> pl.Series:
 
 
 def _mark_rows(typed: pl.DataFrame, checks: list[_Check], unique: list[_Check]) -> pl.DataFrame:
-    marks = typed.select([check.broken.alias(check.label) for check in checks])
+    marks = typed.select([check.broken.fill_null(value=False).alias(check.label) for check in checks])
     if not unique:
         return marks
     stopped = [marks[check.label] for check in checks if check.policy != "warn"]
@@ -142,11 +152,11 @@ def _mark_rows(typed: pl.DataFrame, checks: list[_Check], unique: list[_Check]) 
 def _describe_failure(frame: pl.DataFrame, label: str, broken: pl.Series) -> Invalid:
     numbers = [place + 1 for place in broken.arg_true().head(_SHOWN_ROWS)]
     names = [name for name in label.split(" ", 1)[0].split("+") if name in frame.columns]
-    values = frame.select(names).filter(broken).head(_SHOWN_ROWS).rows()
+    values = frame.select(names).filter(broken).head(_SHOWN_ROWS).rows() if names else "what is private"
     count = int(broken.sum())
     return Invalid(
         "DATA-009",
-        f"{count:,} of {frame.height:,} rows break {label!r}: rows {numbers} hold {values}",
+        f"{count:,} of {broken.len():,} rows break {label!r}: rows {numbers} hold {values}",
         check=label,
         count=count,
     )
@@ -157,10 +167,10 @@ def _row_checks(column: Column, frame: pl.DataFrame, typed: pl.DataFrame) -> lis
     given, read = frame[column.name], typed[column.name]
     missing = value.is_null()
     checks: dict[str, pl.Expr] = {}
-    unreadable = given.is_not_null() & read.is_null()
-    if given.dtype.is_float():
-        unreadable &= ~given.is_nan()
-    if unreadable.any():
+    if read.null_count() > given.null_count():
+        unreadable = given.is_not_null() & read.is_null()
+        if given.dtype.is_float():
+            unreadable &= ~given.is_nan()
         checks["type"] = pl.lit(unreadable)
         missing &= ~pl.lit(unreadable)
     if column.key or not column.nullable:
@@ -174,7 +184,7 @@ def _row_checks(column: Column, frame: pl.DataFrame, typed: pl.DataFrame) -> lis
     if column.regex:
         checks["regex"] = ~value.str.contains(column.regex)
     return [
-        _Check(f"{column.name} {label}", column.policy(label.split(" ", 1)[0]), broken.fill_null(value=False))
+        _Check(f"{column.name} {label}", column.policy(label.split(" ", 1)[0]), broken, broken.sum())
         for label, broken in checks.items()
     ]
 
@@ -203,19 +213,21 @@ def _read_bound(column: Column, bound: Any) -> pl.Expr:
 def _unique_checks(contract: Declaration) -> list[_Check]:
     alone = contract.key[0] if len(contract.key) == 1 else ""
     checks = [
-        _Check(
-            f"{column.name} unique",
-            column.policy("unique"),
-            pl.col(column.name).is_not_null() & ~pl.col(column.name).is_first_distinct(),
-        )
+        _unique_check([column.name], column.policy("unique"))
         for column in contract.columns
         if (column.unique and not column.key) or column.name == alone
     ]
     if len(contract.key) > 1:
-        present = pl.all_horizontal([pl.col(name).is_not_null() for name in contract.key])
-        repeated = present & ~pl.struct(contract.key).is_first_distinct()
-        checks.append(_Check(f"{'+'.join(contract.key)} unique", _key_policy(contract), repeated))
+        checks.append(_unique_check(list(contract.key), _key_policy(contract)))
     return checks
+
+
+def _unique_check(names: list[str], policy: Policy) -> _Check:
+    """Mark the rows after the first of their value; a row without one repeats none."""
+    value = pl.col(names[0]) if len(names) == 1 else pl.struct(names)
+    present = pl.all_horizontal([pl.col(name).is_not_null() for name in names])
+    count = present.sum() - value.filter(present).n_unique()
+    return _Check(f"{'+'.join(names)} unique", policy, present & ~value.is_first_distinct(), count)
 
 
 def _key_policy(contract: Declaration) -> Policy:
@@ -226,4 +238,5 @@ def _taken_check(contract: Declaration, typed: pl.DataFrame, taken: pl.DataFrame
     there = taken.unique().with_columns(pl.lit(value=True).alias("\x00there"))
     found = typed.select(contract.key).join(there, on=contract.key, how="left", maintain_order="left")
     label = f"{'+'.join(contract.key)} already there"
-    return _Check(label, _key_policy(contract), pl.lit(found["\x00there"].fill_null(value=False)))
+    repeated = pl.lit(found["\x00there"])
+    return _Check(label, _key_policy(contract), repeated, repeated.sum())

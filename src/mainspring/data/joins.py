@@ -63,13 +63,13 @@ def prepare_readings(frame: pl.DataFrame, entity: list[str], event: str, availab
             _to_time(frame[event]).alias(_EVENT),
         ]
     )
-    newest = (
-        times.with_row_index(_PLACE)
-        .drop_nulls()
-        .sort(_AVAILABLE, _EVENT, _PLACE)
-        .filter(pl.col(_EVENT) >= pl.col(_EVENT).cum_max().over(by))
-        .unique([*by, _AVAILABLE], keep="last", maintain_order=True)
-    )
+    known = times.with_row_index(_PLACE).drop_nulls()
+    if available is None or available == event:
+        newest = known.sort(_AVAILABLE, maintain_order=True)
+    else:
+        newest = known.sort(_AVAILABLE, _EVENT, maintain_order=True).filter(
+            pl.col(_EVENT) >= pl.col(_EVENT).cum_max().over(by)
+        )
     return Readings(frame.drop(*entity, event, *([available] if available else [])), newest)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -63,6 +63,14 @@ def merge_profiles(first: dict[str, dict[str, Any]], second: dict[str, dict[str,
                 known = [each[end] for each in (old, new) if each.get(end) is not None]
                 merged[name][end] = choose(known) if known else None
     return merged
+
+
+def hide_extremes(profile: dict[str, dict[str, Any]], private: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Leave out the extremes of columns that tell about a person."""
+    return {
+        name: {"count": facts["count"], "null": facts["null"]} if name in private else facts
+        for name, facts in profile.items()
+    }
 
 
 def _to_json(value: Any) -> Any:

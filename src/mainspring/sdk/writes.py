@@ -60,6 +60,7 @@ def write_rows(
     """
     from mainspring.data.contracts import check_rows
     from mainspring.data.digests import digest_rows
+    from mainspring.data.profiles import hide_extremes
     from mainspring.data.tables import hold_table
 
     if parse_reference(name) != Reference(name):
@@ -80,6 +81,7 @@ def write_rows(
         checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
         change = _plan_change(writer, checked, details, given)
         details |= {
+            "profile": hide_extremes(details["profile"], details["private"]),
             "quarantined": checked.quarantined.height,
             "reasons": checked.reasons,
             "warnings": checked.warnings,
