@@ -333,6 +333,27 @@ def test_requests_waiting_on_a_slow_model_survive_its_retirement(tmp_path):
     assert len(captured_ids(folder)) == 12
 
 
+def test_overload_is_refused_with_a_time_to_come_again(tmp_path):
+    slow = save_model(tmp_path / "slow", slow=700)
+    folder = tmp_path / "service"
+    with run_plane(folder, make_desired(slow, limits=Limits(batch_rows=1, queue_rows=3))) as plane:
+        plane.wait_ready()
+        replies = []
+        threads = [
+            threading.Thread(target=lambda n=n: replies.append(ask(plane.port, "POST", INFER, make_body(f"r{n}"))))
+            for n in range(24)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        plane.stop()
+    refused = [(headers["retry-after"], body["code"]) for status, headers, body in replies if status == 429]
+    assert set(refused) == {("1", "SERVE-009")}
+    assert len(captured_ids(folder)) == 24 - len(refused) == [status for status, _, _ in replies].count(200)
+    assert read_status(folder).shed == len(refused)
+
+
 def test_the_status_is_whole_whenever_it_is_read(plane):
     for _ in range(50):
         ask(plane.port, "POST", INFER, make_body())

@@ -14,17 +14,17 @@ import pytest
 
 import mainspring as ms
 from mainspring.domain.errors import Conflict, Failed, Invalid, MainspringError, NotFound
-from mainspring.domain.messages import MoveAlias, PutVersion
+from mainspring.domain.messages import MoveAlias, PutVersion, RunSpec, SubmitRuns, WaitRuns
+from mainspring.domain.records import Call
 from mainspring.sdk.inference import read_columns
+from mainspring.sdk.monitors import Monitor
 from mainspring.serving.files import find_plane
 from support.serving import captured_ids, expect, save_model
 
 ROW = {"wind": 3.0, "hour": 6, "code": "0", "flight_id": "f1", "event_time": datetime(2013, 3, 1, 5, tzinfo=UTC)}
 
 
-class Watch:
-    def body(self):
-        return {"labels": "truth", "key": "flight_id", "event_time": "event_time"}
+WATCH = Monitor(key="flight_id", event_time="event_time")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def wait_for(condition, timeout_s=30.0):
 
 def test_deploy_predict_canary_roll_back_stop(register, client):
     first = register()
-    service = ms.deploy("delays", first.reference, monitor=Watch())
+    service = ms.deploy("delays", first.reference, monitor=WATCH)
     assert service.state == "ready"
     assert service.url.startswith("http://127.0.0.1:")
     assert service.record.pid != os.getpid()
@@ -69,9 +69,9 @@ def test_deploy_predict_canary_roll_back_stop(register, client):
     wait_for(lambda: service.statistics["rows"] == 33)
     assert service.statistics["requests"] == 2
 
-    assert ms.deploy("delays", first.reference, monitor=Watch()).record.generation == service.record.generation
+    assert ms.deploy("delays", first.reference, monitor=WATCH).record.generation == service.record.generation
     second = register(scale=0.5)
-    ms.deploy("delays", second.reference, monitor=Watch())
+    ms.deploy("delays", second.reference, monitor=WATCH)
     assert [each.state for each in service.record.revisions] == ["live", "canary"]
     asked = 0
     while service.record.revisions[1].state == "canary":
@@ -91,7 +91,7 @@ def test_deploy_predict_canary_roll_back_stop(register, client):
 
 
 def test_a_killed_plane_is_started_again_and_the_same_id_answers(register, client):
-    service = ms.deploy("delays", register().reference, monitor=Watch())
+    service = ms.deploy("delays", register().reference, monitor=WATCH)
     before = service.predict(ROW, id="kept")
     pid, url = service.record.pid, service.url
     os.kill(pid, signal.SIGKILL)
@@ -102,15 +102,28 @@ def test_a_killed_plane_is_started_again_and_the_same_id_answers(register, clien
     wait_for(lambda: service.statistics["requests"] == 2)
 
 
+def test_a_worker_collects_what_was_answered(register, client):
+    service = ms.deploy("delays", register().reference, monitor=WATCH)
+    service.predict(pl.DataFrame([ROW | {"flight_id": f"f{n}"} for n in range(5)]), id="batch")
+    call = Call(job="collect", arguments={"service": "delays"})
+    (run,) = client.ask(SubmitRuns([RunSpec(kind="collect", name="delays", call=call)]))
+    (run,) = client.ask(WaitRuns([run.id], wait_s=60.0))
+    assert (run.state, run.details["rows"]) == ("succeeded", 5), run.problem
+    rows = ms.Dataset("delays.requests").polars()
+    assert rows["request_id"].to_list() == ["batch"] * 5
+    assert rows["flight_id"].to_list() == [f"f{n}" for n in range(5)]
+    assert rows["event_time"][0].startswith("2013-03-01T05:00:00")
+
+
 def test_it_answers_while_the_owner_is_gone(register, client):
-    service = ms.deploy("delays", register().reference, monitor=Watch())
+    service = ms.deploy("delays", register().reference, monitor=WATCH)
     service.predict(ROW)
     os.kill(int(client.home.lock.read_text()), signal.SIGKILL)
     assert service.predict(ROW)["label"] == [1]
 
 
 def test_errors_of_the_server_arrive_as_errors(register, client):
-    service = ms.deploy("delays", register().reference, monitor=Watch())
+    service = ms.deploy("delays", register().reference, monitor=WATCH)
     for change, code in (
         ({"wind": "fast"}, "SERVE-006"),
         ({"speed": 1.0}, "SERVE-005"),

@@ -7,10 +7,13 @@ import json
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.records import Problem
+from mainspring.models.package import build_package
 from mainspring.models.signature import Column
 from mainspring.serving.captures import Captures
 from mainspring.serving.core import Core
@@ -225,6 +228,22 @@ def test_a_model_that_fails_its_example_does_not_load(tmp_path, files):
     problem = load_revision(make_revision(1, files))
     assert isinstance(problem, Problem)
     assert problem.code == "SERVE-018"
+
+
+def test_a_model_without_onnx_answers_natively(tmp_path):
+    rows = np.random.default_rng(5).normal(size=(200, 2)).astype(np.float32)
+    model = LogisticRegression().fit(rows, rows[:, 0] > 0)
+    files = {}
+    for name, content in build_package(model, {"a": rows[:, 0], "b": rows[:, 1]}).files.items():
+        (tmp_path / name).write_bytes(content)
+        files[name] = str(tmp_path / name)
+    del files["model.onnx"]
+    core = make_core(tmp_path, make_desired(files, context=[]))
+    tensors = [{"name": name, "datatype": "FP32", "shape": [4], "data": rows[:4, index].tolist()}
+               for index, name in enumerate("ab")]  # fmt: skip
+    reply = json.loads(asyncio.run(core.infer(json.dumps({"inputs": tensors}).encode())))
+    assert reply["outputs"][1]["data"] == pytest.approx(model.predict_proba(rows[:4])[:, 1].tolist(), abs=1e-6)
+    core.close()
 
 
 def test_a_canary_with_other_inputs_is_refused_beside_the_live_one(tmp_path, files):
