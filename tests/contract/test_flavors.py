@@ -245,6 +245,26 @@ def test_columns_that_the_first_step_drops_are_no_inputs() -> None:
         assert package.parity.passed, str(package.parity)
 
 
+@pytest.mark.parametrize("bare", [False, True], ids=["pipeline", "bare"])
+def test_columns_may_have_any_name(bare: bool) -> None:
+    names = {
+        "shop": "the shop (old)",
+        "price": "price.€",
+        "weight": "matrix",
+        "count": "wind (m/s) ",
+        "gift": "tail/x",
+    }
+    numbers = ["price.€", "matrix", "wind (m/s) ", "tail/x"]
+    rows = make_orders().rename(names)
+    steps = ColumnTransformer([("t", encode(), ["the shop (old)", "kind"]), ("n", "passthrough", numbers)])
+    boosting = HistGradientBoostingClassifier(max_iter=5)
+    model = boosting if bare else Pipeline([("encode", steps), ("model", boosting)])
+    columns = numbers if bare else ["the shop (old)", "kind", *numbers]
+    package = build_package(model.fit(rows.select(columns), rows["late"].to_numpy()), rows)
+    assert package.parity.passed, str(package.parity)
+    assert {each.name for each in package.signature.inputs} == set(columns)
+
+
 @pytest.mark.parametrize("thing", [object(), 3, "model", lambda rows: rows, StandardScaler()])
 def test_an_object_of_no_flavor_is_refused(thing: object) -> None:
     with pytest.raises(Invalid) as caught:

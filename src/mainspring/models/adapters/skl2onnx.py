@@ -95,19 +95,23 @@ def convert(steps: Any, estimator: Any, signature: Signature, *, forest: Forest 
 
 def _concatenate(signature: Signature) -> Any:
     element = TensorProto.FLOAT if all(each.datatype == "FP32" for each in signature.inputs) else TensorProto.DOUBLE
-    nodes = [helper.make_node("Cast", [each.name], [f"head/{each.name}"], to=element) for each in signature.inputs]
-    nodes.append(helper.make_node("Concat", [f"head/{each.name}" for each in signature.inputs], [_MATRIX], axis=1))
+    wide = [f"head/{place}" for place in range(len(signature.inputs))]
+    nodes = [
+        helper.make_node("Cast", [each.name], [name], to=element)
+        for each, name in zip(signature.inputs, wide, strict=True)
+    ]
+    nodes.append(helper.make_node("Concat", wide, ["head/matrix"], axis=1))
     inputs = [
         helper.make_tensor_value_info(each.name, _ELEMENTS[each.datatype], [None, 1]) for each in signature.inputs
     ]
-    output = helper.make_tensor_value_info(_MATRIX, element, [None, len(inputs)])
+    output = helper.make_tensor_value_info("head/matrix", element, [None, len(inputs)])
     return _make_model(helper.make_graph(nodes, "head", inputs, [output]))
 
 
 def _convert_steps(steps: Any, signature: Signature) -> Any:
     given = [(each.name, _TYPES[each.datatype]([None, 1])) for each in signature.inputs]
     head = skl2onnx.convert_sklearn(_spell_nulls(steps), "head", given, target_opset=_OPSETS)
-    return _make_model(_prefix_inner(head.graph, {each.name for each in signature.inputs}))
+    return _make_model(_rename(head.graph, [each.name for each in signature.inputs]))
 
 
 def _convert_estimator(estimator: Any, width: int) -> Any:
@@ -193,32 +197,28 @@ def _name_outputs(graph: Any, columns: tuple[Column, ...]) -> None:
             column.name, column.name
         )
         value = raw[source]
-        if column.width > 1:
+        if column.width > 1 or column.name == "label":
             graph.node.append(helper.make_node("Identity", [value.name], [column.name]))
         else:
-            last = f"pick/{column.name}"
-            index = np.array(1 if column.name == "probability" else 0, np.int64)
-            if column.name == "label":
-                graph.node.append(helper.make_node("Identity", [value.name], [column.name]))
-            else:
-                graph.initializer.append(numpy_helper.from_array(index, last))
-                graph.node.append(helper.make_node("Gather", [value.name, last], [column.name], axis=1))
+            place = numpy_helper.from_array(np.array(column.name == "probability", np.int64), f"pick/{column.name}")
+            graph.initializer.append(place)
+            graph.node.append(helper.make_node("Gather", [value.name, place.name], [column.name], axis=1))
         element = value.type.tensor_type.elem_type
         shape = [None, column.width] if column.width > 1 else [None]
         graph.output.append(helper.make_tensor_value_info(column.name, element, shape))
 
 
-def _prefix_inner(graph: Any, inputs: set[str]) -> Any:
-    """Keep the names of the inputs and move every inner name out of the user's way."""
-    renamed: dict[str, str] = {}
+def _rename(graph: Any, inputs: list[str]) -> Any:
+    """Give the inputs their names, of which skl2onnx keeps letters only, and move inner names aside."""
+    renamed = {value.name: name for value, name in zip(graph.input, inputs, strict=True)}
     for node in graph.node:
         for name in [*node.input, *node.output]:
-            if name and name not in inputs:
-                renamed[name] = f"head/{name}"
+            if name:
+                renamed.setdefault(name, f"head/{name}")
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
-    for value in [*graph.initializer, *graph.output, *graph.value_info]:
+    for value in [*graph.input, *graph.initializer, *graph.output, *graph.value_info]:
         value.name = renamed.get(value.name, value.name)
     return graph
 
