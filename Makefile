@@ -23,7 +23,6 @@ $(READY): pyproject.toml $(LOCKS) tools/setup.sh
 	@touch $@
 
 demo: $(READY)  ## A year of flights, from raw data to a service that renews itself [QUICK=1] [FRESH=1]
-	@test -f examples/flights/replay.py || { echo "examples/flights/replay.py is not there" >&2; exit 1; }
 	@MAINSPRING_HOME="$(CURDIR)/.mainspring" $(PYTHON_BIN) examples/flights/replay.py \
 	    $(if $(QUICK),--quick) $(if $(FRESH),--fresh) $(ARGS)
 

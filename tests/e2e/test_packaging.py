@@ -35,7 +35,8 @@ def call(python, tmp_path):
 def test_the_wheel_holds_code_types_licence_and_examples(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "mainspring/py.typed" in names
-    assert "mainspring/_examples/hello/hello.py" in names
+    for name in ("hello/hello.py", "flights/flights.py", "flights/replay.py"):
+        assert f"mainspring/_examples/{name}" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "bench", "tools")) or "__pycache__" in name]
 
@@ -55,6 +56,12 @@ def test_the_core_alone_runs_a_pipeline(call, tmp_path):
     assert again.split()[:2] == first.split()[:2]
     rows = call("mainspring", "runs", "--kind", "step").splitlines()
     assert [row.split("\t")[3] for row in rows[1:]] == ["hit"] * 3 + ["succeeded"] * 3
+
+
+def test_the_year_of_flights_begins_from_the_wheel(call, tmp_path):
+    assert "flights.py" in call("mainspring", "init", "year", "--example", "flights")
+    text = (tmp_path / "year" / "flights.py").read_text("utf-8")
+    assert "import mainspring as ms" in text
 
 
 def test_python_m_is_the_command(call):

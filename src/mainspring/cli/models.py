@@ -22,10 +22,10 @@ from mainspring.domain.records import Version
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Newest so many.")
 @click.pass_context
 def command(context: click.Context, name: str | None, limit: int) -> None:
-    """List models; show one version."""
+    """List models: of each name the newest version and those that an alias points at; show one."""
     if context.invoked_subcommand is not None:
         return
-    versions: list[Version] = ask(ListVersions("model", name, limit))
+    versions = _list_versions(name, limit)
     if wants_json():
         print_json(versions)
         return
@@ -64,6 +64,17 @@ def show(reference: str) -> None:
         }
     )
     print_next(f"mainspring why {version.reference}")
+
+
+def _list_versions(name: str | None, limit: int) -> list[Version]:
+    newest: list[Version] = ask(ListVersions("model", name, limit))
+    if name:
+        return newest
+    found = []
+    for each in newest:
+        versions: list[Version] = ask(ListVersions("model", each.name, limit))
+        found += [version for version in versions if version.aliases or version.id == each.id]
+    return found
 
 
 def _details(version: Version) -> dict[str, Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import time
 
+from mainspring.control.services import list_services
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
-from mainspring.domain.records import Alarm, Event, Service
+from mainspring.domain.records import Alarm, Event
 from mainspring.store import calls, runs
 from mainspring.store.events import list_events as read_events
 from mainspring.store.rows import find
 from mainspring.store.schema import HEAD
-from mainspring.store.tables import alarms, services
+from mainspring.store.tables import alarms
 
 _STARTED_AT = time.time()
 
@@ -25,13 +26,15 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
     return messages.Status(
         home=str(home.root),
         record=str(home.metadata),
-        size_bytes=home.metadata.stat().st_size,
+        size_bytes=sum(
+            path.stat().st_size for path in (home.metadata, home.metadata.with_name("record.db-wal")) if path.exists()
+        ),
         schema=HEAD,
         pid=os.getpid(),
         started_at=_STARTED_AT,
         runs=runs.count_states(turn.connection),
         workers=calls.count_workers(turn.connection),
-        services=find(turn.connection, services, Service),
+        services=list_services(turn, messages.ListServices()),
         alarms=len(find(turn.connection, alarms, Alarm, state="open")),
         network_home=home.state != home.root,
     )
