@@ -163,7 +163,11 @@ class Engine(Protocol):
         ...
 
     def poll(self, handles: Sequence[Handle]) -> list[Status]:
-        """Return where attempts are; one that the engine does not hold MUST be ended, lost."""
+        """Return where attempts are.
+
+        One that the engine does not hold MUST be ended, lost, as soon as the engine knows of all
+        that earlier owners have left, and MUST NOT be so before.
+        """
         ...
 
     def cancel(self, handles: Sequence[Handle], grace_s: float, signal: int) -> None:

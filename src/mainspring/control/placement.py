@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from mainspring.compute import decide
 from mainspring.compute.engine import Engine, Handle, Rejection, Spec, Status, find_engine
 from mainspring.control.finishing import cancel_run, end_run, lose_run
-from mainspring.control.leases import LEASE_S
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import HANDLERS, adopts, ends, loop
@@ -47,7 +45,6 @@ class Pool:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.ending: dict[Handle, decide.Placed] = {}
-        self._begun = time.monotonic()
         self._rejected: list[Rejection] = []
 
     def submit(self, specs: Sequence[Spec]) -> None:
@@ -58,10 +55,6 @@ class Pool:
         """Return, once, what the engine has refused, and why."""
         rejected, self._rejected = self._rejected, []
         return {Handle(each.run_id, each.attempt): each.reason for each in rejected}
-
-    def has_found_all(self) -> bool:
-        """Tell whether an attempt that the engine does not hold is lost, and not just not found again yet."""
-        return time.monotonic() - self._begun > LEASE_S
 
 
 _pools: dict[Path, Pool] = {}
@@ -129,8 +122,7 @@ def settle(turn: Turn) -> None:
     for handle, reason in pool.take_rejected().items():
         if handle in live:
             _fail(turn, runs.get_run(turn.connection, handle.run_id), "RUN-009", f"the engine refused it: {reason}")
-    asked = live if pool.has_found_all() else live & held
-    ended = [each for each in pool.engine.poll(list(asked)) if each.state == "ended"]
+    ended = [each for each in pool.engine.poll(list(live)) if each.state == "ended"]
     for status in ended:
         _end(turn, status)
     _end_unwanted(turn, pool, held - live)

@@ -98,7 +98,8 @@ class Server:
                 self._forget(wait)
                 self.submit(wait)
         for each in self._loops:
-            if topics.intersection(each.topics):
+            # At the start one may be notified by another before its own first call.
+            if topics.intersection(each.topics) and each in self._timers:
                 self._timers[each].cancel()
                 self._timers[each] = asyncio.get_running_loop().call_soon(self._run_loop, each)
 

@@ -19,8 +19,9 @@ def add_one(number: int) -> int:
     return number + 1
 
 
-def leave_mark(folder: str, name: str) -> str:
-    """Make a file of its own for each execution; return its name."""
+def leave_mark(folder: str, name: str, wait_s: float = 0.0) -> str:
+    """Make a file of its own for each execution, after a while; return its name."""
+    time.sleep(wait_s)
     path = Path(folder) / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
     path.touch()
     return path.name

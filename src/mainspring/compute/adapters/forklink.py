@@ -20,6 +20,7 @@ from mainspring.domain.home import Home
 # A fork server that does not listen after so long will not; it imports nothing heavy at its start.
 _START_S = 20.0
 _TRY_AGAIN_S = 0.01
+_TRIES = 5
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -61,11 +62,14 @@ class ForkLink:
     ----------
     start : Start or None
         How to start it when it is needed; None for one that was found running.
+    settled : bool
+        It has told what it holds, or is gone.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.start: Start | None = None
+        self.settled = False
         self._lock = threading.Lock()
         self._outbox: list[forks.Message] = []
         self._statuses: dict[Handle, Status] = {}
@@ -136,6 +140,7 @@ class ForkLink:
             return link
         # What was sent went down with the one that is gone; what was not is for the next.
         self._mourn("lost", "its fork server ended")
+        self.settled = True
         self._wait_for_work()
         if self._closing:
             return None
@@ -164,37 +169,49 @@ class ForkLink:
             self._drain()
 
     def _begin(self, start: Start) -> socket.socket | None:
-        home = start.home
-        log = self._path_of_log(home)
-        command = [start.python, "-P", "-m", "mainspring.worker.forkserver", "--socket", str(self._path)]
-        command += ["--root", str(home.root), "--state", str(home.state), "--runtime", str(home.runtime)]
-        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads))
+        log = self._path_of_log(start.home)
         begun = log.stat().st_size if log.exists() else 0
-        try:
-            with log.open("ab") as output:
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env=environment,
-                    start_new_session=True,
-                )
-        except OSError as fault:
-            self._mourn("unstartable", f"{start.python} cannot be started: {fault.strerror}")
-            return None
-        until = time.monotonic() + _START_S
-        while time.monotonic() < until and not self._closing:
-            link = self._dial()
-            if link is not None:
+        for _ in range(_TRIES):
+            try:
+                process = self._process = self._spawn(start, log)
+            except OSError as fault:
+                self._mourn("unstartable", f"{start.python} cannot be started: {fault.strerror}")
+                return None
+            link = self._await(process)
+            if link is not None or self._closing:
                 return link
-            if self._process.poll():
+            # Somebody has killed it: that says nothing about the next.
+            if (process.poll() or 0) >= 0:
                 break
-            time.sleep(_TRY_AGAIN_S)
         with log.open("rb") as text:
             text.seek(begun)
             last = text.read().decode(errors="replace").strip().splitlines()[-1:]
         self._mourn("unstartable", f"{start.python} cannot be a worker: {last[0] if last else 'it does not answer'}")
+        return None
+
+    def _spawn(self, start: Start, log: Path) -> subprocess.Popen[bytes]:
+        home = start.home
+        command = [start.python, "-P", "-m", "mainspring.worker.forkserver", "--socket", str(self._path)]
+        command += ["--root", str(home.root), "--state", str(home.state), "--runtime", str(home.runtime)]
+        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads))
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def _await(self, process: subprocess.Popen[bytes]) -> socket.socket | None:
+        until = time.monotonic() + _START_S
+        while time.monotonic() < until and not self._closing:
+            link = self._dial()
+            # One that ends well has found another that serves already.
+            if link is not None or process.poll():
+                return link
+            time.sleep(_TRY_AGAIN_S)
         return None
 
     def _path_of_log(self, home: Home) -> Path:
@@ -233,6 +250,7 @@ class ForkLink:
                 if isinstance(message, forks.Welcome):
                     for status in message.statuses:
                         self._keep(status)
+                    self.settled = True
                 elif isinstance(message, forks.Changed):
                     self._keep(message.status)
 

@@ -55,14 +55,10 @@ class LocalEngine:
 
     def poll(self, handles: Sequence[Handle]) -> list[Status]:
         """Return where attempts are."""
+        # Asked before what they have told is taken: what one of them holds is never called lost.
+        found_all = self._searched and all(link.settled for link in self._links.values())
         self._learn()
-        statuses = []
-        for handle in handles:
-            known = self._accepted.get(handle)
-            status = known[0].status(handle) if known else None
-            gone = Status(handle.run_id, handle.attempt, "ended", cause="lost", detail="the engine does not hold it")
-            statuses.append(status or gone)
-        return statuses
+        return [self._poll(handle, found_all) for handle in handles]
 
     def cancel(self, handles: Sequence[Handle], grace_s: float, signal: int) -> None:
         """Signal attempts, kill what is left after the grace."""
@@ -116,6 +112,15 @@ class LocalEngine:
             self._accepted[handle] = (link, time.time())
             link.launch(spec)
         return handle
+
+    def _poll(self, handle: Handle, found_all: bool) -> Status:
+        known = self._accepted.get(handle)
+        status = known[0].status(handle) if known else None
+        if status is not None:
+            return status
+        if not found_all:
+            return Status(handle.run_id, handle.attempt, "starting", detail="fork servers are still being found")
+        return Status(handle.run_id, handle.attempt, "ended", cause="lost", detail="its fork server ended")
 
     def _learn(self) -> None:
         for link in self._links.values():
