@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import unquote
 
 import mainspring
 from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError, NotFound, Unavailable
@@ -109,7 +108,7 @@ class App:
 
     async def _answer_model(self, parts: list[str], method: str, receive: Receive, length: int) -> Answer:
         """Answer ``NAME[/versions/NUMBER][/ready|/stats|/infer]``."""
-        name = unquote(parts[0])
+        name = parts[0]
         if name != self.core.desired.service:
             raise NotFound("SERVE-001", f"no such service: {name!r}", fix=f"this is {self.core.desired.service!r}")
         revision = None

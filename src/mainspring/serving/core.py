@@ -237,6 +237,7 @@ class Core:
         for number, each in loaded.items():
             if isinstance(each, Loaded):
                 inputs = each.predictor.signature.inputs
+                self._leave(number)
                 self.lanes[number] = Lane(desired.service, each, self._find_schema(inputs, desired.context))
         for lane in self.lanes.values():
             lane.schema = self._find_schema(lane.inputs, desired.context)
@@ -244,8 +245,8 @@ class Core:
         self._started.set()
         self._set_routes([each for each in desired.revisions if each.held and each.weight > 0])
         kept = {each.number for each in desired.revisions if each.held} | {lane.number for _, lane in self._routes}
-        gone = [self.lanes.pop(number) for number in [*self.lanes] if number not in kept]
-        self._leaving += [lane for lane in gone if not lane.idle]
+        for number in [number for number in self.lanes if number not in kept]:
+            self._leave(number)
         self._on_change()
 
     def holds(self, revision: DesiredRevision) -> bool:
@@ -282,6 +283,12 @@ class Core:
         """Let threads and captures go; nothing may wait any more."""
         self._threads.shutdown()
         self.captures.close()
+
+    def _leave(self, number: int) -> None:
+        """Take a revision out; what waits for it is still answered."""
+        lane = self.lanes.pop(number, None)
+        if lane is not None and not lane.idle:
+            self._leaving.append(lane)
 
     def _find_schema(self, inputs: Sequence[Column], context: Sequence[ContextColumn]) -> Schema:
         """Return one schema for all revisions that accept the same requests, so that a body is read once."""

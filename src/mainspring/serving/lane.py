@@ -21,7 +21,8 @@ from mainspring.serving.loading import Loaded, check_outputs
 from mainspring.serving.protocol import encode_reply, slice_outputs
 from mainspring.serving.schema import Schema, join_columns
 
-_SUM_EVERY = 64
+# Batches whose outputs wait to be summed; a status is asked for ten times a second while there are any.
+_UNSUMMED = 4096
 
 
 class Waiting(msgspec.Struct, eq=False, gc=False):
@@ -92,7 +93,7 @@ class Lane:
         self.compute_us = 0.0
         self.latencies = Latencies()
         self._sums: dict[str, tuple[int, float, float]] = {}
-        self._unsummed: deque[dict[str, Array]] = deque()
+        self._unsummed: deque[dict[str, Array]] = deque(maxlen=_UNSUMMED)
 
     @property
     def idle(self) -> bool:
@@ -162,12 +163,10 @@ class Lane:
             outcomes.append((waiting, encode_reply(self.service, revision, model, waiting.id, tensors)))
             start = stop
         self._unsummed.append(outputs)
-        if len(self._unsummed) >= _SUM_EVERY:
-            self._sum()
         return outcomes
 
     def _sum(self) -> None:
-        """Add what was predicted since the last time to the moments."""
+        """Add what was predicted since the last time to the moments; on the loop only."""
         recent = [self._unsummed.popleft() for _ in range(len(self._unsummed))]
         for column in self.predictor.signature.outputs:
             if column.datatype == "BYTES" or not recent:

@@ -45,6 +45,7 @@ from mainspring.serving.loading import load_revision
 _POLL_S = 0.05
 _STATUS_S = 0.1
 _ORPHAN_S = 2.0
+_LOCK_S = 0.5
 
 
 class Plane:
@@ -71,7 +72,8 @@ class Plane:
         self.core = Core(captures, Desired(0, desired.service, limits=desired.limits), self._mark)
         self.app = App(self.core, listener.getsockname()[1])
         self._problem: Problem | None = None
-        self._changed = True
+        self._changed = asyncio.Event()
+        self._closing = False
         self._stop = asyncio.Event()
         self._wake = asyncio.Event()
 
@@ -112,11 +114,12 @@ class Plane:
         await asyncio.sleep(self.core.desired.limits.drain_s)
         server.should_exit = True
         await serving
-        for task in (watching, reporting, stopping):
+        for task in (watching, stopping):
             task.cancel()
+        self._closing = True
+        self._mark()
         await asyncio.gather(watching, reporting, stopping, return_exceptions=True)
         self.core.close()
-        self._write(self._encode_status())
         for part in ended:
             part.result()
 
@@ -160,16 +163,16 @@ class Plane:
 
     async def _report(self) -> None:
         """Write the status when it has changed; in a thread, since a rename may wait for the disk."""
-        while True:
-            if self._changed:
-                self._changed = False
-                await asyncio.to_thread(self._write, self._encode_status())
-                await asyncio.sleep(_STATUS_S)
-            else:
-                await asyncio.sleep(_POLL_S)
+        self._mark()
+        while not (self._closing and not self._changed.is_set()):
+            await self._changed.wait()
+            self._changed.clear()
+            if not await asyncio.to_thread(self._write, self._encode_status()) and not self._closing:
+                self._mark()
+            await asyncio.sleep(_STATUS_S)
 
     def _mark(self) -> None:
-        self._changed = True
+        self._changed.set()
 
     def _encode_status(self) -> bytes:
         core = self.core
@@ -186,12 +189,13 @@ class Plane:
         )
         return msgspec.json.encode(status)
 
-    def _write(self, status: bytes) -> None:
+    def _write(self, status: bytes) -> bool:
         try:
             write_status(self.folder, status)
         except OSError as fault:
-            self._changed = True
             print(f"status.json cannot be written: {fault}", file=sys.stderr)  # noqa: T201 - the log
+            return False
+        return True
 
 
 class _Server(uvicorn.Server):
@@ -234,12 +238,18 @@ def bind(folder: Path) -> socket.socket:
 def lock(folder: Path) -> int:
     """Hold the folder while this process lives; SERVE-017 when another plane does."""
     handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(handle, 32, 0).decode().strip()
-        os.close(handle)
-        raise Conflict("SERVE-017", f"process {holder} serves {folder}", pid=holder) from None
+    end = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() < end:  # it may be somebody who only looks whether a plane lives
+                time.sleep(_POLL_S)
+                continue
+            holder = os.pread(handle, 32, 0).decode().strip()
+            os.close(handle)
+            raise Conflict("SERVE-017", f"process {holder} serves {folder}", pid=holder) from None
     os.pwrite(handle, str(os.getpid()).encode().ljust(32), 0)
     return handle
 
