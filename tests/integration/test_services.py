@@ -14,7 +14,7 @@ import pytest
 
 import mainspring as ms
 from mainspring.domain.errors import Conflict, Failed, Invalid, MainspringError, NotFound
-from mainspring.domain.messages import MoveAlias, PutVersion, RunSpec, SubmitRuns, WaitRuns
+from mainspring.domain.messages import ListServices, MoveAlias, PutVersion, RunSpec, StopService, SubmitRuns, WaitRuns
 from mainspring.domain.records import Call
 from mainspring.sdk.inference import read_columns
 from mainspring.sdk.monitors import Monitor
@@ -39,11 +39,10 @@ def register(client, tmp_path, monkeypatch):
         return client.ask(PutVersion("model", name, digest=str(hash(str(manifest))), manifest=manifest))
 
     yield put
-    for folder in client.home.services.iterdir() if client.home.services.exists() else ():
-        pid = find_plane(folder)
-        while pid is not None and find_plane(folder) == pid:
-            os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
+    for service in client.ask(ListServices()):
+        client.ask(StopService(service.name))
+    folders = list(client.home.services.iterdir()) if client.home.services.exists() else []
+    wait_for(lambda: not any(find_plane(folder) for folder in folders))
 
 
 def wait_for(condition, timeout_s=30.0):
