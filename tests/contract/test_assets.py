@@ -6,7 +6,7 @@ from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.store.rows import add
 from mainspring.store.tables import declarations
-from mainspring.store.versions import edges_from, edges_into
+from mainspring.store.versions import edges_into
 
 
 def put(desk, digest, name="orders", kind="dataset", **options):
@@ -71,10 +71,10 @@ def test_what_was_read_and_written_is_lineage(desk):
 
     def read(turn):
         lineage["read"] = edges_into(turn.connection, run.id, "read")
-        lineage["wrote"] = edges_from(turn.connection, run.id, "wrote")
+        lineage["wrote"] = edges_into(turn.connection, model.id, "wrote")
 
     desk.call(read)
-    assert lineage == {"read": [rows.id], "wrote": [model.id]}
+    assert lineage == {"read": [rows.id], "wrote": [run.id]}
     assert desk.ask(messages.ListEvents(kind="data"))[0].event_time == 1_357_000_000.0
     with pytest.raises(NotFound, match="HOME-010"):
         put(desk, "d9", inputs=("0" * 32,))

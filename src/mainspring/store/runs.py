@@ -15,7 +15,7 @@ from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.rows import add, change
 from mainspring.store.series import read_latest
-from mainspring.store.statements import Statement, pack_ids
+from mainspring.store.statements import Statement, pack_ids, unpack_ids
 from mainspring.store.tables import cache, runs
 
 LIVE = ("queued", "starting", "running")
@@ -55,7 +55,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 _HOLD = [runs.c[name] for name in Hold.__struct_fields__]
 _IS_LIVE = runs.c.state.in_([literal_column(f"'{state}'") for state in LIVE])
-_IS_LISTED = runs.c.id.in_(select(func.json_each(bindparam("ids")).table_valued("value").c.value))
+_IS_LISTED = runs.c.id.in_(unpack_ids("ids"))
 _IS_ID = runs.c.id == bindparam("id_")
 _GET = Statement(select(*_COLUMNS).where(_IS_ID))
 _GET_HELD = Statement(select(*_HOLD, *_COLUMNS).where(_IS_ID))
@@ -82,7 +82,6 @@ _EXTEND = Statement(
 )
 _EXTEND_ALL = Statement(update(runs).where(runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until")))
 _ORDER = Statement(select(runs.c.order).where(_IS_ID))
-_GIVE_ORDER = Statement(update(runs).where(_IS_ID, _IS_LIVE).values(order=bindparam("order_")))
 _HIT = Statement(select(*_COLUMNS).join(cache, cache.c.run_id == runs.c.id).where(cache.c.key == bindparam("key_")))
 _EARLIER_OF_KEY = Statement(
     select(*_COLUMNS).where(runs.c.key == bindparam("key_")).order_by(runs.c.seq.desc()).limit(1)
@@ -241,11 +240,6 @@ def extend_lease(connection: Connection, run_id: str, attempt: int, fence: int, 
 def extend_leases(connection: Connection, until: float) -> None:
     """Prolong every lease, as after a time without an owner."""
     _EXTEND_ALL.run(connection, {"until": until})
-
-
-def give_order(connection: Connection, run_id: str, order: str) -> None:
-    """Tell the worker of a live run, with its next heartbeat or report, to ``prune`` or ``cancel``."""
-    _GIVE_ORDER.run(connection, {"id_": run_id, "order_": order})
 
 
 def read_order(connection: Connection, run_id: str) -> str:

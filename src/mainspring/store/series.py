@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 
 from mainspring.store.engine import driver
-from mainspring.store.statements import Statement, pack_ids
+from mainspring.store.statements import Statement, pack_ids, unpack_ids
 from mainspring.store.tables import latest, points, runs, series_keys
 
 Point = tuple[str, int, float, float]
 """(key, step, time in seconds since 1970, value)"""
 
-_KEYS = Statement(
-    select(series_keys.c.key, series_keys.c.id).where(
-        series_keys.c.key.in_(select(func.json_each(bindparam("names")).table_valued("value").c.value))
-    )
-)
+_KEYS = Statement(select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(unpack_ids("names"))))
 _ADD_KEY = "INSERT OR IGNORE INTO series_keys (key) VALUES (?)"
 _ADD_POINT = "INSERT OR REPLACE INTO points (run, key, step, time, value) VALUES (?, ?, ?, ?, ?)"
 _SET_LATEST = (
@@ -31,7 +27,7 @@ _LATEST = Statement(
     select(runs.c.id, series_keys.c.key, latest.c.value)
     .join_from(runs, latest, latest.c.run == runs.c.seq)
     .join(series_keys, series_keys.c.id == latest.c.key)
-    .where(runs.c.id.in_(select(func.json_each(bindparam("ids")).table_valued("value").c.value)))
+    .where(runs.c.id.in_(unpack_ids("ids")))
     .order_by(series_keys.c.key)
 )
 _SERIES = Statement(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, Connection
+from sqlalchemy import Boolean, Connection, Select, bindparam, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.types import TypeEngine
@@ -74,8 +74,13 @@ class Statement:
 
 
 def pack_ids(ids: Sequence[str]) -> str:
-    """Return ids as the JSON list that a statement unpacks with ``json_each``."""
+    """Return texts as the one value from which `unpack_ids` makes them again."""
     return _encoder.encode(ids).decode()
+
+
+def unpack_ids(name: str) -> Select[Any]:
+    """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list."""
+    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
 
 
 def _decoder(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:

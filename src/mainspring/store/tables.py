@@ -91,8 +91,6 @@ def _packed(name: str, kind: Any = Any) -> Column[Any]:
     return Column(name, Packed(kind), nullable=True)
 
 
-meta = Table("meta", metadata, _text("name", primary_key=True), _text("value"), sqlite_with_rowid=False)
-
 runs = Table(
     "runs",
     metadata,

@@ -9,21 +9,24 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference
+from mainspring.store.rows import add
+from mainspring.store.statements import Statement, pack_ids, unpack_ids
 from mainspring.store.tables import aliases, edges, versions
 
 _FIELDS = tuple(name for name in Version.__struct_fields__ if name in versions.c)
 _COLUMNS = [versions.c[name] for name in _FIELDS]
-_INSERT = insert(versions)
 _NAMED = select(*_COLUMNS).where(
     versions.c.kind == bindparam("kind_"),
     versions.c.project == bindparam("project_"),
     versions.c.name == bindparam("name_"),
 )
-_NEWEST = _NAMED.order_by(versions.c.number.desc())
-_BY_NUMBER = _NAMED.where(versions.c.number == bindparam("number_"))
-_BY_DIGEST = _NAMED.where(versions.c.digest == bindparam("digest_"))
-_BY_DAY = _NEWEST.where(versions.c.created_at < bindparam("until"))
-_BY_ALIAS = (
+_PAGE = Statement(_NAMED.order_by(versions.c.number.desc()).limit(bindparam("limit_")))
+_BY_NUMBER = Statement(_NAMED.where(versions.c.number == bindparam("number_")))
+_BY_DIGEST = Statement(_NAMED.where(versions.c.digest == bindparam("digest_")))
+_BY_DAY = Statement(
+    _NAMED.where(versions.c.created_at < bindparam("until")).order_by(versions.c.number.desc()).limit(1)
+)
+_BY_ALIAS = Statement(
     select(*_COLUMNS)
     .join_from(aliases, versions, versions.c.id == aliases.c.version_id)
     .where(
@@ -33,32 +36,33 @@ _BY_ALIAS = (
         aliases.c.alias == bindparam("alias_"),
     )
 )
-_BY_ID = select(*_COLUMNS).where(versions.c.id == bindparam("id_"))
-_LAST_NUMBER = select(func.max(versions.c.number)).where(
-    versions.c.kind == bindparam("kind_"),
-    versions.c.project == bindparam("project_"),
-    versions.c.name == bindparam("name_"),
-)
-_ALIASES = (
-    select(aliases.c.version_id, aliases.c.alias)
-    .where(aliases.c.version_id.in_(bindparam("ids", expanding=True)))
-    .order_by(aliases.c.alias)
-)
+_BY_ID = Statement(select(*_COLUMNS).where(versions.c.id == bindparam("id_")))
+_MANY = Statement(select(*_COLUMNS).where(versions.c.id.in_(unpack_ids("ids"))).order_by(versions.c.seq))
 _LATEST_OF_EACH = (
     select(func.max(versions.c.seq))
     .where(versions.c.kind == bindparam("kind_"))
     .group_by(versions.c.project, versions.c.name)
 )
-_LIST_LATEST = select(*_COLUMNS).where(versions.c.seq.in_(_LATEST_OF_EACH)).order_by(versions.c.seq.desc())
-_ADD_EDGE = text(
-    "INSERT OR IGNORE INTO edges (source, target, kind, created_at) VALUES (:source, :target, :kind, :created_at)"
+_PAGE_OF_LATEST = Statement(
+    select(*_COLUMNS)
+    .where(versions.c.seq.in_(_LATEST_OF_EACH))
+    .order_by(versions.c.seq.desc())
+    .limit(bindparam("limit_"))
 )
-_SET_ALIAS = text(
-    "INSERT OR REPLACE INTO aliases (kind, project, name, alias, version_id, moved_at)"
-    " VALUES (:kind, :project, :name, :alias, :version_id, :moved_at)"
+_ALIASES = Statement(
+    select(aliases.c.version_id, aliases.c.alias)
+    .where(aliases.c.version_id.in_(unpack_ids("ids")))
+    .order_by(aliases.c.alias)
 )
-
-# Runs that judge or watch read data that nothing learns from.
+_EDGES_INTO = Statement(
+    select(edges.c.source, edges.c.target)
+    .where(edges.c.target.in_(unpack_ids("ids")), edges.c.kind == bindparam("kind_"))
+    .order_by(edges.c.created_at, edges.c.source)
+)
+_ADD_EDGE = Statement(insert(edges).prefix_with("OR IGNORE"), ("source", "target", "kind", "created_at"))
+_SET_ALIAS = Statement(
+    insert(aliases).prefix_with("OR REPLACE"), ("kind", "project", "name", "alias", "version_id", "moved_at")
+)
 _READS = text(
     """
     WITH RECURSIVE
@@ -82,7 +86,7 @@ _READS = text(
 
 def add_version(connection: Connection, version: Version, event_time: float | None) -> None:
     """Insert a version with the edges from its inputs and from the run that wrote it."""
-    connection.execute(_INSERT, {**{name: getattr(version, name) for name in _FIELDS}, "event_time": event_time})
+    add(connection, versions, version, event_time=event_time)
     for source in version.inputs:
         add_edge(connection, source, version.id, "input", version.created_at)
     if version.run_id is not None:
@@ -91,62 +95,54 @@ def add_version(connection: Connection, version: Version, event_time: float | No
 
 def next_number(connection: Connection, kind: str, project: str, name: str) -> int:
     """Return the number of the next version of a name, from 1."""
-    values = {"kind_": kind, "project_": project, "name_": name}
-    return int(connection.execute(_LAST_NUMBER, values).scalar() or 0) + 1
+    last = _one(connection, _PAGE, kind_=kind, project_=project, name_=name, limit_=1)
+    return last.number + 1 if last else 1
 
 
 def find_digest(connection: Connection, kind: str, project: str, name: str, digest: str) -> Version | None:
     """Return the version of a name that has this content."""
-    values = {"kind_": kind, "project_": project, "name_": name, "digest_": digest}
-    return _one(connection, _BY_DIGEST, values)
+    return _one(connection, _BY_DIGEST, kind_=kind, project_=project, name_=name, digest_=digest)
 
 
 def find_version(connection: Connection, kind: str, project: str, reference: Reference) -> Version | None:
     """Return the version that a reference names; None when there is none."""
-    values: dict[str, Any] = {"kind_": kind, "project_": project, "name_": reference.name}
+    named = {"kind_": kind, "project_": project, "name_": reference.name}
     if reference.number is not None:
-        return _one(connection, _BY_NUMBER, {**values, "number_": reference.number})
+        return _one(connection, _BY_NUMBER, **named, number_=reference.number)
     if reference.alias is not None:
-        return _one(connection, _BY_ALIAS, {**values, "alias_": reference.alias})
+        return _one(connection, _BY_ALIAS, **named, alias_=reference.alias)
     if reference.day is not None:
         end = datetime.fromisoformat(reference.day).replace(tzinfo=UTC) + timedelta(days=1)
-        return _one(connection, _BY_DAY, {**values, "until": end.timestamp()})
-    return _one(connection, _NEWEST, values)
+        return _one(connection, _BY_DAY, **named, until=end.timestamp())
+    return _one(connection, _PAGE, **named, limit_=1)
 
 
 def get_version(connection: Connection, version_id: str) -> Version | None:
     """Return the version of an id."""
-    return _one(connection, _BY_ID, {"id_": version_id})
+    return _one(connection, _BY_ID, id_=version_id)
 
 
 def list_versions(connection: Connection, kind: str, project: str, name: str | None, limit: int) -> list[Version]:
     """Return the versions of a name, or the latest version of each name, newest first."""
-    query, values = (
-        (_LIST_LATEST, {"kind_": kind})
-        if name is None
-        else (
-            _NEWEST,
-            {"kind_": kind, "project_": project, "name_": name},
-        )
-    )
-    return _complete(connection, [Version(**_named(row)) for row in connection.execute(query.limit(limit), values)])
+    if name is None:
+        return _read(connection, _PAGE_OF_LATEST, kind_=kind, limit_=limit)
+    return _read(connection, _PAGE, kind_=kind, project_=project, name_=name, limit_=limit)
 
 
 def set_alias(connection: Connection, version: Version, alias: str, time: float) -> None:
     """Point an alias at a version."""
     values = {"kind": version.kind, "project": version.project, "name": version.name, "alias": alias}
-    connection.execute(_SET_ALIAS, {**values, "version_id": version.id, "moved_at": time})
+    _SET_ALIAS.run(connection, {**values, "version_id": version.id, "moved_at": time})
 
 
 def add_edge(connection: Connection, source: str, target: str, kind: str, time: float) -> None:
     """Record lineage from one id to another; an edge that is there stays as it was."""
-    connection.execute(_ADD_EDGE, {"source": source, "target": target, "kind": kind, "created_at": time})
+    _ADD_EDGE.run(connection, {"source": source, "target": target, "kind": kind, "created_at": time})
 
 
 def edges_into(connection: Connection, target: str, kind: str) -> list[str]:
     """Return the sources of the edges of a kind that end at an id, oldest first."""
-    query = select(edges.c.source).where(edges.c.target == target, edges.c.kind == kind)
-    return [str(source) for (source,) in connection.execute(query.order_by(edges.c.created_at, edges.c.source))]
+    return [str(source) for source, _ in _EDGES_INTO.all(connection, ids=pack_ids([target]), kind_=kind)]
 
 
 def list_reads(connection: Connection, run_id: str) -> list[Version]:
@@ -157,34 +153,30 @@ def list_reads(connection: Connection, run_id: str) -> list[Version]:
     The tree is all runs below the topmost one above `run_id`, without gates, checks and
     collections. A hit stands for the run whose result it took.
     """
-    found = [
-        get_version(connection, str(version_id)) for (version_id,) in connection.execute(_READS, {"run_id": run_id})
-    ]
-    return [version for version in found if version is not None]
+    ids = [str(version_id) for (version_id,) in connection.execute(_READS, {"run_id": run_id})]
+    return _read(connection, _MANY, ids=pack_ids(ids))
 
 
-def edges_from(connection: Connection, source: str, kind: str) -> list[str]:
-    """Return the targets of the edges of a kind that begin at an id, oldest first."""
-    query = select(edges.c.target).where(edges.c.source == source, edges.c.kind == kind)
-    return [str(target) for (target,) in connection.execute(query.order_by(edges.c.created_at, edges.c.target))]
+def _one(connection: Connection, statement: Statement, **values: Any) -> Version | None:
+    found = _read(connection, statement, **values)
+    return found[0] if found else None
 
 
-def _one(connection: Connection, query: Any, values: dict[str, Any]) -> Version | None:
-    row = connection.execute(query.limit(1), values).first()
-    return None if row is None else _complete(connection, [Version(**_named(row))])[0]
-
-
-def _named(row: Any) -> dict[str, Any]:
-    return dict(zip(_FIELDS, row, strict=True))
-
-
-def _complete(connection: Connection, found: list[Version]) -> list[Version]:
-    by_id: dict[str, list[str]] = {version.id: [] for version in found}
-    for start in range(0, len(found), 500):
-        ids = [version.id for version in found[start : start + 500]]
-        for version_id, alias in connection.execute(_ALIASES, {"ids": ids}):
-            by_id[version_id].append(alias)
-    for version in found:
-        version.aliases = tuple(by_id[version.id])
-        version.inputs = tuple(edges_into(connection, version.id, "input"))
+def _read(connection: Connection, statement: Statement, **values: Any) -> list[Version]:
+    found = [Version(**dict(zip(_FIELDS, row, strict=True))) for row in statement.all(connection, **values)]
+    if found:
+        _complete(connection, found)
     return found
+
+
+def _complete(connection: Connection, found: list[Version]) -> None:
+    ids = pack_ids([version.id for version in found])
+    names: dict[str, list[str]] = {}
+    for version_id, alias in _ALIASES.all(connection, ids=ids):
+        names.setdefault(version_id, []).append(alias)
+    inputs: dict[str, list[str]] = {}
+    for source, target in _EDGES_INTO.all(connection, ids=ids, kind_="input"):
+        inputs.setdefault(target, []).append(source)
+    for version in found:
+        version.aliases = tuple(names.get(version.id, ()))
+        version.inputs = tuple(inputs.get(version.id, ()))

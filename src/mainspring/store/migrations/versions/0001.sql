@@ -1,10 +1,3 @@
-CREATE TABLE meta (
-    name TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (name)
-)
- WITHOUT ROWID;
-
 CREATE TABLE runs (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
