@@ -1,50 +1,19 @@
 """Will this flight arrive more than 30 minutes late?          python flights.py"""
 
-from datetime import datetime
 from pathlib import Path
 
 import polars as pl
-from sklearn.compose import ColumnTransformer
+from boosting import make_model, set_trees
+from contracts import Flight, Outcome, Weather
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OrdinalEncoder
 
 import mainspring as ms
 from mainspring.errors import NotFound
 
-try:  # what to boost with, and its words for: trees, rate, leaves, samples, l2
-    from lightgbm import LGBMClassifier as Boosting
-
-    WORDS, ALWAYS = ("n_estimators", "learning_rate", "num_leaves", "min_child_samples", "reg_lambda"), {"verbose": -1}
-except (ImportError, OSError):  # not installed, or its system library is not
-    from sklearn.ensemble import HistGradientBoostingClassifier as Boosting
-
-    WORDS = ("max_iter", "learning_rate", "max_leaf_nodes", "min_samples_leaf", "l2_regularization")
-    ALWAYS = {"warm_start": True, "early_stopping": False}
-
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 RATES = {"carrier_rate": ["carrier"], "route_rate": ["origin", "dest"], "hour_rate": ["origin", "hour"]}
 TEXTS, NUMBERS = ["carrier", "origin"], ["minute", "weekday", "distance", *WEATHER, *RATES]
-
-
-class Flight(ms.Contract):  # the request: what is known when a flight is scheduled
-    flight_id: str = ms.Field(key=True)
-    scheduled: datetime = ms.Field(event_time=True)  # UTC
-    local: datetime
-    origin: str = ms.Field(isin=["EWR", "JFK", "LGA"])
-    distance: float = ms.Field(ge=50, le=6000)
-
-
-class Outcome(ms.Contract):  # the truth, which comes later; a cancelled flight has none: quarantine
-    flight_id: str = ms.Field(key=True)
-    scheduled: datetime = ms.Field(event_time=True)
-    arr_delay: float = ms.Field(ge=-180, le=2000)
-    late: bool
-
-
-class Weather(ms.Contract):
-    observed_at: datetime = ms.Field(event_time=True)
-    wind_speed: float = ms.Field(ge=0, le=200, nullable=True)  # one reading says 1,048 mph
 
 
 @ms.feature_view  # from the row itself; one definition for training and for serving
@@ -58,12 +27,8 @@ def weather_now(readings):  # as of the row's time, never a later reading
     return readings.select("origin", "observed_at", *WEATHER)
 
 
-def known(rates):  # how late the last month was whose truth is released
-    return rates
-
-
-VIEWS = [calendar, weather_now]
-VIEWS += [ms.feature_view(source=name, entity=by, event_time="released")(known) for name, by in RATES.items()]
+VIEWS = [calendar, weather_now]  # and how late the last month was whose truth is released:
+VIEWS += [ms.feature_view(source=it, entity=by, event_time="released")(lambda rates: rates) for it, by in RATES.items()]
 
 
 @ms.step
@@ -78,12 +43,9 @@ def ingest(folder: Path) -> tuple[ms.Dataset, ms.Dataset]:
 def history(flights: ms.Dataset, outcomes: ms.Dataset) -> list[ms.Dataset]:
     rows = calendar.apply(flights.polars()).join(outcomes.polars().select("flight_id", "late"), on="flight_id")
     rows = rows.with_columns(released=pl.col("local").dt.truncate("1mo").dt.offset_by("1mo5h"))  # the month is over
-    rows = rows.with_columns(usual=pl.col("late").mean().over("released"))
     rate = (pl.col("late").sum() + 50 * pl.col("usual").first()) / (pl.len() + 50)
-    tables = {
-        name: rows.group_by(*by, "released").agg(rate.alias(name)).sort(*by, "released") for name, by in RATES.items()
-    }
-    return [ms.write(table, name) for name, table in tables.items()]
+    months = rows.with_columns(usual=pl.col("late").mean().over("released")).group_by
+    return [ms.write(months(*by, "released").agg(rate.alias(it)).sort(*by, "released"), it) for it, by in RATES.items()]
 
 
 @ms.step
@@ -93,21 +55,16 @@ def features(flights: ms.Dataset, outcomes: ms.Dataset, rates: list[ms.Dataset])
 
 
 @ms.step
-def fit(rows: ms.Dataset, hold: str = "", rate: float = 0.06, leaves: int = 26, samples: int = 80, l2: float = 3.0):
+def fit(
+    rows: ms.Dataset, hold: str, rate: float = 0.06, leaves: int = 26, samples: int = 80, l2: float = 3.0
+) -> Pipeline:
     train, valid = (part.polars() for part in rows.split(last=hold)) if hold else (rows.polars(), None)
-    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
-    columns = ColumnTransformer([("codes", codes, TEXTS), ("numbers", "passthrough", NUMBERS)])
-    boosting = Boosting(**dict(zip(WORDS[1:], (rate, leaves, samples, l2), strict=True)), **ALWAYS, random_state=0)
-    model = Pipeline([("columns", columns), ("boosting", boosting)])
+    model = make_model(TEXTS, NUMBERS, rate, leaves, samples, l2)
     for trees in range(20, 101, 20) if hold else [100]:
-        model.set_params(**{f"boosting__{WORDS[0]}": trees}).fit(
-            train.select(TEXTS + NUMBERS), train["late"].to_numpy()
-        )
+        set_trees(model, trees).fit(train.select(TEXTS + NUMBERS), train["late"].to_numpy())
         if valid is not None:  # a trial of the search: any report may end it
-            ms.log(
-                log_loss=log_loss(valid["late"].to_numpy(), model.predict_proba(valid.select(TEXTS + NUMBERS))[:, 1]),
-                step=trees,
-            )
+            score = model.predict_proba(valid.select(TEXTS + NUMBERS))[:, 1]
+            ms.log(log_loss=log_loss(valid["late"].to_numpy(), score), step=trees)
     return model
 
 
@@ -120,19 +77,16 @@ space = {"rate": ms.between(0.05, 0.12, log=True), "leaves": ms.between(20, 48),
          "l2": ms.between(1.0, 30.0, log=True)}  # fmt: skip
 
 
-def choose_params(past: ms.Dataset, trials: int) -> dict:
-    try:  # a renewal keeps what the first search found
-        return {name: ms.Model("delays@champion").details["params"][name] for name in space}
-    except NotFound:
-        budget = ms.Budget(trials=trials)
-        return ms.tune(fit, space, args=(past, "10d"), metric="log_loss", mode="min", budget=budget).params
-
-
 @ms.pipeline(triggers=[ms.On("alarm", service="delays", cooldown="25d")])
 def train(folder: Path = Path("landing"), trials: int = 24) -> ms.Model:
     flights, outcomes = ingest(folder)
     past, recent = features(flights, outcomes, history(flights, outcomes)).split(last="14d")
-    model = ms.register(fit(past, **choose_params(past, trials)), "delays", example=past, goal=goal)
+    try:  # a renewal keeps what the first search found
+        params = {name: ms.Model("delays@champion").details["params"][name] for name in space}
+    except NotFound:
+        budget = ms.Budget(trials=trials)
+        params = ms.tune(fit, space, args=(past, "10d"), metric="log_loss", mode="min", budget=budget).params
+    model = ms.register(fit(past, "", **params), "delays", example=past, goal=goal)
     if ms.promote(model, "champion", data=recent):  # the gate decides; a refusal is recorded
         ms.deploy("delays", "delays@champion", monitor=watch)
     return model

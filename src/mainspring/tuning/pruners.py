@@ -36,8 +36,8 @@ def decide(pruner: str, mode: str, curve: Curve, peers: Sequence[Curve]) -> int 
 
     Notes
     -----
-    With fewer than four peers at a step nothing is given up there. A peer that was itself given
-    up before the step counts with its last value, so that the bar never drops.
+    With fewer than four peers at a step nothing is given up there. Peers that were given up
+    before the step do not count: curves may rise or fall with the step for good reasons.
     """
     if pruner == "none":
         return None
@@ -56,5 +56,7 @@ def decide(pruner: str, mode: str, curve: Curve, peers: Sequence[Curve]) -> int 
 
 
 def _score_at(peer: Curve, step: int, sign: float) -> float | None:
+    if not peer or peer[-1][0] < step:
+        return None
     scores = [sign * value for at, value in peer if at <= step and not math.isnan(value)]
     return scores[-1] if scores else None
