@@ -168,6 +168,16 @@ def test_what_is_captured_and_cannot_travel_is_named():
 
     with pytest.raises(Invalid, match=r"STEP-005: the function .*guarded, captures lock, is of type _thread.lock"):
         guarded.submit(1)
+    with open(__file__) as file:  # noqa: PTH123
+        with pytest.raises(Invalid, match=r"STEP-005: argument 1 is of type _io.TextIOWrapper"):
+            square.options(cache=False).submit(file)
+
+        @ms.step
+        def read(x):
+            return file.read()
+
+        with pytest.raises(Invalid, match=r"STEP-005: the function .*read, captures file, is of type _io.Text"):
+            read.submit(1)
     with pytest.raises(Invalid, match=r"STEP-005: argument 1 is of type generator"):
         square.options(cache=False).submit(number for number in [1])
     with pytest.raises(Invalid, match=r"STEP-002: argument n holds an object of type generator"):

@@ -306,6 +306,17 @@ def test_what_has_no_content():
             value.depth.close()
 
 
+def test_what_is_too_deep():
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(Invalid, match="STEP-002: argument rows is nested too deeply"):
+        fingerprint(scaled, {"rows": deep})
+    long = "def f(x):\n    return " + " + ".join(f"x * {number}" for number in range(2000)) + "\n"
+    assert code_of(long) == code_of(long)
+    assert code_of(long) != code_of(long.replace("x * 7 ", "x * 8 "))
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
 TREES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
 

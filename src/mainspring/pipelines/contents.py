@@ -55,14 +55,17 @@ def digest_content(value: Any, name: str = "the value") -> str:
         text = repr(value)
         if len(text) <= LITERAL_LENGTH:
             return f"={text}"
-    return f"{kind.__name__}:{_Content(name).digest(value).hex()[:32]}"
+    try:
+        return f"{kind.__name__}:{_Content(name).digest(value).hex()[:32]}"
+    except RecursionError:
+        raise Invalid("STEP-002", f"{name} is nested too deeply to be read") from None
 
 
 def digest_constant(value: Any) -> str:
     """Digest a value that code names; one without content counts by its type."""
     try:
         return digest_content(value)
-    except (Invalid, RecursionError):
+    except Invalid:
         return f"type:{type(value).__module__}.{type(value).__qualname__}"
 
 

@@ -22,6 +22,7 @@ _started_ns = time.time_ns()
 _adopted: dict[str, str] = {}
 
 _APART = frozenset({"decorator_list", "defaults", "kw_defaults"})
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 
@@ -41,22 +42,29 @@ class Source:
         self.tree = tree
         self.functions: dict[tuple[int, str], Definition | None] = {}
         self.classes: dict[str, ast.ClassDef] = {}
-        self._index(tree, "")
+        self._index(tree)
 
-    def _index(self, parent: ast.AST, prefix: str) -> None:
-        for node in ast.iter_child_nodes(parent):
-            inner = prefix
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                line = min([node.lineno, *(each.lineno for each in node.decorator_list)])
-                self.functions[line, node.name] = node
-                inner = f"{prefix}{node.name}.<locals>."
-            elif isinstance(node, ast.Lambda):
-                at = node.lineno, "<lambda>"
-                self.functions[at] = None if at in self.functions else node
-            elif isinstance(node, ast.ClassDef):
+    def _index(self, tree: ast.Module) -> None:
+        waiting: list[tuple[ast.AST, str]] = [(tree, "")]
+        while waiting:  # a long sum is a deep tree, so there is no recursion here
+            parent, prefix = waiting.pop()
+            waiting += [(node, self._note(node, prefix)) for node in ast.iter_child_nodes(parent)]
+
+    def _note(self, node: ast.AST, prefix: str) -> str:
+        """Note a definition; return the prefix of what is defined within the node."""
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            line = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+            self.functions[line, node.name] = node
+            return f"{prefix}{node.name}.<locals>."
+        if isinstance(node, ast.Lambda):
+            at = node.lineno, "<lambda>"
+            self.functions[at] = None if at in self.functions else node
+        elif isinstance(node, ast.ClassDef):
+            known = self.classes.get(prefix + node.name)
+            if known is None or known.lineno < node.lineno:
                 self.classes[prefix + node.name] = node
-                inner = f"{prefix}{node.name}."
-            self._index(node, inner)
+            return f"{prefix}{node.name}."
+        return prefix
 
 
 def read_source(file: str) -> Source | None:
@@ -103,7 +111,7 @@ def is_unchanged(file: str) -> bool:
 def _read_file(file: str, modified_ns: int, size_bytes: int) -> Source | None:  # noqa: ARG001 - they are the memo's key
     try:
         return Source(ast.parse(Path(file).read_bytes()))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError):
         return None
 
 
@@ -150,7 +158,20 @@ def digest_function(code: CodeType) -> tuple[str, str]:
 def digest_syntax(node: ast.AST) -> str:
     """Digest syntax without positions and docstrings; of a function also without decorators and defaults."""
     parts: list[str] = []
-    _write(node, parts, top=True)
+    waiting: list[tuple[Any, bool]] = [(node, not isinstance(node, ast.ClassDef))]
+    while waiting:
+        each, bare = waiting.pop()
+        if isinstance(each, ast.AST):
+            parts.append(type(each).__name__)
+            fields = [(name, getattr(each, name, None)) for name in each._fields if not (bare and name in _APART)]
+            if isinstance(each, _DOCUMENTED):
+                fields = [(name, _without_docstring(value) if name == "body" else value) for name, value in fields]
+            waiting += [(value, bare and isinstance(value, ast.arguments)) for _, value in reversed(fields)]
+        elif isinstance(each, list):
+            parts.append(f"[{len(each)}")
+            waiting += [(value, False) for value in reversed(each)]
+        else:
+            parts.append(f"{type(each).__name__} {each!r}")
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
@@ -159,26 +180,6 @@ def digest_code(code: CodeType) -> str:
     digest = hashlib.sha256()
     _write_code(code, digest)
     return digest.hexdigest()[:32]
-
-
-def _write(node: Any, parts: list[str], *, top: bool = False) -> None:
-    if isinstance(node, ast.AST):
-        kind = type(node).__name__
-        parts.append(kind)
-        documented = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module)
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if top and kind != "ClassDef" and name in _APART:
-                continue
-            if name == "body" and documented:
-                value = _without_docstring(value)
-            _write(value, parts, top=top and isinstance(value, ast.arguments))
-    elif isinstance(node, list):
-        parts.append(f"[{len(node)}")
-        for each in node:
-            _write(each, parts)
-    else:
-        parts.append(f"{type(node).__name__} {node!r}")
 
 
 def _without_docstring(body: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.errors import Invalid
 from mainspring.sdk.progress import Progress
@@ -40,7 +40,7 @@ class ActiveRun:
         Next position of each metric that is logged without `step`.
     names : dict of str to code
         The function behind each step name, over the tree of calls of this process.
-    children : list of Future
+    children : dict of Future to None
         What was submitted from here, to wait for at the end.
     """
 
@@ -55,7 +55,7 @@ class ActiveRun:
             self.progress = Progress(run.name, run.id)
         self.positions: dict[str, int] = {}
         self.names: dict[str, CodeType] = parent.names if parent is not None else {}
-        self.children: list[Future[object]] = []
+        self.children: dict[Future[Any], None] = {}
 
     def claim_name(self, name: str, code: CodeType) -> None:
         """Note which function a step's name stands for.
@@ -125,4 +125,6 @@ def wait_for_children() -> None:
     """
     active = _active.get()
     while active is not None and active.children:
-        active.children.pop(0).join()
+        child = next(iter(active.children))
+        del active.children[child]
+        child.join()

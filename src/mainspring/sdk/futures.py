@@ -43,6 +43,7 @@ class Future(Generic[R_co]):
         self._asked = False
         self._told = told  # whether the pipeline's progress has its line
         self._value: tuple[Any] | None = None
+        self._siblings: dict[Future[Any], None] | None = None
         if run is not None:
             self._submitted.set()
 
@@ -99,6 +100,8 @@ class Future(Generic[R_co]):
                 value = load_value(run.outputs, self._client.blobs, self._client.seal)
                 remember_maker(value, run)
             self._value = (value,)
+            if self._siblings is not None:
+                self._siblings.pop(self, None)  # nobody needs to wait for it any more, nor to hold its value
         return self._value[0]  # type: ignore[no-any-return]
 
     def wait(self, timeout: float | None = None) -> Run:
@@ -111,6 +114,11 @@ class Future(Generic[R_co]):
         """
         self._asked = True
         return self._wait(timeout)
+
+    def belong(self, siblings: dict[Future[Any], None]) -> None:
+        """Join the children of a run, which waits for them at its end."""
+        self._siblings = siblings
+        siblings[self] = None
 
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """Cancel the run with everything below it."""
@@ -224,11 +232,15 @@ def defer(name: str, client: Client, submit: Callable[[], Run]) -> Future[Any]:
 
 def has_futures(value: Any) -> bool:
     """Tell whether a value is a future, or a list, tuple or dict with one in it."""
-    if isinstance(value, Future):
+    kind = type(value)
+    if kind is Future:
         return True
-    if type(value) in {list, tuple}:
-        return any(map(has_futures, value))
-    return type(value) is dict and any(map(has_futures, value.values()))
+    if kind is dict:
+        value = list(value.values())
+    elif kind not in {list, tuple}:
+        return False
+    kinds = set(map(type, value))  # long lists of plain values cost one pass
+    return Future in kinds or (bool(kinds & {list, tuple, dict}) and any(map(has_futures, value)))
 
 
 def resolve(value: Any) -> Any:

@@ -6,26 +6,21 @@ import os
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-import mainspring
-from mainspring.domain.errors import Failed, MainspringError, Pruned
+from mainspring.domain.errors import MainspringError, Pruned
 from mainspring.domain.messages import BeginRun, Begun, FinishRun
 from mainspring.domain.records import Problem, Run, Value
-from mainspring.domain.wire import describe
 from mainspring.sdk.client import Client
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import ActiveRun, active_run, enter_run, wait_for_children
+from mainspring.sdk.faults import explain_fault
 from mainspring.tracking.plain import is_json
 
 R = TypeVar("R")
 
-_OWN = str(Path(mainspring.__file__).parent)
-_MOST_TEXT = 4_000
 _MOST_PARAM = 500
 
 
@@ -95,21 +90,6 @@ def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[
             raise
         _record(active, "succeeded", time.process_time() - cpu_began, outputs)
     return result, wall_s
-
-
-def explain_fault(name: str, fault: BaseException) -> Problem:
-    """Turn what a run raised into the problem that the record keeps, without frames of Mainspring."""
-    told = traceback.TracebackException.from_exception(fault)
-    told.stack = traceback.StackSummary.from_list([each for each in told.stack if not each.filename.startswith(_OWN)])
-    text = "".join(told.format())
-    if isinstance(fault, MainspringError):
-        return describe(fault, text)
-    code = "RUN-010" if isinstance(fault, KeyboardInterrupt) else "RUN-006"
-    try:
-        said = str(fault)
-    except Exception as second:  # noqa: BLE001 - an exception's own code
-        said = f"(its text raised {type(second).__name__})"
-    return describe(Failed(code, f"{name} raised {type(fault).__name__}: {said}"[:_MOST_TEXT]), text)
 
 
 def select_params(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -275,7 +275,7 @@ class Step(Generic[P, R]):
     def _track(self, future: Future[R]) -> Future[R]:
         above = active_run()
         if above is not None:
-            above.children.append(future)
+            future.belong(above.children)
         return future
 
 

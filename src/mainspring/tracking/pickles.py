@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sys
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -53,32 +55,44 @@ def pickle_value(value: Any, code: str, subject: str) -> bytes:
     Invalid
         `code`, naming the attribute and its type.
     """
+    try:
+        return _dump(value)
+    except Exception as fault:  # noqa: BLE001 - whatever a type's own reduction raises means that it cannot be pickled
+        path, part = _find_culprit(value)
+        kind = type(part)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        where = f"{subject}{path}" if path.startswith((".", "[")) else f"{subject},{path}," if path else subject
+        what = f"{where} is of type {name}, which cannot be pickled"
+        raise Invalid(code, what, type=name, attribute=path, fault=str(fault)) from None
+
+
+def _dump(value: Any) -> bytes:
+    file = io.BytesIO()
+    _make_pickler()(file).dump(value)
+    return file.getvalue()
+
+
+@cache
+def _make_pickler() -> Any:
     import cloudpickle
 
-    open_file = find_part(value, lambda part: isinstance(part, io.IOBase))
-    if open_file is not None:
-        raise _refuse(code, subject, open_file)
-    try:
-        return bytes(cloudpickle.dumps(value))
-    except Exception as fault:  # noqa: BLE001 - whatever a type's own reduction raises means that it cannot be pickled
-        culprit = find_part(value, _cannot_pickle) or ("", value)
-        raise _refuse(code, subject, culprit, str(fault)) from None
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc, name-defined, unused-ignore]
+        def reducer_override(self, part: Any) -> Any:
+            # cloudpickle would send the content of an open file in its place.
+            if isinstance(part, io.TextIOWrapper) and part not in {sys.stdout, sys.stderr}:
+                raise TypeError("an open file cannot be pickled")
+            return super().reducer_override(part)
+
+    return Pickler
 
 
-def find_part(value: Any, wanted: Any, path: str = "", depth: int = 0) -> tuple[str, Any] | None:
-    """Find the deepest first part of a value for which `wanted(part)` holds.
-
-    Returns
-    -------
-    tuple of str and object, or None
-        Its path, such as ``.config['file']``, empty for the value itself.
-    """
-    if depth < _DEPTH and not isinstance(value, ModuleType):
+def _find_culprit(value: Any, path: str = "", depth: int = 0) -> tuple[str, Any]:
+    """Return the path of the innermost part that cannot be pickled, and the part."""
+    if depth < _DEPTH:
         for name, part in _parts(value):
-            found = find_part(part, wanted, path + name, depth + 1)
-            if found is not None:
-                return found
-    return (path, value) if wanted(value) else None
+            if _cannot_pickle(part):
+                return _find_culprit(part, path + name, depth + 1)
+    return path, value
 
 
 def _parts(value: Any) -> list[tuple[str, Any]]:
@@ -86,7 +100,11 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
         return [(f"[{key!r}]", part) for key, part in list(value.items())[:_PARTS]]
     if isinstance(value, list | tuple | set | frozenset):
         return [(f"[{position}]", part) for position, part in enumerate(list(value)[:_PARTS])]
-    if isinstance(value, type) or type(value).__module__.partition(".")[0] in {"builtins", "numpy", "polars"}:
+    if isinstance(value, type | ModuleType) or type(value).__module__.partition(".")[0] in {
+        "builtins",
+        "numpy",
+        "polars",
+    }:
         return _captured(value) if type(value).__name__ == "function" else []
     attributes = getattr(value, "__dict__", None)
     if not isinstance(attributes, dict):
@@ -109,18 +127,8 @@ def _captured(function: Any) -> list[tuple[str, Any]]:
 
 
 def _cannot_pickle(value: Any) -> bool:
-    import cloudpickle
-
     try:
-        cloudpickle.dumps(value)
+        _dump(value)
     except Exception:  # noqa: BLE001 - as in `pickle_value`
         return True
     return False
-
-
-def _refuse(code: str, subject: str, culprit: tuple[str, Any], fault: str = "") -> Invalid:
-    path, part = culprit
-    kind = type(part)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    where = f"{subject}{path}" if path.startswith((".", "[")) else f"{subject},{path}," if path else subject
-    return Invalid(code, f"{where} is of type {name}, which cannot be pickled", type=name, attribute=path, fault=fault)

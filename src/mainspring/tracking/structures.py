@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
+import stat
 import sys
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -133,9 +135,7 @@ class File:
         if all(_is_unchanged(original, *item) for item in body["files"].items()):
             return original
         name = PurePosixPath(body["name"]).name or "value"
-        folder = Path(tempfile.gettempdir()) / f"mainspring-values-{_user()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        target = safe_join(folder, f"{hashlib.sha256(content).hexdigest()}/{name}")
+        target = safe_join(_private_folder(), f"{hashlib.sha256(content).hexdigest()}/{name}")
         for relative, (digest, *_) in body["files"].items():
             _copy(safe_join(target, relative) if relative else target, storage.blobs.get(digest))
         if "" not in body["files"]:
@@ -185,7 +185,11 @@ def _copy(target: Path, content: bytes) -> None:
     Path(draft.name).replace(target)
 
 
-def _user() -> str:
-    import os
-
-    return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+def _private_folder() -> Path:
+    """Return a folder for copies that nobody else can write."""
+    folder = Path(tempfile.gettempdir()) / f"mainspring-values-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022:
+        return folder
+    return Path(tempfile.mkdtemp(prefix="mainspring-values-"))

@@ -14,7 +14,7 @@ from mainspring.domain.messages import FinishRun, Lease
 from mainspring.domain.records import Call, Problem, Run, Value
 from mainspring.domain.wire import describe
 from mainspring.sdk.context import wait_for_children
-from mainspring.sdk.inline import explain_fault
+from mainspring.sdk.faults import explain_fault
 from mainspring.worker.capture import Usage
 from mainspring.worker.jobs import JOBS
 
