@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mainspring.domain.records import Version
+
+Ranges = Mapping[str, Mapping[str, Any]]
 
 
 def find_seen(data: Version, trained_on: Iterable[Version]) -> str | None:
@@ -25,34 +27,35 @@ def find_seen(data: Version, trained_on: Iterable[Version]) -> str | None:
 
     Notes
     -----
-    Two parts of one dataset are disjoint when they were cut by the same column into ranges
-    that do not meet; that holds across versions of the dataset too, since a row keeps its
-    value in that column. Anything of the same dataset that is not such a part counts as seen.
+    Two parts of one table are disjoint when some column bounds them to ranges that do not meet,
+    however often each was cut. That holds across versions of the table too, since a row keeps its
+    value in that column. Anything else of the same table counts as seen.
     """
-    family = _family(data)
     for version in trained_on:
         if version.id == data.id:
             return f"training read {version.reference} itself"
-        if _family(version) == family and not _disjoint(_cut(data), _cut(version)):
+        if _table(version) == _table(data) and not _disjoint(_ranges(data), _ranges(version)):
             return f"training read {version.reference}, which overlaps {data.reference}"
     return None
 
 
-def _cut(version: Version) -> dict[str, Any] | None:
-    details = version.details
-    return details if isinstance(details, dict) and details.get("of") else None
+def _table(version: Version) -> str:
+    return str(version.manifest["table"])
 
 
-def _family(version: Version) -> str:
-    return version.name.rpartition(".")[0] if _cut(version) else version.name
+def _ranges(version: Version) -> Ranges:
+    ranges: Ranges = version.manifest.get("predicate") or {}
+    return ranges
 
 
-def _disjoint(one: dict[str, Any] | None, other: dict[str, Any] | None) -> bool:
-    if one is None or other is None or one["by"] != other["by"]:
-        return False
+def _disjoint(one: Ranges, other: Ranges) -> bool:
+    return any(_apart(one[column], other[column]) for column in one.keys() & other.keys())
+
+
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return _ends_before(one, other) or _ends_before(other, one)
 
 
-def _ends_before(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def _ends_before(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     until, start = one.get("until"), other.get("from")
     return until is not None and start is not None and bool(until <= start)
