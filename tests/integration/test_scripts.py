@@ -203,17 +203,9 @@ def test_type_checkers_know_steps(launch, tmp_path):
     script = tmp_path / "typed.py"
     script.write_text(textwrap.dedent(text))
     source = os.path.dirname(os.path.dirname(__import__("mainspring").__file__))  # noqa: PTH120
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path / "cache")]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--no-error-summary",
-            "--cache-dir",
-            str(tmp_path / "cache"),
-            str(script),
-        ],
+        [*command, str(script)],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -231,32 +231,24 @@ def check(
     """
     requests = requests.select(requests.times <= until)
     if state.model != model:
-        fresh = DriftState(next_block=state.drift.next_block)
-        state = State(state.until, state.labelled_until, model, fresh)
+        state = State(state.until, state.labelled_until, model, DriftState(next_block=state.drift.next_block))
     findings, drift = _check_drift(reference, requests, state, settings, until)
     performance: dict[str, Any] = {}
     periods, calibration, labelled_until = list(state.periods), state.calibration, state.labelled_until
     if settings.performance and requests.probabilities is not None:
         performance = _estimate(requests, state, settings, until)
         if labels is not None and requests.keys is not None:
-            truth = _match(requests, labels, until)
-            since = state.labelled_until if state.labelled_until is not None else -np.inf
-            end = max(_find_end(labels, settings, until), since)
-            window = (requests.times > since) & (requests.times <= end)
-            realised = _realise(requests, truth, window, state, settings, end)
+            realised, end = _learn_truth(requests, labels, state, settings, until)
             performance |= realised.facts
             findings += realised.findings
-            if realised.period is not None:
-                periods = [*periods, realised.period][-_MAX_PERIODS:]
+            periods = [*periods, *filter(None, [realised.period])][-_MAX_PERIODS:]
             calibration = realised.calibration or calibration
             labelled_until = end if np.isfinite(end) else None
-    decision = decide(
-        History(tuple(periods), attempts, *_count_rows(reference, labels, attempts, until)), until, settings.policy
-    )
+    history = History(tuple(periods), attempts, *_count_rows(reference, labels, attempts, until))
+    decision = decide(history, until, settings.policy)
     if decision.renew:
         findings.append(Finding("regret", "log_loss", decision.cause, decision.evidence, until))
-    following = State(until, labelled_until, model, drift, calibration, periods)
-    return Outcome(findings, performance, decision, following)
+    return Outcome(findings, performance, decision, State(until, labelled_until, model, drift, calibration, periods))
 
 
 def _check_drift(
@@ -291,6 +283,16 @@ class _Realised:
     findings: list[Finding]
     period: Period | None
     calibration: Calibration | None
+
+
+def _learn_truth(
+    requests: Requests, labels: Labels, state: State, settings: Settings, until: float
+) -> tuple[_Realised, float]:
+    """Measure what has come true since the check before, and until when outcomes are expected by now."""
+    since = state.labelled_until if state.labelled_until is not None else -np.inf
+    end = max(_find_end(labels, settings, until), since)
+    window = (requests.times > since) & (requests.times <= end)
+    return _realise(requests, _match(requests, labels, until), window, state, settings, end), end
 
 
 def _realise(

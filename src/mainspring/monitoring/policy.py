@@ -152,12 +152,17 @@ def decide(history: History, now: float, rule: Rule) -> Decision:
     words = f"waiting is expected to cost {regret:,.0f} over the next {rows:,.0f} rows, a renewal {cost:,.0f}"
     if regret <= cost:
         return Decision(False, words, evidence)
-    if len(recent) >= rule.renewals_per_year:
-        return Decision(False, f"{words}, but {len(recent)} renewals a year are the most", evidence)
+    hindrance = _find_hindrance(history, now, rule, len(recent), wait_s)
+    return Decision(not hindrance, f"{words}{hindrance}", evidence)
+
+
+def _find_hindrance(history: History, now: float, rule: Rule, recent: int, wait_s: float) -> str:
+    if recent >= rule.renewals_per_year:
+        return f", but {recent} renewals a year are the most"
     if history.attempts and now - history.attempts[-1].time < wait_s:
         days = (wait_s - (now - history.attempts[-1].time)) / 86_400
-        return Decision(False, f"{words}, but the cooldown lasts {days:.1f} more days", evidence)
-    return Decision(True, words, evidence)
+        return f", but the cooldown lasts {days:.1f} more days"
+    return ""
 
 
 def _count_refusals(attempts: tuple[Attempt, ...]) -> int:
