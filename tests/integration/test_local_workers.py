@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mainspring.domain.messages import GetSeries, RunSpec, Stop, SubmitRuns
+from mainspring.domain.messages import Explain, GetSeries, RunSpec, Stop, SubmitRuns
 from mainspring.domain.records import Call, Resources
 from mainspring.sdk.context import active_run
 from mainspring.testing import programs
@@ -184,6 +184,22 @@ def test_a_run_that_waits_for_its_children_lends_them_its_cores(client):
     home = tuple(map(str, (client.home.root, client.home.state, client.home.runtime)))
     full = Resources(cpus=float(CORES))
     assert result(client, submit(client, submit_below, home, 3, resources=full)) == [1, 2, 3]
+
+
+def test_a_queued_run_says_what_it_waits_for_and_its_place_in_line(client, tmp_path):
+    stop, ready = tmp_path / "stop", tmp_path / "ready"
+    full = Resources(cpus=float(CORES))
+    first = submit(client, programs.wait_for, str(stop), str(ready), resources=full)
+    wait_for_file(ready)
+    second, third = (submit(client, own_pid, resources=full) for _ in range(2))
+    for _ in until():
+        if get(client, third).reason != "waiting for a place":
+            break
+    lines = client.ask(Explain(thing=third.id)).lines
+    cores = f"{CORES} of {CORES} cpu{'s' if CORES > 1 else ''}"
+    assert f"because waiting for {cores} on local, 2nd in line" in lines
+    stop.touch()
+    assert {run.state for run in wait(client, first, second, third)} == {"succeeded"}
 
 
 def test_workers_end_with_their_fork_server_and_their_runs_start_again(client, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mainspring.control.assets import find_version
+from mainspring.control.queue import explain_wait
 from mainspring.control.services import find_service
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
@@ -39,7 +40,7 @@ def explain_run(turn: Turn, run: Run) -> Reason:
     """Say what became of a run, and why."""
     lines = [f"{run.kind} {run.name} {run.state}{_attempt(run)}"]
     if run.reason:
-        lines.append(f"because {run.reason}")
+        lines.append(f"because {explain_wait(turn, run) if run.state == 'queued' else run.reason}")
     if run.cached_from:
         lines.append(f"result of run {run.cached_from}")
     if run.problem is not None:

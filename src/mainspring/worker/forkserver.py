@@ -89,7 +89,7 @@ class ForkServer:
         self._selector.register(link, selectors.EVENT_READ, act)
 
     def _pause(self) -> float:
-        if self._preloader.waiting and not any(child.stage == "starting" for child in self._children.values()):
+        if self._may_preload():
             return 0.0
         limited = any(
             launch.spec.resources.memory_bytes for child in self._children.values() for launch in child.launches
@@ -104,8 +104,12 @@ class ForkServer:
             self._check(child, now)
         if now >= self._heart.due_at:
             self._beat()
-        if self._preloader.waiting and not any(child.stage == "starting" for child in self._children.values()):
+        if self._may_preload():
             self._preloader.load_next()
+
+    def _may_preload(self) -> bool:
+        # What runs needs the cores more than what may run later.
+        return self._preloader.waiting and not any(child.held for child in self._children.values())
 
     def _check(self, child: Child, now: float) -> None:
         if child.kill_at is not None and now >= child.kill_at:
@@ -232,12 +236,11 @@ class ForkServer:
                     return
                 if held.spec.run_id == spec.run_id:
                     child.end("lost", "a later attempt has begun", signal.SIGKILL, 0.0, time.monotonic())
-        self._preloader.want(spec.preload)
         now = time.monotonic()
         for child in sorted(self._children.values(), key=lambda each: each.held is not None):
             if child.fits(spec) and self._give(child, launch, now):
                 return
-        self._preloader.load_all()
+        self._preloader.load(spec.preload)
         try:
             child = children.fork(spec, self._close, partial(main.serve, self._home))
         except OSError as fault:

@@ -56,6 +56,7 @@ class Preloader:
         self._between = between
         self._wanted: list[str] = []
         self._seen: set[str] = set()
+        self._failed: set[str] = set()
 
     @property
     def waiting(self) -> bool:
@@ -64,23 +65,25 @@ class Preloader:
 
     def want(self, names: Iterable[str]) -> None:
         """Note modules to be imported when there is time."""
-        for name in names:
-            if name not in self._seen:
-                self._seen.add(name)
-                self._wanted.append(name)
+        self._wanted += [name for name in names if name not in self._seen]
+        self._seen.update(names)
 
     def load_next(self) -> None:
-        """Import one noted module; a failure is logged and the module left to the workers."""
-        name = self._wanted.pop(0)
-        if name in sys.modules:
+        """Import one noted module."""
+        self._load(self._wanted.pop(0))
+
+    def load(self, names: Iterable[str]) -> None:
+        """Import modules now."""
+        for name in names:
+            self._load(name)
+
+    def _load(self, name: str) -> None:
+        self._seen.add(name)
+        if name in sys.modules or name in self._failed:
             return
         self._between()
         try:
             importlib.import_module(name)
         except BaseException as fault:  # noqa: BLE001 - whatever a module does at import, the server goes on
-            _log.warning("%s was not preloaded: %r", name, fault)
-
-    def load_all(self) -> None:
-        """Import all noted modules."""
-        while self._wanted:
-            self.load_next()
+            self._failed.add(name)
+            _log.warning("%s is left to the workers: %r", name, fault)
