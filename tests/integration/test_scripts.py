@@ -171,37 +171,39 @@ def test_functions_of_notebook_cells(launch):
     ]
 
 
-def test_type_checkers_know_steps(launch, tmp_path):
-    text = """
-        import mainspring as ms
-        from mainspring.types import Future
+TYPED = """\
+import mainspring as ms
+from mainspring.types import Future
 
-        @ms.step
-        def ingest(folder: str, limit: int = 3) -> list[int]:
-            return [limit]
+@ms.step
+def ingest(folder: str, limit: int = 3) -> list[int]:
+    return [limit]
 
-        @ms.step(cpus=2, memory="1 GB")
-        def fit(rows: list[int]) -> float:
-            return 0.5
+@ms.step(cpus=2, memory="1 GB")
+def fit(rows: list[int]) -> float:
+    return 0.5
 
-        @ms.pipeline(pool="lab")
-        def train(folder: str) -> float:
-            return fit(ingest(folder))
+@ms.pipeline(pool="lab")
+def train(folder: str) -> float:
+    return fit(ingest(folder))
 
-        reveal_type(ingest("a", limit=4))
-        reveal_type(fit.submit(ingest.submit("a")))
-        reveal_type(fit.submit([1]).result())
-        reveal_type(fit.map([[1], [2]]))
-        reveal_type(fit.options(gpus=1)([1]))
-        reveal_type(train("a"))
-        ingest(3)
-        ingest("a", wrong=1)
-        train()
-        if fit([1]) > 0.1:
-            later: Future[float] = fit.submit([1])
-    """
+reveal_type(ingest("a", limit=4))
+reveal_type(fit.submit(ingest.submit("a")))
+reveal_type(fit.submit([1]).result())
+reveal_type(fit.map([[1], [2]]))
+reveal_type(fit.options(gpus=1)([1]))
+reveal_type(train("a"))
+ingest(3)
+ingest("a", wrong=1)
+train()
+if fit([1]) > 0.1:
+    later: Future[float] = fit.submit([1])
+"""
+
+
+def test_type_checkers_know_steps(tmp_path):
     script = tmp_path / "typed.py"
-    script.write_text(textwrap.dedent(text))
+    script.write_text(TYPED)
     source = os.path.dirname(os.path.dirname(__import__("mainspring").__file__))  # noqa: PTH120
     command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(tmp_path / "cache")]
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 import contextvars
 import dataclasses
+import json
 import sys
 import threading
 from pathlib import Path
@@ -297,6 +298,21 @@ def test_what_is_logged_is_on_the_run_when_it_ends(client):
     assert run.params == {"depth": 3, "kind": "<class 'int'>"}
     assert set(run.tags) == {"artifact.note", "artifact.table"}
     assert not list(client.home.journals.glob("*"))
+
+
+def test_a_figure_is_kept_as_a_picture(client):
+    from matplotlib.figure import Figure
+
+    @ms.step
+    def plot():
+        figure = Figure()
+        figure.subplots().plot([1, 2, 3])
+        ms.log(curve=figure)
+
+    plot()
+    stored = json.loads(ms.Run(latest(client).id).tags["artifact.curve"])
+    assert stored["codec"] == "png"
+    assert client.blobs.get(stored["digest"]).startswith(b"\x89PNG")
 
 
 def test_log_needs_a_run_and_names():
