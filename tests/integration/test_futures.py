@@ -178,6 +178,14 @@ def test_what_is_captured_and_cannot_travel_is_named():
 
         with pytest.raises(Invalid, match=r"STEP-005: the function .*read, captures file, is of type _io.Text"):
             read.submit(1)
+    later = Future("square", None)
+
+    @ms.step(cache=False)
+    def use(x):
+        return later
+
+    with pytest.raises(Invalid, match=r"STEP-005: .*use, captures later, is of type mainspring\.sdk\.futures\.Future"):
+        use.submit(1)
     with pytest.raises(Invalid, match=r"STEP-005: argument 1 is of type generator"):
         square.options(cache=False).submit(number for number in [1])
     with pytest.raises(Invalid, match=r"STEP-002: argument n holds an object of type generator"):

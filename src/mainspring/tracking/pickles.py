@@ -10,9 +10,11 @@ from typing import Any
 
 from mainspring.domain.errors import Invalid
 from mainspring.security.unsafe import unpickle
-from mainspring.tracking.codec import Storage
+from mainspring.tracking.codec import Storage, library_of
 
 _DEPTH = 4
+# Libraries whose objects are named whole: what they are made of tells a user nothing.
+_WHOLE = frozenset({"builtins", "mainspring", "numpy", "polars"})
 _PARTS = 200
 
 
@@ -100,11 +102,7 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
         return [(f"[{key!r}]", part) for key, part in list(value.items())[:_PARTS]]
     if isinstance(value, list | tuple | set | frozenset):
         return [(f"[{position}]", part) for position, part in enumerate(list(value)[:_PARTS])]
-    if isinstance(value, type | ModuleType) or type(value).__module__.partition(".")[0] in {
-        "builtins",
-        "numpy",
-        "polars",
-    }:
+    if isinstance(value, type | ModuleType) or library_of(value) in _WHOLE:
         return _captured(value) if type(value).__name__ == "function" else []
     attributes = getattr(value, "__dict__", None)
     if not isinstance(attributes, dict):
