@@ -145,7 +145,7 @@ def test_columns_that_are_not_there_are_named(client, model):
         assert error.value.code == "MON-001"
 
 
-def test_labels_without_the_key_or_with_one_twice_are_refused(client, model):
+def test_labels_without_the_key_or_usable_outcomes_are_refused(client, model):
     reference, fitted = model
     live = make_parcels(TRAINED_DAYS, LIVE_DAYS, 6)
     answer(fitted, live, reference)
@@ -153,6 +153,10 @@ def test_labels_without_the_key_or_with_one_twice_are_refused(client, model):
     with pytest.raises(Invalid, match="no key 'parcel'") as error:
         ask(client, reference)
     assert error.value.code == "MON-004"
+    ms.write(live.select("parcel", late=pl.col("late").cast(pl.String)), "outcomes")
+    with pytest.raises(Invalid, match="'late'") as error:
+        ask(client, reference)
+    assert error.value.code == "MON-005"
     ms.write(pl.concat([live, live[:1]]).select("parcel", "at", "late"), "outcomes")
     with pytest.raises(Invalid, match="more than once") as error:
         ask(client, reference)
@@ -179,8 +183,11 @@ def test_a_reference_too_short_or_without_time_is_refused(client):
 def test_a_time_that_is_none_is_named(client, model):
     reference, fitted = model
     answer(fitted, make_parcels(TRAINED_DAYS, LIVE_DAYS, 8), reference)
-    rows = ms.Dataset("delays.requests").polars().with_columns(at=pl.lit("yesterday"))
-    ms.write(rows, "delays.requests", key=["request_id", "row"])
+    asked = ms.Dataset("delays.requests").polars()
+    untimed = asked.with_columns(at=pl.when(pl.int_range(pl.len()) % 2 == 0).then("at"))
+    ms.write(untimed, "delays.requests", key=["request_id", "row"])
+    assert ask(client, reference)["performance"]["requests"] == LIVE_DAYS * ROWS / 2
+    ms.write(asked.with_columns(at=pl.lit("yesterday")), "delays.requests", key=["request_id", "row"])
     with pytest.raises(Invalid, match="'yesterday'") as error:
         ask(client, reference)
     assert error.value.code == "MON-005"

@@ -45,6 +45,10 @@ def read_requests(
     ------
     Invalid
         MON-001 when a column was not captured, MON-005 when an event time cannot be read.
+
+    Notes
+    -----
+    Requests without an event time, such as those from before the monitor, are left out.
     """
     import polars as pl
 
@@ -74,7 +78,8 @@ def read_labels(settings: Settings, until: float) -> Labels | None:
     Raises
     ------
     Invalid
-        MON-004 when the key is missing from them, or not unique; MON-001 when the target is.
+        MON-004 when the key is missing from them, or not unique; MON-001 when the target is, MON-005
+        when it is no number or truth value.
     """
     import polars as pl
 
@@ -97,11 +102,14 @@ def read_labels(settings: Settings, until: float) -> Labels | None:
     times = read_times(frame[timed]) if timed else np.full(frame.height, np.nan)
     keep = ~(times > until)
     frame, times = frame.filter(pl.Series(keep)), times[keep]
+    outcomes = frame[settings.target]
+    if not outcomes.dtype.is_numeric() and outcomes.dtype != pl.Boolean:
+        raise Invalid("MON-005", f"{where} hold {outcomes.dtype} in {outcomes.name!r}", column=outcomes.name)
     keys = frame[settings.key].cast(pl.String)
     twice = keys.filter(keys.is_duplicated())
     if twice.len():
         raise Invalid("MON-004", f"{where} have the key {twice[0]!r} more than once", key=twice[0])
-    return Labels(to_array(keys), frame[settings.target].cast(pl.Float64).to_numpy(), times)
+    return Labels(to_array(keys), outcomes.cast(pl.Float64).to_numpy(), times)
 
 
 def find_reference(
@@ -125,6 +133,8 @@ def find_reference(
         MON-001 when a watched column is not in the training rows, MON-003 when they span too few
         blocks, MON-007 when the model does not say what it was trained on.
     """
+    if not settings.drift and not model.details.get("trained_on"):
+        return Reference(0, 0.0), {"key": "", "digest": ""}
     dataset = _find_training(model, watched)
     event_time = dataset.event_time or settings.event_time
     assert event_time is not None
@@ -133,7 +143,7 @@ def find_reference(
     if known is not None and known["key"] == key and client.blobs.exists(known["digest"]):
         return msgspec.json.decode(client.blobs.get(known["digest"]), type=Reference), known
     _require([event_time, *watched], dataset.schema, f"the training rows {dataset.reference}")
-    rows = dataset.scan().select(*dict.fromkeys([event_time, *watched])).polars()
+    rows = dataset.scan().select(*dict.fromkeys([event_time, *watched])).polars().drop_nulls(event_time)
     reference = learn({name: to_array(rows[name]) for name in watched}, read_times(rows[event_time]), settings)
     return reference, {"key": key, "digest": client.blobs.put(msgspec.json.encode(reference))}
 
@@ -149,22 +159,20 @@ def list_attempts(client: Client, service: str, until: float) -> tuple[Attempt, 
 
 
 def read_times(column: pl.Series) -> Floats:
-    """Return seconds since 1970 UTC of times, numbers or ISO 8601 text.
+    """Return seconds since 1970 UTC of times, numbers or ISO 8601 text; NaN where there is none.
 
     Raises
     ------
     Invalid
-        MON-005 when a text is no time, or one is missing.
+        MON-005 when a text is no time.
     """
     import polars as pl
 
-    if column.null_count():
-        raise Invalid("MON-005", f"{column.null_count():,} rows have no {column.name}", column=column.name)
     if column.dtype.is_temporal():
         seconds = column.cast(pl.Datetime("us")).dt.epoch("us") / 1e6
     elif column.dtype == pl.String:
-        known = {text: _read_time(text, column.name) for text in column.unique()}
-        seconds = column.replace_strict(known, return_dtype=pl.Float64)
+        known = {text: _read_time(text, column.name) for text in column.drop_nulls().unique()}
+        seconds = column.replace_strict(known, default=None, return_dtype=pl.Float64)
     else:
         seconds = column.cast(pl.Float64)
     return seconds.to_numpy()
