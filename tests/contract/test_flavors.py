@@ -141,6 +141,7 @@ def test_onnx_gives_the_models_answers(name: str) -> None:
     assert package.parity.label_mismatches == 0
     assert package.parity.max_abs_dp <= 1e-5
     assert package.size_bytes == len(package.files["model.onnx"])
+    assert (b"lightgbm==" in package.files["requirements.txt"]) == ("LightGBM" in name)
     assert package.latency_ms > 0
 
 
@@ -272,6 +273,18 @@ def test_an_object_of_no_flavor_is_refused(thing: object) -> None:
     assert caught.value.code == "MODEL-002"
     assert "lightgbm, sklearn" in caught.value.why
     assert "allow_code" in caught.value.fix
+
+
+def test_several_targets_and_fractions_as_classes_are_refused() -> None:
+    rows = make_orders(200).drop_nulls()
+    numbers = rows.select("price", "count")
+    both = np.column_stack([rows["late"].to_numpy(), rows["gift"].to_numpy()])
+    halves = LogisticRegression().fit(numbers, rows["late"].to_numpy() * 1)
+    halves.classes_ = np.array([0.5, 1.0])
+    for model, what in ((RandomForestClassifier(2).fit(numbers, both), "2 targets at once"), (halves, "is 0.5, not")):
+        with pytest.raises(Invalid, match=what) as caught:
+            build_package(model, rows)
+        assert caught.value.code == "MODEL-002"
 
 
 def test_an_estimator_with_code_of_its_own_is_refused() -> None:

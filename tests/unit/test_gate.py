@@ -171,6 +171,7 @@ def test_what_cannot_be_judged_is_named(change: dict, code: str, what: str) -> N
         ({"not_worse": {"log_loss": -1}}, "below zero"),
         ({"limits": {"latency": 5}}, "no limit is called 'latency'"),
         ({"tests": ["auc > .5"]}, "is no test"),
+        ({"better": [], "not_worse": {}}, "slices shop without a metric"),
         ({"alpha": 0.7}, "alpha is 0.7"),
         ({"colour": "red"}, "colour"),
         ({"better": "auc"}, "a gate cannot be read"),

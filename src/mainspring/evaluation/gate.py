@@ -13,6 +13,9 @@ from mainspring.evaluation.comparisons import Array, Rows, compare, describe, me
 from mainspring.evaluation.rules import METRICS, REGRESSION, Rules, parse_test, read_rules
 from mainspring.evaluation.slices import judge_slices
 
+# Failures that a summary tells; the evidence has all.
+_TOLD = 5
+
 
 def judge(
     body: Any,
@@ -68,10 +71,10 @@ def judge(
     ]
     evidence["tests"] = [_judge_test(text, rows, failures) for text in rules.tests]
     evidence["failures"] = failures
-    shown = [_tell(each) for each in (*evidence["better"], *evidence["not_worse"])]
+    shown = list(dict.fromkeys(_tell(each) for each in (*evidence["better"], *evidence["not_worse"])))
     return {
         "passed": not failures,
-        "summary": "; ".join(failures or shown or ["nothing demanded"]),
+        "summary": "; ".join(failures or shown or ["nothing compared"]),
         "evidence": evidence,
     }
 

@@ -77,6 +77,8 @@ def read_rules(body: Any) -> Rules:
     for name in rules.limits:
         if name not in LIMITS:
             raise Invalid("GATE-001", f"no limit is called {name!r}", fix=f"use one of {', '.join(LIMITS)}")
+    if rules.slices and not (rules.better or rules.not_worse):
+        raise Invalid("GATE-001", f"slices {', '.join(rules.slices)} without a metric", fix="name not_worse metrics")
     if not 0 < rules.alpha < 0.5:
         raise Invalid("GATE-001", f"alpha is {rules.alpha}, not between 0 and 0.5")
     return rules

@@ -27,13 +27,10 @@ class Flavor(Protocol):
         The name of its entry point; the `format` of what it answers natively.
     file : str
         The file of a version that holds the native form; no two flavors share one.
-    distributions : tuple of str
-        Distributions that `load` and `predict` need, named as on the package index.
     """
 
     name: str
     file: str
-    distributions: tuple[str, ...]
 
     def supports(self, model: Any) -> bool:
         """Tell whether `model` is one of this library's, without importing it."""
@@ -53,6 +50,10 @@ class Flavor(Protocol):
 
     def params(self, model: Any) -> dict[str, Any]:
         """Return the model's own parameters as JSON values."""
+        ...
+
+    def distributions(self, model: Any) -> tuple[str, ...]:
+        """Return the distributions, by their index names, that `load` and `predict` need."""
         ...
 
     def save(self, model: Any) -> bytes:

@@ -99,7 +99,7 @@ def build_package(model: Any, example: Any, *, proof: Callable[[tuple[str, ...]]
     predictor: Predictor = native
     if converted is not None and parity.passed:
         files[ONNX_FILE], predictor = converted
-    environment = _read_environment(flavor)
+    environment = _read_environment(flavor.distributions(model))
     files |= _describe(signature, columns, flavor, environment, onnx=ONNX_FILE in files)
     return Package(
         files=files,
@@ -198,11 +198,11 @@ def _convert(
     return (content, predictor), compare(native.predict, predictor.predict, columns, native.signature)
 
 
-def _read_environment(flavor: Flavor) -> dict[str, str]:
+def _read_environment(distributions: tuple[str, ...]) -> dict[str, str]:
     import platform
 
     found = {"python": platform.python_version()}
-    for name in flavor.distributions:
+    for name in distributions:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -37,7 +37,6 @@ class LightgbmFlavor:
 
     name = "lightgbm"
     file = "model.lgb.txt"
-    distributions = ("lightgbm", "numpy")
 
     def supports(self, model: Any) -> bool:
         """Tell whether `model` is a booster or an estimator that a booster's text holds whole."""
@@ -70,6 +69,11 @@ class LightgbmFlavor:
         """Return the parameters of training that are JSON values."""
         own = model.get_params() if hasattr(model, "get_params") else model.params
         return {name: value for name, value in own.items() if isinstance(value, str | int | float | bool | None)}
+
+    def distributions(self, model: Any) -> tuple[str, ...]:
+        """Return LightGBM and NumPy."""
+        del model
+        return ("lightgbm", "numpy")
 
     def save(self, model: Any) -> bytes:
         """Write the booster's text."""

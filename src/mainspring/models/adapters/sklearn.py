@@ -32,7 +32,8 @@ _TRUSTED = frozenset(
         "sklearn.utils._bunch.Bunch",
     }
 )
-_LIBRARIES = {"sklearn", "lightgbm"}
+
+_LABELS: dict[str, Any] = {"BYTES": object, "INT64": np.int64}
 
 
 class SklearnFlavor:
@@ -40,7 +41,6 @@ class SklearnFlavor:
 
     name = "sklearn"
     file = "model.skops"
-    distributions = ("scikit-learn", "skops", "numpy", "polars")
 
     def supports(self, model: Any) -> bool:
         """Tell whether `model` derives from scikit-learn's estimator and can predict."""
@@ -59,10 +59,10 @@ class SklearnFlavor:
 
     def outputs(self, model: Any) -> tuple[Column, ...]:
         """Return ``label`` and ``probability`` of a classifier, ``value`` of a regressor."""
-        classes = getattr(model, "classes_", None)
+        classes = _read_classes(model)
         if classes is None:
             return (Column("value", "FP32"),)
-        label = Column("label", "BYTES" if np.asarray(classes).dtype.kind in "UO" else "INT64")
+        label = Column("label", "BYTES" if classes.dtype == object else "INT64")
         if not hasattr(model, "predict_proba"):
             return (label,)
         return (label, Column("probability", "FP32", width=1 if len(classes) == 2 else len(classes)))
@@ -82,6 +82,11 @@ class SklearnFlavor:
         """Return the estimator's parameters that are JSON values; of a pipeline, its last step's."""
         own = _split(model)[1].get_params(deep=False)
         return {name: value for name, value in own.items() if isinstance(value, str | int | float | bool | None)}
+
+    def distributions(self, model: Any) -> tuple[str, ...]:
+        """Return scikit-learn and what reads and feeds it; LightGBM for a pipeline that ends in it."""
+        own = ("lightgbm",) if type(_split(model)[1]).__module__.startswith("lightgbm.") else ()
+        return ("scikit-learn", "skops", "numpy", "polars", *own)
 
     def save(self, model: Any) -> bytes:
         """Write with skops; MODEL-002 names the types that are not on the allow-list."""
@@ -116,13 +121,10 @@ class SklearnFlavor:
             if column.name == "probability":
                 probabilities = model.predict_proba(rows)
                 answers[column.name] = probabilities[:, 1] if column.width == 1 else probabilities
+            elif column.name == "label":
+                answers[column.name] = np.asarray(model.predict(rows)).astype(_LABELS[column.datatype])
             else:
-                given = np.asarray(model.predict(rows))
-                answers[column.name] = (
-                    given.astype(object if column.datatype == "BYTES" else np.int64)
-                    if (column.name == "label")
-                    else given.reshape(len(given))
-                )
+                answers[column.name] = np.asarray(model.predict(rows)).reshape(len(rows))
         return answers
 
     def convert(self, model: Any, signature: Signature) -> bytes:
@@ -130,11 +132,22 @@ class SklearnFlavor:
         from mainspring.models.adapters.skl2onnx import convert
 
         steps, estimator = _split(model)
-        classes = getattr(model, "classes_", None)
-        if classes is not None:
-            classes = np.asarray(classes)
-            classes = classes.astype(object) if classes.dtype.kind in "UO" else classes.astype(np.int64)
-        return convert(steps, estimator, signature, forest=_read_forest(estimator), classes=classes)
+        return convert(steps, estimator, signature, forest=_read_forest(estimator), classes=_read_classes(model))
+
+
+def _read_classes(model: Any) -> Array | None:
+    """Return a classifier's labels as texts or integers; MODEL-002 for labels that are neither."""
+    given = getattr(model, "classes_", None)
+    if given is None:
+        return None
+    if isinstance(given, list):
+        raise Invalid("MODEL-002", f"this {type(model).__name__} predicts {len(given)} targets at once", got=len(given))
+    classes = np.asarray(given)
+    if classes.dtype.kind in "UO":
+        return classes.astype(object)
+    if classes.dtype.kind == "f" and (classes != np.round(classes)).any():
+        raise Invalid("MODEL-002", f"a class of this {type(model).__name__} is {classes[0]:g}, not a whole number")
+    return classes.astype(np.int64)
 
 
 def _normalise(content: bytes) -> bytes:
