@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mainspring.domain.messages import Explain, GetSeries, RunSpec, Stop, SubmitRuns
+from mainspring.domain.messages import CancelRuns, Explain, GetSeries, RunSpec, Stop, SubmitRuns
 from mainspring.domain.records import Call, Resources
 from mainspring.sdk.context import active_run
 from mainspring.testing import programs
-from mainspring.testing.engines import get, lives, make_spec, problem_of, submit, until, wait, wait_for_file
+from mainspring.testing.engines import get, lives, make_spec, problem_of, refuse, submit, until, wait, wait_for_file
 from mainspring.tracking.codecs import load_value
 from mainspring.tracking.journal import Point
 
@@ -158,6 +158,28 @@ def test_an_interpreter_that_cannot_be_a_worker_is_told_at_once(client):
     useless = submit(client, own_pid, call=vary(client, own_pid, python="/bin/false"))
     assert problem_of(*wait(client, useless))[0] == "WORK-002"
     assert result(client, submit(client, own_pid)) > 0
+
+
+def go_elsewhere():
+    before = str(Path.cwd())
+    os.chdir("/")
+    return before
+
+
+def test_a_warm_worker_starts_each_run_in_its_folder(client, tmp_path):
+    call = vary(client, go_elsewhere, folder=str(tmp_path))
+    places = [result(client, submit(client, go_elsewhere, call=call)) for _ in range(2)]
+    assert places == [str(tmp_path)] * 2
+
+
+def test_a_cancelled_run_gets_no_more_children(client, tmp_path):
+    ready = tmp_path / "ready"
+    parent = submit(client, programs.wait_for, str(tmp_path / "never"), str(ready))
+    wait_for_file(ready)
+    client.ask(CancelRuns(ids=[parent.id]))
+    error = refuse(client, SubmitRuns(runs=[make_spec(client, own_pid, parent_id=parent.id)]))
+    assert error.code == "RUN-002"
+    assert "cancelled" in error.what
 
 
 def test_a_folder_that_is_gone_is_told(client, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from mainspring.domain.messages import FinishRun
 from mainspring.domain.records import Call, Resources, Run
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
+from mainspring.store.engine import savepoint
 
 NODE = "local"
 URL = "local://"
@@ -25,6 +27,7 @@ URL = "local://"
 GRACE_S = 3.0
 """Seconds that a cancelled run has to clean up."""
 
+_log = logging.getLogger(__name__)
 _FAILURES = {"timeout": "RUN-007", "memory": "WORK-006"}
 
 
@@ -124,7 +127,12 @@ def settle(turn: Turn) -> None:
             _fail(turn, runs.get_run(turn.connection, handle.run_id), "RUN-009", f"the engine refused it: {reason}")
     ended = [each for each in pool.engine.poll(list(live)) if each.state == "ended"]
     for status in ended:
-        _end(turn, status)
+        try:
+            with savepoint(turn.connection):
+                _end(turn, status)
+        except Exception:  # noqa: BLE001 - any mistake, and it is logged
+            # One that cannot be settled must not keep the others from it.
+            _log.exception("attempt %d of run %s cannot be settled", status.attempt, status.run_id)
     _end_unwanted(turn, pool, held - live)
     if ended:
         handles = [Handle(status.run_id, status.attempt) for status in ended]

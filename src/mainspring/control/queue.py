@@ -36,6 +36,8 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
     Invalid
         RUN-009 when no node can ever hold one of them.
     Conflict
+        RUN-002 when the parent of one has ended.
+    Conflict
         RUN-002 when the run above one of them has ended.
     """
     submitted = [_submit(turn, spec) for spec in command.runs]

@@ -1,7 +1,8 @@
 """The contract suite of engines: what every engine does for the runs that an owner gives it.
 
-An engine's tests inherit `EngineContract` and give it a fixture ``client``, a `Client` of an own
-home whose owner places runs on that engine and starts again when it was killed.
+An engine's tests inherit `EngineContract` and give it two fixtures: ``client``, a `Client` of an
+own home whose owner places runs on that engine and starts again when it was killed; and
+``engine``, the engine itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mainspring.compute.engine import Engine, Handle, Rejection, Spec
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.messages import (
     CancelRuns,
@@ -105,7 +107,33 @@ def problem_of(run: Run) -> tuple[str, str]:
 
 
 class EngineContract:
-    """Inherit it, give a fixture ``client``, and every test here runs against that engine."""
+    """Inherit it, give the fixtures, and every test here runs against that engine."""
+
+    def test_it_describes_itself_and_its_nodes(self, engine: Engine) -> None:
+        """What it is does not change; its nodes have names, cores and memory."""
+        assert engine.describe() == engine.describe()
+        nodes = engine.capacity()
+        assert len({node.name for node in nodes}) == len(nodes) > 0
+        assert all(node.cpus > 0 and node.memory_bytes > 0 for node in nodes)
+
+    def test_it_refuses_what_it_can_never_hold(self, engine: Engine) -> None:
+        """A rejection is an answer at submission, with a reason."""
+        spec = Spec("0" * 32, 1, 1, "no token", Resources(cpus=4096))
+        (answer,) = engine.submit([spec])
+        assert isinstance(answer, Rejection)
+        assert "4096 cpus" in answer.reason
+
+    def test_an_attempt_that_it_does_not_hold_is_lost(self, engine: Engine) -> None:
+        """There is no state between: once it has looked around, an unknown attempt has ended."""
+        engine.adopt(0.0)
+        for _ in until():
+            (status,) = engine.poll([Handle("f" * 32, 1)])
+            if status.state == "ended":
+                break
+        assert status.cause == "lost"
+        engine.cancel([Handle("f" * 32, 1)], 0.1, int(signal.SIGTERM))
+        engine.release([Handle("f" * 32, 1)])
+        assert engine.logs(Handle("f" * 32, 1), 0, 1000) == (b"", 0)
 
     def test_many_runs_end_once_with_their_own_results(self, client: Client, tmp_path: Path) -> None:
         """Forty runs queued at once: each is executed once and returns its own value."""
@@ -150,7 +178,7 @@ class EngineContract:
     def test_exits_are_told(self, client: Client) -> None:
         """`sys.exit` fails a run; a process that ends at once counts as lost, with its exit code."""
         called, ended = wait(client, submit(client, programs.call_exit, 3), submit(client, programs.exit_with, 3))
-        assert problem_of(called) == ("RUN-006", "call_exit raised SystemExit: 3")
+        assert problem_of(called) == ("RUN-006", "call_exit called sys.exit(3); return a value instead")
         assert called.attempt == 1
         code, what = problem_of(ended)
         assert code == "RUN-008"

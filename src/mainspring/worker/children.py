@@ -31,6 +31,8 @@ class Child:
         The attempt it works on; the attempt already sent to it.
     stage : str
         ``starting``, ``running``, ``finishing`` or ``idle``.
+    used : bool
+        It has been given an attempt.
     since : float
         Monotonic time of the last change of stage.
     deadline, kill_at : float or None
@@ -47,6 +49,7 @@ class Child:
         self.held: forks.Launch | None = None
         self.following: forks.Launch | None = None
         self.stage = "idle"
+        self.used = False
         self.since = 0.0
         self.deadline: float | None = None
         self.kill_at: float | None = None
@@ -64,11 +67,14 @@ class Child:
     def fits(self, spec: Spec) -> bool:
         """Tell whether it can take another attempt."""
         free = self.held is None or (self.stage == "finishing" and self.following is None)
-        return free and not self.cause and self.key == key_of(spec)
+        # What earlier attempts left in its memory would count against a limit.
+        fresh = not (spec.resources.memory_bytes and self.used)
+        return free and fresh and not self.cause and self.key == key_of(spec)
 
     def take(self, launch: forks.Launch, now: float) -> None:
         """Send it an attempt."""
         self.link.sendall(forks.encode(launch))
+        self.used = True
         if self.held is None:
             self.begin(launch, now)
         else:

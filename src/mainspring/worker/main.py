@@ -102,6 +102,8 @@ class Worker:
                 flush()
                 os._exit(_ENDED_BY_SIGNAL)
             crash_point("worker.ran")
+            # Who hears of the end finds all that was printed.
+            flush()
             companion.release(active)
         execute.finish(lease, self._client, outcome, usage, lambda: self._mark("finishing"))
         if active.journal.used:
@@ -123,15 +125,15 @@ class Worker:
 
     def _place(self, spec: Spec) -> execute.Outcome | None:
         """Take the folder and the paths of the attempts that this worker is for."""
-        if self._placed:
-            return None
+        if not self._placed:
+            sys.path[:0] = spec.paths
+            self._placed = True
         try:
+            # Each time: the code before may have gone elsewhere.
             if spec.folder:
                 os.chdir(spec.folder)
         except OSError as fault:
             return execute.refuse("WORK-005", f"the working folder {spec.folder} cannot be entered: {fault.strerror}")
-        sys.path[:0] = spec.paths
-        self._placed = True
         return None
 
     def _terminate(self, *_: Any) -> None:

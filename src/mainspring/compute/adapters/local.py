@@ -129,10 +129,13 @@ class LocalEngine:
 
 
 def count_cpus() -> float:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return float(len(os.sched_getaffinity(0)))
-    return float(os.cpu_count() or 1)
+    """Return the cores that this process may use, at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1.0, min(float(cores), float(quota) / float(period)))
+    except (OSError, ValueError):
+        return float(cores)
 
 
 def count_memory() -> int:
