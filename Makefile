@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 LOCKS := requirements/build.txt requirements/core.txt requirements/dev.txt
 ARGS ?=
 UV ?= uv
+CODE := src tests tools bench examples
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
     --no-emit-index-url --no-annotate --no-header
 
@@ -30,8 +31,8 @@ test: $(READY)  ## Run the tests [ARGS="tests/unit -k cache"]
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
 check: $(READY)  ## Lint, types, floors, budgets, docs
-	@$(VENV)/bin/ruff format --check --quiet .
-	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --check --quiet $(CODE)
+	@$(VENV)/bin/ruff check --quiet $(CODE)
 	@$(VENV)/bin/mypy --no-error-summary
 	@$(VENV)/bin/lint-imports --no-cache >$(VENV)/imports.txt 2>&1 || { cat $(VENV)/imports.txt; exit 1; }
 	@$(PYTHON_BIN) tools/structure.py
@@ -50,8 +51,8 @@ lock:  ## Resolve the locks anew (needs uv; name packages with ARGS="--upgrade-p
 	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
 
 format: $(READY)  ## Write the code in its house style
-	@$(VENV)/bin/ruff format --quiet .
-	@$(VENV)/bin/ruff check --quiet --fix .
+	@$(VENV)/bin/ruff format --quiet $(CODE)
+	@$(VENV)/bin/ruff check --quiet --fix $(CODE)
 
 clean:  ## Remove .venv, caches and the demo's state
 	rm -rf $(VENV) .mainspring .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
