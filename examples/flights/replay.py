@@ -29,15 +29,18 @@ OPENING = (1, 2)  # months whose truth is there when the world begins
 def main() -> None:
     """Replay the year, print the table, write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer months and trials")
+    parser.add_argument("--quick", action="store_true", help="until April, with 8 trials")
     parser.add_argument("--fresh", action="store_true", help="forget what was done before")
+    parser.add_argument("--last", type=int, help="the last month, 3 to 12")
+    parser.add_argument("--trials", type=int, help="points of the search")
     options = parser.parse_args()
-    last = 4 if options.quick else 12
+    last = options.last or (4 if options.quick else 12)
+    trials = options.trials or (8 if options.quick else 24)
     if options.fresh:
         forget()
     began = time.monotonic()
     world = World(last)
-    service = open_service(world, trials=8 if options.quick else 24)
+    service = open_service(world, trials)
     for month in range(OPENING[-1] + 1, last + 1):
         live(world, service, month)
     conclude(service, list(range(OPENING[-1] + 1, last + 1)))
