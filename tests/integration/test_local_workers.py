@@ -240,6 +240,14 @@ def test_workers_end_with_their_fork_server_and_their_runs_start_again(client, t
     assert (ended.state, ended.attempt) == ("succeeded", 2)
 
 
+def test_a_fork_server_survives_the_deaths_of_its_workers(client):
+    server = fork_server_of(result(client, submit(client, own_pid)))
+    specs = [make_spec(client, programs.exit_with, 3) for _ in range(6)]
+    ended = wait(client, *client.ask(SubmitRuns(runs=specs)))
+    assert {problem_of(run)[0] for run in ended} == {"RUN-008"}
+    assert fork_server_of(result(client, submit(client, own_pid))) == server
+
+
 def test_no_process_is_left_when_the_owner_was_stopped(client):
     pid = result(client, submit(client, own_pid))
     server = fork_server_of(pid)

@@ -16,9 +16,6 @@ from mainspring.compute.engine import Spec, Status
 from mainspring.domain.home import Home
 from mainspring.domain.wire import HEADER
 
-IDLE_S = 4.0
-"""A worker without work ends after this long."""
-
 
 class Message(msgspec.Struct, tag=True):
     """One frame."""

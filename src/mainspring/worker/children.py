@@ -107,6 +107,24 @@ class Child:
         running = launch is self.held and self.stage != "starting"
         return Status(launch.spec.run_id, launch.spec.attempt, "running" if running else "starting", self.pid)
 
+    def last_status(self, launch: forks.Launch, wait_status: int, cpu_s: float, memory_bytes: int) -> Status:
+        """Return how the attempt it held has ended, now that its process has."""
+        code = os.WEXITSTATUS(wait_status) if os.WIFEXITED(wait_status) else None
+        number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None
+        how = f"exit code {code}" if number is None else name_signal(number)
+        return Status(
+            launch.spec.run_id,
+            launch.spec.attempt,
+            "ended",
+            self.pid,
+            self.cause,
+            code,
+            number,
+            self.detail or f"its process ended with {how}",
+            cpu_s,
+            memory_bytes,
+        )
+
 
 def key_of(spec: Spec) -> tuple[object, ...]:
     """Return what a worker holds for its life: attempts with an equal key may share it."""
@@ -184,6 +202,14 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent or parent == 1:
         os._exit(75)
+
+
+def name_signal(number: int) -> str:
+    """Return ``SIGKILL`` for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def reap() -> Iterator[tuple[int, int, float, int]]:

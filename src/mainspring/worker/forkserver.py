@@ -29,15 +29,24 @@ from mainspring.worker.children import Child
 from mainspring.worker.preload import Preloader
 
 GRACE_S = 3.0
-# Without an owner and without work it waits so long for a new owner, and so long when it has
-# seen an attempt end that no owner has heard of.
-LINGER_S = 3.0
-REMEMBER_S = 60.0
-# With an owner, but without work, it gives its memory back after so long.
-IDLE_S = 300.0
-# How often the memory of limited attempts is read.
-WATCH_S = 0.2
+"""Seconds between the word to end and the end, where nobody has chosen another grace."""
 
+WARM_S = 4.0
+"""A worker without work ends after so long."""
+
+LINGER_S = 3.0
+"""Without an owner and without work it waits so long for a new owner."""
+
+REMEMBER_S = 60.0
+"""The same when it has seen an attempt end that no owner has heard of."""
+
+IDLE_S = 300.0
+"""With an owner, but without work, it gives its memory back after so long."""
+
+WATCH_S = 0.2
+"""How often the memory of limited attempts is read."""
+
+_LOCK_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -118,7 +127,7 @@ class ForkServer:
         elif child.deadline is not None and now >= child.deadline and child.held is not None:
             text = f"it ran longer than its timeout of {child.held.spec.timeout_s:g} s"
             child.end("timeout", text, signal.SIGTERM, GRACE_S, now)
-        elif child.stage == "idle" and now - child.since >= forks.IDLE_S:
+        elif child.stage == "idle" and now - child.since >= WARM_S:
             # The worker reads the end of its link as the word to end itself.
             with contextlib.suppress(OSError):
                 child.link.shutdown(socket.SHUT_WR)
@@ -181,6 +190,7 @@ class ForkServer:
 
     def _accept(self) -> None:
         link, _ = self._listener.accept()
+        link.setblocking(False)
         if self._engine is not None:
             self._leave(self._engine)
         self._engine = link
@@ -194,6 +204,8 @@ class ForkServer:
             self._engine = None
 
     def _hear(self, link: socket.socket, frames: forks.Frames) -> None:
+        if link is not self._engine:
+            return  # replaced since the selector has seen it
         messages = forks.receive(link, frames)
         if messages is None:
             self._leave(link)
@@ -217,10 +229,13 @@ class ForkServer:
                 self._linger_s = 0.0
 
     def _tell(self, message: forks.Message) -> None:
-        if self._engine is not None:
-            # A lost word is no lost fact: a new owner asks for everything first.
-            with contextlib.suppress(OSError):
-                self._engine.sendall(forks.encode(message))
+        if self._engine is None:
+            return
+        try:
+            self._engine.sendall(forks.encode(message))
+        except OSError:
+            # An owner that is gone, or that does not listen: it asks for everything when it comes back.
+            self._leave(self._engine)
 
     # --- workers -------------------------------------------------------------------------
 
@@ -258,6 +273,8 @@ class ForkServer:
         return True
 
     def _listen(self, child: Child) -> None:
+        if child.pid not in self._children:
+            return  # reaped since the selector has seen it
         messages = forks.receive(child.link, child.frames)
         if messages is None:
             self._selector.unregister(child.link)
@@ -303,23 +320,10 @@ class ForkServer:
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(child.link)
             child.link.close()
-            self._bury(child, status, cpu_s, memory_bytes)
-
-    def _bury(self, child: Child, wait_status: int, cpu_s: float, memory_bytes: int) -> None:
-        code = os.WEXITSTATUS(wait_status) if os.WIFEXITED(wait_status) else None
-        number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None
-        how = (
-            f"its process was ended by {name_signal(number)}" if number else f"its process ended with exit code {code}"
-        )
-        if child.held is not None:
-            spec = child.held.spec
-            detail = child.detail or how
-            end = Status(
-                spec.run_id, spec.attempt, "ended", child.pid, child.cause, code, number, detail, cpu_s, memory_bytes
-            )
-            self._end(end)
-        if child.following is not None:
-            self._launch(child.following)
+            if child.held is not None:
+                self._end(child.last_status(child.held, status, cpu_s, memory_bytes))
+            if child.following is not None:
+                self._launch(child.following)
 
     def _end(self, status: Status) -> None:
         self._ended[status.run_id, status.attempt] = status
@@ -335,28 +339,25 @@ class ForkServer:
         os.close(self._lock)
 
 
-def name_signal(number: int) -> str:
-    """Return ``SIGKILL`` for 9."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def listen(path: Path) -> tuple[socket.socket, int] | None:
     """Bind the server's socket.
 
     Returns
     -------
     tuple of socket and int, or None
-        None when another server holds the lock.
+        None when another server holds the lock; one that is about to end is waited for.
     """
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
+    until = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(lock)
+                return None
+            time.sleep(0.01)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

@@ -70,6 +70,7 @@ class ForkLink:
         self._path = path
         self.start: Start | None = None
         self.settled = False
+        self._greeted = False
         self._lock = threading.Lock()
         self._outbox: list[forks.Message] = []
         self._statuses: dict[Handle, Status] = {}
@@ -87,15 +88,15 @@ class ForkLink:
     def launch(self, spec: Spec) -> None:
         """Have an attempt executed."""
         with self._lock:
-            self._statuses[Handle(spec.run_id, spec.attempt)] = Status(spec.run_id, spec.attempt, "starting")
-        self.post(forks.Launch(spec))
+            self._statuses[handle_of(spec)] = Status(spec.run_id, spec.attempt, "starting")
+            self._outbox.append(forks.Launch(spec))
+        self._wake()
 
     def post(self, message: forks.Message) -> None:
         """Send a message when the fork server can take it."""
         with self._lock:
             self._outbox.append(message)
-        with contextlib.suppress(OSError):
-            self._waker.send(b"x")
+        self._wake()
 
     def status(self, handle: Handle) -> Status | None:
         """Return where an attempt is, None when it is not known here."""
@@ -119,6 +120,10 @@ class ForkLink:
         self._closing = True
         self.post(forks.Bye())
         self._thread.join(1.0)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            self._waker.send(b"x")
 
     # --- the thread ----------------------------------------------------------------------
 
@@ -180,8 +185,8 @@ class ForkLink:
             link = self._await(process)
             if link is not None or self._closing:
                 return link
-            # Somebody has killed it: that says nothing about the next.
-            if (process.poll() or 0) >= 0:
+            # One that was killed, or left the place to another that ended, says nothing about the next.
+            if process.poll() is None or process.returncode > 0:
                 break
         with log.open("rb") as text:
             text.seek(begun)
@@ -207,9 +212,9 @@ class ForkLink:
     def _await(self, process: subprocess.Popen[bytes]) -> socket.socket | None:
         until = time.monotonic() + _START_S
         while time.monotonic() < until and not self._closing:
+            ended = process.poll() is not None
             link = self._dial()
-            # One that ends well has found another that serves already.
-            if link is not None or process.poll():
+            if link is not None or ended:
                 return link
             time.sleep(_TRY_AGAIN_S)
         return None
@@ -224,18 +229,16 @@ class ForkLink:
         selector.register(self._woken, selectors.EVENT_READ)
         selector.register(link, selectors.EVENT_READ)
         outgoing = bytearray(forks.encode(forks.Hello(os.getpid())))
+        self._greeted = False
         while outgoing or not self._closing:
             selector.modify(link, selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0))
             selector.select()
             self._drain()
-            with self._lock:
-                messages, self._outbox = self._outbox, []
-            for message in messages:
-                outgoing += forks.encode(message)
             heard = forks.receive(link, frames)
             if heard is None:
                 break
             self._note(heard)
+            outgoing += self._take_outbox()
             try:
                 del outgoing[: link.send(outgoing)]
             except BlockingIOError:
@@ -244,18 +247,27 @@ class ForkLink:
                 break
         self._reap()
 
+    def _take_outbox(self) -> bytes:
+        if not self._greeted:
+            return b""
+        with self._lock:
+            messages, self._outbox = self._outbox, []
+        return b"".join(map(forks.encode, messages))
+
     def _note(self, heard: list[forks.Message]) -> None:
         with self._lock:
             for message in heard:
                 if isinstance(message, forks.Welcome):
                     for status in message.statuses:
                         self._keep(status)
-                    self.settled = True
+                    # What is neither there nor still to be sent was lost on the way.
+                    self._end_others({handle_of(status) for status in message.statuses}, "lost", "it never arrived")
+                    self._greeted = self.settled = True
                 elif isinstance(message, forks.Changed):
                     self._keep(message.status)
 
     def _keep(self, status: Status) -> None:
-        handle = Handle(status.run_id, status.attempt)
+        handle = handle_of(status)
         if handle not in self._statuses:
             self._adopted.append(handle)
         self._statuses[handle] = status
@@ -265,11 +277,13 @@ class ForkLink:
         with self._lock:
             if cause == "unstartable":
                 self._outbox.clear()
-            waiting = {Handle(m.spec.run_id, m.spec.attempt) for m in self._outbox if isinstance(m, forks.Launch)}
-            for handle, status in self._statuses.items():
-                if status.state != "ended" and handle not in waiting:
-                    changes = {"state": "ended", "cause": cause, "detail": detail}
-                    self._statuses[handle] = msgspec.structs.replace(status, **changes)
+            self._end_others(set(), cause, detail)
+
+    def _end_others(self, told: set[Handle], cause: Cause, detail: str) -> None:
+        kept = told | {handle_of(message.spec) for message in self._outbox if isinstance(message, forks.Launch)}
+        for handle, status in self._statuses.items():
+            if status.state != "ended" and handle not in kept:
+                self._statuses[handle] = msgspec.structs.replace(status, state="ended", cause=cause, detail=detail)
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -286,3 +300,8 @@ class ForkLink:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(1.0)
+
+
+def handle_of(thing: Spec | Status) -> Handle:
+    """Return the handle of an attempt."""
+    return Handle(thing.run_id, thing.attempt)
