@@ -1,5 +1,6 @@
 """Workers of this machine: warm, preloaded, limited, lent, and gone with their fork server."""
 
+import logging
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mainspring.domain.messages import CancelRuns, Explain, GetSeries, RunSpec, Stop, SubmitRuns
+from mainspring.domain.messages import CancelRuns, Explain, GetLogs, GetSeries, RunSpec, Stop, SubmitRuns
 from mainspring.domain.records import Call, Resources
 from mainspring.sdk.context import active_run
 from mainspring.testing import programs
@@ -246,6 +247,29 @@ def test_a_fork_server_survives_the_deaths_of_its_workers(client):
     ended = wait(client, *client.ask(SubmitRuns(runs=specs)))
     assert {problem_of(run)[0] for run in ended} == {"RUN-008"}
     assert fork_server_of(result(client, submit(client, own_pid))) == server
+
+
+def speak_by_logging():
+    logging.getLogger().info("hidden, as in a script")
+    logging.basicConfig(format="mine: %(message)s", level=logging.INFO)
+    logging.getLogger().info("shown")
+
+
+def test_logging_is_the_users_to_set_up(client):
+    (ended,) = wait(client, submit(client, speak_by_logging))
+    assert client.ask(GetLogs(run_id=ended.id)).text == "mine: shown\n"
+
+
+def crash():
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def test_a_crash_below_python_leaves_a_traceback(client):
+    (ended,) = wait(client, submit(client, crash))
+    assert problem_of(ended) == ("RUN-008", "crash: its process ended with SIGSEGV")
+    assert "in crash" in client.ask(GetLogs(run_id=ended.id)).text
 
 
 def test_no_process_is_left_when_the_owner_was_stopped(client):

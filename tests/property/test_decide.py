@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.compute.decide import PATIENCE_S, Placed, Queued, State, cpus_of, decide, find_misfit, rank_of
+from mainspring.compute.decide import PATIENCE_S, Placed, Queued, State, cpus_of, decide, find_misfit, has_room, rank_of
 from mainspring.compute.engine import Node
 from mainspring.domain.records import Resources
 
@@ -142,6 +142,13 @@ def test_reasons_name_what_is_missing():
 def test_a_misfit_never_starts_and_a_fit_starts_on_an_empty_pool(pool, kind, asked):
     starts = decide(State(pool, (Queued("a", kind, asked, NOW),)), NOW).starts
     assert bool(starts) == (find_misfit(pool, kind, asked) == "")
+
+
+@given(states())
+def test_without_room_only_what_waits_for_others_starts(state):
+    kinds = {run.run_id: run.kind for run in state.queued}
+    if not has_room(state):
+        assert {kinds[start.run_id] for start in decide(state, NOW).starts} <= {"pipeline", "study"}
 
 
 def test_a_misfit_names_the_largest_node():

@@ -205,6 +205,11 @@ def decide(state: State, now: float) -> Decisions:
     return Decisions(tuple(starts), tuple(waits))
 
 
+def has_room(state: State) -> bool:
+    """Tell whether a core is free anywhere, so that a run further down the line might start."""
+    return any(free.cpus > _SLACK for free in _count_free(state))
+
+
 def _count_free(state: State) -> list[_Free]:
     free = {node.name: _Free(node, node.cpus, node.memory_bytes, node.gpus) for node in state.nodes}
     for run in state.placed:

@@ -159,7 +159,7 @@ def _end(turn: Turn, status: Status) -> None:
     elif status.cause == "cancelled":
         cancel_run(turn, run, status.detail)
     else:
-        lose_run(turn, run, status.detail)
+        lose_run(turn, run, status.detail or "its worker gave it back")
 
 
 def _fail(turn: Turn, run: Run, code: str, what: str) -> None:

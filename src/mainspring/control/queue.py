@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from functools import partial
 
 from mainspring.compute import decide
@@ -35,8 +36,6 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
     ------
     Invalid
         RUN-009 when no node can ever hold one of them.
-    Conflict
-        RUN-002 when the parent of one has ended.
     Conflict
         RUN-002 when the run above one of them has ended.
     """
@@ -85,11 +84,12 @@ def dispatch(turn: Turn) -> None:
         if not waiting:
             return
         queued = tuple(decide.Queued(each.id, each.kind, each.resources, each.created_at) for each in waiting)
-        decisions = decide.decide(decide.State(nodes, queued, tuple(placed)), turn.now())
-        if decisions.starts or len(waiting) < limit:
+        state = decide.State(nodes, queued, tuple(placed))
+        decisions = decide.decide(state, turn.now())
+        if decisions.starts or len(waiting) < limit or not decide.has_room(state):
             break
     _start(turn, pool, decisions)
-    _tell(turn, waiting, decisions)
+    _tell(turn, waiting[: _LOOK_AHEAD[0]], decisions.waits[: _LOOK_AHEAD[0]])
 
 
 def explain_wait(turn: Turn, run: Run) -> str:
@@ -167,11 +167,12 @@ def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> Non
         turn.after_commit(partial(pool.submit, specs))
 
 
-def _tell(turn: Turn, waiting: list[calls.Waiting], decisions: decide.Decisions) -> None:
+def _tell(turn: Turn, waiting: Sequence[calls.Waiting], waits: Sequence[decide.Wait]) -> None:
     before = {each.id: each.reason for each in waiting}
-    for wait in decisions.waits:
+    for wait in waits:
+        known = before.get(wait.run_id, "")
         # Why an attempt was lost or failed says more than what the next one waits for.
-        if before[wait.run_id].startswith("waiting") and before[wait.run_id] != wait.reason:
+        if known.startswith("waiting") and known != wait.reason:
             runs.change_run(turn.connection, runs.get_run(turn.connection, wait.run_id), reason=wait.reason)
 
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -157,10 +156,7 @@ def fork(spec: Spec, close: Callable[[], None], serve: Callable[[socket.socket],
     # What lives now lives for good: left alone, its pages stay shared with the workers.
     gc.freeze()
     try:
-        with warnings.catch_warnings():
-            # Some libraries start a service thread at import; none of them was used here.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
+        pid = os.fork()
     except OSError:
         ours.close()
         theirs.close()

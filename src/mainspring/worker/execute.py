@@ -126,12 +126,9 @@ def refuse(code: str, what: str) -> Outcome:
 
 def _call_function(what: Call, client: Client) -> Any:
     from mainspring.pipelines.calls import unpack_call
-    from mainspring.sdk.context import wait_for_children
 
     function, args, kwargs = unpack_call(what.payload, client.blobs, client.seal)
-    value = function(*args, **kwargs)
-    wait_for_children()
-    return value
+    return function(*args, **kwargs)
 
 
 def _call_job(what: Call, client: Client) -> Any:

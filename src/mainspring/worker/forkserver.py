@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import time
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -375,6 +376,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
     for name in ("root", "state", "runtime", "socket"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args(arguments)
+    # Some libraries start a service thread when they are imported; none is used before a fork.
+    warnings.filterwarnings("ignore", message=".*use of fork.. may lead to deadlocks", category=DeprecationWarning)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     found = listen(given.socket)
     if found is None:

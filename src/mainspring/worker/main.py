@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import logging
 import os
 import secrets
 import signal
@@ -156,11 +158,15 @@ class Worker:
 
 def serve(home: Home, link: socket.socket) -> None:
     """Live as a worker in a process that was just forked."""
-    # What a user's code calls `__main__` is not the fork server.
+    # What the user's code calls `__main__` is not the fork server, nor is logging set up as it has it.
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv = [""]
+    logging.getLogger().handlers.clear()
+    logging.getLogger().setLevel(logging.WARNING)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _reseed()
     Worker(home, link).serve()
     flush()
