@@ -93,5 +93,8 @@ def train(folder: Path = Path("landing"), trials: int = 24) -> ms.Model:
 
 
 if __name__ == "__main__":
+    import replay  # the world; `python replay.py` goes on from here through the year
+
+    replay.open_world()  # January and February, as files in landing/
     ms.apply(gate, train)  # from now on an alarm starts it, without this file
     print(ms.why(train()))

@@ -39,8 +39,8 @@ def main() -> None:
     if options.fresh:
         forget()
     began = time.monotonic()
-    world = World(last)
-    service = open_service(world, trials)
+    world = open_world(last)
+    service = open_service(trials)
     for month in range(OPENING[-1] + 1, last + 1):
         live(world, service, month)
     conclude(service, list(range(OPENING[-1] + 1, last + 1)))
@@ -78,16 +78,22 @@ def forget() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 
 
-def open_service(world: World, trials: int) -> Any:
-    """Train on the opening months and deploy, by the user's own pipeline."""
+def open_world(last: int = OPENING[-1]) -> World:
+    """Drop the opening months' files, and stand where the pipeline looks for them."""
+    world = World(last)
     for month in OPENING:
         world.release_schedule(month)
         world.release_truth(month)
+    os.chdir(WORLD)  # where a trigger will start the pipeline, too
+    return world
+
+
+def open_service(trials: int) -> Any:
+    """Train on the opening months and deploy, by the user's own pipeline."""
     import flights
 
     import mainspring as ms
 
-    os.chdir(WORLD)  # where a trigger will start the pipeline, too
     ms.apply(flights.gate, flights.train)
     if not ledger_path(OPENING[-1] + 1).exists():
         flights.train(trials=trials)

@@ -108,7 +108,8 @@ def describe_details(details: dict[str, Any]) -> dict[str, Any]:
 
 def _describe_parity(parity: dict[str, Any]) -> str:
     told = f"{parity.get('label_mismatches')} labels differ, |dp| <= {format_value(parity.get('max_abs_dp'))}"
-    rows = f"{parity.get('rows', 0):,} rows and {parity.get('generated_rows', 0):,} made ones"
+    counts = [f"{parity.get(name, 0):,}" for name in ("rows", "nan_rows", "unseen_rows")]
+    rows = f"{counts[0]} rows, {counts[1]} with gaps and {counts[2]} with unseen categories"
     return f"{'passed' if parity.get('passed') else 'FAILED'} on {rows}: {parity.get('problem') or told}"
 
 

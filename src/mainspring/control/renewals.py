@@ -43,7 +43,7 @@ def list_renewals(turn: Turn, command: ListRenewals) -> list[Renewal]:
     return rows.find(turn.connection, tables.renewals, Renewal, limit=command.limit, **where)
 
 
-@loop(every_s=0.5, topics=("events", "services"))
+@loop(every_s=2.0, topics=("events", "services"))
 def follow_labels(turn: Turn) -> None:
     """Check each service when labels that its monitor waits for have arrived.
 

@@ -108,7 +108,7 @@ def rollback_service(turn: Turn, command: RollbackService) -> Service:
     return _complete(turn, service)
 
 
-@loop(every_s=0.1, topics=("services",))
+@loop(every_s=0.2, topics=("services",))
 def tend_services(turn: Turn) -> None:
     """Bring each plane to its desired state, and each canary on its way."""
     for service in rows.find(turn.connection, tables.services, Service):
