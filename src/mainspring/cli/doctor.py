@@ -31,7 +31,7 @@ _EXTRAS = {
     "data": ("deltalake", "numpy", "polars"),
     "onnx": ("onnx", "onnxruntime"),
     "sklearn": ("skl2onnx", "sklearn", "skops"),
-    "lightgbm": ("lightgbm", "onnxmltools"),
+    "lightgbm": ("lightgbm",),
     "search": ("optuna",),
     "serve": ("httptools", "uvloop"),
     "plots": ("matplotlib",),
