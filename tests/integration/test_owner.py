@@ -1,6 +1,7 @@
 """A real owner process and its clients, over the real socket."""
 
 import contextlib
+import fcntl
 import json
 import multiprocessing
 import os
@@ -394,3 +395,25 @@ def test_a_network_home_is_served_from_this_node(tmp_path, start, monkeypatch):
     assert status.home == str(placed.root)
     assert status.record == str(placed.metadata)
     assert placed.metadata.is_relative_to(tmp_path / "local")
+
+
+def test_an_owner_that_still_holds_its_lock_is_waited_for(tmp_path):
+    home = place_home(tmp_path / "home")
+    make_folders(home)
+    lock = home.lock.open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    threading.Timer(0.7, lock.close).start()
+    client = Client(home)
+    assert client.ask(messages.GetStatus()).home == str(home.root)
+    client.close()
+    end_owner(home)
+
+
+def test_an_owner_that_never_lets_go_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("mainspring.sdk.owners._RELEASE_S", 0.3)
+    home = place_home(tmp_path / "home")
+    make_folders(home)
+    with home.lock.open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Conflict, match="HOME-002"):
+            Client(home).ask(messages.GetStatus())

@@ -24,6 +24,9 @@ from mainspring.store.homes import make_folders
 _TRIES = 10
 """So often is an owner started that dies without a word, as one does that is killed."""
 
+_RELEASE_S = 5.0
+"""Seconds in which an owner that ends, or was killed, must have let go of its lock."""
+
 _START_S = 30.0
 """Seconds in which an owner must answer after its start."""
 
@@ -56,14 +59,23 @@ def start_owner(home: Home) -> None:
 
 def _start(home: Home) -> None:
     log = home.logs / "owner.log"
-    for _ in range(_TRIES):
+    released = time.monotonic() + _RELEASE_S
+    deaths = 0
+    while deaths < _TRIES:
         line = _launch(home)
         if line is None:
             raise Unavailable("HOME-001", f"the owner did not start within {_START_S:.0f} s; see {log}")
         if line.strip() == b"{}":
             return
         if line:
-            raise restore(msgspec.json.decode(line, type=Problem))
+            problem = restore(msgspec.json.decode(line, type=Problem))
+            if problem.code != "HOME-002" or time.monotonic() > released:
+                raise problem
+            time.sleep(0.05)
+            if _answers(home):
+                return
+        else:
+            deaths += 1
     raise Unavailable("HOME-001", f"the owner ended while it started, {_TRIES} times; see {log}")
 
 
