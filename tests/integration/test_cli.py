@@ -87,6 +87,13 @@ def test_help_loads_nothing_heavy(shell):
     }
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(shell):
+    command = f"{sys.executable} -m mainspring why --list --json | head -1"
+    done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[\n"
+    assert done.stderr == ""
+
+
 def test_an_unknown_verb_names_the_nearest(shell):
     done = shell("statsu")
     assert done.returncode == 2

@@ -8,6 +8,13 @@ def test_a_pipe_gets_tabs(capsys):
     assert capsys.readouterr().out == "a\tb\n1\t-\nlong text\t2\n"
 
 
+def test_a_name_cannot_move_the_cursor_or_break_a_table(capsys):
+    printing.print_table(("a", "b"), [("x\ty", "\x1b[2Jgone\nnext")])
+    assert capsys.readouterr().out == "a\tb\nx y\t [2Jgone next\n"
+    printing.print_fields({"name": "\x1b]0;title\x07"})
+    assert "\x1b" not in capsys.readouterr().out
+
+
 def test_no_rows_are_told_apart_from_data(capsys):
     printing.print_table(("a",), [], empty="nothing here")
     captured = capsys.readouterr()

@@ -22,7 +22,7 @@ from mainspring.security.tokens import is_token
 Ask = Callable[[messages.Command], Any]
 Translate = Callable[[Request], messages.Command]
 
-HOSTS = ("127.0.0.1", "localhost", "[::1]")
+HOSTS = ("127.0.0.1", "localhost")
 _LIMIT = 1000
 _STRANGER = "API-001"
 _UNAUTHORIZED = 401

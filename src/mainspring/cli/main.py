@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from mainspring import __version__
 from mainspring.cli.printing import print_error
 from mainspring.domain.errors import Invalid, MainspringError
 
@@ -71,7 +73,7 @@ class Verbs(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`mainspring VERB --help` tells more. Every verb takes --json.",
 )
-@click.version_option(package_name="mainspring", message="%(version)s")
+@click.version_option(__version__, message="%(version)s")
 def cli() -> None:
     """From raw data to a watched production service that renews itself.
 
@@ -114,6 +116,6 @@ def _run(words: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return _INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # `| head` has seen enough; Python would complain once more when it flushes
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

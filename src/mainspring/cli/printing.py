@@ -57,7 +57,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     empty : str
         Told on standard error when there is no row.
     """
-    lines = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    lines = [["-" if cell is None else clean(str(cell)) for cell in row] for row in rows]
     if not lines:
         click.echo(empty, err=True)
         return
@@ -79,9 +79,20 @@ def print_fields(fields: dict[str, Any]) -> None:
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
         first, *more = str(value).splitlines() or [""]
-        click.echo(f"{name.ljust(width)}{_GAP}{first}")
+        click.echo(f"{name.ljust(width)}{_GAP}{clean(first)}")
         for line in more:
-            click.echo(f"{' ' * width}{_GAP}{line}")
+            click.echo(f"{' ' * width}{_GAP}{clean(line)}")
+
+
+def clean(text: str) -> str:
+    r"""Replace what could move a terminal's cursor or break a table: names and messages are not ours.
+
+    Examples
+    --------
+    >>> clean("a\tb\x1b[2J")
+    'a b [2J'
+    """
+    return text if text.isprintable() else "".join(each if each.isprintable() else " " for each in text)
 
 
 def print_error(error: MainspringError, *, as_json: bool) -> int:
@@ -96,8 +107,8 @@ def print_error(error: MainspringError, *, as_json: bool) -> int:
         problem = {"code": error.code, "what": error.what, "why": error.why, "fix": error.fix, "context": error.context}
         click.echo(msgspec.json.encode({"error": problem}, enc_hook=str).decode(), err=True)
     else:
-        click.secho(f"{error.code}: {error.what}", err=True, fg="red")
-        click.echo(f"  why: {error.why}\n  fix: {error.fix}", err=True)
+        click.secho(f"{error.code}: {clean(error.what)}", err=True, fg="red")
+        click.echo(f"  why: {clean(error.why)}\n  fix: {clean(error.fix)}", err=True)
     return find_entry(error.code).exit_code
 
 
