@@ -99,10 +99,13 @@ def champion(desk):
 
 def test_a_renewal_goes_from_labels_to_a_full_canary_and_moves_the_alias_last(served):
     label(served, 30)
-    found = {"kind": "drift", "subject": "pressure", "summary": "moved", "evidence": {}, "event_time": 29 * DAY}
+    evidence = {"since": 25 * DAY, "threshold": 4.56, "after": [0.25, 0.75]}
+    found = {"kind": "drift", "subject": "pressure", "summary": "moved", "evidence": evidence, "event_time": 29 * DAY}
     check(served, alarms=[found, found])
     (alarm,) = served.ask(messages.ListAlarms(service="pumps"))
     assert alarm.renewal_id == case(served).id
+    told = served.ask(messages.Explain(alarm.id)).lines
+    assert {"since: 1970-01-26 00:00", "threshold: 4.56", "after: 0.25 0.75"} <= set(told)
     assert case(served).state == "training"
     assert training(served).tags["renewal"] == case(served).id
     model(served, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -64,7 +65,19 @@ def _ask_alarm(turn: Turn, thing: str) -> Reason | None:
         return None
     lines = [f"alarm {alarm.kind} of {alarm.service}: {alarm.summary}"]
     lines.append(f"opened renewal {alarm.renewal_id}" if alarm.renewal_id else "opened no renewal")
+    lines += [
+        f"{name.replace('_', ' ')}: {_tell_number(name, value)}" for name, value in (alarm.evidence or {}).items()
+    ]
     return Reason(alarm.id, lines, msgspec.to_builtins(alarm))
+
+
+def _tell_number(name: str, value: Any) -> str:
+    """Tell one piece of an alarm's evidence; lists, such as histograms, in short."""
+    if name in {"since", "until"} and isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)
 
 
 def _ask_renewal(turn: Turn, thing: str) -> Reason | None:

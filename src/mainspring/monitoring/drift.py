@@ -9,7 +9,7 @@ import numpy as np
 
 from mainspring.monitoring.baselines import MIN_ROWS, SLACK, Baseline, ColumnBaseline, standardise
 from mainspring.monitoring.findings import Finding
-from mainspring.monitoring.profiles import Profile
+from mainspring.monitoring.profiles import DAY_S, Profile
 
 
 class ColumnState(msgspec.Struct):
@@ -140,7 +140,8 @@ def _describe(
         "level+": "is higher", "level-": "is lower", "shape+": "is distributed differently",
         "missing+": "is missing more often", "missing-": "is missing less often",
     }  # fmt: skip
-    summary = f"{name} {words[key]} than usual for {blocks} blocks"
+    unit = "day" if baseline.block_s == DAY_S else "block"
+    summary = f"{name} {words[key]} than usual for {blocks} {unit}{'s' if blocks > 1 else ''}"
     return Finding("drift", name, summary, evidence, (block + 1) * baseline.block_s)
 
 

@@ -149,7 +149,7 @@ def decide(history: History, now: float, rule: Rule) -> Decision:
         "refused_in_a_row": refused,
         "wait_s": wait_s,
     }
-    words = f"waiting is expected to cost {regret:,.0f} over the next {rows:,.0f} rows, a renewal {cost:,.0f}"
+    words = f"waiting is expected to cost {regret:,.0f} nats over the next {rows:,.0f} requests, a renewal {cost:,.0f}"
     if regret <= cost:
         return Decision(False, words, evidence)
     hindrance = _find_hindrance(history, now, rule, len(recent), wait_s)
