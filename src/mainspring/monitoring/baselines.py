@@ -167,7 +167,7 @@ def standardise(column: ColumnBaseline, table: Counts, *, leave_one_out: bool = 
     -------
     dict of str to array (blocks)
         ``level+``, ``level-``, ``shape+``, ``missing+``, ``missing-``; 0 where a block has too few rows to tell,
-        within ``[-CAP, CAP]`` so that no single block alarms by itself.
+        within ``[-CAP, CAP]`` so that one wild block does not outweigh weeks.
     """
     rows = table.sum(axis=1)
     known = rows - table[:, -1]
