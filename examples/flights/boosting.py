@@ -10,12 +10,12 @@ try:
     from lightgbm import LGBMClassifier as Boosting
 
     WORDS = ("n_estimators", "learning_rate", "num_leaves", "min_child_samples", "reg_lambda")
-    ALWAYS: dict[str, Any] = {"verbose": -1, "random_state": 0}
+    ALWAYS: dict[str, Any] = {"verbose": -1, "random_state": 0, "feature_fraction_bynode": 0.4}
 except (ImportError, OSError):  # not installed, or its system library is not
     from sklearn.ensemble import HistGradientBoostingClassifier as Boosting
 
     WORDS = ("max_iter", "learning_rate", "max_leaf_nodes", "min_samples_leaf", "l2_regularization")
-    ALWAYS = {"warm_start": True, "early_stopping": False, "random_state": 0}
+    ALWAYS = {"warm_start": True, "early_stopping": False, "random_state": 0, "max_features": 0.4}
 
 
 def make_model(texts: list[str], numbers: list[str], rate: float, leaves: int, samples: int, l2: float) -> Pipeline:

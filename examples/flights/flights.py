@@ -71,10 +71,10 @@ def fit(
 gate = ms.Gate("delays", target="late", better=["auc", "log_loss"], not_worse={"log_loss": 0.05},
                slices=["origin", "carrier", "hour"], limits={"latency_ms": 5, "size_mb": 5})  # fmt: skip
 watch = ms.Monitor(labels="outcomes", key="flight_id", target="late", event_time="scheduled", alarms_per_year=2,
-                   cost=400, gain_per_doubling=0.02, renewals_per_year=5)  # fmt: skip
+                   cost=500, gain_per_doubling=0.02, renewals_per_year=5)  # fmt: skip
 goal = ms.Goal("fewer missed connections", metric="log_loss", owner="operations@air.example")
-space = {"rate": ms.between(0.05, 0.12, log=True), "leaves": ms.between(20, 48), "samples": ms.between(60, 200),
-         "l2": ms.between(1.0, 30.0, log=True)}  # fmt: skip
+space = {"rate": ms.between(0.07, 0.12, log=True), "leaves": ms.between(28, 56), "samples": ms.between(30, 80),
+         "l2": ms.between(0.5, 10.0, log=True)}  # sizes for a year of rows  # fmt: skip
 
 
 @ms.pipeline(triggers=[ms.On("alarm", service="delays", cooldown="25d")])
