@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -267,7 +268,7 @@ def _take_lock(home: Home, patience_s: float) -> IO[str]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             break
         except BlockingIOError:
-            if time.monotonic() < deadline:
+            if time.monotonic() < deadline and not _answers(home):
                 time.sleep(0.01)
                 continue
             file.seek(0)
@@ -278,6 +279,12 @@ def _take_lock(home: Home, patience_s: float) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _answers(home: Home) -> bool:
+    """Tell whether an owner listens: one that does is not about to let go of its lock."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(home.socket)) == 0
 
 
 if __name__ == "__main__":

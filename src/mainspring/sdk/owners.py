@@ -69,11 +69,11 @@ def _start(home: Home) -> None:
             return
         if line:
             problem = restore(msgspec.json.decode(line, type=Problem))
+            if problem.code == "HOME-002" and _answers(home):
+                return  # somebody else has started one
             if problem.code != "HOME-002" or time.monotonic() > released:
                 raise problem
             time.sleep(0.05)
-            if _answers(home):
-                return
         else:
             deaths += 1
     raise Unavailable("HOME-001", f"the owner ended while it started, {_TRIES} times; see {log}")
