@@ -104,12 +104,15 @@ def plot_gates(renewals: list[dict[str, Any]]) -> plt.Figure:
     figure, axis = plt.subplots(figsize=(10.5, 0.5 * len(judged) + 1.4), layout="constrained")
     for row, renewal in enumerate(judged):
         value, low, high = renewal["auc_difference"]
-        colour = LIVE if renewal["state"] == "promoted" else FROZEN
+        colour = {"promoted": LIVE, "canary": GREY}.get(renewal["state"], FROZEN)
         axis.plot([low, high], [row, row], color=colour, linewidth=3, solid_capstyle="butt")
         axis.plot(value, row, "o", color=colour)
     axis.set_yticks(range(len(judged)), [f"{r['candidate']} against {r['champion'] or 'baseline'}" for r in judged])
     axis.axvline(0, color=GREY, linewidth=1)
-    axis.set_title("gates: AUC of candidate minus champion on unseen flights, 95 %", fontsize=11)
+    axis.set_title(
+        "gates: AUC of candidate minus champion, 95 % (green promoted, grey in canary, red refused)",
+        fontsize=11,
+    )
     axis.invert_yaxis()
     axis.spines[["top", "right"]].set_visible(False)
     return figure
@@ -124,7 +127,7 @@ def render(folder: Path, results: dict[str, Any]) -> str:
 <html lang="en"><meta charset="utf-8"><title>A year of flights</title><style>{STYLE}</style>
 <h1>A year of flights, and a service that renewed itself</h1>
 <p>Live minus frozen over {len(results["months"])} months: AUC {_interval(figure["auc"])},
-log-loss {_interval(figure["log_loss"])}, {figure["renewals"]} renewals.</p>
+log-loss {_interval(figure["log_loss"])}, {figure["renewals"]} of {len(results["renewals"])} renewals promoted.</p>
 {_table(results["months"])}
 <p>Hover over a number for its run; <code>mainspring why RUN</code> tells the rest.</p>
 {shown["months.png"]}

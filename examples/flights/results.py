@@ -166,7 +166,8 @@ def print_table(results: dict[str, Any]) -> None:
     figure, counts = results["figure"], results["counts"]
     auc, loss = figure["auc"], figure["log_loss"]
     print(f"\nlive minus frozen: AUC {auc[0]:+.4f} [{auc[1]:+.4f}, {auc[2]:+.4f}], ", end="")
-    print(f"log-loss {loss[0]:+.4f} [{loss[1]:+.4f}, {loss[2]:+.4f}] (paired, 95 %), {figure['renewals']} renewals")
+    print(f"log-loss {loss[0]:+.4f} [{loss[1]:+.4f}, {loss[2]:+.4f}] (paired, 95 %)")
+    print(f"renewals: {len(results['renewals'])} opened, {figure['renewals']} promoted")
     agree = counts["service"] == counts["client"] == counts["captured"] and counts["rows"] == counts["captured_rows"]
     print(
         f"requests: {counts['service']:,} counted by the service, {counts['client']:,} in the client's ledger, "
