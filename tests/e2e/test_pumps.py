@@ -122,6 +122,9 @@ def test_a_service_renews_itself_after_the_world_turned(place):
     auc = {number: score(ms.Model(f"pumps@{number}"), scores) for number in (1, 2)}
     assert auc[2] > auc[1] + 0.2, auc
     asked = quiet.height + turned.height + late.height
+    deadline = time.monotonic() + 10
+    while service.statistics["rows"] != asked and time.monotonic() < deadline:
+        time.sleep(0.1)  # what a plane reports is some 0.2 s old
     assert service.statistics["rows"] == asked
     print(json.dumps(auc))
 
