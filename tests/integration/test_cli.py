@@ -69,6 +69,10 @@ def test_help_names_every_verb_and_leads_with_examples(shell):
         assert re.search(rf"^  {verb} +[A-Z]", text, re.MULTILINE), verb
 
 
+def test_without_a_verb_it_helps(shell):
+    assert shell(check=0).stdout == shell("--help", check=0).stdout
+
+
 def test_help_loads_nothing_heavy(shell):
     code = "import sys; from mainspring.cli.main import _run; _run(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
@@ -187,6 +191,12 @@ def test_init_writes_a_project_and_keeps_what_is_there(shell):
     assert "fix: mainspring init --example hello" in other.stderr
 
 
+def test_init_says_when_the_folder_cannot_be_made(shell):
+    done = shell("init", "/proc/new", "--json", check=6)
+    assert json.loads(done.stderr)["error"]["code"] == "CLI-008"
+    assert "/proc/new cannot be written" in done.stderr
+
+
 def test_the_examples_are_listed(shell):
     listed = json.loads(shell("init", "--list", "--json", check=0).stdout)
     assert {"hello"} <= {each["name"] for each in listed}
@@ -240,7 +250,7 @@ def test_run_calls_a_function_of_a_file_and_prints_its_result(shell):
 def test_run_of_a_file_prints_what_it_recorded_as_json(shell):
     (shell.folder / "halves.py").write_text(HALVES)
     text = shell("run", "halves.py", "--json", check=0).stdout
-    runs = json.loads(text.partition("\n")[2])
+    runs = json.loads(text)
     assert [(run["kind"], run["name"], run["state"]) for run in runs] == [
         ("pipeline", "go", "succeeded"),
         ("step", "halve", "succeeded"),
@@ -249,6 +259,29 @@ def test_run_of_a_file_prints_what_it_recorded_as_json(shell):
     assert f"run      {runs[0]['id']}" in shown
     assert re.search(rf"^{runs[1]['id'][-6:]}\tstep\thalve\tsucceeded", shown, re.MULTILINE)
     assert "step halve succeeded" in shell("why", runs[1]["id"], check=0).stdout
+
+
+def test_json_is_all_that_standard_output_holds(shell):
+    (shell.folder / "halves.py").write_text(f"{HALVES}print('this is read')\n")
+    done = shell("run", "halves.py::go", "value=7", "--json", check=0)
+    assert [run["name"] for run in json.loads(done.stdout)] == ["go", "halve"]
+    assert "this is read" in done.stderr
+    assert "halving 7" in done.stderr
+    assert json.loads(shell("apply", "halves.py", "--json", check=0).stdout)["changes"]
+
+
+def test_a_file_reads_its_own_arguments(shell):
+    (shell.folder / "told.py").write_text("import sys\nprint(sys.argv)\n")
+    assert shell("run", "told.py", check=0).stdout == "['told.py']\n"
+
+
+@pytest.mark.parametrize("words", [("run", "torn.py::go"), ("run", "torn.py"), ("apply", "torn.py")])
+def test_a_file_that_cannot_be_imported_shows_its_own_line(shell, words):
+    (shell.folder / "torn.py").write_text("import no_such_module\n")
+    done = shell(*words, traceback=True)
+    assert done.returncode == 1
+    assert re.search(r"CLI-006: torn.py\S* raised ModuleNotFoundError: No module named 'no_such_module'", done.stderr)
+    assert done.stderr.count("  File ") == 1
 
 
 def test_code_that_raises_shows_its_own_lines_and_ends_with_a_code(shell):

@@ -10,7 +10,7 @@ import click
 
 import mainspring
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
-from mainspring.domain.errors import Conflict, NotFound
+from mainspring.domain.errors import Conflict, NotFound, Unavailable
 
 _FIRST = "hello"
 _LEAVE = shutil.ignore_patterns("__pycache__", "*.pyc", ".mainspring", ".*")
@@ -40,7 +40,7 @@ def command(name: str | None, example: str, *, listed: bool) -> None:
     folder = Path(name or example)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict("CLI-003", f"{folder} is there already", fix=f"mainspring init ANOTHER --example {example}")
-    shutil.copytree(examples[example], folder, ignore=_LEAVE, dirs_exist_ok=True)
+    _copy(examples[example], folder)
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     first = f"{example}.py"
     if wants_json():
@@ -62,6 +62,14 @@ def find_examples() -> dict[str, Path]:
     packed, clone = package / "_examples", package.parent.parent / "examples"
     root = packed if packed.is_dir() else clone
     return {path.name: path for path in sorted(root.glob("*")) if (path / f"{path.name}.py").is_file()}
+
+
+def _copy(example: Path, folder: Path) -> None:
+    try:
+        shutil.copytree(example, folder, ignore=_LEAVE, dirs_exist_ok=True)
+    except OSError as fault:
+        reason = fault.args[0][0][2] if isinstance(fault, shutil.Error) else fault.strerror
+        raise Unavailable("CLI-008", f"{folder} cannot be written: {reason}", folder=str(folder)) from None
 
 
 def _list_examples(examples: dict[str, Path]) -> None:

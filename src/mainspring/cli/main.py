@@ -70,11 +70,13 @@ class Verbs(click.Group):
 
 @click.command(
     cls=Verbs,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`mainspring VERB --help` tells more. Every verb takes --json.",
 )
 @click.version_option(__version__, message="%(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """From raw data to a watched production service that renews itself.
 
     \b
@@ -82,6 +84,8 @@ def cli() -> None:
     mainspring status
     mainspring why delays@champion
     """  # noqa: D301
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

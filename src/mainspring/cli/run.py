@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import runpy
+import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,10 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, wants_json
-from mainspring.cli.targets import enter_folder, find_file, load_file
-from mainspring.domain.errors import Failed, MainspringError, NotFound
+from mainspring.cli.targets import enter_folder, find_file, guard, load_file
+from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
-
-_OWN = str(Path(__file__).parent.parent)
 
 
 @click.command(
@@ -36,17 +34,12 @@ def command(target: str, arguments: tuple[str, ...]) -> None:
 
     TARGET is FILE.py, run like `python FILE.py`, or FILE.py::NAME to call one step or pipeline
     with NAME=VALUE arguments and print its result; values are JSON, or else text. With --json
-    the runs that were recorded are printed.
+    the runs that were recorded are printed, and what the code prints goes to standard error.
     """
     begun = time.time()
     act = make_action(target, arguments)
-    try:
+    with guard(target):
         result = act()
-    except MainspringError:
-        raise
-    except Exception as fault:  # noqa: BLE001 - the code that runs is the user's
-        click.echo("".join(_format_own(fault)), err=True, nl=False)
-        raise Failed("CLI-006", f"{target} raised {type(fault).__name__}: {fault}") from None
     if wants_json():
         print_json(find_recorded(begun))
     elif "::" in target and result is not None:
@@ -60,6 +53,8 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
     ------
     NotFound
         CLI-002 when there is no such file, or the file has no such function.
+    Failed
+        CLI-006 when the file cannot be imported.
     """
     text, _, name = target.partition("::")
     path = find_file(text, "mainspring run")
@@ -67,7 +62,7 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
         if arguments:
             raise click.UsageError(f"{text} takes no arguments; name the function, as in {text}::train")
         enter_folder(path)
-        return lambda: runpy.run_path(str(path), run_name="__main__")
+        return lambda: _run_file(path)
     function = getattr(load_file(path), name, None)
     if not callable(function):
         raise NotFound("CLI-002", f"{path} has no function {name!r}", fix=f"mainspring run {path}")
@@ -77,6 +72,11 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
     except TypeError as fault:
         raise click.UsageError(f"{name} takes other arguments: {fault}") from None
     return lambda: function(**keywords)
+
+
+def _run_file(path: Path) -> None:
+    sys.argv = [str(path)]  # the file may read its own arguments; the words of this command are none of them
+    runpy.run_path(str(path), run_name="__main__")
 
 
 def find_recorded(begun: float) -> list[Run]:
@@ -99,11 +99,3 @@ def _read_argument(text: str) -> tuple[str, Any]:
         return name, msgspec.json.decode(value)
     except msgspec.DecodeError:
         return name, value
-
-
-def _format_own(fault: Exception) -> list[str]:
-    """Format a traceback without the frames of this package, so that the user's lines stand out."""
-    frames = traceback.extract_tb(fault.__traceback__)
-    kept = [frame for frame in frames if not frame.filename.startswith((_OWN, "<frozen"))]
-    lines = traceback.format_list(kept) + traceback.format_exception_only(fault)
-    return ["Traceback (most recent call last):\n", *lines]

@@ -1,14 +1,22 @@
-"""Targets: the Python files that verbs load."""
+"""Targets: the Python files that verbs load, and the code in them that they run."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+import traceback
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
-from mainspring.domain.errors import NotFound
+import click
+
+from mainspring.cli.printing import wants_json
+from mainspring.domain.errors import Failed, MainspringError, NotFound
+
+_OWN = str(Path(__file__).parent.parent)
 
 
 def find_file(text: str, verb: str) -> Path:
@@ -45,6 +53,8 @@ def load_file(path: Path) -> ModuleType:
     ------
     NotFound
         CLI-002 when it is no Python file.
+    Failed
+        CLI-006 for what its code raises.
     """
     enter_folder(path)
     spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
@@ -52,5 +62,33 @@ def load_file(path: Path) -> ModuleType:
         raise NotFound("CLI-002", f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    with guard(str(path)):
+        spec.loader.exec_module(module)
     return module
+
+
+@contextlib.contextmanager
+def guard(target: str) -> Iterator[None]:
+    """Run code of a target: what it raises shows its own lines alone; with ``--json`` it prints on standard error.
+
+    Raises
+    ------
+    Failed
+        CLI-006 for any exception but those of the catalogue.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr) if wants_json() else contextlib.nullcontext():
+            yield
+    except MainspringError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - the code that runs is the user's
+        click.echo("".join(_format_own(fault)), err=True, nl=False)
+        raise Failed("CLI-006", f"{target} raised {type(fault).__name__}: {fault}") from None
+
+
+def _format_own(fault: Exception) -> list[str]:
+    """Format a traceback without the frames of this package, so that the user's lines stand out."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    kept = [frame for frame in frames if not frame.filename.startswith((_OWN, "<frozen"))]
+    lines = traceback.format_list(kept) + traceback.format_exception_only(fault)
+    return ["Traceback (most recent call last):\n", *lines]

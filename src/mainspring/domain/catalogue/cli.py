@@ -55,6 +55,13 @@ ENTRIES: tuple[Entry, ...] = (
         "mend what the checks marked FAIL name",
     ),
     Entry(
+        "CLI-008",
+        "unavailable",
+        "the folder cannot be written",
+        "init makes the folder where it was named, and the system refuses",
+        "mainspring init FOLDER, in a place that you may write",
+    ),
+    Entry(
         "API-001",
         "denied",
         "a request without the home's token",
