@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import mainspring as ms
+from mainspring.data.profiles import profile_rows
 from mainspring.domain.messages import BeginRun, ListEvents, ListRuns, ListVersions
 from mainspring.errors import Conflict, Invalid, NotFound, Unavailable
 from mainspring.sdk.context import enter_run
@@ -108,6 +109,30 @@ def test_upsert_replaces_in_place_and_adds_the_rest():
     assert changed.polars()["price"].to_list() == [1.0, 9.0, 1.0, 9.0]
     assert ms.write(make_sales(2, 4, price=9.0), "sales", mode="upsert").reference == changed.reference
     assert str(changed.diff("sales@1")) == "+1 -0 ~1 rows"
+
+
+FOUR = make_sales(1, 2, 3, 4)
+
+
+@pytest.mark.parametrize("contract", [None, Sale])
+@pytest.mark.parametrize(
+    "later",
+    [
+        FOUR[1:3],
+        make_sales(2, 3, price=9.0, days=1),
+        FOUR[:2],
+        FOUR[2:],
+        make_sales(2, 3, days=5),
+        pl.concat([FOUR[1:2], make_sales(3, price=None)]),
+        FOUR.clear(),
+    ],
+    ids=["old and new", "changed and new", "old", "new", "other times", "a gap", "none"],
+)
+def test_profile_of_an_upsert_counts_each_row_once(contract, later):
+    ms.write(FOUR[:2], "sales", contract=contract, mode="upsert", key="id")
+    sales = ms.write(later, "sales", mode="upsert", key="id")
+    assert sales.version.details["profile"] == profile_rows(sales.polars())
+    assert {facts["count"] + facts["null"] for facts in sales.version.details["profile"].values()} == {sales.rows}
 
 
 def test_upsert_may_set_a_value_to_missing():

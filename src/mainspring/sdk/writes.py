@@ -174,7 +174,9 @@ def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], give
         if merged is not None:
             details["profile"] = profile_rows(merged)
             return _Change(merged, append=False, digest=digest_rows(merged))
-    details["profile"] = merge_profiles(writer.details["profile"], checked.profile)
+    # Of an upsert only the rows that it adds count: one that is there already was counted before.
+    added = profile_rows(rows) if given.mode == "upsert" else checked.profile
+    details["profile"] = merge_profiles(writer.details["profile"], added)
     return _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", digest_rows(rows)))
 
 
