@@ -96,6 +96,7 @@ def test_bad_requests_get_one_clear_error(plane, method, path, body, status, cod
     got, headers, refusal = ask(plane.port, method, path, body)
     assert (got, refusal["code"]) == (status, code)
     assert refusal["error"]
+    assert "NAME" not in refusal["fix"]
     assert "Traceback" not in str(refusal)
     assert headers["content-type"] == "application/json"
 

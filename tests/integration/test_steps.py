@@ -113,6 +113,7 @@ def test_the_users_exception_comes_out_as_it_was_raised(client):
     assert (innermost.name, innermost.frame.f_locals["x"]) == ("fail", 1)
     run = latest(client)
     assert (run.state, run.problem.code, run.problem.what) == ("failed", "RUN-006", "fail raised KeyError: 'gone'")
+    assert f"fix: mainspring logs {run.id}" in str(ms.why(run.id))
     assert "in fail" in run.problem.traceback
     assert "mainspring/sdk" not in run.problem.traceback
     with pytest.raises(KeyError):

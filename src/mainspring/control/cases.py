@@ -29,7 +29,7 @@ def move_case(turn: Turn, case: Renewal, old: str, new: str, evidence: Any, **co
         False when somebody moved it before; nothing is changed then.
     """
     if old != new:
-        check_renewal_transition(old, new)
+        check_renewal_transition(old, new, service=case.service)
     now = turn.now()
     steps = [*case.steps, _step(new, now, evidence)]
     if new in CLOSED:

@@ -8,7 +8,7 @@ from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import FINISHED
 from mainspring.domain.errors import Conflict, Failed
-from mainspring.domain.records import Run
+from mainspring.domain.records import Problem, Run
 from mainspring.domain.states import check_run_transition
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
@@ -17,7 +17,7 @@ MOST_LOSSES = 3
 """So many workers of one run may be lost; the next loss fails it."""
 
 
-def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
+def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None, **result: Any) -> Run:
     """Bring a run into a state that it never leaves, in one transaction with all that follows.
 
     Parameters
@@ -28,8 +28,10 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
         As the record has it; compare and set.
     state : str
         A terminal run state.
+    problem : Problem, optional
+        Why it failed; its fix is told for this run.
     **result
-        Columns of the run: outputs, details, problem, cpu_s, memory_bytes, reason, or of `Hold`.
+        Columns of the run: outputs, details, cpu_s, memory_bytes, reason, or of `Hold`.
 
     Returns
     -------
@@ -41,7 +43,8 @@ def end_run(turn: Turn, run: Run, state: str, **result: Any) -> Run:
     Conflict
         RUN-002 when the run cannot go there, RUN-005 when somebody was first.
     """
-    check_run_transition(run.state, state)
+    check_run_transition(run.state, state, run=run.id)
+    result["problem"] = problem.about(run=run.id) if problem is not None else None
     now = turn.now()
     if not runs.change_run(
         turn.connection, run, state=state, ended_at=now, lease_until=None, process_start=None, **result
@@ -81,7 +84,7 @@ def check_parent(turn: Turn, parent_id: str | None) -> None:
     parent = runs.get_run(turn.connection, parent_id)
     if runs.is_ended(parent):
         what = f"a run cannot begin below {parent.name} {parent.id[-6:]}, which has {parent.state}"
-        raise Conflict("RUN-002", what, parent=parent.id, state=parent.state)
+        raise Conflict("RUN-002", what, run=parent.id, state=parent.state)
 
 
 def cancel_run(turn: Turn, run: Run, reason: str) -> None:

@@ -60,11 +60,11 @@ def get_verdict(turn: Turn, command: GetVerdict) -> Verdict:
     if not runs:
         raise NotFound("RUN-001", f"no run {command.run_id}")
     if runs[0].state not in TERMINAL:
-        raise Conflict("GATE-010", f"the gate {runs[0].name} is still {runs[0].state}")
+        raise Conflict("GATE-010", f"the gate {runs[0].name} is still {runs[0].state}", run=runs[0].id)
     problem = runs[0].problem
     if problem is not None:
         raise make_error(problem.code, problem.what, problem.why, problem.fix, **problem.context)
-    raise NotFound("GATE-011", f"run {command.run_id} is no gate that ended")
+    raise NotFound("GATE-011", f"run {command.run_id} is no gate that ended", run=command.run_id)
 
 
 @on_finished("gate")

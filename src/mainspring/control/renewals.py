@@ -81,7 +81,7 @@ def end_training(turn: Turn, run: Run) -> None:
     case = _case_of(turn, run)
     if case is None or case.state not in {"training", "judged"}:
         return
-    silent = Failed("RENEW-005", f"run {run.id} of {run.name} asked for no promotion")
+    silent = Failed("RENEW-005", f"run {run.id} of {run.name} asked for no promotion", run=run.id)
     problem = run.problem or describe(silent)
     move_case(turn, case, case.state, "failed", {"run": run.id, "problem": problem})
 

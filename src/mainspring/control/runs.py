@@ -73,7 +73,9 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
     """
     run, hold = runs.get_held(turn.connection, command.run_id)
     if (run.attempt, run.fence) != (command.attempt, command.fence):
-        raise Conflict("RUN-005", f"run {run.id} is at attempt {run.attempt}, the result is of {command.attempt}")
+        raise Conflict(
+            "RUN-005", f"run {run.id} is at attempt {run.attempt}, the result is of {command.attempt}", run=run.id
+        )
     # A trial that ended before it heard that it was given up is given up all the same, so that
     # a search does not depend on how fast the word came.
     state = "pruned" if hold.order == "prune" and command.state == "succeeded" else command.state

@@ -96,7 +96,7 @@ def rollback_service(turn: Turn, command: RollbackService) -> Service:
     canary = next((each for each in service.revisions if each.state == "canary"), None)
     earlier = [each for each in service.revisions if each.state == "retired" and (not live or each.model != live.model)]
     if live is None or (canary is None and not earlier):
-        raise Conflict("SERVE-040", f"service {command.name} has no earlier revision")
+        raise Conflict("SERVE-040", f"service {command.name} has no earlier revision", name=command.name)
     target = live if canary is not None else earlier[-1]
     model = resolve(turn, "model", target.model)
     add_revision(turn, service, model, state="live")

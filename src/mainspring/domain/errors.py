@@ -16,7 +16,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+_PLACE = re.compile(r"\b(?:ALIAS|MODEL|NAME|RUN|SERVICE)\b")
 
 
 class MainspringError(Exception):
@@ -31,7 +35,8 @@ class MainspringError(Exception):
     why, fix : str, optional
         Replace the catalogue's texts where the place knows better.
     **context
-        JSON values for machines.
+        JSON values for machines. ``alias``, ``model``, ``name``, ``run`` and ``service`` also take
+        their places in the catalogue's fix: with ``run`` it says which run's logs to read.
 
     Raises
     ------
@@ -48,7 +53,7 @@ class MainspringError(Exception):
         self.code = code
         self.what = what
         self.why = why or entry.why
-        self.fix = fix or entry.fix
+        self.fix = fix or fill_places(entry.fix, context)
         self.context = context
         super().__init__(f"{code}: {what}")
 
@@ -108,6 +113,30 @@ class Pruned(Interrupted):
 
 class Preempted(Interrupted):
     """The run must make room; raised by `checkpoint.save`."""
+
+
+def fill_places(text: str, known: Mapping[str, Any]) -> str:
+    """Put what is known into a text of the catalogue, where it stands in capitals.
+
+    Parameters
+    ----------
+    text : str
+        A fix.
+    known : mapping
+        What ALIAS, MODEL, NAME, RUN and SERVICE are, by their names in small letters; other
+        names and values that are no text are left alone.
+
+    Examples
+    --------
+    >>> fill_places("mainspring logs RUN", {"run": "c07e12"})
+    'mainspring logs c07e12'
+    """
+
+    def find(place: re.Match[str]) -> str:
+        value = known.get(place[0].lower())
+        return value if isinstance(value, str) and value else place[0]
+
+    return _PLACE.sub(find, text)
 
 
 KINDS: dict[str, type[MainspringError]] = {

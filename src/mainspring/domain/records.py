@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from mainspring.domain.errors import fill_places
 from mainspring.domain.states import RenewalState, RunState
 
 Json = Any
@@ -62,6 +63,10 @@ class Problem(msgspec.Struct, frozen=True):
     fix: str = ""
     traceback: str = ""
     context: dict[str, Json] = {}
+
+    def about(self, **known: str) -> Problem:
+        """Return it with what is known here, such as ``run``, in its places of the fix."""
+        return msgspec.structs.replace(self, fix=fill_places(self.fix, known))
 
 
 class Fingerprint(msgspec.Struct, frozen=True):

@@ -29,13 +29,15 @@ _RENEWAL: dict[str, frozenset[str]] = {
 }
 
 
-def check_run_transition(old: str, new: str) -> None:
+def check_run_transition(old: str, new: str, **context: str) -> None:
     """Refuse a change of a run's state that the life of a run does not have.
 
     Parameters
     ----------
     old, new : str
         Run states.
+    **context
+        Of the error: ``run``.
 
     Raises
     ------
@@ -43,10 +45,10 @@ def check_run_transition(old: str, new: str) -> None:
         RUN-002 when `new` cannot follow `old`.
     """
     if new not in _RUN.get(old, frozenset()):
-        raise Conflict("RUN-002", f"a run cannot go from {old} to {new}", old=old, new=new)
+        raise Conflict("RUN-002", f"a run cannot go from {old} to {new}", old=old, new=new, **context)
 
 
-def check_renewal_transition(old: str, new: str) -> None:
+def check_renewal_transition(old: str, new: str, **context: str) -> None:
     """Refuse a change of a renewal's state that its life does not have.
 
     Raises
@@ -55,4 +57,4 @@ def check_renewal_transition(old: str, new: str) -> None:
         RENEW-001 when `new` cannot follow `old`.
     """
     if new not in _RENEWAL.get(old, frozenset()):
-        raise Conflict("RENEW-001", f"a renewal cannot go from {old} to {new}", old=old, new=new)
+        raise Conflict("RENEW-001", f"a renewal cannot go from {old} to {new}", old=old, new=new, **context)

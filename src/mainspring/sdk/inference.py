@@ -142,11 +142,13 @@ class Endpoint:
                 error: MainspringError = fault
             except (ConnectionError, TimeoutError, http.client.HTTPException) as fault:
                 self.close()
-                error = Unavailable("SERVE-020", f"service {self.name} did not answer: {fault or type(fault).__name__}")
+                error = Unavailable(
+                    "SERVE-020", f"service {self.name} did not answer: {fault or type(fault).__name__}", name=self.name
+                )
             else:
                 if status == 200:
                     return content
-                error = _read_refusal(status, content)
+                error = _read_refusal(self.name, status, content)
             if not isinstance(error, Unavailable) or time.monotonic() >= deadline:
                 raise error
             time.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
@@ -176,7 +178,7 @@ class Endpoint:
             connection.close()
         address = urlsplit(self._locate())
         if not address.hostname:
-            raise Unavailable("SERVE-020", f"service {self.name} has no address yet")
+            raise Unavailable("SERVE-020", f"service {self.name} has no address yet", name=self.name)
         return http.client.HTTPConnection(address.hostname, address.port)
 
 
@@ -228,10 +230,10 @@ def _fold(tensor: _Tensor) -> list[Any]:
     return [tensor.data[start : start + width] for start in range(0, len(tensor.data), width)]
 
 
-def _read_refusal(status: int, content: bytes) -> MainspringError:
+def _read_refusal(name: str, status: int, content: bytes) -> MainspringError:
     try:
         refusal = msgspec.json.decode(content, type=_Refusal)
         find_entry(refusal.code)
     except (msgspec.DecodeError, KeyError):
-        return Unavailable("SERVE-020", f"something else answers there: HTTP {status}", status=status)
+        return Unavailable("SERVE-020", f"something else answers there: HTTP {status}", status=status, name=name)
     return make_error(refusal.code, refusal.error, refusal.why, refusal.fix)

@@ -164,7 +164,9 @@ class Service:
             if problem is not None:
                 raise problem
             if time.monotonic() >= deadline:
-                raise Unavailable("SERVE-020", f"service {self.name} is {service.health} after {timeout_s:g} s")
+                raise Unavailable(
+                    "SERVE-020", f"service {self.name} is {service.health} after {timeout_s:g} s", name=self.name
+                )
             if service.health != said:
                 said = service.health
                 _tell(f"service {self.name} {said} ...")
@@ -179,7 +181,7 @@ class Service:
                 raise
             return self._url
         if not service.desired:
-            raise Conflict("SERVE-022", f"service {self.name} is stopped")
+            raise Conflict("SERVE-022", f"service {self.name} is stopped", name=self.name, model=service.follows)
         self._url = service.url
         return self._url
 

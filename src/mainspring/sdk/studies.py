@@ -125,7 +125,8 @@ class Study:
     def _find_best(self) -> Trial:
         best = find_best(self.trials, self.mode)
         if best is None:
-            raise Failed("TUNE-004", f"none of {len(self.trials)} trials has a finite {self.metric}")
+            what = f"none of {len(self.trials)} trials has a finite {self.metric}"
+            raise Failed("TUNE-004", what, run=self.trials[-1].run_id if self.trials else self.run.id)
         return best
 
     def __repr__(self) -> str:
@@ -355,8 +356,7 @@ class _Search:
         what = f"no trial of {self.step.name} succeeded: {counts}"
         if self.problem is not None:
             what = f"{what}; the last fault is {self.problem.code}: {self.problem.what}"
-        fix = f"mainspring logs {self.trials[-1].run_id}" if self.trials else ""
-        return Failed("TUNE-004", what, fix=fix)
+        return Failed("TUNE-004", what, run=self.trials[-1].run_id if self.trials else None)
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -59,7 +59,7 @@ class App:
         try:
             status, body = await self._answer(scope, receive)
         except MainspringError as error:
-            status, body, again = encode_refusal(error)
+            status, body, again = encode_refusal(error, self.core.desired.service)
             if again:
                 more.append((b"retry-after", b"1"))
             if status == 401:
@@ -67,7 +67,9 @@ class App:
             close = close or status == 413
         except Exception:  # noqa: BLE001 - a caller never sees a traceback
             traceback.print_exc(file=sys.stderr)
-            status, body, _ = encode_refusal(Failed("SERVE-010", "the service failed on this request"))
+            status, body, _ = encode_refusal(
+                Failed("SERVE-010", "the service failed on this request"), self.core.desired.service
+            )
         if close or self.draining:
             more.append(_CLOSE)
         headers = [_JSON, (b"content-length", b"%d" % len(body)), *more]

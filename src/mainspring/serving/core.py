@@ -275,7 +275,8 @@ class Core:
                 lane.describe(status)
                 status.weight = weights.get(number, 0)
             if number in self._problems:
-                status.state, status.problem = "failed", self._problems[number]
+                status.state = "failed"
+                status.problem = self._problems[number].about(name=self.desired.service)
             found[number] = status
         return found
 

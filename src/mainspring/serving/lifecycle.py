@@ -130,7 +130,7 @@ class Plane:
         try:
             desired = read_desired(self.folder)
         except (MainspringError, OSError) as fault:
-            self._problem = _describe(fault)
+            self._problem = _describe(fault).about(name=self.core.desired.service)
             self._mark()
             return False
         if desired is None or desired.stopped:

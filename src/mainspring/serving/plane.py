@@ -72,7 +72,7 @@ def lock(folder: Path) -> int:
                 continue
             holder = os.pread(handle, 32, 0).decode().strip()
             os.close(handle)
-            raise Conflict("SERVE-017", f"process {holder} serves {folder}", pid=holder) from None
+            raise Conflict("SERVE-017", f"process {holder} serves {folder}", pid=holder, name=folder.name) from None
     os.pwrite(handle, str(os.getpid()).encode().ljust(32), 0)
     return handle
 
@@ -87,12 +87,12 @@ def main(arguments: list[str]) -> int:
     try:
         desired = read_desired(folder)
         if desired is None:
-            raise Invalid("SERVE-021", f"{folder} has no {DESIRED}")
+            raise Invalid("SERVE-021", f"{folder} has no {DESIRED}", name=folder.name)
         if not desired.stopped:
             with asyncio.Runner(loop_factory=_find_loop()) as runner:
                 runner.run(_serve(folder, desired))
     except MainspringError as fault:
-        status = Status(0, os.getpid(), "", ready=False, problem=describe(fault))
+        status = Status(0, os.getpid(), "", ready=False, problem=describe(fault).about(name=folder.name))
         with contextlib.suppress(OSError):
             write_status(folder, msgspec.json.encode(status))
         return _fail(fault)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.errors import Invalid, MainspringError, fill_places
 from mainspring.models.columns import Array
 from mainspring.models.signature import Column
 
@@ -90,9 +90,10 @@ def choose_outputs(columns: Sequence[Column], wanted: Sequence[str] | None) -> S
     return [by_name[name] for name in wanted]
 
 
-def encode_refusal(error: MainspringError) -> tuple[int, bytes, bool]:
-    """Return the HTTP status of an error, its body, and whether the caller may try again soon."""
+def encode_refusal(error: MainspringError, service: str) -> tuple[int, bytes, bool]:
+    """Return the HTTP status of an error, its body for callers of the service, and whether they may try again soon."""
     from mainspring.domain.catalogue import find_entry
 
     status = _STATUS.get(error.code) or find_entry(error.code).http_status
-    return status, _encoder.encode(Refusal(error.what, error.code, error.why, error.fix)), error.code in _RETRY
+    fix = fill_places(error.fix, {"name": service})
+    return status, _encoder.encode(Refusal(error.what, error.code, error.why, fix)), error.code in _RETRY

@@ -52,6 +52,6 @@ ENTRIES = (
         "invalid",
         "no reference to compare with",
         "the model's version does not record the dataset that it was trained on",
-        "register the model in the run that read its training data: ms.register(model, NAME, example=...)",
+        "register the model in the run that read its training data: ms.register(model, name, example=...)",
     ),
 )

@@ -17,7 +17,7 @@ ENTRIES = (
         "conflict",
         "a run in another state",
         "the life of a run has no such transition",
-        "mainspring runs show ID",
+        "mainspring runs show RUN",
     ),
     Entry(
         "RUN-003",

@@ -157,7 +157,7 @@ ENTRIES = (
         "conflict",
         "the service is stopped",
         "somebody stopped it; its record and captured requests are kept",
-        "mainspring deploy NAME --model MODEL@ALIAS",
+        "mainspring deploy NAME --model MODEL",
     ),
     Entry(
         "SERVE-023",

@@ -31,7 +31,7 @@ ENTRIES: tuple[Entry, ...] = (
         "failed",
         "no trial succeeded",
         "every trial failed or was given up",
-        "mainspring logs TRIAL",
+        "mainspring logs RUN",
     ),
     Entry(
         "TUNE-005",
