@@ -86,6 +86,8 @@ def test_protocol(plane):
         ("POST", "/v2/models/others/infer", make_body(), 404, "SERVE-001"),
         ("POST", "/v2/models/delays/versions/9/infer", make_body(), 404, "SERVE-015"),
         ("POST", "/v2/models/delays/versions/x/infer", make_body(), 404, "SERVE-015"),
+        ("POST", "/v2/models/delays/versions/%C2%B2/infer", make_body(), 404, "SERVE-015"),
+        ("POST", f"/v2/models/delays/versions/{'9' * 5000}/infer", make_body(), 404, "SERVE-015"),
         ("GET", INFER, None, 404, "SERVE-015"),
         ("GET", "/", None, 404, "SERVE-015"),
         ("GET", "/v2/models", None, 404, "SERVE-015"),

@@ -7,6 +7,7 @@ import json
 import random
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -15,9 +16,10 @@ from mainspring.domain.errors import MainspringError
 from mainspring.domain.records import Problem
 from mainspring.models.package import build_package
 from mainspring.models.signature import Column
+from mainspring.serving.app import App
 from mainspring.serving.captures import Captures
 from mainspring.serving.core import Core
-from mainspring.serving.files import CAPTURE, Limits
+from mainspring.serving.files import CAPTURE, Limits, RevisionStatus
 from mainspring.serving.loading import Loaded, load_revision
 from support.serving import INPUTS, captured_ids, expect, make_body, make_desired, make_revision, save_model
 
@@ -145,6 +147,34 @@ def test_what_cannot_be_captured_is_not_answered(tmp_path, files, monkeypatch):
     assert core.captures.requests == 0
     assert len(read(asyncio.run(core.infer(make_body("a"))))) == 1
     assert captured_ids(tmp_path) == ["a"]
+    core.close()
+
+
+def test_a_model_that_answers_no_number_leaves_a_status_that_can_be_read(tmp_path, files):
+    core = make_core(tmp_path, make_desired(files))
+    asyncio.run(gather(core, [make_body(wind=None, rows=2), make_body(wind=1.0), make_body(wind=1.0)]))
+    status = msgspec.json.decode(msgspec.json.encode(core.report()[1]), type=RevisionStatus)
+    moments = status.outputs["probability"]
+    assert (moments.count, moments.unknown) == (2, 2)
+    assert moments.mean == pytest.approx(expect(1.0), abs=1e-6)
+    assert moments.sd == pytest.approx(0.0, abs=1e-6)
+    core.close()
+
+
+def test_one_chunk_without_a_length_is_no_way_around_the_limit(tmp_path, files):
+    core = make_core(tmp_path, make_desired(files, limits=Limits(body_bytes=1000)))
+    sent: list[dict] = []
+
+    async def receive():
+        return {"type": "http.request", "body": make_body(rows=100), "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v2/models/delays/infer", "headers": [(b"host", b"localhost")]}
+    asyncio.run(App(core, 1)(scope, receive, send))
+    assert sent[0]["status"] == 413
+    assert core.captures.requests == 0
     core.close()
 
 

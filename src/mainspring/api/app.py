@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -24,6 +25,7 @@ Translate = Callable[[Request], messages.Command]
 
 HOSTS = ("127.0.0.1", "localhost")
 _LIMIT = 1000
+_NUMBER = re.compile("[0-9]{1,18}")
 _STRANGER = "API-001"
 _UNAUTHORIZED = 401
 
@@ -92,8 +94,8 @@ def _list_runs(request: Request) -> messages.Command:
 
 def _read_limit(request: Request) -> int:
     text = request.query_params.get("limit", "100")
-    if not (text.isdigit() and 1 <= int(text) <= _LIMIT):
-        raise Invalid("API-003", f"limit is {text!r}, not a number from 1 to {_LIMIT}", limit=text)
+    if not (_NUMBER.fullmatch(text) and 1 <= int(text) <= _LIMIT):
+        raise Invalid("API-003", f"limit is {text[:40]!r}, not a number from 1 to {_LIMIT}", limit=text)
     return int(text)
 
 

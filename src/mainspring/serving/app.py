@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -26,6 +27,7 @@ _LINGER_BYTES = 64 * 1024 * 1024
 _LINGER_S = 2.0
 _JSON = (b"content-type", b"application/json")
 _CLOSE = (b"connection", b"close")
+_REVISION = re.compile("[0-9]{1,18}")
 
 
 class App:
@@ -116,8 +118,8 @@ class App:
         revision = None
         rest = parts[1:]
         if len(rest) >= 2 and rest[0] == "versions":
-            if not rest[1].isdigit():
-                raise NotFound("SERVE-015", f"revision {rest[1]!r} is not a number")
+            if not _REVISION.fullmatch(rest[1]):
+                raise NotFound("SERVE-015", f"revision {rest[1][:40]!r} is not a number")
             revision, rest = int(rest[1]), rest[2:]
         if rest == ["infer"] and method == "POST":
             body = await _read_body(receive, length, self.core.desired.limits.body_bytes)
@@ -159,12 +161,10 @@ async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
     """Return the body; SERVE-008 as soon as it is known to be too long."""
     if length > limit:
         raise _too_large(length, limit)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body", False):
+    parts: list[bytes] = []
+    size = 0
+    more = True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Unavailable("SERVE-020", "the caller left before its request was complete")
@@ -172,7 +172,8 @@ async def _read_body(receive: Receive, length: int, limit: int) -> bytes:
         size += len(parts[-1])
         if size > limit:
             raise _too_large(size, limit)
-    return b"".join(parts)
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _too_large(size: int, limit: int) -> Invalid:

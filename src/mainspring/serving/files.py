@@ -134,11 +134,22 @@ class Desired(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Moments(msgspec.Struct, frozen=True):
-    """Count, mean and standard deviation of one numeric output of a revision."""
+    """How one numeric output of a revision is distributed.
+
+    Attributes
+    ----------
+    count : int
+        Values that are numbers.
+    mean, sd : float
+        Their mean and standard deviation; 0 without any.
+    unknown : int
+        Values beside them that are none: NaN, infinite or beyond 1e150.
+    """
 
     count: int
     mean: float
     sd: float
+    unknown: int = 0
 
 
 class RevisionStatus(msgspec.Struct):

@@ -24,6 +24,9 @@ from mainspring.serving.schema import Schema, join_columns
 # Batches whose outputs wait to be summed; a status is asked for ten times a second while there are any.
 _UNSUMMED = 4096
 
+# Larger outputs count as no number: JSON has no infinity, which is what their squares add up to.
+_LARGEST = 1e150
+
 
 class Waiting(msgspec.Struct, eq=False, gc=False):
     """A checked request in a queue.
@@ -92,7 +95,7 @@ class Lane:
         self.batches = 0
         self.compute_us = 0.0
         self.latencies = Latencies()
-        self._sums: dict[str, tuple[int, float, float]] = {}
+        self._sums: dict[str, tuple[int, float, float, int]] = {}
         self._unsummed: deque[dict[str, Array]] = deque(maxlen=_UNSUMMED)
 
     @property
@@ -135,9 +138,10 @@ class Lane:
         status.latency_us_p50 = self.latencies.quantile(0.5)
         status.latency_us_p99 = self.latencies.quantile(0.99)
         self._sum()
-        for name, (count, total, squares) in self._sums.items():
-            mean = total / count
-            status.outputs[name] = Moments(count, mean, sqrt(max(0.0, squares / count - mean * mean)))
+        for name, (count, total, squares, unknown) in self._sums.items():
+            mean = total / max(count, 1)
+            sd = sqrt(max(0.0, squares / max(count, 1) - mean * mean))
+            status.outputs[name] = Moments(count, mean, sd, unknown)
 
     def _halve(self, batch: list[Waiting]) -> list[Outcome]:
         try:
@@ -171,12 +175,14 @@ class Lane:
         for column in self.predictor.signature.outputs:
             if column.datatype == "BYTES" or not recent:
                 continue
-            values = np.concatenate([outputs[column.name].ravel() for outputs in recent]).astype(np.float64)
-            count, total, squares = self._sums.get(column.name, (0, 0.0, 0.0))
+            given = np.concatenate([outputs[column.name].ravel() for outputs in recent]).astype(np.float64)
+            values = given[np.abs(given) < _LARGEST]
+            count, total, squares, unknown = self._sums.get(column.name, (0, 0.0, 0.0, 0))
             self._sums[column.name] = (
                 count + values.size,
                 total + float(values.sum()),
                 squares + float(values.dot(values)),
+                unknown + given.size - values.size,
             )
 
 

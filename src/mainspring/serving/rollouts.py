@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from mainspring.domain.records import Revision
-from mainspring.serving.files import RevisionStatus
+from mainspring.serving.files import Moments, RevisionStatus
 
 Action = Literal["hold", "advance", "promote", "roll_back"]
 
@@ -36,7 +36,8 @@ class Rules(msgspec.Struct, frozen=True):
     stages : tuple of Stage
         In order of weight and of requests; after the last one the canary is full.
     error_share : float
-        Share of failed requests above the live revision's that is borne, 0 to 1.
+        Share of failed requests above the live revision's that is borne, 0 to 1; the same of
+        outputs that are no numbers.
     min_errors : int
         Fewer failed requests than that never roll back: one bad request is no trend.
     latency_ratio : float
@@ -165,7 +166,12 @@ def _find_fault(
 def _find_shift(canary: Revision, status: RevisionStatus, beside: RevisionStatus, rules: Rules) -> str:
     for name, mine in status.outputs.items():
         theirs = beside.outputs.get(name)
-        if theirs is None or min(mine.count, theirs.count) < rules.min_outputs or theirs.sd <= 0:
+        if theirs is None or min(_count(mine), _count(theirs)) < rules.min_outputs:
+            continue
+        share, borne = _unknown_share(mine), rules.error_share + _unknown_share(theirs)
+        if share > borne:
+            return f"revision {canary.number} has no number as {name} in {share:.1%} of its rows, {borne:.1%} are borne"
+        if min(mine.count, theirs.count) < rules.min_outputs or theirs.sd <= 0:
             continue
         shift = abs(mine.mean - theirs.mean) / theirs.sd
         if not shift <= rules.output_shift:
@@ -174,6 +180,14 @@ def _find_shift(canary: Revision, status: RevisionStatus, beside: RevisionStatus
                 f"{shift:.2f} standard deviations apart, {rules.output_shift:.2f} are borne"
             )
     return ""
+
+
+def _count(moments: Moments) -> int:
+    return moments.count + moments.unknown
+
+
+def _unknown_share(moments: Moments) -> float:
+    return moments.unknown / max(_count(moments), 1)
 
 
 def _error_share(status: RevisionStatus) -> float:
