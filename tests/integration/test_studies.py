@@ -133,6 +133,9 @@ def slow_and_steady(x: float = 0.0) -> float:
         ({"space": {"nothing": [1]}}, "TUNE-006"),
         ({"space": {}}, "TUNE-001"),
         ({"fn": print}, "TUNE-006"),
+        ({"mode": "maximize"}, "TUNE-007"),
+        ({"pruner": "hyperband"}, "TUNE-007"),
+        ({"parallel": -2}, "TUNE-007"),
     ],
 )
 def test_what_makes_no_search_is_named(options, code):

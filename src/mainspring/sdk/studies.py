@@ -26,12 +26,14 @@ from mainspring.sdk.inline import begin_run, carry_out
 from mainspring.sdk.runs import Run
 from mainspring.sdk.steps import Step
 from mainspring.tracking.codecs import load_value, store_value
+from mainspring.tuning.pruners import PRUNERS
 from mainspring.tuning.searchers import find_searcher
 from mainspring.tuning.space import Range, Space, make_range, read_space
 from mainspring.tuning.trials import Trial, find_best
 
 POLL_S = 10.0
 MIN_FAILURES = 4
+MODES = ("max", "min")
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +171,7 @@ def tune(
     pruner : {"asha", "median", "none"}
         When to give a trial up.
     parallel : int, optional
-        Trials at a time; default: as many as there are cores.
+        Trials at a time, > 0; default: as many as there are cores.
     seed : int, default 0
         The same seed gives the same search.
 
@@ -181,7 +183,7 @@ def tune(
     Raises
     ------
     Invalid
-        TUNE-001, TUNE-002, TUNE-005, TUNE-006 for a fault in what was given.
+        TUNE-001, TUNE-002, TUNE-005 to TUNE-007 for a fault in what was given.
     Failed
         TUNE-004 when no trial succeeded.
 
@@ -192,6 +194,7 @@ def tune(
     with the trials that it has; the same search asked for again answers from the record.
     """
     _check(fn, space)
+    _check_settings(mode, pruner, parallel)
     search = _Search(get_client(), fn, read_space(space), tuple(args), metric, mode, searcher, pruner, seed, budget)
     return search.run(parallel or len(os.sched_getaffinity(0)))
 
@@ -203,6 +206,14 @@ def _check(fn: Any, space: Mapping[str, Any]) -> None:
     unknown = sorted(set(space) - set(names))
     if unknown and not any(each.kind is each.VAR_KEYWORD for each in names.values()):
         raise Invalid("TUNE-006", f"{fn.name} has no argument {', '.join(unknown)}")
+
+
+def _check_settings(mode: str, pruner: str, parallel: int | None) -> None:
+    for name, value, choices in (("mode", mode, MODES), ("pruner", pruner, PRUNERS)):
+        if value not in choices:
+            raise Invalid("TUNE-007", f"{name}={value!r} is none of {', '.join(choices)}", setting=name)
+    if parallel is not None and parallel < 1:
+        raise Invalid("TUNE-007", f"parallel={parallel} runs nothing", setting="parallel")
 
 
 class _Search:
@@ -322,13 +333,16 @@ class _Search:
         )
 
     def _wait(self, ids: list[str]) -> list[RunRecord]:
+        cancelled = False
         while True:
-            wait_s = min(POLL_S, max(self.deadline - time.monotonic(), 0.0))
+            left_s = self.deadline - time.monotonic()
+            if left_s <= 0 and not cancelled:
+                self.client.ask(messages.CancelRuns(ids=ids, reason="the budget of the search is spent"))
+                cancelled = True
+            wait_s = POLL_S if cancelled else min(POLL_S, left_s)
             runs: list[RunRecord] = self.client.ask(messages.WaitRuns(ids=ids, wait_s=wait_s))
             if all(run.state in TERMINAL for run in runs):
                 return runs
-            if time.monotonic() >= self.deadline:
-                self.client.ask(messages.CancelRuns(ids=ids, reason="the budget of the search is spent"))
 
     def _read(self, number: int, point: dict[str, Any], run: RunRecord) -> Trial:
         points = self.client.ask(messages.GetSeries(run_id=run.id, key=self.metric))

@@ -9,6 +9,7 @@ Curve = Sequence[tuple[int, float]]
 
 MIN_PEERS = 4
 REDUCTION = 3
+PRUNERS = ("asha", "median", "none")
 
 
 def decide(pruner: str, mode: str, curve: Curve, peers: Sequence[Curve]) -> int | None:

@@ -47,4 +47,11 @@ ENTRIES: tuple[Entry, ...] = (
         "tune takes a step, and the space names arguments of it",
         "decorate the function with @ms.step and use its argument names",
     ),
+    Entry(
+        "TUNE-007",
+        "invalid",
+        "a search with a setting that is none",
+        "mode is max or min, pruner is asha, median or none, and parallel is a number from 1",
+        'mode="max", pruner="asha"',
+    ),
 )
