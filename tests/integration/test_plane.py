@@ -252,6 +252,19 @@ def test_a_removed_folder_ends_it(files, tmp_path):
         assert plane.child.wait(30) == 0
 
 
+def test_a_folder_that_was_removed_and_made_again_belongs_to_another(files, tmp_path):
+    with run_plane(tmp_path, make_desired(files)) as old:
+        old.wait_ready()
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+        with run_plane(tmp_path, make_desired(files)) as new:
+            new.wait_ready()
+            assert old.child.wait(10) == 0
+            status = read_status(tmp_path)
+            assert status is not None and status.pid == new.child.pid
+            assert find_plane(tmp_path) == new.child.pid
+
+
 def test_a_stopped_desired_state_ends_it(files, tmp_path):
     with run_plane(tmp_path, make_desired(files)) as plane:
         plane.wait_ready()

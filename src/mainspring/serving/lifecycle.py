@@ -22,7 +22,7 @@ from mainspring.domain.wire import describe
 from mainspring.serving.app import App
 from mainspring.serving.captures import Captures
 from mainspring.serving.core import Core
-from mainspring.serving.files import CAPTURE, DESIRED, Desired, Status, read_desired, write_status
+from mainspring.serving.files import CAPTURE, DESIRED, LOCK, Desired, Status, read_desired, write_status
 from mainspring.serving.loading import load_revision
 
 _POLL_S = 0.05
@@ -39,6 +39,8 @@ class Plane:
         The service's folder; `desired.json` must be there.
     listener : socket
         Bound and not yet listening.
+    held : int
+        Descriptor of the folder's locked file.
 
     Raises
     ------
@@ -46,8 +48,9 @@ class Plane:
         SERVE-014 when captures cannot be written, SERVE-021 when the desired state cannot be read.
     """
 
-    def __init__(self, folder: Path, desired: Desired, listener: socket.socket) -> None:
+    def __init__(self, folder: Path, desired: Desired, listener: socket.socket, held: int) -> None:
         self.folder = folder
+        self._inode = os.fstat(held).st_ino
         self._listener = listener
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         captures = Captures(folder / CAPTURE, desired.service, desired.limits)
@@ -106,10 +109,10 @@ class Plane:
             part.result()
 
     async def _watch(self) -> None:
-        """Take over each new desired state; end when it says so or its file is gone for good."""
+        """Take over each new desired state; end when it says so or the folder is gone or another's."""
         seen: tuple[int, ...] | None = None
         missing_since: float | None = None
-        while True:
+        while not self._is_evicted():
             stamp = _stamp(self.folder / DESIRED)
             if stamp is None:
                 missing_since = missing_since or time.monotonic()
@@ -153,6 +156,13 @@ class Plane:
                 self._mark()
             await asyncio.sleep(_STATUS_S)
 
+    def _is_evicted(self) -> bool:
+        """Tell whether the folder was removed and made again, for another plane."""
+        try:
+            return (self.folder / LOCK).stat().st_ino != self._inode
+        except FileNotFoundError:
+            return False
+
     def _mark(self) -> None:
         self._changed.set()
 
@@ -172,6 +182,8 @@ class Plane:
         return msgspec.json.encode(status)
 
     def _write(self, status: bytes) -> bool:
+        if self._is_evicted():
+            return True
         try:
             write_status(self.folder, status)
         except OSError as fault:

@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> int:
     """Serve the folder that the command names; return the exit code."""
     folder = Path(arguments[0]).resolve()
     try:
-        lock(folder)
+        held = lock(folder)
     except MainspringError as fault:
         return _fail(fault)
     try:
@@ -90,7 +90,7 @@ def main(arguments: list[str]) -> int:
             raise Invalid("SERVE-021", f"{folder} has no {DESIRED}", name=folder.name)
         if not desired.stopped:
             with asyncio.Runner(loop_factory=_find_loop()) as runner:
-                runner.run(_serve(folder, desired))
+                runner.run(_serve(folder, desired, held))
     except MainspringError as fault:
         status = Status(0, os.getpid(), "", ready=False, problem=describe(fault).about(name=folder.name))
         with contextlib.suppress(OSError):
@@ -99,10 +99,10 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-async def _serve(folder: Path, desired: Desired) -> None:
+async def _serve(folder: Path, desired: Desired, held: int) -> None:
     from mainspring.serving.lifecycle import Plane  # takes its time, so the folder is locked before
 
-    await Plane(folder, desired, bind(folder)).serve()
+    await Plane(folder, desired, bind(folder), held).serve()
 
 
 def _fail(fault: MainspringError) -> int:
