@@ -9,7 +9,6 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
 import mainspring as ms
-from mainspring.errors import NotFound
 
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 RATES = {"carrier_rate": ["carrier"], "route_rate": ["origin", "dest"], "hour_rate": ["origin", "hour"]}
@@ -32,11 +31,11 @@ VIEWS += [ms.feature_view(source=it, entity=by, event_time="released")(lambda ra
 
 
 @ms.step
-def ingest(folder: Path) -> tuple[ms.Dataset, ms.Dataset]:
-    ms.write(ms.source(f"{folder}/weather*.csv", na="NA"), "weather", contract=Weather)
+def ingest(folder: Path) -> tuple[ms.Dataset, ms.Dataset, ms.Dataset]:
+    weather = ms.write(ms.source(f"{folder}/weather*.csv", na="NA"), "weather", contract=Weather)
     truth = ms.source(f"{folder}/outcomes*.csv", na="NA").read().with_columns(late=pl.col("arr_delay") > 30)
     outcomes = ms.write(truth, "outcomes", contract=Outcome)
-    return ms.write(ms.source(f"{folder}/flights*.csv"), "flights", contract=Flight), outcomes
+    return ms.write(ms.source(f"{folder}/flights*.csv"), "flights", contract=Flight), outcomes, weather
 
 
 @ms.step
@@ -49,8 +48,12 @@ def history(flights: ms.Dataset, outcomes: ms.Dataset) -> list[ms.Dataset]:
 
 
 @ms.step
-def features(flights: ms.Dataset, outcomes: ms.Dataset, rates: list[ms.Dataset]) -> ms.Dataset:  # noqa: ARG001
-    rows = flights.join(*VIEWS).polars().join(outcomes.polars().select("flight_id", "late"), on="flight_id")
+def features(flights: ms.Dataset, outcomes: ms.Dataset, readings: list[ms.Dataset]) -> ms.Dataset:
+    rows = (
+        flights.join(*VIEWS, using=readings)
+        .polars()
+        .join(outcomes.polars().select("flight_id", "late"), on="flight_id")
+    )
     return ms.write(rows.select("flight_id", "scheduled", "hour", *TEXTS, *NUMBERS, "late"), "flight_rows")
 
 
@@ -78,14 +81,15 @@ space = {"rate": ms.between(0.07, 0.12, log=True), "leaves": ms.between(28, 56),
 
 
 @ms.pipeline(triggers=[ms.On("alarm", service="delays", cooldown="25d")])
-def train(folder: Path = Path("landing"), trials: int = 24) -> ms.Model:
-    flights, outcomes = ingest(folder)
-    past, recent = features(flights, outcomes, history(flights, outcomes)).split(last="14d")
-    try:  # a renewal keeps what the first search found
-        params = {name: ms.Model("delays@champion").details["params"][name] for name in space}
-    except NotFound:
+def train(folder: Path = Path("landing"), trials: int = 0) -> ms.Model:
+    flights, outcomes, weather = ingest(folder)
+    rows = features(flights, outcomes, [weather, *history(flights, outcomes)])
+    past, recent = rows.split(last="14d")
+    if trials:
         budget = ms.Budget(trials=trials)
         params = ms.tune(fit, space, args=(past, "10d"), metric="log_loss", mode="min", budget=budget).params
+    else:  # a renewal keeps what the first search found
+        params = {name: ms.Model("delays@champion").details["params"][name] for name in space}
     model = ms.register(fit(past, "", **params), "delays", example=past, goal=goal)
     if ms.promote(model, "champion", data=recent):  # the gate decides; a refusal is recorded
         ms.deploy("delays", "delays@champion", monitor=watch)
@@ -97,4 +101,4 @@ if __name__ == "__main__":
 
     replay.open_world()  # January and February, as files in landing/
     ms.apply(gate, train)  # from now on an alarm starts it, without this file
-    print(ms.why(train()))
+    print(ms.why(train(trials=24)))

@@ -21,7 +21,6 @@ HOME = Path(os.environ.setdefault("MAINSPRING_HOME", ".mainspring")).resolve()
 WORLD = HOME / "world"
 os.environ["MAINSPRING_HOME"] = str(HOME)
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait leave the cores to the service
-LANDING = Path("landing")  # in the folder of the world, where the pipeline looks for it
 BATCH_ROWS, SINGLES = 32, 200
 OPENING = (1, 2)  # months whose truth is there when the world begins
 
@@ -40,7 +39,7 @@ def main() -> None:
         forget()
     began = time.monotonic()
     world = open_world(last)
-    service = open_service(trials)
+    service = open_service(world, trials)
     for month in range(OPENING[-1] + 1, last + 1):
         live(world, service, month)
     conclude(service, list(range(OPENING[-1] + 1, last + 1)))
@@ -88,15 +87,14 @@ def open_world(last: int = OPENING[-1]) -> World:
     return world
 
 
-def open_service(trials: int) -> Any:
+def open_service(world: World, trials: int) -> Any:
     """Train on the opening months and deploy, by the user's own pipeline."""
     import flights
 
     import mainspring as ms
 
     ms.apply(flights.gate, flights.train)
-    if not ledger_path(OPENING[-1] + 1).exists():
-        flights.train(trials=trials)
+    flights.train(world.known(OPENING[-1]), trials)
     return ms.Service("delays")
 
 
@@ -108,14 +106,14 @@ def live(world: World, service: Any, month: int) -> None:
 
     began = time.monotonic()
     world.release_schedule(month)
-    flights.ingest(LANDING)
+    flights.ingest(world.known(month - 1, month))
     ledger = Ledger(month)
     total = world.count(month)
     asked_before = ledger.rows == total
     if not asked_before:
         ask_all(service, world.make_requests(month), ledger, month)
     world.release_truth(month)
-    flights.ingest(LANDING)
+    flights.ingest(world.known(month))
     phase = wait_for(service, month)
     took_s = time.monotonic() - began
     if asked_before:
@@ -258,6 +256,21 @@ class World:
         import polars as pl
 
         return self.flights.filter(pl.col("month") == month).height
+
+    def known(self, truth: int, schedule: int = 0) -> Path:
+        """Return a folder of links to the files of the landing up to a month, and the next one's schedule.
+
+        It stays what it was when the landing has grown, so a replay that begins again asks for the
+        same again.
+        """
+        folder = WORLD / "known" / f"{max(truth, schedule):02d}-{truth:02d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self.landing.glob("*.csv")):
+            month = int(path.stem[-2:])
+            link = folder / path.name
+            if month <= (truth if path.stem.startswith("outcomes") else max(truth, schedule)) and not link.exists():
+                link.hardlink_to(path)
+        return folder
 
     def _span(self, month: int) -> tuple[datetime, datetime]:
         """From midnight to midnight in New York, as UTC; the first month begins with the year's first reading."""

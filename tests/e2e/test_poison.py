@@ -51,8 +51,8 @@ def digest(frame):
 
 @ms.pipeline
 def decide():
-    asked, outcomes = flights.ingest(replay.LANDING)
-    rows = flights.features(asked, outcomes, flights.history(asked, outcomes))
+    asked, outcomes, weather = flights.ingest(world.landing)
+    rows = flights.features(asked, outcomes, [weather, *flights.history(asked, outcomes)])
     past, recent = rows.split(last="14d")
     model = ms.register(flights.fit(past, "", leaves=8), "delays", example=past)
     verdict = ms.promote(model, "champion", data=recent)
@@ -62,7 +62,7 @@ def decide():
 ms.apply(flights.gate)
 answer = decide()
 world.release_truth(3)  # leaked before its time
-flights.history(*flights.ingest(replay.LANDING))
+flights.history(*flights.ingest(world.landing)[:2])
 requests = world.make_requests(3).filter(pl.col("scheduled") <= NOW)
 answer["asked"] = requests.height
 answer["features"] = digest(requests)

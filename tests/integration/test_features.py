@@ -162,19 +162,53 @@ def test_view_stays_a_function_and_an_inert_value():
     }  # fmt: skip
 
 
-def test_fingerprint_follows_code_and_source(client):
-    from mainspring.pipelines.fingerprint import fingerprint, key
+def features(trips: ms.Dataset) -> ms.Dataset:
+    return ms.write(trips.join(weather_now, calendar), "rows")
 
-    def step(trips):
-        return trips.join(weather_now, calendar)
 
+def pinned(trips: ms.Dataset, weather: ms.Dataset) -> ms.Dataset:
+    return ms.write(trips.join(weather_now, using=[weather]), "rows")
+
+
+def list_reasons(name):
+    return [run.record.reason for run in ms.runs(f"kind = step and name = {name}")][::-1]
+
+
+def test_a_step_runs_again_when_a_source_it_followed_has_moved(client):
+    step, trips = ms.step(features), write_trips()
     write_weather()
-    trips = write_trips()
-    first = fingerprint(step, {"trips": trips})
-    assert key(fingerprint(step, {"trips": trips})) == key(first)
-    write_weather(("a", 50, 1.0))
-    changed = fingerprint(step, {"trips": trips})
-    assert {label for label in first.code if first.code[label] != changed.code[label]} == {
-        label for label in first.code if label.endswith("weather_now")
-    }
-    assert any(label.endswith("calendar()") for label in first.code)
+    first = step(trips)
+    assert step(trips).reference == first.reference
+    write_weather(("b", 4, 24.0))
+    assert step(trips).reference != first.reference
+    step(trips)
+    reasons = list_reasons("features")
+    assert reasons[0] == "first run of features"
+    assert reasons[1].startswith("cached: ")
+    assert reasons[2] == "ran again: weather was weather@1, is now weather@2"
+    assert reasons[3].startswith("cached: ")
+
+
+def test_a_step_that_is_handed_its_sources_follows_nothing(client):
+    step, trips, weather = ms.step(pinned), write_trips(), write_weather()
+    first = step(trips, weather)
+    write_weather(("b", 4, 24.0))
+    assert step(trips, weather).reference == first.reference
+    again = step(trips, ms.Dataset("weather"))
+    assert again.polars()["wind"].to_list() != first.polars()["wind"].to_list()
+    reasons = list_reasons("pinned")
+    assert [reason.partition(":")[0] for reason in reasons] == ["first run of pinned", "cached", "ran again"]
+
+
+def test_a_source_that_no_view_reads_is_named(client):
+    with pytest.raises(Invalid) as caught:
+        write_trips().join(calendar, using=[write_weather()])
+    assert caught.value.code == "DATA-016"
+    assert "'weather'" in caught.value.what
+
+
+def test_fingerprint_follows_the_code_of_views(client):
+    from mainspring.pipelines.fingerprint import fingerprint
+
+    found = fingerprint(features, {"trips": write_trips()})
+    assert {label.rpartition(":")[2] for label in found.code} >= {"features()", "weather_now", "calendar()"}

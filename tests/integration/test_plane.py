@@ -261,7 +261,8 @@ def test_a_folder_that_was_removed_and_made_again_belongs_to_another(files, tmp_
             new.wait_ready()
             assert old.child.wait(10) == 0
             status = read_status(tmp_path)
-            assert status is not None and status.pid == new.child.pid
+            assert status is not None
+            assert status.pid == new.child.pid
             assert find_plane(tmp_path) == new.child.pid
 
 

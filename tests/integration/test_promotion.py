@@ -135,6 +135,20 @@ def test_lineage_is_what_the_tree_of_the_run_has_read(parts, client):
     assert ms.promote("delays", "champion", data=recent).summary == "no gate is declared"
 
 
+def test_a_script_that_runs_again_does_not_move_an_alias_back(parts):
+    past, recent = parts
+    rows = past.polars()
+    first, second = (ms.register(fit(rows, rounds=rounds), "delays", example=past) for rounds in (5, 30))
+    verdict = ms.promote(first, "champion", data=recent)
+    assert verdict
+    assert ms.promote(second, "champion", data=recent)
+    assert ms.promote(first, "champion", data=recent).id == verdict.id
+    assert ms.Model("delays@champion").reference == second.reference
+    later = ms.write(make_parcels(2_000, seed=SEED + 1), "later")
+    assert ms.promote(first, "champion", data=later).id != verdict.id
+    assert ms.Model("delays@champion").reference == first.reference
+
+
 def test_what_cannot_be_judged_says_so(parts, client):
     past, recent = parts
     model = ms.register(fit(past.polars(), rounds=3), "delays", example=past)

@@ -8,7 +8,7 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Invalid, MainspringError, NotFound
 from mainspring.domain.records import Declaration, Version
 from mainspring.domain.references import Reference, parse_reference
-from mainspring.store import versions
+from mainspring.store import follows, versions
 from mainspring.store.rows import find
 from mainspring.store.tables import declarations
 
@@ -62,6 +62,9 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
 def get_version(turn: Turn, command: messages.GetVersion) -> Version:
     """Answer with the version of a reference; a run that reads it gets an edge of lineage.
 
+    What a reference without a number named for a follower is kept, so that its result answers
+    later calls only as long as that is so.
+
     Raises
     ------
     NotFound
@@ -70,6 +73,8 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
     version = resolve(turn, command.kind, command.reference)
     if command.run_id is not None:
         versions.add_edge(turn.connection, version.id, command.run_id, "read", turn.now())
+    if command.follower is not None and parse_reference(command.reference).number is None:
+        follows.add_follow(turn.connection, command.follower, command.kind, command.reference, version.id)
     return version
 
 

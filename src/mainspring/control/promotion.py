@@ -25,10 +25,10 @@ from mainspring.store import rows, tables
 def promote(turn: Turn, command: Promote) -> Run:
     """Queue the gate's run; asked again with nothing changed it answers with the same run."""
     model = resolve(turn, "model", command.model)
-    earlier = _find_promotion(turn, model, command.alias)
+    data = resolve(turn, "dataset", command.data)
+    earlier = _find_promotion(turn, model, command.alias, data)
     if earlier is not None:
         return earlier
-    data = resolve(turn, "dataset", command.data)
     champion = find_version(turn, "model", f"{model.name}@{command.alias}")
     gate = find_declaration(turn, "gate", f"{model.name}->{command.alias}")
     _check_unseen(turn, model, data)
@@ -100,14 +100,17 @@ def record_verdict(turn: Turn, run: Run) -> None:
     judge_case(turn, run, verdict)
 
 
-def _find_promotion(turn: Turn, model: Version, alias: str) -> Run | None:
-    """Return the gate run that made this version hold the alias, if it does."""
+def _find_promotion(turn: Turn, model: Version, alias: str, data: Version) -> Run | None:
+    """Return the gate run that let this version have the alias, if one did.
+
+    A version that holds the alias needs no other verdict. One that held it and was followed by
+    another is not moved back by a script that runs again: on the same rows it was judged already.
+    """
+    asked = {"model": model.reference, "alias": alias, "passed": True}
     holder = find_version(turn, "model", f"{model.name}@{alias}")
     if holder is None or holder.id != model.id:
-        return None
-    found = rows.find(
-        turn.connection, tables.verdicts, Verdict, limit=1, model=model.reference, alias=alias, passed=True
-    )
+        asked["data"] = data.reference
+    found = rows.find(turn.connection, tables.verdicts, Verdict, limit=1, **asked)
     runs = rows.find(turn.connection, tables.runs, Run, limit=1, id=found[0].run_id) if found else []
     return runs[0] if runs else None
 

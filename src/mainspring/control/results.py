@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from mainspring.control.assets import find_version
 from mainspring.control.turn import Turn
 from mainspring.domain.messages import BeginRun, RunSpec
 from mainspring.domain.records import Fingerprint, Run
 from mainspring.pipelines.reasons import explain
 from mainspring.store import runs
+from mainspring.store.follows import list_follows
 
 
 def reuse(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, str]:
@@ -27,21 +29,35 @@ def reuse(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, str]:
 
     Notes
     -----
-    Guarantees: a failed, cancelled or pruned run never answers; neither does one whose bytes are
+    Guarantees: a failed, cancelled or pruned run never answers; neither does one that read the
+    latest version of a name, or an alias, which names other content now, nor one whose bytes are
     gone, which is then forgotten as a result.
     """
     if wanted.key is None:
         return None, ""
     source = runs.find_result(turn.connection, wanted.key) if wanted.cache else None
+    moved = ""
     if source is not None and source.outputs is not None:
-        if turn.blobs.exists(source.outputs.digest):
+        moved = _find_moved(turn, source)
+        if not moved and turn.blobs.exists(source.outputs.digest):
             return source, explain(_print(source), _print(wanted), name=wanted.name, since=source.id)
-        runs.drop_result(turn.connection, source)
+        if not moved:
+            runs.drop_result(turn.connection, source)
     before = runs.find_earlier(turn.connection, wanted.kind, wanted.name, wanted.key)
     if before is None:
         return None, explain(None, _print(wanted), name=wanted.name)
-    unusable = _why_not(before) if wanted.cache else "cache=False"
+    unusable = (moved or _why_not(before)) if wanted.cache else "cache=False"
     return None, explain(_print(before), _print(wanted), name=wanted.name, since=before.id, unusable=unusable)
+
+
+def _find_moved(turn: Turn, source: Run) -> str:
+    """Say which reference that the run followed names other content now; empty when none does."""
+    for followed in list_follows(turn.connection, source.id):
+        now = find_version(turn, followed.kind, followed.reference)
+        if now is None or now.digest != followed.digest:
+            before = f"{followed.name}@{followed.number}"
+            return f"{followed.reference} was {before}, is now {now.reference if now else 'gone'}"
+    return ""
 
 
 def _why_not(before: Run) -> str:

@@ -244,6 +244,8 @@ class GetVersion(Command):
     reference: str
     run_id: str | None = None
     """The run that reads it; recorded as lineage."""
+    follower: str | None = None
+    """The run whose result depends on what a reference without a number names now."""
 
 
 class ListVersions(Command):

@@ -190,17 +190,31 @@ class Dataset:
 
         return tuple(map(Dataset.of, split_version(self.version, self._open(), by, last, at)))  # type: ignore[return-value]
 
-    def join(self, *views: FeatureView) -> Joined:
+    def join(self, *views: FeatureView, using: Iterable[Dataset] = ()) -> Joined:
         """Add the features of views to the rows, each as it was known at the row's event time.
+
+        Parameters
+        ----------
+        *views : FeatureView
+            In order; a later one may use what an earlier one added.
+        using : iterable of Dataset
+            The versions to read where a view's source has that name. A source that is not among
+            them is read in its latest version, and a step that does so runs again once there is
+            a newer one.
 
         Returns
         -------
         Joined
             Nothing is read before ``.polars()``.
+
+        Raises
+        ------
+        Invalid
+            DATA-016 when no view reads one of `using`.
         """
         from mainspring.sdk.features import Joined
 
-        return Joined(self, views)
+        return Joined(self, views, using)
 
     def diff(self, other: Dataset | str) -> Difference:
         """Count the rows and columns that differ, from the other version to this one.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, overload
 
 from mainspring.domain import records
-from mainspring.domain.errors import Invalid, NotFound
+from mainspring.domain.errors import Invalid
 from mainspring.domain.units import parse_duration
 from mainspring.sdk.datasets import Dataset
 
@@ -45,7 +45,7 @@ class FeatureView:
         """Call the function."""
         return self._function(*args, **named)
 
-    def apply(self, rows: Any, *, at: str | datetime | None = None) -> pl.DataFrame:
+    def apply(self, rows: Any, *, at: str | datetime | None = None, source: Dataset | None = None) -> pl.DataFrame:
         """Add the features to rows, in serving as in training.
 
         Parameters
@@ -55,12 +55,14 @@ class FeatureView:
         at : str or datetime, optional
             The column that tells the time of each row, or one moment (UTC) for all; needed by a
             view with a source.
+        source : Dataset, optional
+            The version to take readings from; by default the source's latest.
 
         Returns
         -------
         polars.DataFrame
-            The rows with the features beside them. Of the source's latest version each row sees
-            the newest reading that was known at its time, and nothing later.
+            The rows with the features beside them. Each row sees the newest reading that was
+            known at its time, and nothing later.
 
         Raises
         ------
@@ -85,7 +87,7 @@ class FeatureView:
             return views.add_features(self.name, frame, features)
         timing = views.Timing(**self._timing)
         times = views.find_times(frame, at)
-        dataset = Dataset(self.source)
+        dataset = source or Dataset(self.source)
         features = views.join_features(self.name, frame, times, self._read(dataset, timing), timing)
         if self._proved != dataset.version.id and frame.height:
             readings = dataset.scan().lazy()
@@ -98,14 +100,8 @@ class FeatureView:
         return records.Declaration("view", self.name, {"source": self.source, **self._timing})
 
     def __mainspring_digest__(self) -> str:
-        """Return what the features come from beside the code: the source's content, entity, times."""
-        digest = ""
-        if self.source is not None:
-            try:
-                digest = Dataset(self.source).version.digest
-            except NotFound:
-                digest = "nothing yet"
-        return f"view {self.name} {self.source} {self._timing} {digest}"
+        """Return what the features come from beside the code; which readings, the run records when it reads."""
+        return f"view {self.name} {self.source} {self._timing}"
 
     def _read(self, dataset: Dataset, timing: Timing) -> Readings:
         from mainspring.data import views
@@ -123,15 +119,20 @@ class FeatureView:
 class Joined:
     """A dataset with the features of views beside its rows, not computed yet."""
 
-    def __init__(self, dataset: Dataset, views: Sequence[FeatureView]) -> None:
+    def __init__(self, dataset: Dataset, views: Sequence[FeatureView], using: Iterable[Dataset] = ()) -> None:
         self.dataset = dataset
         self.views = tuple(views)
+        self.using = {each.name: each for each in using}
+        unread = self.using.keys() - {view.source for view in self.views}
+        if unread:
+            raise Invalid("DATA-016", f"no view of this join reads {min(unread)!r}", name=min(unread))
 
     def polars(self) -> pl.DataFrame:
         """Compute the features; `FeatureView.apply` tells how and what it raises."""
         frame = self.dataset.polars()
         for view in self.views:
-            frame = view.apply(frame, at=self.dataset.event_time)
+            source = self.using.get(view.source) if view.source is not None else None
+            frame = view.apply(frame, at=self.dataset.event_time, source=source)
         return frame
 
     def __repr__(self) -> str:

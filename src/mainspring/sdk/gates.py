@@ -122,7 +122,8 @@ def promote(model: Model | str, to: str, *, data: Dataset | str, reason: str = "
 
     Notes
     -----
-    Guarantees: asked again with nothing changed, it answers with the same verdict. Prints one line.
+    Guarantees: asked again with nothing changed, it answers with the same verdict; so it does for
+    a version that passed on these rows before, wherever the alias has moved since. Prints one line.
     """
     client, active = current_client(), active_run()
     run: Run = client.ask(
@@ -134,12 +135,14 @@ def promote(model: Model | str, to: str, *, data: Dataset | str, reason: str = "
             run_id=active.run.id if active is not None else None,
         )
     )
+    known = run.state in TERMINAL
     while run.state not in TERMINAL:
         (run,) = client.ask(WaitRuns(ids=[run.id], wait_s=_WAIT_S))
     verdict: Verdict = client.ask(GetVerdict(run_id=run.id))
     outcome = "PASSED" if verdict else "REFUSED"
     if active is not None and active.progress is not None:
-        active.progress.tell("promote", outcome, verdict.summary)
+        before = f"judged before, run {run.id[-6:]}: " if known else ""
+        active.progress.tell("promote", f"{'HIT    ' if known else ''}{outcome}", before + verdict.summary)
     else:
         print(f"{outcome}  {verdict.model} for {to}: {verdict.summary}  (evidence: run {run.id[-6:]})")  # noqa: T201 - the answer of an act
     return verdict

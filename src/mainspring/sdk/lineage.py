@@ -21,12 +21,17 @@ def current_client() -> Client:
 def find_dataset(reference: str) -> Version:
     """Return the version that a reference names, without reading it.
 
+    Within a run it is recorded what a reference without a number named: the run's result answers
+    later calls only while that is so.
+
     Raises
     ------
     NotFound
         DATA-002 when it names nothing.
     """
-    version: Version = current_client().ask(GetVersion(kind="dataset", reference=reference))
+    active = active_run()
+    follower = active.run.id if active is not None else None
+    version: Version = current_client().ask(GetVersion("dataset", reference, follower=follower))
     return version
 
 

@@ -94,7 +94,7 @@ class Model:
         if self._version is None:
             active = active_run()
             run_id = active.run.id if active is not None else None
-            self._version = current_client().ask(GetVersion(kind="model", reference=self._reference, run_id=run_id))
+            self._version = current_client().ask(GetVersion("model", self._reference, run_id, follower=run_id))
         return self._version
 
     @property

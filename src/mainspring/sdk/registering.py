@@ -67,7 +67,9 @@ def register_model(
         )
     )
     if active is not None and active.progress is not None:
-        active.progress.tell("register", version.reference, f"{package.format}, {package.size_bytes:,} bytes")
+        known = version.run_id != active.run.id
+        remark = f"{package.format}, {package.size_bytes:,} bytes{'; the same content as before' if known else ''}"
+        active.progress.tell("register", f"{'HIT    ' if known else ''}{version.reference}", remark)
     return version
 
 

@@ -233,6 +233,17 @@ edges = Table(
     sqlite_with_rowid=False,
 )
 
+follows = Table(
+    "follows",
+    metadata,
+    _id("run_id", primary_key=True),
+    _text("kind", primary_key=True),
+    _text("reference", primary_key=True),
+    _id("version_id", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""References without a number that a run resolved, and what they named."""
+
 declarations = Table(
     "declarations",
     metadata,

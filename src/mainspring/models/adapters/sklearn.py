@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import re
+import itertools
+import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ _TRUSTED = frozenset(
         "sklearn.utils._bunch.Bunch",
     }
 )
+
+_SHARED_BY_CHANCE = frozenset({"JsonNode", "TypeNode"})
 
 _LABELS: dict[str, Any] = {"BYTES": object, "INT64": np.int64}
 
@@ -153,25 +156,40 @@ def _read_classes(model: Any) -> Array | None:
 def _normalise(content: bytes) -> bytes:
     """Rewrite what skops wrote so that equal models have equal bytes.
 
-    skops names files and nodes by addresses in memory and stamps the files with the time.
+    skops names files and nodes by addresses in memory and stamps the files with the time. Nodes
+    of texts, numbers and types get a number at each place: which of them are one object depends
+    on whether a model was fitted or read. For all others it is part of the model.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        schema = archive.read("schema.json").decode()
-        numbers: dict[str, str] = {}
-        for address in re.findall(r'"__id__": (\d+)|"file": "(\d+)\.npy"', schema):
-            numbers.setdefault(address[0] or address[1], str(len(numbers) + 1))
-        schema = re.sub(r'("__id__": )(\d+)', lambda found: found[1] + numbers[found[2]], schema)
-        schema = re.sub(r'("file": ")(\d+)(\.npy")', lambda found: found[1] + numbers[found[2]] + found[3], schema)
-        files = {"schema.json": schema.encode()}
-        for name in archive.namelist():
-            stem, dot, suffix = name.partition(".")
-            if name != "schema.json":
-                files[numbers.get(stem, stem) + dot + suffix] = archive.read(name)
+        schema = json.loads(archive.read("schema.json"))
+        names: dict[str, str] = {}
+        _renumber(schema, {}, names, itertools.count(1))
+        files = {"schema.json": json.dumps(schema, indent=2).encode()}
+        files |= {names.get(name, name): archive.read(name) for name in archive.namelist() if name != "schema.json"}
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(files):
             archive.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
     return written.getvalue()
+
+
+def _renumber(node: Any, numbers: dict[int, int], names: dict[str, str], free: Iterator[int]) -> None:
+    """Put numbers in the place of addresses, in the order of the schema."""
+    if isinstance(node, list):
+        for each in node:
+            _renumber(each, numbers, names, free)
+    if not isinstance(node, dict):
+        return
+    if "__id__" in node:
+        number = numbers.get(node["__id__"])
+        if number is None or node.get("__loader__") in _SHARED_BY_CHANCE:
+            number = numbers[node["__id__"]] = next(free)
+        node["__id__"] = number
+    if isinstance(node.get("file"), str):
+        name, dot, suffix = node["file"].partition(".")
+        node["file"] = names.setdefault(node["file"], f"{len(names) + 1 if name.isdecimal() else name}{dot}{suffix}")
+    for each in node.values():
+        _renumber(each, numbers, names, free)
 
 
 def _split(model: Any) -> tuple[Any, Any]:

@@ -147,6 +147,15 @@ CREATE TABLE edges (
 
 CREATE INDEX edges_target ON edges (target);
 
+CREATE TABLE follows (
+    run_id VARCHAR(32) NOT NULL,
+    kind TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    version_id VARCHAR(32) NOT NULL,
+    PRIMARY KEY (run_id, kind, reference)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE declarations (
     seq INTEGER NOT NULL,
     kind TEXT NOT NULL,

@@ -1,0 +1,55 @@
+"""References that move: what they named when a run resolved them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, insert, text
+
+from mainspring.store.statements import Statement
+from mainspring.store.tables import follows
+
+_ADD = Statement(insert(follows).prefix_with("OR IGNORE"), ("run_id", "kind", "reference", "version_id"))
+_TREE = text(
+    """
+    WITH RECURSIVE tree(id) AS (
+        SELECT :run_id
+        UNION SELECT runs.id FROM runs JOIN tree ON runs.parent_id = tree.id
+        UNION SELECT runs.cached_from FROM runs JOIN tree ON runs.id = tree.id WHERE runs.cached_from IS NOT NULL
+    )
+    SELECT follows.kind, follows.reference, versions.name, versions.number, versions.digest
+        FROM follows JOIN tree ON follows.run_id = tree.id JOIN versions ON versions.id = follows.version_id
+        ORDER BY follows.reference
+    """
+)
+
+
+class Followed(NamedTuple):
+    """A reference and the version that it named.
+
+    Attributes
+    ----------
+    kind : str
+        ``dataset`` or ``model``.
+    reference : str
+        As the run wrote it: ``name``, ``name@alias``, ``name@2026-11-01``.
+    name, number, digest
+        Of the version.
+    """
+
+    kind: str
+    reference: str
+    name: str
+    number: int
+    digest: str
+
+
+def add_follow(connection: Connection, run_id: str, kind: str, reference: str, version_id: str) -> None:
+    """Record what a reference named for a run; the first time counts."""
+    values = {"run_id": run_id, "kind": kind, "reference": reference, "version_id": version_id}
+    _ADD.run(connection, values)
+
+
+def list_follows(connection: Connection, run_id: str) -> list[Followed]:
+    """Return what a run and all below it followed; a hit counts with the run whose result it took."""
+    return [Followed(*row) for row in connection.execute(_TREE, {"run_id": run_id})]
