@@ -250,6 +250,10 @@ def test_a_trigger_must_say_what_it_waits_for():
         On("full moon", service="pumps")
     with pytest.raises(Invalid, match="RENEW-004"):
         On("alarm")
+    with pytest.raises(Invalid, match="knows no policy='always'"):
+        On("alarm", service="pumps", policy="always")
+    with pytest.raises(Invalid, match="knows no kind"):
+        On("alarm", service="pumps", kind="drift")
     assert On("alarm", service="pumps", cooldown="2d").body()["cooldown_s"] == 2 * DAY
 
 

@@ -157,6 +157,10 @@ def test_labels_without_the_key_or_usable_outcomes_are_refused(client, model):
     with pytest.raises(Invalid, match="'late'") as error:
         ask(client, reference)
     assert error.value.code == "MON-005"
+    ms.write(live.select("parcel", late=pl.col("late").cast(pl.Float64) * 37.0), "outcomes")
+    with pytest.raises(Invalid, match="hold 37 in 'late'") as error:
+        ask(client, reference)
+    assert error.value.code == "MON-005"
     ms.write(pl.concat([live, live[:1]]).select("parcel", "at", "late"), "outcomes")
     with pytest.raises(Invalid, match="more than once") as error:
         ask(client, reference)

@@ -208,6 +208,13 @@ def test_bad_source_leaves_no_version(client, tmp_path):
     assert client.ask(ListVersions(kind="dataset")) == []
 
 
+@pytest.mark.parametrize("mode", ["overwrite", "append", "upsert"])
+def test_a_key_that_is_no_column_is_refused(client, mode):
+    with pytest.raises(Invalid, match="DATA-005: key of sales names column 'ident'"):
+        ms.write(make_sales(1), "sales", mode=mode, key=["id", "ident"])
+    assert client.ask(ListVersions(kind="dataset")) == []
+
+
 def test_split_shares_the_files_and_says_where(client):
     whole = ms.write(make_sales(*range(10)), "sales", contract=Sale)
     past, recent = whole.split(last="3d")
@@ -224,6 +231,8 @@ def test_split_shares_the_files_and_says_where(client):
     older, newer = past.split("id", at=2)
     assert (older.polars()["id"].to_list(), newer.polars()["id"].to_list()) == ([0, 1], [2, 3, 4, 5])
     assert newer.name == "sales.past.recent"
+    with pytest.raises(Invalid, match="DATA-015: last='3d' is no number, and id holds Int64"):
+        whole.split("id", last="3d")
 
 
 def test_split_at_a_moment_takes_text_and_time():

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import polars as pl
 import pytest
 
@@ -81,6 +82,10 @@ def test_deploy_predict_canary_roll_back_stop(register, client):
     wait_for(lambda: service.predict(ROW).revision == 2)
     service.rollback("worse")
     wait_for(lambda: service.predict(ROW).model == "late@1")
+    scalars = {**ROW, "wind": np.float32(3.0), "hour": np.int64(6)}
+    assert service.predict([scalars])["probability"] == answer["probability"]
+    with pytest.raises(Invalid, match="SERVE-023: complex 1j is no value"):
+        service.predict({**ROW, "wind": 1j})
     service.stop()
     wait_for(lambda: service.state == "stopped")
     service._endpoint.close()

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -224,6 +225,7 @@ def lambda_free():
     ("options", "code"),
     [
         ({"cpus": 0}, "STEP-008"),
+        ({"cpus": float("nan")}, "STEP-008"),
         ({"retries": -1}, "STEP-008"),
         ({"gpus": "2"}, "STEP-008"),
         ({"env": object()}, "STEP-008"),
@@ -369,6 +371,29 @@ def test_threads_need_a_copy_of_the_context():
     assert found[0] is None
     assert found[1].run.name == "spread"
     assert active_run() is None
+
+
+@ms.step
+def note(value: Any) -> None:
+    ms.log({"train/auc": float(len(str(value)))})
+
+
+def test_search_of_runs_by_values_of_any_kind(client):
+    for value in ("b", 2, "12", True, 1.5, "007"):
+        note(value)
+    ordered = [run.params["value"] for run in ms.runs("name = note", order_by="params.value")]
+    assert ordered == [True, 1.5, 2, "007", "12", "b"]
+    assert [run.params["value"] for run in ms.runs("name = note", order_by="-params.value")] == ordered[::-1]
+    assert [run.params["value"] for run in ms.runs("params.value = 007")] == ["007"]
+    assert [run.params["value"] for run in ms.runs("params.value = 2.0")] == [2]
+    assert sorted(run.params["value"] for run in ms.runs("metrics.train/auc = 2")) == ["12"]
+    infinity()
+    assert [run.name for run in ms.runs("name = infinity")] == ["infinity"]
+
+
+@ms.step
+def infinity() -> None:
+    """Have a name that reads as a number."""
 
 
 def test_search_of_runs(client):

@@ -1,5 +1,7 @@
 """A check on made data: what it finds, what it hands on, and that nothing later than `until` counts."""
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
@@ -54,6 +56,18 @@ def test_a_quiet_month_decides_nothing_and_scores_its_estimate(reference):
     assert abs(facts["estimator"]["log_loss"]) < 0.02
     assert facts["estimator"]["log_loss_held"]
     assert outcome.state.calibration.said
+
+
+def test_rows_without_a_prediction_count_as_requests_alone(reference):
+    requests, labels = make_month(11, 0)
+    said = requests.probabilities.copy()
+    said[::10] = np.nan
+    gaps = dataclasses.replace(requests, probabilities=said)
+    outcome = check(reference, gaps, labels, State(), SETTINGS, model="m@1", until=until_of(0))
+    assert (outcome.performance["requests"], outcome.performance["labelled"]) == (6000, 5400)
+    assert outcome.performance["estimated"]["rows"] == outcome.performance["realised"]["rows"] == 5400
+    assert outcome.state.periods[0].rows == 5400
+    assert msgspec.json.decode(msgspec.json.encode(outcome.state), type=State) == outcome.state
 
 
 def test_a_change_of_the_odds_alarms_and_asks_for_a_renewal(reference):
@@ -187,6 +201,7 @@ def test_a_monitor_is_a_value_that_a_check_reads():
         ({"labels": "outcomes", "key": "id", "target": "late"}, "MON-005", "event_time"),
         ({"event_time": "at", "alarms_per_year": 0}, "MON-006", "alarms_per_year=0"),
         ({"event_time": "at", "cost": 0}, "MON-006", "cost=0"),
+        ({"event_time": "at", "alarms_per_year": float("nan")}, "MON-006", "alarms_per_year=nan"),
         ({"event_time": "at", "gain_per_doubling": -1}, "MON-006", "gain_per_doubling=-1"),
         ({"event_time": "at", "performance": "maybe"}, "MON-006", "maybe"),
         ({"event_time": "at", "horizon": "soon"}, "RUN-003", "soon"),

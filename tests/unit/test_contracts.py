@@ -145,6 +145,9 @@ def test_column_of_another_type_is_refused(values):
         ({"__annotations__": {}}, "has no column"),
         ({"__annotations__": {"a": list}}, "no kind of column"),
         ({"__annotations__": {"a": int}, "a": 3}, "default is ms.Field"),
+        ({"__annotations__": {"a": int}, "a": ms.Field(isin=5)}, "isin=5 is no sequence"),
+        ({"__annotations__": {"a": str}, "a": ms.Field(isin="EWR")}, "isin='EWR' is no sequence"),
+        ({"__annotations__": {"a": int}, "a": ms.Field(isin=[1, "x"])}, "isin='x' is no int"),
         ({"__annotations__": {"a": str}, "a": ms.Field(event_time=True)}, "event_time needs datetime or date"),
         ({"__annotations__": {"a": int}, "a": ms.Field(regex="x")}, "regex needs str"),
         ({"__annotations__": {"a": int}, "a": ms.Field(ge=date(2020, 1, 1))}, "does not compare with int"),
@@ -159,6 +162,12 @@ def test_column_of_another_type_is_refused(values):
 def test_contract_that_cannot_be_read_is_refused_where_it_is_made(body, problem):
     with pytest.raises(Invalid, match=f"DATA-008: .*{problem}"):
         type("Bad", (ms.Contract,), body)
+
+
+def test_a_pattern_that_is_none_is_refused_before_a_row_is_read():
+    broken = type("Bad", (ms.Contract,), {"__annotations__": {"a": str}, "a": ms.Field(regex="(")})
+    with pytest.raises(Invalid, match=r"DATA-008: a: the regex '\(' is none: unclosed group"):
+        check_rows(pl.DataFrame({"a": ["x"]}), read_contract(broken))
 
 
 def test_declaration_travels_as_data():

@@ -182,11 +182,21 @@ def _row_checks(column: Column, frame: pl.DataFrame, typed: pl.DataFrame) -> lis
     if column.isin is not None:
         checks["isin"] = ~value.is_in(pl.Series(column.isin).cast(KINDS[column.kind]).to_list())
     if column.regex:
+        _check_pattern(column)
         checks["regex"] = ~value.str.contains(column.regex)
     return [
         _Check(f"{column.name} {label}", column.policy(label.split(" ", 1)[0]), broken, broken.sum())
         for label, broken in checks.items()
     ]
+
+
+def _check_pattern(column: Column) -> None:
+    try:
+        pl.Series([""]).str.contains(column.regex)
+    except pl.exceptions.ComputeError as fault:
+        problem = str(fault).partition("error: ")[2].rpartition("error: ")[2].partition("\n")[0]
+        what = f"{column.name}: the regex {column.regex!r} is none: {problem}"
+        raise Invalid("DATA-008", what, column=column.name) from None
 
 
 def _break_bound(value: pl.Expr, check: str, bound: pl.Expr) -> pl.Expr:

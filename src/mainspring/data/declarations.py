@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ Policy = Literal["fail", "quarantine", "warn"]
 Kind = Literal["str", "int", "float", "bool", "datetime", "date"]
 Bound = float | int | str
 
+_VALUES: dict[str, Any] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 CHECKS = ("type", "null", "ge", "gt", "le", "lt", "isin", "regex", "unique")
 
 
@@ -125,6 +126,10 @@ def _find_problem(column: Column) -> str:
         return f"event_time needs datetime or date, not {column.kind}"
     if column.regex and column.kind != "str":
         return f"regex needs str, not {column.kind}"
+    wanted = _VALUES.get(column.kind, object)
+    for value in column.isin or ():
+        if not isinstance(value, wanted):
+            return f"isin={value!r} is no {column.kind}"
     for check in ("ge", "gt", "le", "lt"):
         bound = getattr(column, check)
         if bound is None:

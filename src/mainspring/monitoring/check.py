@@ -107,7 +107,7 @@ class Requests:
     columns : dict of str to array
         The watched inputs.
     probabilities : array of float, or None
-        Of the positive class.
+        Of the positive class; NaN where the model gave none, which counts as a request alone.
     models : array of str
         Who answered, ``name@number``.
     keys : array, or None
@@ -266,8 +266,10 @@ def _estimate(requests: Requests, state: State, settings: Settings, until: float
     """Estimate performance of what was asked since the last check, before any label of it is used."""
     new = requests.select(requests.times > (state.until if state.until is not None else -np.inf))
     assert new.probabilities is not None
+    scored = new.select(np.isfinite(new.probabilities))
+    assert scored.probabilities is not None
     estimated = estimate_performance(
-        new.probabilities, _calibrate(new, state), find_blocks(new.times, settings.block_s)
+        scored.probabilities, _calibrate(scored, state), find_blocks(scored.times, settings.block_s)
     )
     return {
         "since": float(new.times.min()) if len(new.times) else until,
@@ -299,7 +301,8 @@ def _realise(
     requests: Requests, truth: Floats, window: NDArray[np.bool_], state: State, settings: Settings, end: float
 ) -> _Realised:
     """Measure what was asked in a window whose outcomes are expected by now."""
-    known = window & ~np.isnan(truth)
+    assert requests.probabilities is not None
+    known = window & ~np.isnan(truth) & np.isfinite(requests.probabilities)
     rows, labels = requests.select(known), truth[known]
     assert rows.probabilities is not None
     blocks = find_blocks(rows.times, settings.block_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, ClassVar
 
@@ -150,6 +150,8 @@ def _make_column(owner: type, name: str, hint: Any) -> Column:
         if isinstance(checks.get(check), date):
             checks[check] = _to_text(checks[check])
     if "isin" in checks:
+        if isinstance(checks["isin"], str) or not isinstance(checks["isin"], Iterable):
+            raise Invalid("DATA-008", f"{owner.__name__}.{name}: isin={checks['isin']!r} is no sequence", column=name)
         checks["isin"] = tuple(checks["isin"])
     try:
         return msgspec.convert({"name": name, "kind": kind, **checks}, Column)

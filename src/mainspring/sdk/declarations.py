@@ -17,6 +17,7 @@ from mainspring.pipelines.snapshots import take_snapshot
 from mainspring.sdk.client import Client, get_client
 
 EVENTS = ("alarm",)
+POLICIES = ("regret",)
 
 
 class Declared(Protocol):
@@ -39,13 +40,13 @@ class On:
     policy : str
         ``regret``: starts only when the monitor's policy expects the renewal to pay.
     **match : str
-        What the event must say, such as ``service="delays"``.
+        What the event must say: ``service="delays"``.
 
     Raises
     ------
     Invalid
-        RENEW-004 when there is no such event or no service is named; RUN-003 when the cooldown
-        is no duration.
+        RENEW-004 when there is no such event or policy, or when the match is not by service
+        alone; RUN-003 when the cooldown is no duration.
     """
 
     def __init__(self, event: str, *, cooldown: str | None = None, policy: str = "regret", **match: str) -> None:
@@ -53,6 +54,9 @@ class On:
             raise Invalid("RENEW-004", f"no trigger waits for {event!r}", fix=f"use one of {', '.join(EVENTS)}")
         if "service" not in match:
             raise Invalid("RENEW-004", f"the trigger on {event!r} names no service", fix='add service="NAME"')
+        if policy not in POLICIES or len(match) > 1:
+            wrong = f"policy={policy!r}" if policy not in POLICIES else ", ".join(sorted({*match} - {"service"}))
+            raise Invalid("RENEW-004", f"the trigger on {event!r} knows no {wrong}")
         self.event = event
         self.cooldown_s = None if cooldown is None else parse_duration(cooldown)
         self.policy = policy

@@ -79,7 +79,13 @@ class _Refusal(msgspec.Struct):
     fix: str = ""
 
 
-_encoder = msgspec.json.Encoder()
+def _encode_value(value: Any) -> Any:
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        return value.item()
+    raise Invalid("SERVE-023", f"{type(value).__name__} {value!r} is no value of a column")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_value)
 _replies = msgspec.json.Decoder(_Reply)
 
 

@@ -85,7 +85,7 @@ class Monitor:
             ("gain_per_doubling", gain_per_doubling, 0),
             ("renewals_per_year", renewals_per_year, 0),
         ):
-            if number < (least or 0) or (least is None and number == 0):
+            if not (number > 0 if least is None else number >= least):
                 raise Invalid("MON-006", f"{name}={number}", setting=name)
         self._body: dict[str, Any] = {
             "labels": labels,

@@ -52,7 +52,7 @@ def make_options(
         ("retries", retries, 0, False),
     ):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or value < least or (above and value == least):
+        if not number or not (value > least if above else value >= least):
             raise Invalid(
                 "STEP-008", f"{name}={value!r}", why=f"{name} is a number {'above' if above else 'from'} {least}"
             )

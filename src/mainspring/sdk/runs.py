@@ -31,7 +31,7 @@ from mainspring.sdk.pipelines import Pipeline
 from mainspring.sdk.steps import Step
 
 _PAGE = 500
-_CLAUSE = re.compile(r"\s*([a-z_]+(?:\.[\w.\-]+)?)\s*(==|!=|>=|<=|=|>|<)\s*(.+?)\s*\Z")
+_CLAUSE = re.compile(r"\s*([a-z_]+(?:\.[\w.\-/]+)?)\s*(==|!=|>=|<=|=|>|<)\s*(.+?)\s*\Z")
 _COMPARE = {
     "=": operator.eq,
     "==": operator.eq,
@@ -226,7 +226,7 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
     """
     clauses = [_parse_clause(each) for each in re.split(r"\s+and\s+", filter.strip()) if each]
     exact = {
-        field: str(value)
+        field: value
         for field, sign, value in clauses
         if sign in {"=", "=="} and field in {"kind", "name", "state", "parent_id"}
     }
@@ -242,7 +242,7 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
         field = order_by.lstrip("-")
         _check_field(field)
         known = [each for each in found if _read_field(each, field) is not None]
-        known.sort(key=lambda each: _read_field(each, field), reverse=order_by.startswith("-"))
+        known.sort(key=lambda each: _rank(_read_field(each, field)), reverse=order_by.startswith("-"))
         found = known + [each for each in found if _read_field(each, field) is None]
     return Runs(Run._of(each) for each in found[:limit])
 
@@ -325,16 +325,13 @@ def _start(
     return Run._of(record)
 
 
-def _parse_clause(text: str) -> tuple[str, str, Any]:
+def _parse_clause(text: str) -> tuple[str, str, str]:
     match = _CLAUSE.match(text)
     if match is None:
         raise Invalid("RUN-011", f"{text!r} is no clause of a filter")
     field, sign, value = match.groups()
     _check_field(field)
-    try:
-        return field, sign, float(value)
-    except ValueError:
-        return field, sign, value.strip("'\"")
+    return field, sign, value.strip("'\"")
 
 
 def _check_field(field: str) -> None:
@@ -348,15 +345,21 @@ def _read_field(record: Record, field: str) -> Any:
     return getattr(record, head).get(name) if dot else getattr(record, field)
 
 
-def _matches(record: Record, field: str, sign: str, wanted: Any) -> bool:
+def _rank(value: Any) -> tuple[int, Any]:
+    """Return what orders values of any kinds: numbers among themselves, before texts and the rest."""
+    return (0, value) if isinstance(value, int | float) else (1, str(value))
+
+
+def _matches(record: Record, field: str, sign: str, wanted: str) -> bool:
     value = _read_field(record, field)
     if value is None:
         return False
-    if isinstance(wanted, float) and not isinstance(value, int | float):
-        wanted = f"{wanted:g}"
-    if isinstance(value, int | float) and not isinstance(wanted, float):
+    if not isinstance(value, int | float):
+        return bool(_COMPARE[sign](str(value), wanted))
+    try:
+        return bool(_COMPARE[sign](value, float(wanted)))
+    except ValueError:
         return False
-    return bool(_COMPARE[sign](value if isinstance(value, int | float) else str(value), wanted))
 
 
 def _get_client() -> Client:

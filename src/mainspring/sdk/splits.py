@@ -54,8 +54,15 @@ def _find_border(values: pl.Series, last: Any, at: Any) -> Any:
             return to_value(to_number(moment), dtype)
         except (TypeError, ValueError):
             raise Invalid("DATA-015", f"at={at!r} is no time or number") from None
-    width = float(last) if dtype.is_numeric() else parse_duration(last)
+    width = _read_number(last, name, dtype) if dtype.is_numeric() else parse_duration(last)
     return to_value(to_number(values.max()) - width, dtype)
+
+
+def _read_number(last: Any, name: str, dtype: Any) -> float:
+    try:
+        return float(last)
+    except (TypeError, ValueError):
+        raise Invalid("DATA-015", f"last={last!r} is no number, and {name} holds {dtype}", column=name) from None
 
 
 def _record_part(version: Version, scan: Scan, column: str, part: tuple[str, Any, Any, int]) -> Version:

@@ -122,12 +122,15 @@ def _count_append(name: str, mode: str) -> App | None:
 
 def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None, mode: str, key: Any) -> dict[str, Any]:
     """Say what identifies a row, when it happened and what is private: by contract, dataset or parents."""
+    from mainspring.data.columns import require_columns
+
     known = [writer.details] if mode != "overwrite" and writer.head is not None else []
     known += [version.details or {} for version in list_reads()]
     private = {*(declared.private if declared else ()), *(name for each in known for name in each.get("private") or ())}
     event_times = {each["event_time"] for each in known if each.get("event_time") in frame.columns}
     keys = {tuple(each["key"]) for each in known if each.get("key") and set(each["key"]) <= set(frame.columns)}
     names = [key] if isinstance(key, str) else list(key or ())
+    require_columns(names, frame.columns, what=f"key of {writer.name}")
     if not names:
         names = list(declared.key) if declared and declared.key else list(keys.pop()) if len(keys) == 1 else []
     if mode == "upsert" and not names:

@@ -80,7 +80,7 @@ ENTRIES = (
         "invalid",
         "a filter that cannot be read",
         "a filter is made of clauses like `state = failed`, joined by `and`",
-        "mainspring runs 'state = failed and params.rate > 0.1'",
+        'ms.runs("state = failed and params.rate > 0.1")',
     ),
     Entry(
         "RUN-012",

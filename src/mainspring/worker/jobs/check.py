@@ -18,6 +18,7 @@ from mainspring.worker.jobs.observations import (
     list_watched,
     read_labels,
     read_requests,
+    require_two_classes,
 )
 
 if TYPE_CHECKING:
@@ -67,10 +68,13 @@ def run(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
         requests = read_requests(Dataset(captured), watched, settings, _find_start(state, settings), until)
     if requests is None or not len(requests.times):
         return _answer(arguments["service"], None, state, place)
+    labels = read_labels(settings, until)
+    if labels is not None and requests.probabilities is not None:
+        require_two_classes(labels, settings)
     outcome = check(
         reference,
         requests,
-        read_labels(settings, until),
+        labels,
         state,
         settings,
         model=model.reference,

@@ -112,6 +112,23 @@ def read_labels(settings: Settings, until: float) -> Labels | None:
     return Labels(to_array(keys), outcomes.cast(pl.Float64).to_numpy(), times)
 
 
+def require_two_classes(labels: Labels, settings: Settings) -> None:
+    """Refuse outcomes that a probability cannot be compared with.
+
+    Raises
+    ------
+    Invalid
+        MON-005 when an outcome is neither 0 nor 1.
+    """
+    known = labels.outcomes[~np.isnan(labels.outcomes)]
+    others = known[(known != 0) & (known != 1)]
+    if len(others):
+        what = (
+            f"the labels {settings.labels} hold {others[0]:g} in {settings.target!r}, the model answers a probability"
+        )
+        raise Invalid("MON-005", what, column=settings.target)
+
+
 def find_reference(
     model: Version, watched: list[str], settings: Settings, known: dict[str, str] | None, client: Client
 ) -> tuple[Reference, dict[str, str]]:
