@@ -3,6 +3,7 @@
 import contextvars
 import dataclasses
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import mainspring as ms
 from mainspring.domain.errors import Interrupted, Invalid, NotFound, Pruned
 from mainspring.domain.messages import GetRun, ListRuns
+from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import active_run
 
 pytestmark = pytest.mark.usefixtures("client")
@@ -394,6 +396,20 @@ def test_search_of_runs_by_values_of_any_kind(client):
 @ms.step
 def infinity() -> None:
     """Have a name that reads as a number."""
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_process_does_not_beat_for_the_runs_of_its_parent(client):
+    @ms.step
+    def part() -> int:
+        parents = companion_of(client)
+        pid = os.fork()
+        if pid == 0:
+            own = companion_of(client)
+            os._exit(own is parents or bool(own._held))
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    assert part() == 0
 
 
 def test_search_of_runs(client):

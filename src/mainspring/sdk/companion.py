@@ -35,19 +35,18 @@ class Companion:
         self._held: dict[str, ActiveRun] = {}
         self._offsets: dict[str, int] = {}
         self._shipping = threading.Lock()
+        self._starting = threading.Lock()
         self._changed = threading.Event()
-        self._pid = 0
+        self._lives = False
 
     def hold(self, active: ActiveRun) -> None:
         """Take a run on."""
         self._held[active.run.id] = active
-        if self._pid != os.getpid():  # a fork leaves the thread behind
-            self._pid = os.getpid()
-            self._shipping = threading.Lock()
-            self._changed = threading.Event()
-            threading.Thread(target=self._live, name="mainspring companion", daemon=True).start()
-        else:
-            self._changed.set()
+        with self._starting:
+            if not self._lives:
+                self._lives = True
+                threading.Thread(target=self._live, name="mainspring companion", daemon=True).start()
+        self._changed.set()
 
     def release(self, active: ActiveRun) -> None:
         """Let a run go and ship the rest of its journal.
@@ -104,13 +103,12 @@ class Companion:
 
 
 _companions: weakref.WeakKeyDictionary[Client, Companion] = weakref.WeakKeyDictionary()
-_making = threading.Lock()
+
+# A fork leaves threads behind, and maybe a lock held for good; what the parent holds stays the parent's to keep.
+os.register_at_fork(after_in_child=_companions.clear)
 
 
 def companion_of(client: Client) -> Companion:
-    """Return the companion of a client."""
-    with _making:
-        companion = _companions.get(client)
-        if companion is None:
-            companion = _companions[client] = Companion(client)
-        return companion
+    """Return the companion of a client in this process."""
+    # One step, and no lock that a fork could copy while it is held.
+    return _companions.setdefault(client, Companion(client))
