@@ -71,7 +71,8 @@ def _render_names() -> Iterator[str]:
 
 
 def _render_methods(name: str, thing: type) -> Iterator[str]:
-    for method, value in sorted(vars(thing).items()):
+    members = {method: value for base in reversed(thing.__mro__[:-1]) for method, value in vars(base).items()}
+    for method, value in sorted(members.items()):
         inner = getattr(value, "__func__", value)
         if method.startswith("_") or not (callable(inner) or isinstance(value, property)):
             continue

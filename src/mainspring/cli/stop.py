@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 
 import click
@@ -20,9 +19,10 @@ def command() -> None:
     """End the owner of the home; services go on, and the next command starts it again."""
     from mainspring.sdk.client import Client
     from mainspring.sdk.homes import current_home
+    from mainspring.sdk.owners import answers
 
     home = current_home()
-    running = is_answering(home)
+    running = answers(home)
     if running:
         Client(home, start=None).ask(Stop())
         _wait(home)
@@ -32,19 +32,11 @@ def command() -> None:
         click.echo(f"stopped the owner of {home.root}" if running else f"no owner runs for {home.root}")
 
 
-def is_answering(home: Home) -> bool:
-    """Tell whether the owner of a home listens, without starting one."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(home.socket))
-        except OSError:
-            return False
-    return True
-
-
 def _wait(home: Home) -> None:
+    from mainspring.sdk.owners import answers
+
     deadline = time.monotonic() + _PATIENCE_S
-    while is_answering(home):
+    while answers(home):
         if time.monotonic() > deadline:
             raise Unavailable("HOME-001", f"the owner of {home.root} was told to stop and still answers")
         time.sleep(0.02)

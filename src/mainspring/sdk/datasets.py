@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.errors import Unavailable
 from mainspring.domain.records import Version
-from mainspring.domain.references import parse_reference
+from mainspring.sdk.handles import Handle
 from mainspring.sdk.lineage import find_dataset, record_read
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _SHOWN_ROWS = 8
 _MASK = "•••"
 
 
-class Dataset:
+class Dataset(Handle):
     """A handle on one version of a dataset; nothing is asked or read before it is needed.
 
     Parameters
@@ -43,40 +43,10 @@ class Dataset:
     Reading rows within a run records that the run read the version.
     """
 
-    def __init__(self, reference: str) -> None:
-        parse_reference(reference)
-        self._reference = reference
-        self._version: Version | None = None
+    _kind = "dataset"
 
-    @classmethod
-    def of(cls, version: Version) -> Dataset:
-        """Return the handle of a version that is known already."""
-        dataset = cls(version.reference)
-        dataset._version = version
-        return dataset
-
-    @property
-    def version(self) -> Version:
-        """The version, with its details.
-
-        Raises
-        ------
-        NotFound
-            DATA-002 when the reference names none.
-        """
-        if self._version is None:
-            self._version = find_dataset(self._reference)
-        return self._version
-
-    @property
-    def name(self) -> str:
-        """The dataset's name."""
-        return parse_reference(self._reference).name
-
-    @property
-    def reference(self) -> str:
-        """The pinned reference, ``name@12``."""
-        return self.version.reference
+    def _find(self, reference: str) -> Version:
+        return find_dataset(reference)
 
     @property
     def rows(self) -> int:
@@ -243,17 +213,6 @@ class Dataset:
         from mainspring.sdk.lineage import current_client
 
         return open_scan(current_client().home.tables, self.version.manifest)
-
-    def __mainspring_digest__(self) -> str:
-        """Return what the content is, for the fingerprint of a step."""
-        return f"dataset {self.name} {self.version.digest}"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Dataset, (self.reference,)
-
-    def __repr__(self) -> str:
-        known = self._version
-        return f"Dataset({(known.reference if known else self._reference)!r})"
 
     def _repr_html_(self) -> str:
         import polars as pl

@@ -128,7 +128,7 @@ class Future(Generic[R_co]):
         """Wait for the end; raise its fault unless somebody has asked for the result."""
         try:
             run = self._wait(None)
-        except Exception:
+        except Exception:  # whatever the edge's own code raised: it was seen where the result was asked for
             if self._asked:
                 return
             raise

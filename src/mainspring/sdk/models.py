@@ -11,9 +11,9 @@ import msgspec
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import Explain, GetVersion
 from mainspring.domain.records import Reason, Version
-from mainspring.domain.references import parse_reference
 from mainspring.sdk.context import active_run
 from mainspring.sdk.datasets import Dataset
+from mainspring.sdk.handles import Handle
 from mainspring.sdk.lineage import current_client
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Goal(msgspec.Struct, frozen=True):
                 raise Invalid("MODEL-012", f"a goal has no {name}", goal=self.text)
 
 
-class Model:
+class Model(Handle):
     """A handle on one version of a model; nothing is asked or read before it is needed.
 
     Parameters
@@ -69,43 +69,18 @@ class Model:
         DATA-001 when the reference is none.
     """
 
+    _kind = "model"
+
     def __init__(self, reference: str) -> None:
-        parse_reference(reference)
-        self._reference = reference
-        self._version: Version | None = None
+        super().__init__(reference)
         self._predictor: Predictor | None = None
 
-    @classmethod
-    def of(cls, version: Version) -> Model:
-        """Return the handle of a version that is known already."""
-        model = cls(version.reference)
-        model._version = version
-        return model
-
-    @property
-    def version(self) -> Version:
-        """The version, with its details; the active run's reading of it is recorded.
-
-        Raises
-        ------
-        NotFound
-            MODEL-001 when the reference names none.
-        """
-        if self._version is None:
-            active = active_run()
-            run_id = active.run.id if active is not None else None
-            self._version = current_client().ask(GetVersion("model", self._reference, run_id, follower=run_id))
-        return self._version
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return parse_reference(self._reference).name
-
-    @property
-    def reference(self) -> str:
-        """The pinned reference, ``name@12``."""
-        return self.version.reference
+    def _find(self, reference: str) -> Version:
+        """Ask for the version; the active run's reading of it is recorded."""
+        active = active_run()
+        run_id = active.run.id if active is not None else None
+        version: Version = current_client().ask(GetVersion("model", reference, run_id, follower=run_id))
+        return version
 
     @property
     def details(self) -> dict[str, Any]:
@@ -216,17 +191,6 @@ class Model:
         if self._predictor is None:
             self._predictor = load_predictor(self.files, seal=current_client().seal)
         return self._predictor
-
-    def __mainspring_digest__(self) -> str:
-        """Return what the content is, for the fingerprint of a step."""
-        return f"model {self.name} {self.version.digest}"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Model, (self.reference,)
-
-    def __repr__(self) -> str:
-        known = self._version
-        return f"Model({(known.reference if known else self._reference)!r})"
 
     def _repr_markdown_(self) -> str:
         return self.card

@@ -53,7 +53,7 @@ def start_owner(home: Home) -> None:
         gate = (home.state / "start.lock").open("a")
     with gate:
         _lock(gate.fileno(), home)
-        if not _answers(home):
+        if not answers(home):
             _start(home)
 
 
@@ -69,7 +69,7 @@ def _start(home: Home) -> None:
             return
         if line:
             problem = restore(msgspec.json.decode(line, type=Problem))
-            if problem.code == "HOME-002" and _answers(home):
+            if problem.code == "HOME-002" and answers(home):
                 return  # somebody else has started one
             if problem.code != "HOME-002" or time.monotonic() > released:
                 raise problem
@@ -124,7 +124,8 @@ def _lock(handle: int, home: Home) -> None:
             time.sleep(0.01)
 
 
-def _answers(home: Home) -> bool:
+def answers(home: Home) -> bool:
+    """Tell whether an owner of a home listens, without starting one."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(home.socket))

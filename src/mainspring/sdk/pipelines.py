@@ -9,10 +9,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.records import Declaration, Value
-from mainspring.sdk.client import Client, get_client
+from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
+from mainspring.sdk.lineage import current_client
 from mainspring.sdk.progress import tell_next
 from mainspring.sdk.steps import check_function
 
@@ -49,7 +50,7 @@ class Pipeline(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the body with these arguments as a run of its own, below the active run if any."""
         above = active_run()
-        client = above.client if above is not None else get_client()
+        client = current_client()
         begun = begin_run(client, "pipeline", self.name, params=select_params(self.bind(*args, **kwargs)))
 
         try:

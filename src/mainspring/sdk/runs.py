@@ -23,10 +23,10 @@ from mainspring.domain.messages import (
 )
 from mainspring.domain.records import Reason, Resources
 from mainspring.domain.records import Run as Record
-from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import select_params
+from mainspring.sdk.lineage import current_client
 from mainspring.sdk.pipelines import Pipeline
 from mainspring.sdk.steps import Step
 
@@ -90,7 +90,7 @@ class Run:
             RUN-001 when no run has this id.
         """
         if self._known is None or self._known.ended_at is None:
-            self._known = _get_client().ask(GetRun(id=self._id))
+            self._known = current_client().ask(GetRun(id=self._id))
         return self._known
 
     @property
@@ -125,7 +125,7 @@ class Run:
 
     def series(self, key: str) -> list[tuple[int, float, float]]:
         """Return the points of a metric: (step, time in seconds since 1970 UTC, value)."""
-        points: list[tuple[int, float, float]] = _get_client().ask(GetSeries(run_id=self.id, key=key))
+        points: list[tuple[int, float, float]] = current_client().ask(GetSeries(run_id=self.id, key=key))
         return points
 
     def result(self, timeout: float | None = None) -> Any:
@@ -147,7 +147,7 @@ class Run:
         """Return the text that it has printed so far; runs of a user's own process print there."""
         text, offset = "", 0
         while True:
-            part: Logs = _get_client().ask(GetLogs(run_id=self.id, offset=offset))
+            part: Logs = current_client().ask(GetLogs(run_id=self.id, offset=offset))
             text += part.text
             if part.offset == offset:
                 return text
@@ -155,11 +155,11 @@ class Run:
 
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """Cancel it with everything below it."""
-        _get_client().ask(CancelRuns(ids=[self.id], reason=reason))
+        current_client().ask(CancelRuns(ids=[self.id], reason=reason))
 
     def why(self) -> Reason:
         """Explain it: why it waits, ran again, was a hit or failed."""
-        reason: Reason = _get_client().ask(Explain(thing=self.id))
+        reason: Reason = current_client().ask(Explain(thing=self.id))
         return reason
 
     def __repr__(self) -> str:
@@ -167,7 +167,7 @@ class Run:
         return f"<Run {self._id}>" if known is None else f"<Run {known.id} {known.name}, {known.state}>"
 
     def _future(self) -> Future[Any]:
-        return Future(self.record.name, _get_client(), self.record, told=True)
+        return Future(self.record.name, current_client(), self.record, told=True)
 
 
 class Runs(list[Run]):
@@ -231,7 +231,7 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
         if sign in {"=", "=="} and field in {"kind", "name", "state", "parent_id"}
     }
     found: list[Record] = []
-    client, before = _get_client(), None
+    client, before = current_client(), None
     while order_by is not None or len(found) < limit:
         page = client.ask(ListRuns(limit=_PAGE, before=before, **exact))
         found += [each for each in page if all(_matches(each, *clause) for clause in clauses)]
@@ -312,7 +312,7 @@ def _start(
 ) -> Run:
     from mainspring.pipelines.calls import make_call
 
-    client, above = _get_client(), active_run()
+    client, above = current_client(), active_run()
     spec = RunSpec(
         kind=kind,
         name=name,
@@ -360,8 +360,3 @@ def _matches(record: Record, field: str, sign: str, wanted: str) -> bool:
         return bool(_COMPARE[sign](value, float(wanted)))
     except ValueError:
         return False
-
-
-def _get_client() -> Client:
-    active = active_run()
-    return active.client if active is not None else get_client()

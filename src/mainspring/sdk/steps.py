@@ -13,10 +13,11 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from mainspring.domain.errors import Failed, Invalid, MainspringError
 from mainspring.domain.messages import RunSpec, SubmitRuns
 from mainspring.domain.records import Fingerprint, Run
-from mainspring.sdk.client import Client, get_client
+from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future, defer, has_futures, resolve
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
+from mainspring.sdk.lineage import current_client
 from mainspring.sdk.options import Options, make_options
 from mainspring.sdk.origins import remember_maker
 
@@ -72,7 +73,7 @@ class Step(Generic[P, R]):
         """
         if has_futures(args) or has_futures(kwargs):
             self._bind(*args, **kwargs)
-            return self._track(defer(self.name, _get_client(), lambda: self._queue_resolved(args, kwargs)))
+            return self._track(defer(self.name, current_client(), lambda: self._queue_resolved(args, kwargs)))
         return self._submit(self._bind(*args, **kwargs))
 
     def map(self, *iterables: Iterable[Any], **kwargs: Any) -> list[Future[R]]:
@@ -93,7 +94,7 @@ class Step(Generic[P, R]):
         calls = list(zip(*iterables, strict=False))
         if has_futures(calls) or has_futures(kwargs):
             return [self.submit(*args, **kwargs) for args in calls]
-        client = _get_client()
+        client = current_client()
         specs = [self._describe(client, self._bind(*args, **kwargs)) for args in calls]
         runs = client.ask(SubmitRuns(runs=specs)) if specs else []
         return [self._track(Future(self.name, client, run)) for run in runs]
@@ -150,7 +151,7 @@ class Step(Generic[P, R]):
 
     def _run_here(self, arguments: dict[str, Any]) -> R:
         above = active_run()
-        client = above.client if above is not None else get_client()
+        client = current_client()
         found = self._identify(arguments)
         if above is not None:
             above.claim_name(self.name, self.function.__code__)
@@ -236,11 +237,11 @@ class Step(Generic[P, R]):
         return fingerprint(self.function, arguments)
 
     def _submit(self, arguments: dict[str, Any]) -> Future[R]:
-        client = _get_client()
+        client = current_client()
         return self._track(Future(self.name, client, self._queue(client, arguments)))
 
     def _queue_resolved(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
-        return self._queue(_get_client(), self._bind(*resolve(args), **resolve(kwargs)))
+        return self._queue(current_client(), self._bind(*resolve(args), **resolve(kwargs)))
 
     def _queue(self, client: Client, arguments: dict[str, Any]) -> Run:
         (run,) = client.ask(SubmitRuns(runs=[self._describe(client, arguments)]))
@@ -352,8 +353,3 @@ def check_function(function: Any) -> None:
         problem = f"{function.__name__} is a generator: it returns its values one by one"
     if problem:
         raise Invalid("STEP-004", problem)
-
-
-def _get_client() -> Client:
-    above = active_run()
-    return above.client if above is not None else get_client()

@@ -1,0 +1,79 @@
+"""Handles: what a reference names, found at its first use and held from then on."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+from mainspring.domain.records import Version
+from mainspring.domain.references import parse_reference
+
+
+class Handle:
+    """A handle on one version of an asset; nothing is asked before it is needed.
+
+    Parameters
+    ----------
+    reference : str
+        ``name`` (the latest version), ``name@12``, ``name@alias`` or ``name@2026-11-01``.
+
+    Raises
+    ------
+    Invalid
+        DATA-001 when the reference is none.
+
+    Notes
+    -----
+    It travels to other processes pinned: they see the version that it stands for here.
+    """
+
+    _kind: ClassVar[str]
+
+    def __init__(self, reference: str) -> None:
+        parse_reference(reference)
+        self._reference = reference
+        self._version: Version | None = None
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """Return the handle of a version that is known already."""
+        handle = cls(version.reference)
+        handle._version = version
+        return handle
+
+    @property
+    def version(self) -> Version:
+        """The version, with its details.
+
+        Raises
+        ------
+        NotFound
+            DATA-002 or MODEL-001 when the reference names none.
+        """
+        if self._version is None:
+            self._version = self._find(self._reference)
+        return self._version
+
+    @property
+    def name(self) -> str:
+        """The asset's name."""
+        return parse_reference(self._reference).name
+
+    @property
+    def reference(self) -> str:
+        """The pinned reference, ``name@12``."""
+        return self.version.reference
+
+    def _find(self, reference: str) -> Version:
+        """Ask which version a reference names; what reading it means is the asset's own."""
+        raise NotImplementedError
+
+    def __mainspring_digest__(self) -> str:
+        """Return what the content is, for the fingerprint of a step."""
+        return f"{self._kind} {self.name} {self.version.digest}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reference,)
+
+    def __repr__(self) -> str:
+        known = self._version
+        return f"{type(self).__name__}({(known.reference if known else self._reference)!r})"
