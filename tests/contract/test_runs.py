@@ -297,3 +297,42 @@ def test_nothing_begins_below_a_run_that_has_ended(desk):
         assert parent.id[-6:] in caught.value.what
     with pytest.raises(NotFound, match="RUN-001"):
         begin(desk, parent_id="0" * 32)
+
+
+def test_what_a_lost_process_logged_waits_until_it_can_be_taken_back(desk, monkeypatch):
+    def stumble(turn, run):
+        raise ZeroDivisionError
+
+    run = begin(desk).run
+    journal = Journal(journal_path(desk.home.journals, run.id, 1))
+    journal.append(Point("auc", 1, 1.0, 0.5))
+    journal.close()
+    desk.clock.advance(LEASE_S + 1)
+    with monkeypatch.context() as patch:
+        patch.setitem(FINISHED, "step", [stumble])
+        desk.call(expire_leases)
+    assert get(desk, run).metrics == {}
+    desk.call(expire_leases)
+    assert (get(desk, run).state, get(desk, run).metrics) == ("failed", {"auc": 0.5})
+
+
+def test_a_trial_that_is_given_up_keeps_the_tags_that_came_with_its_last_points(desk):
+    def trial(number, values, **facts):
+        tags = {"study": "s", "round": str(number), "trial": str(number)}
+        run = begin(desk, "objective", tags=tags).run
+        study = messages.Study(metric="auc", mode="max", pruner="median")
+        row = {"run_id": run.id, "call": records.Call(payload="0" * 64), "study": study}
+        desk.call(lambda turn: turn.connection.execute(calls.insert(), row))
+        points = [("auc", step, 1.0 + step, value) for step, value in enumerate(values)]
+        report = messages.Report(run_id=run.id, attempt=1, fence=1, offset=10, points=points, **facts)
+        return run, desk.ask(report).order
+
+    for number in range(5):
+        good, order = trial(number, [0.9] * 20)
+        assert order == "keep"
+        finish(desk, good)
+    bad, order = trial(5, [0.1] * 20, tags={"seen": "yes"}, params={"rate": 1})
+    assert order == "prune"
+    found = get(desk, bad)
+    assert (found.tags["seen"], found.params) == ("yes", {"rate": 1})
+    assert "pruned_at" in found.tags

@@ -17,7 +17,7 @@ from mainspring.domain.errors import Failed, Invalid, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
-from mainspring.store.engine import driver, explain_fault, savepoint, set_durable
+from mainspring.store.engine import driver, explain_fault, set_durable
 from mainspring.store.requests import find_answer, keep_answer
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class GroupCommit:
         turn = self._turn(actor)
 
         def work() -> None:
-            with savepoint(self._connection):
+            with turn.part():
                 function(turn)
 
         problem = self._commit(work, durable=durable)
@@ -198,7 +198,7 @@ class GroupCommit:
 
     def _answer(self, turn: Turn, ask: Ask) -> Outcome:
         try:
-            with savepoint(self._connection):
+            with turn.part():
                 return self._handle(turn, ask)
         except _Repeated as repeated:
             outcome: Outcome = Answer(repeated.body)
@@ -211,7 +211,6 @@ class GroupCommit:
             outcome = _mistake(ask.command, fault)
         except Exception as fault:  # noqa: BLE001 - one request's mistake must not end its neighbours'
             outcome = _mistake(ask.command, fault)
-        turn.undo()
         return outcome
 
     def _handle(self, turn: Turn, ask: Ask) -> Outcome:

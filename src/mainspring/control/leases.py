@@ -10,7 +10,6 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, holds, loop
 from mainspring.domain.records import Run
 from mainspring.store import runs
-from mainspring.store.engine import savepoint
 from mainspring.store.requests import forget_answers
 
 _log = logging.getLogger(__name__)
@@ -41,11 +40,10 @@ def expire_leases(turn: Turn) -> None:
 
 
 def _lose(turn: Turn, run: Run, why: str) -> None:
-    # A mistake in what follows one run's end must not keep every other lost run.
     try:
-        with savepoint(turn.connection):
+        with turn.part():
             lose_run(turn, run, why)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - a mistake in what follows one run's end must not keep every other lost run
         _log.exception("run %s cannot be taken back", run.id)
 
 

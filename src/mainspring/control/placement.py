@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from mainspring.compute import decide
@@ -19,7 +20,6 @@ from mainspring.domain.messages import FinishRun
 from mainspring.domain.records import Call, Resources, Run
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
-from mainspring.store.engine import savepoint
 
 NODE = "local"
 URL = "local://"
@@ -124,23 +124,31 @@ def settle(turn: Turn) -> None:
     held = set(pool.engine.adopt(0.0))
     for handle, reason in pool.take_rejected().items():
         if handle in live:
-            _fail(turn, runs.get_run(turn.connection, handle.run_id), "RUN-009", f"the engine refused it: {reason}")
-    ended = [each for each in pool.engine.poll(list(live)) if each.state == "ended"]
-    for status in ended:
-        try:
-            with savepoint(turn.connection):
-                _end(turn, status)
-        except Exception:  # noqa: BLE001 - any mistake, and it is logged
-            # One that cannot be settled must not keep the others from it.
-            _log.exception("attempt %d of run %s cannot be settled", status.attempt, status.run_id)
+            _settle(turn, handle, partial(_fail, code="RUN-009", what=f"the engine refused it: {reason}"))
+    settled: list[Handle] = []
+    for status in pool.engine.poll(list(live)):
+        handle = Handle(status.run_id, status.attempt)
+        if status.state == "ended" and _settle(turn, handle, partial(_end, status=status)):
+            settled.append(handle)
     _end_unwanted(turn, pool, held - live)
-    if ended:
-        handles = [Handle(status.run_id, status.attempt) for status in ended]
-        turn.after_commit(lambda: pool.engine.release(handles))
+    if settled:
+        turn.after_commit(lambda: pool.engine.release(settled))
 
 
-def _end(turn: Turn, status: Status) -> None:
-    run = runs.get_run(turn.connection, status.run_id)
+def _settle(turn: Turn, handle: Handle, end: Callable[[Turn, Run], object]) -> bool:
+    """End an attempt, unless what was settled before it has ended it already; False when that cannot be done."""
+    try:
+        with turn.part():
+            run = runs.get_run(turn.connection, handle.run_id)
+            if run.attempt == handle.attempt and not runs.is_ended(run):
+                end(turn, run)
+    except Exception:  # noqa: BLE001 - one that cannot be settled must not keep the others from it
+        _log.exception("attempt %d of run %s cannot be settled", handle.attempt, handle.run_id)
+        return False
+    return True
+
+
+def _end(turn: Turn, run: Run, status: Status) -> None:
     sweep_journal(turn, run)
     if status.cause in _FAILURES:
         problem = describe(Failed(_FAILURES[status.cause], f"{run.name}: {status.detail}", run=run.id))

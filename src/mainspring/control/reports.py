@@ -24,13 +24,9 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     if run.attempt > 1 and command.points:
         series.drop_overtaken(turn.connection, hold.seq, command.points, run.started_at or 0.0)
     series.add_points(turn.connection, hold.seq, command.points)
-    runs.change_run(
-        turn.connection,
-        run,
-        journal_offset=max(command.offset, hold.journal_offset),
-        params={**run.params, **command.params},
-        tags={**run.tags, **command.tags},
-    )
+    run.params, run.tags = {**run.params, **command.params}, {**run.tags, **command.tags}
+    offset = max(command.offset, hold.journal_offset)
+    runs.change_run(turn.connection, run, journal_offset=offset, params=run.params, tags=run.tags)
     if command.points:
         for hook in REPORTED:
             hook(turn, run)

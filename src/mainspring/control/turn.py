@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain import ids
 from mainspring.domain.home import Home
 from mainspring.domain.ports import Blobs, Clock, Randomness
+from mainspring.store.engine import savepoint
 from mainspring.store.events import add_event
 
 if TYPE_CHECKING:
@@ -101,10 +103,17 @@ class Turn:
         """Run a call once this turn is on disk, and never when it is not."""
         self.commits.append(call)
 
-    def undo(self) -> None:
-        """Forget what was to follow the commit, as when the request is refused."""
-        self.commits.clear()
-        self.topics.clear()
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Undo what is written inside when it raises, and forget what was to follow it."""
+        commits, topics = len(self.commits), set(self.topics)
+        try:
+            with savepoint(self.connection):
+                yield
+        except BaseException:
+            del self.commits[commits:]
+            self.topics.intersection_update(topics)
+            raise
 
     def notify(self, topic: str) -> None:
         """Have the requests that wait for a topic tried again, once this turn is on disk."""
