@@ -21,11 +21,11 @@ def get_logs(turn: Turn, command: messages.GetLogs) -> messages.Logs | Later:
     """Answer with what the attempts of a run printed, one after the other, from an offset in bytes."""
     run = runs.find_run(turn.connection, command.run_id)
     content = _read(turn, run, command.offset)
-    ended = runs.is_ended(run)
-    if not content and not ended and command.wait_s > 0 and not turn.expired:
+    last = runs.is_ended(run) and len(content) < MOST_BYTES
+    text, size_bytes = decode(content, last=last)
+    if not size_bytes and not last and command.wait_s > 0 and not turn.expired:
         return Later((_TOPIC, run.id), command.wait_s)
-    text, size_bytes = decode(content, last=ended)
-    return messages.Logs(text, command.offset + size_bytes, ended and len(content) < MOST_BYTES)
+    return messages.Logs(text, command.offset + size_bytes, last)
 
 
 @loop(every_s=0.25)
