@@ -10,11 +10,10 @@ from functools import partial
 from mainspring.compute import decide
 from mainspring.compute.engine import Spec
 from mainspring.control import placement
-from mainspring.control.finishing import check_parent
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import this_host
-from mainspring.control.results import reuse
-from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.results import make_run
+from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain import messages
 from mainspring.domain.errors import Invalid
@@ -119,33 +118,13 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
     misfit = placement.find_misfit(turn, spec.kind, spec.resources)
     if misfit:
         raise Invalid("RUN-009", f"{spec.kind} {spec.name} can never start: {misfit}", name=spec.name)
-    check_parent(turn, spec.parent_id)
-    source, reason = reuse(turn, spec)
-    now = turn.now()
-    run = Run(
-        turn.new_id(),
-        PROJECT,
-        spec.kind,
-        spec.name,
-        "queued",
-        reason="waiting for a place",
-        parent_id=spec.parent_id,
-        fence=1,
-        key=spec.key,
-        fingerprint=spec.fingerprint,
-        params=spec.params,
-        tags=spec.tags,
-        resources=spec.resources,
-        principal=turn.actor,
-        retries=spec.retries,
-        timeout_s=spec.timeout_s,
-        created_at=now,
-    )
-    if source is not None:
-        run.state, run.reason, run.started_at, run.ended_at = "succeeded", reason, now, now
-        run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
+    run = make_run(turn, spec)
+    why = run.reason
+    run.retries, run.timeout_s = spec.retries, spec.timeout_s
+    if not run.cached_from:
+        run.state, run.reason = "queued", "waiting for a place"
     runs.add_run(turn.connection, run)
-    calls.add_call(turn.connection, run.id, spec, reason)
+    calls.add_call(turn.connection, run.id, spec, why)
     return run
 
 

@@ -1,9 +1,10 @@
-"""Kept results: which earlier run answers a call, and why or why not."""
+"""Runs as calls make them, and kept results: which earlier run answers a call, and why or why not."""
 
 from __future__ import annotations
 
 from mainspring.control.assets import find_version
-from mainspring.control.turn import Turn
+from mainspring.control.finishing import check_parent
+from mainspring.control.turn import PROJECT, Turn
 from mainspring.domain.messages import BeginRun, RunSpec
 from mainspring.domain.records import Fingerprint, Run
 from mainspring.pipelines.reasons import explain
@@ -11,7 +12,56 @@ from mainspring.store import runs
 from mainspring.store.follows import list_follows
 
 
-def reuse(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, str]:
+def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
+    """Make the run of a call, not yet in the record.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    wanted : BeginRun or RunSpec
+        A call.
+
+    Returns
+    -------
+    Run
+        Ended, with `cached_from`, when a kept result answers the call; else running. Its reason
+        says why it was, or was not, answered.
+
+    Raises
+    ------
+    Conflict
+        RUN-002 when the run above it has ended.
+    NotFound
+        RUN-001 when there is no run above it.
+    """
+    check_parent(turn, wanted.parent_id)
+    source, reason = _find_source(turn, wanted)
+    now = turn.now()
+    run = Run(
+        turn.new_id(),
+        PROJECT,
+        wanted.kind,
+        wanted.name,
+        "running",
+        reason=reason,
+        parent_id=wanted.parent_id,
+        fence=1,
+        key=wanted.key,
+        fingerprint=wanted.fingerprint,
+        params=wanted.params,
+        tags=wanted.tags,
+        resources=wanted.resources,
+        principal=turn.actor,
+        created_at=now,
+    )
+    if source is not None:
+        run.state, run.started_at, run.ended_at = "succeeded", now, now
+        run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
+    return run
+
+
+def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, str]:
     """Find the run whose result answers a call.
 
     Parameters

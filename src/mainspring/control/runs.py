@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from mainspring.control.finishing import cancel_run, check_parent, end_run, requeue
+from mainspring.control.finishing import cancel_run, end_run, requeue
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import process_start, this_host
 from mainspring.control.reports import find_order
-from mainspring.control.results import reuse
-from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.results import make_run
+from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict
@@ -27,39 +27,16 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     Conflict
         RUN-002 when the run above it has ended.
     """
-    check_parent(turn, command.parent_id)
-    source, reason = reuse(turn, command)
-    now = turn.now()
-    run = Run(
-        turn.new_id(),
-        PROJECT,
-        command.kind,
-        command.name,
-        "running",
-        reason=reason,
-        parent_id=command.parent_id,
-        fence=1,
-        key=command.key,
-        fingerprint=command.fingerprint,
-        params=command.params,
-        tags=command.tags,
-        resources=command.resources,
-        details=command.details,
-        principal=turn.actor,
-        host=command.host,
-        pid=command.pid,
-        created_at=now,
-        started_at=now,
-    )
-    if source is not None:
-        run.state, run.ended_at = "succeeded", now
-        run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
+    run = make_run(turn, command)
+    run.host, run.pid = command.host, command.pid
+    if run.cached_from:
         runs.add_run(turn.connection, run)
-    else:
-        start = process_start(command.pid) if command.pid and command.host == this_host() else None
-        lease = None if start else turn.clock.monotonic() + LEASE_S
-        runs.add_run(turn.connection, run, process_start=start, lease_until=lease)
-    return messages.Begun(run, source is not None, reason)
+        return messages.Begun(run, True, run.reason)
+    run.started_at, run.details = run.created_at, command.details
+    start = process_start(command.pid) if command.pid and command.host == this_host() else None
+    lease = None if start else turn.clock.monotonic() + LEASE_S
+    runs.add_run(turn.connection, run, process_start=start, lease_until=lease)
+    return messages.Begun(run, False, run.reason)
 
 
 @handles(messages.FinishRun)

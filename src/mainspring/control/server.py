@@ -106,8 +106,9 @@ class Server:
     def drop(self, connection: Connection) -> None:
         """Forget what a connection that is gone had asked and still waits for."""
         self.connections.discard(connection)
-        for wait in connection.waits:
+        for wait in list(connection.waits):
             self._forget(wait)
+            wait.end()
 
     def _schedule(self) -> None:
         if not self._scheduled:
