@@ -57,6 +57,7 @@ class Plane:
         self.core = Core(captures, Desired(0, desired.service, limits=desired.limits), self._mark)
         self.app = App(self.core, listener.getsockname()[1])
         self._problem: Problem | None = None
+        self._told = ""
         self._changed = asyncio.Event()
         self._closing = False
         self._stop = asyncio.Event()
@@ -118,10 +119,12 @@ class Plane:
                 missing_since = missing_since or time.monotonic()
                 if time.monotonic() - missing_since > _ORPHAN_S:
                     return
-            elif stamp != seen:
-                seen, missing_since = stamp, None
-                if await self._take_over():
-                    return
+            else:
+                missing_since = None
+                if stamp != seen:
+                    seen = stamp
+                    if await self._take_over():
+                        return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _POLL_S)
             if self._wake.is_set():
@@ -187,8 +190,11 @@ class Plane:
         try:
             write_status(self.folder, status)
         except OSError as fault:
-            print(f"status.json cannot be written: {fault}", file=sys.stderr)  # noqa: T201 - the log
+            if self._told != str(fault):  # it is tried ten times a second, and a full disk holds the log, too
+                print(f"status.json cannot be written: {fault}", file=sys.stderr)  # noqa: T201 - the log
+            self._told = str(fault)
             return False
+        self._told = ""
         return True
 
 
