@@ -11,6 +11,7 @@ import pytest
 import mainspring as ms
 from mainspring.domain.messages import ListRuns
 from mainspring.errors import Failed, Invalid
+from mainspring.sdk.context import active_run
 
 SPACE = {"x": ms.between(-1.0, 1.0), "k": ms.between(1, 4)}
 
@@ -77,12 +78,11 @@ def test_a_search_is_recorded_prunes_and_answers_again(client):
 
 def test_the_same_seed_makes_the_same_search_whoever_was_faster(client):
     outcomes = []
-    for parallel in (2, 2):
-        study = search(budget=ms.Budget(trials=12), seed=5, parallel=parallel, pruner="median")
+    for hours in (1, 2):  # two searches for the record, with trials of their own
+        study = search(budget=ms.Budget(trials=12, hours=hours), seed=5, parallel=2, pruner="median")
         outcomes.append([(trial.params, trial.state, trial.curve) for trial in study.trials])
-        for run in client.ask(ListRuns(kind="study")):
-            client.blobs.path(run.outputs.digest).unlink(missing_ok=True)  # the next one searches anew
     assert outcomes[0] == outcomes[1]
+    assert len(client.ask(ListRuns(kind="trial", limit=1000))) == 24
 
 
 def test_trials_that_raise_hang_or_log_nothing_finite_are_failed_trials_and_the_search_goes_on():
@@ -146,38 +146,127 @@ def test_what_makes_no_search_is_named(options, code):
         ms.Budget(trials=0)
 
 
+@ms.step
+def doomed(end: str, x: float = 0.0) -> float:
+    run = active_run()
+    ms.log(score=x, step=0)
+    until = time.monotonic() + 0.5
+    while run.order != "prune" and time.monotonic() < until:
+        time.sleep(0.02)
+    if run.order == "prune" and end == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if run.order == "prune":
+        raise ValueError("in the middle")
+    return x
+
+
+@pytest.mark.parametrize("end", ["killed", "raised"])
+def test_a_trial_that_was_given_up_stays_so_however_it_ends(client, end):
+    study = search(doomed, args=(end,), budget=ms.Budget(trials=10), searcher="random")
+    assert {trial.state for trial in study.trials} == {"succeeded", "pruned"}
+    assert {run.attempt for run in client.ask(ListRuns(kind="trial", limit=1000))} == {1}
+
+
 SCRIPT = """
-import os, time
+import os, sys, time
+from pathlib import Path
 import mainspring as ms
 
 @ms.step
-def work(x: float = 0.0) -> float:
-    with open(os.environ["LEDGER"], "a") as ledger:
-        ledger.write(f"{x}\\n")
-    time.sleep(0.2)
+def work(place: str, x: float = 0.0) -> float:
+    ledger, hold = Path(place) / "ledger", Path(place) / "hold"
+    with ledger.open("a") as file:
+        file.write(f"{x}\\n")
+    while hold.exists() and len(ledger.read_text().splitlines()) >= int(hold.read_text()):
+        time.sleep(0.02)
     ms.log(score=x)
     return x
 
-study = ms.tune(work, {"x": ms.between(0.0, 1.0)}, metric="score", budget=ms.Budget(trials=12), pruner="none")
-print(len(study.trials), study.value)
+study = ms.tune(
+    work,
+    {"x": ms.between(0.0, 1.0)},
+    args=(sys.argv[1],),
+    metric="score",
+    budget=ms.Budget(trials=12),
+    searcher="random",
+    pruner="none",
+    parallel=2,
+)
+print(*(trial.state for trial in study.trials))
 """
 
 
-def test_a_killed_search_goes_on_with_the_trials_that_it_has(client, tmp_path):
-    script, ledger = tmp_path / "search.py", tmp_path / "ledger"
-    script.write_text(SCRIPT)
-    env = {**os.environ, "LEDGER": str(ledger)}
-    first = subprocess.Popen([sys.executable, str(script)], env=env, stderr=subprocess.DEVNULL)
-    while not ledger.exists() or len(ledger.read_text().splitlines()) < 5:
+class Searches:
+    """Scripts that make the same search; their trials wait once so many have begun as the hold says."""
+
+    def __init__(self, place, client):
+        self.place = place
+        self.client = client
+        self.started = []
+        (place / "search.py").write_text(SCRIPT)
+
+    def hold(self, count):
+        (self.place / "next").write_text(str(count))
+        (self.place / "next").replace(self.place / "hold")
+
+    def start(self):
+        command = [sys.executable, str(self.place / "search.py"), str(self.place)]
+        self.started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return self.started[-1]
+
+    def kill(self, script):
+        """Kill a script whose trials wait, and wait until they fell with it."""
+        script.kill()
+        script.communicate()
+        wait_until(lambda: any(study.state == "failed" for study in self.list("study")))
+        wait_until(lambda: "cancelled" in {run.state for run in self.list("trial")})
+
+    def list(self, kind):
+        return self.client.ask(ListRuns(kind=kind, limit=1000))
+
+    def points(self):
+        ledger = self.place / "ledger"
+        return ledger.read_text().splitlines() if ledger.exists() else []
+
+
+def wait_until(happened):
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    done = subprocess.run(
-        [sys.executable, str(script)], env=env, capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.startswith("12 ")
-    executed = ledger.read_text().splitlines()
-    assert len(set(executed)) == 12
-    assert len(executed) <= 12 + 2, "more was executed again than the round that was cut off"
-    succeeded = [run for run in client.ask(ListRuns(kind="trial", limit=1000)) if run.state == "succeeded"]
-    assert len(succeeded) == 12
+
+
+@pytest.fixture
+def searches(client, tmp_path):
+    made = Searches(tmp_path, client)
+    yield made
+    for each in made.started:
+        each.kill()
+        each.communicate()
+
+
+def test_a_search_that_is_killed_again_and_again_goes_on_with_the_trials_that_it_has(searches):
+    for count in (5, 11):
+        searches.hold(count)
+        script = searches.start()
+        wait_until(lambda count=count: len(searches.points()) >= count)
+        searches.kill(script)
+    (searches.place / "hold").unlink()
+    out, err = searches.start().communicate(timeout=60)
+    assert out.split() == ["succeeded"] * 12, err
+    assert len(set(searches.points())) == 12
+    assert len(searches.points()) <= 12 + 2 * 2, "more was executed again than the rounds that were cut off"
+    assert [run.state for run in searches.list("trial")].count("succeeded") == 12
+
+
+def test_a_search_outlives_another_whose_trials_it_waits_for(searches):
+    searches.hold(3)
+    first = searches.start()
+    wait_until(lambda: len(searches.points()) >= 3)
+    second = searches.start()
+    wait_until(lambda: len(searches.list("study")) == 2)
+    time.sleep(0.5)  # until it waits
+    searches.kill(first)
+    (searches.place / "hold").unlink()
+    out, err = second.communicate(timeout=60)
+    assert out.split() == ["succeeded"] * 12, err

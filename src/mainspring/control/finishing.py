@@ -110,13 +110,15 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     Returns
     -------
     Run
-        Queued with the next attempt, or failed with RUN-008; as it is when it has ended meanwhile,
-        for example with its parent.
+        Queued with the next attempt, or failed with RUN-008; pruned when it was given up before
+        it was lost; as it is when it has ended meanwhile, for example with its parent.
     """
     sweep_journal(turn, run)
     run, hold = runs.get_held(turn.connection, run.id)
     if runs.is_ended(run):
         return run
+    if hold.order == "prune":
+        return end_run(turn, run, "pruned")
     if calls.has_call(turn.connection, run.id) and hold.losses < MOST_LOSSES:
         return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", losses=hold.losses + 1)
     problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))

@@ -55,12 +55,12 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
         )
     # A trial that ended before it heard that it was given up is given up all the same, so that
     # a search does not depend on how fast the word came.
-    state = "pruned" if hold.order == "prune" and command.state == "succeeded" else command.state
+    state = "pruned" if hold.order == "prune" and command.state in {"succeeded", "failed"} else command.state
     if run.state == state:
         return runs.with_metrics(turn.connection, [run])[0]
     if runs.is_ended(run):
         raise Conflict("RUN-005", f"run {run.id} has ended as {run.state}", run=run.id, state=run.state)
-    if command.state == "failed" and hold.failures < run.retries and calls.has_call(turn.connection, run.id):
+    if state == "failed" and hold.failures < run.retries and calls.has_call(turn.connection, run.id):
         what = command.problem.what if command.problem else "no reason given"
         reason = f"retry {hold.failures + 1} of {run.retries}: attempt {run.attempt} failed, {what}"
         return requeue(turn, run, reason, failures=hold.failures + 1)

@@ -299,19 +299,30 @@ class _Search:
     def _evaluate(self, run: RunRecord, points: list[dict[str, Any]]) -> None:
         first = len(self.trials)
         specs = [self._specify(run, first + at, first, point) for at, point in enumerate(points)]
-        runs = self.client.ask(messages.SubmitRuns(runs=specs))
-        again = [at for at, trial in enumerate(runs) if trial.state == "cancelled"]
-        for at in again:  # cancelled with an earlier attempt at this search
-            specs[at].dedupe = f"{specs[at].dedupe}:{run.id}"
-            runs[at] = self.client.ask(messages.SubmitRuns(runs=[specs[at]]))[0]
-        ended = self._wait([trial.id for trial in runs])
-        for at, trial in enumerate(ended):
+        for at, trial in enumerate(self._carry_out(run, first, specs)):
             self.trials.append(self._read(first + at, points[at], trial))
         best = find_best(self.trials, self.mode)
         limit = f"/{self.budget.trials}" if self.budget.trials else ""
         value = f"best {self.metric} {best.value:.4f}" if best and best.value is not None else "none succeeded"
         if self.progress is not None:
             self.progress.tell("tune", f"{len(self.trials)}{limit} trials, {value}")
+
+    def _carry_out(self, run: RunRecord, first: int, specs: list[messages.RunSpec]) -> list[RunRecord]:
+        """Return the ended runs of a round; those that fall with an earlier attempt at this search are made anew.
+
+        Each has one successor, whose name tells which run it comes after, so that a third attempt
+        finds what the second has made. An earlier attempt may turn out to be dead at any time.
+        """
+        runs: list[RunRecord] = self.client.ask(messages.SubmitRuns(runs=specs))
+        while True:
+            fallen = [at for at, trial in enumerate(runs) if trial.state == "cancelled" and trial.parent_id != run.id]
+            for at in fallen:
+                specs[at].dedupe = f"trial:{self.key}:{first + at}:{runs[at].id}"
+                (runs[at],) = self.client.ask(messages.SubmitRuns(runs=[specs[at]]))
+            if not fallen and all(trial.state in TERMINAL for trial in runs):
+                return runs
+            if not fallen:
+                runs = self._wait([trial.id for trial in runs])
 
     def _tell_step(self, wall_s: float, reason: str, *, hit: bool) -> None:
         if self.progress is not None:
