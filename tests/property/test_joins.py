@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring.data.joins import join_as_of, prepare_readings
+from mainspring.errors import Invalid
 
 START = datetime.fromisoformat("2020-01-01T00:00:00")
 HOURS = st.one_of(st.none(), st.integers(0, 12))
@@ -108,3 +110,9 @@ def test_source_without_readings_gives_missing_features():
     assert join_as_of(
         rows, rows["at"], ["place"], prepare_readings(readings, ["place"], "event", None), 1.0
     ).rows() == [(None,)]
+
+
+def test_an_entity_of_another_type_is_named():
+    readings = prepare_readings(pl.DataFrame({"place": [1], "event": [START], "value": [2]}), ["place"], "event", None)
+    with pytest.raises(Invalid, match="DATA-016: column 'place' holds String where the readings hold Int64"):
+        join_as_of(pl.DataFrame({"place": ["x"]}), pl.Series("at", [START]), ["place"], readings, None)

@@ -1,11 +1,12 @@
 """Reading text as a kind, inferring kinds, and what a table can hold."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import polars as pl
 import pytest
 
-from mainspring.data.columns import infer_text, make_storable, parse_text
+from mainspring.data.columns import convert_column, infer_text, make_storable, parse_text
 from mainspring.data.digests import digest_rows
 from mainspring.errors import Invalid
 
@@ -26,6 +27,8 @@ when = datetime.fromisoformat
         ("bool", "0", False),
         ("bool", "maybe", None),
         ("date", "2020-02-29", date(2020, 2, 29)),
+        ("date", " 2020-02-29 ", date(2020, 2, 29)),
+        ("datetime", " 2020-01-01 10:00 ", when("2020-01-01T10:00:00")),
         ("date", "2020-02-30", None),
         ("datetime", "2020-01-01T10:00:00Z", when("2020-01-01T10:00:00")),
         ("datetime", "2020-01-01T10:00:00+02:00", when("2020-01-01T08:00:00")),
@@ -102,3 +105,16 @@ def test_digest_sees_values_only():
         seen.add(digest_rows(change))
     assert len(seen) == 7
     assert digest_rows(pl.DataFrame({"s": ["ab", "c"]})) != digest_rows(pl.DataFrame({"s": ["a", "bc"]}))
+
+
+def test_a_number_beyond_the_integers_becomes_missing():
+    given = pl.Series("x", [1.0, 1e300, 2.0**63, -(2.0**63)])
+    assert convert_column(given, "int").to_list() == [1, None, None, -(2**63)]
+
+
+def test_digest_of_decimals_is_of_their_values():
+    def digest(*texts):
+        return digest_rows(pl.DataFrame({"d": [Decimal(text) for text in texts]}))
+
+    assert digest("1.10", "2.00") == digest("1.10", "2.00")
+    assert digest("1.10", "2.00") != digest("1.10", "2.01")

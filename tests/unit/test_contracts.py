@@ -7,6 +7,7 @@ import pytest
 
 import mainspring as ms
 from mainspring.data.contracts import check_rows
+from mainspring.data.declarations import Column, Declaration
 from mainspring.errors import Invalid
 from mainspring.sdk.contracts import read_contract
 
@@ -182,3 +183,37 @@ def test_contract_class_loads_no_table_library():
 
     code = "import sys, mainspring as ms; ms.Contract, ms.write; print({'polars', 'deltalake'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        (Column(name="x", kind="datetime", ge="2015-01-01T01:00:00+01:00"), "2015-01-01", "2014-12-31T23:59:59"),
+        (Column(name="x", kind="datetime", lt="2015-01-01T00:00:00Z"), "2014-12-31T23:59:59", "2015-01-01"),
+        (
+            Column(name="x", kind="datetime", isin=("2015-01-01", "2016-01-01T02:00:00+02:00")),
+            "2016-01-01",
+            "2017-01-01",
+        ),
+        (Column(name="x", kind="date", isin=("2015-01-01",)), "2015-01-01", "2015-01-02"),
+        (Column(name="x", kind="float", isin=(1, 2.5)), "2.5", "2"),
+    ],
+)
+def test_values_of_a_check_are_read_as_the_columns_kind(column, good, bad):
+    checked = check_rows(pl.DataFrame({"x": [good, bad]}), Declaration("C", (column,)))
+    assert (checked.rows.height, checked.quarantined["x"].to_list()) == (1, [bad])
+
+
+def test_a_time_that_is_none_is_refused_wherever_a_check_names_it():
+    for check in ({"isin": ("soon",)}, {"ge": "soon"}):
+        contract = Declaration("C", (Column(name="x", kind="datetime", **check),))
+        with pytest.raises(Invalid, match="DATA-008: x: 'soon'"):
+            check_rows(pl.DataFrame({"x": ["2015-01-01"]}), contract)
+
+
+def test_quarantine_keeps_columns_that_have_its_own_names():
+    rows = pl.DataFrame({"x": ["a"], "reason": ["mine"], "reason_given": ["mine, too"]})
+    contract = Declaration("C", (Column(name="x", kind="str", isin=("b",)),))
+    (kept,) = check_rows(rows, contract).quarantined.rows(named=True)
+    assert kept["reason"] == "x isin"
+    assert {"mine", "mine, too"} <= set(kept.values())

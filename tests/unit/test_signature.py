@@ -39,6 +39,11 @@ def test_an_unseen_category_is_allowed() -> None:
         ({"gust": [1.0, 2.0]}, "MODEL-006", "the model has no input 'gust'"),
         ({"wind": ["strong", "weak"]}, "MODEL-007", "input 'wind' is str, the model takes FP32"),
         ({"hour": [6.5, 7.0]}, "MODEL-007", "input 'hour' is float64, the model takes INT64"),
+        (
+            {"hour": [2**63, 2**63]},
+            "MODEL-007",
+            "input 'hour' is 9,223,372,036,854,775,808, the model takes INT64",
+        ),
         ({"carrier": [1, 2]}, "MODEL-007", "input 'carrier' is int64, the model takes BYTES"),
         ({"carrier": ["AA", 2]}, "MODEL-007", "input 'carrier' is int, the model takes BYTES"),
         ({"holiday": [1, 0]}, "MODEL-007", "input 'holiday' is int64, the model takes BOOL"),

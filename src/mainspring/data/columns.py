@@ -112,6 +112,7 @@ def _parse_boolean(series: pl.Series) -> pl.Series:
 
 
 def _parse_time(series: pl.Series) -> pl.Series:
+    series = series.str.strip_chars()
     found: pl.Series | None = None
     for pattern in _TIMES:
         times = drop_zone(series.str.to_datetime(pattern, strict=False, time_unit="us"))
@@ -123,7 +124,7 @@ def _parse_time(series: pl.Series) -> pl.Series:
 
 
 def _parse_date(series: pl.Series) -> pl.Series:
-    return series.str.to_date("%Y-%m-%d", strict=False)
+    return series.str.strip_chars().str.to_date("%Y-%m-%d", strict=False)
 
 
 _PARSERS: dict[str, Callable[[pl.Series], pl.Series]] = {
@@ -179,7 +180,9 @@ def convert_column(series: pl.Series, kind: str, *, private: bool = False) -> pl
         converted = drop_zone(series)
     elif kind == "int" and dtype.is_float():
         whole = series.is_finite() & (series == series.floor())
-        converted = series.to_frame().select(pl.when(whole).then(pl.col(series.name)).cast(pl.Int64)).to_series()
+        converted = (
+            series.to_frame().select(pl.when(whole).then(pl.col(series.name)).cast(pl.Int64, strict=False)).to_series()
+        )
     else:
         converted = series if dtype == KINDS[kind] else series.cast(KINDS[kind], strict=False)
     if kind == "float" and converted.is_nan().any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -178,9 +178,11 @@ def _row_checks(column: Column, frame: pl.DataFrame, typed: pl.DataFrame) -> lis
     for check in ("ge", "gt", "le", "lt"):
         bound = getattr(column, check)
         if bound is not None:
-            checks[f"{check} {bound}"] = _break_bound(value, check, _read_bound(column, bound))
+            checks[f"{check} {bound}"] = _break_bound(value, check, pl.lit(_read_value(column, bound)))
     if column.isin is not None:
-        checks["isin"] = ~value.is_in(pl.Series(column.isin).cast(KINDS[column.kind]).to_list())
+        checks["isin"] = ~value.is_in(
+            pl.Series([_read_value(column, each) for each in column.isin], dtype=KINDS[column.kind]).implode()
+        )
     if column.regex:
         _check_pattern(column)
         checks["regex"] = ~value.str.contains(column.regex)
@@ -209,15 +211,17 @@ def _break_bound(value: pl.Expr, check: str, bound: pl.Expr) -> pl.Expr:
     return value >= bound
 
 
-def _read_bound(column: Column, bound: Any) -> pl.Expr:
+def _read_value(column: Column, value: Any) -> Any:
+    """Read a value of a check as the column's kind; a time with an offset is turned to UTC."""
     try:
         if column.kind == "datetime":
-            return pl.lit(datetime.fromisoformat(bound))
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
         if column.kind == "date":
-            return pl.lit(date.fromisoformat(bound))
-    except ValueError:
-        raise Invalid("DATA-008", f"{column.name}: {bound!r} is not an ISO time", column=column.name) from None
-    return pl.lit(bound)
+            return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise Invalid("DATA-008", f"{column.name}: {value!r} is not an ISO time", column=column.name) from None
+    return float(value) if column.kind == "float" else value
 
 
 def _unique_checks(contract: Declaration) -> list[_Check]:

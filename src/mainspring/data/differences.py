@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import polars as pl
 
+# No column of a table has such a name.
+_OLD, _NEW = "\x00old", "\x00new"
+
 
 class Difference(NamedTuple):
     """Rows and columns that one version has and the other has not.
@@ -54,16 +57,16 @@ def compare_tables(before: pl.DataFrame, after: pl.DataFrame, key: list[str]) ->
     columns_added = tuple(name for name in after.columns if name not in before.columns)
     columns_removed = tuple(name for name in before.columns if name not in after.columns)
     if key and set(key) <= set(both):
-        removed = before.join(after, on=key, how="anti").height
-        added = after.join(before, on=key, how="anti").height
+        removed = before.join(after, on=key, how="anti", nulls_equal=True).height
+        added = after.join(before, on=key, how="anti", nulls_equal=True).height
         same = before.select(both).join(after.select(both), on=both, how="semi", nulls_equal=True).height
         changed = before.height - removed - same
         return Difference(added, removed, changed, columns_added, columns_removed)
-    counts = [frame.group_by(both).len() for frame in (before, after)] if both else []
-    if not counts:
+    if not both:
         return Difference(after.height, before.height, 0, columns_added, columns_removed)
-    joined = counts[0].join(counts[1], on=both, how="full", nulls_equal=True, suffix="_after")
-    change = joined["len_after"].fill_null(0).cast(pl.Int64) - joined["len"].fill_null(0).cast(pl.Int64)
+    old, new = (frame.group_by(both).len(name) for frame, name in ((before, _OLD), (after, _NEW)))
+    joined = old.join(new, on=both, how="full", nulls_equal=True)
+    change = joined[_NEW].fill_null(0).cast(pl.Int64) - joined[_OLD].fill_null(0).cast(pl.Int64)
     return Difference(
         int(change.filter(change > 0).sum()), -int(change.filter(change < 0).sum()), 0, columns_added, columns_removed
     )

@@ -45,7 +45,7 @@ def digest_rows(frame: pl.DataFrame) -> str:
 
 
 def _fill(series: pl.Series) -> pl.Series:
-    if series.dtype.is_numeric():
+    if series.dtype.is_numeric() and not series.dtype.is_decimal():  # memory holds decimals as objects
         return series.fill_null(0)
     if series.dtype.is_temporal():
         return series.to_physical().fill_null(0)

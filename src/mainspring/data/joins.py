@@ -96,12 +96,17 @@ def join_as_of(
     polars.DataFrame
         The features, a row for each row and in its order; missing where nothing was known.
 
+    Raises
+    ------
+    Invalid
+        DATA-016 when `at` is no time, or an entity's values cannot be those of the readings.
+
     Notes
     -----
     Guarantees: a reading that became available after a row's time does not touch its features.
     """
     by = [name for name in readings.known.columns if name.startswith(_ENTITY)]
-    keys = [rows[name].cast(readings.known.schema[alias]).alias(alias) for name, alias in zip(entity, by, strict=True)]
+    keys = [_fit_key(rows[name], readings.known.schema[alias], alias) for name, alias in zip(entity, by, strict=True)]
     left = pl.DataFrame([*keys, _to_time(at).alias(_TIME)]).with_row_index(_ROW)
     found = (
         left.filter(pl.col(_TIME).is_not_null())
@@ -121,6 +126,14 @@ def join_as_of(
         place = pl.when(~old).then(place)
     places = left.select(_ROW).join(found.select(_ROW, place.alias(_PLACE)), on=_ROW, how="left", maintain_order="left")
     return readings.features.select(pl.all().gather(places[_PLACE]))
+
+
+def _fit_key(series: pl.Series, dtype: pl.DataType, alias: str) -> pl.Series:
+    try:
+        return series.cast(dtype).alias(alias)
+    except pl.exceptions.InvalidOperationError:
+        what = f"column {series.name!r} holds {series.dtype} where the readings hold {dtype}"
+        raise Invalid("DATA-016", what, column=series.name) from None
 
 
 def _to_time(series: pl.Series) -> pl.Series:

@@ -24,7 +24,11 @@ def make_quarantine(frame: pl.DataFrame, reason: pl.Series | None) -> pl.DataFra
         `reason`, `source_row` (from 1 in the rows given) and every column as text, so that
         what could not be read is still there.
     """
-    frame = frame.rename({name: f"{name}_given" for name in (REASON, SOURCE_ROW) if name in frame.columns})
+    for name in (REASON, SOURCE_ROW):
+        given = name
+        while given in frame.columns:
+            given = f"{given}_given"
+        frame = frame.rename({name: given}, strict=False)
     if reason is None:
         frame, reason = frame.clear(), pl.Series(dtype=pl.String)
     bad = frame.with_columns(reason.alias(REASON)).with_row_index(SOURCE_ROW, offset=1).filter(reason.is_not_null())

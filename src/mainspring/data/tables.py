@@ -91,6 +91,8 @@ def hold_table(folder: Path, wait_s: float = 60.0) -> Iterator[None]:
                 time.sleep(_POLL_S)
         yield
     finally:
+        # A process forked meanwhile shares the lock, and would keep it if this only closed its handle.
+        fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
@@ -237,7 +239,7 @@ class Table:
         commit = log / f"{self.version:020}.json"
         actions = [msgspec.json.decode(line) for line in commit.read_bytes().splitlines()]
         added = [self.folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
-        for path in (*added, commit, log, self.folder):
+        for path in (*added, commit, log, self.folder, self.folder.parent):
             handle = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(handle)

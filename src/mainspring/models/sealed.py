@@ -23,8 +23,8 @@ class SealedPredictor:
     Parameters
     ----------
     model : object
-        It gets a Polars frame and returns one value for each row; with ``predict_proba`` and two
-        classes the probability of the second is answered, too.
+        It gets a Polars frame and returns one value for each row; with ``predict_proba`` the
+        probability of the second of two classes is answered, too, or of each when there are more.
     signature : Signature
         Its outputs are found out by a first call when there are none.
     """
@@ -44,7 +44,8 @@ class SealedPredictor:
         given = np.asarray(getattr(self.model, "predict", self.model)(rows)).reshape(len(rows))
         if probabilities is None:
             return {"value": given.astype(np.float64)}
-        return {"label": given, "probability": np.asarray(probabilities(rows))[:, 1].astype(np.float64)}
+        known = np.asarray(probabilities(rows)).astype(np.float64)
+        return {"label": given, "probability": known[:, 1] if known.shape[1] == 2 else known}
 
 
 def seal_package(model: Any, example: Any, seal: Seal) -> Package:
@@ -95,4 +96,4 @@ def seal_package(model: Any, example: Any, seal: Seal) -> Package:
 
 def _describe_output(name: str, values: Array) -> Column:
     datatype: Any = {"O": "BYTES", "U": "BYTES", "b": "BOOL", "i": "INT64", "u": "INT64"}.get(values.dtype.kind, "FP64")
-    return Column(name, datatype)
+    return Column(name, datatype, width=values.shape[1] if values.ndim == 2 else 1)

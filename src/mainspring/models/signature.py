@@ -14,6 +14,7 @@ from mainspring.models.columns import Array, to_array
 Datatype = Literal["FP32", "FP64", "INT64", "BOOL", "BYTES"]
 
 _DTYPES: dict[str, Any] = {"FP32": np.float32, "FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_, "BYTES": object}
+_MOST = np.iinfo(np.int64).max
 # Kinds of NumPy dtypes that a datatype takes without loss of meaning.
 _KINDS: dict[str, str] = {"FP32": "fiu", "FP64": "fiu", "INT64": "iu", "BOOL": "b"}
 
@@ -180,6 +181,8 @@ def _read(column: Column, array: Array) -> Array:
         nulls = np.isnan(array)
         if nulls.any():
             raise _null(column, int(nulls.argmax()))
+    if column.datatype == "INT64" and array.dtype.kind == "u" and array.max() > _MOST:
+        raise _wrong_type(column, f"{array.max():,}")
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, as in the model's training
         return array.astype(_DTYPES[column.datatype], copy=False)
 
