@@ -78,6 +78,7 @@ def test_a_model_goes_from_the_gate_to_a_service(call):
     assert refused.startswith("REFUSED  ")
     assert "late@2 for champion, against late@1" in refused
     assert "GATE-012" in call("promote", "late@2", "champion", "--data", "parcels", code=2)
+    assert [line.split("\t")[0] for line in call("models", "--limit", "1").splitlines()[1:]] == ["late@2", "late@1"]
     shown = call("models", "show", "late@champion")
     assert "model        late@1" in shown
     assert "trained on   parcels@1" in shown

@@ -14,8 +14,17 @@ import polars as pl
 import pytest
 
 import mainspring as ms
-from mainspring.domain.errors import Conflict, Failed, Invalid, MainspringError, NotFound
-from mainspring.domain.messages import ListServices, MoveAlias, PutVersion, RunSpec, StopService, SubmitRuns, WaitRuns
+from mainspring.domain.errors import Conflict, Failed, Invalid, MainspringError, NotFound, Unavailable
+from mainspring.domain.messages import (
+    Deploy,
+    ListServices,
+    MoveAlias,
+    PutVersion,
+    RunSpec,
+    StopService,
+    SubmitRuns,
+    WaitRuns,
+)
 from mainspring.domain.records import Call
 from mainspring.sdk.inference import read_columns
 from mainspring.sdk.monitors import Monitor
@@ -92,6 +101,17 @@ def test_deploy_predict_canary_roll_back_stop(register, client):
     with pytest.raises(Conflict, match="SERVE-022"):
         service.predict(ROW)
     assert len(captured_ids(client.home.services / "delays")) == service.statistics["requests"]
+
+
+def test_what_hinders_the_process_is_told(register, client):
+    folder = client.home.services / "delays"
+    folder.mkdir(parents=True)
+    (folder / "capture").touch()
+    client.ask(Deploy("delays", register().reference, "canary"))
+    service = ms.Service("delays")
+    wait_for(lambda: service.record.problem is not None)
+    with pytest.raises(Unavailable, match=r"SERVE-020: service delays is .* after 0 s: the captures in .* be written"):
+        service.wait_ready(timeout_s=0)
 
 
 def test_a_killed_plane_is_started_again_and_the_same_id_answers(register, client):

@@ -12,6 +12,9 @@ from mainspring.cli.texts import format_age, format_size, format_value, shorten_
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
 
+# An alias may stay on a version long after others came; `--limit` counts models.
+_MANY = 10_000
+
 
 @click.group(
     "models",
@@ -72,7 +75,7 @@ def _list_versions(name: str | None, limit: int) -> list[Version]:
         return newest
     found = []
     for each in newest:
-        versions: list[Version] = ask(ListVersions("model", each.name, limit))
+        versions: list[Version] = ask(ListVersions("model", each.name, _MANY))
         found += [version for version in versions if version.aliases or version.id == each.id]
     return found
 

@@ -151,7 +151,8 @@ class Service:
         Raises
         ------
         MainspringError
-            Why the newest revision did not load; SERVE-020 when it takes longer.
+            Why the newest revision did not load; SERVE-020 when it takes longer, with what hinders the
+        process if that is known.
         """
         deadline = time.monotonic() + timeout_s
         said = ""
@@ -164,9 +165,9 @@ class Service:
             if problem is not None:
                 raise problem
             if time.monotonic() >= deadline:
-                raise Unavailable(
-                    "SERVE-020", f"service {self.name} is {service.health} after {timeout_s:g} s", name=self.name
-                )
+                cause = f": {service.problem.what}" if service.problem is not None else ""
+                what = f"service {self.name} is {service.health} after {timeout_s:g} s{cause}"
+                raise Unavailable("SERVE-020", what, name=self.name)
             if service.health != said:
                 said = service.health
                 _tell(f"service {self.name} {said} ...")
