@@ -56,7 +56,7 @@ class On:
             raise Invalid("RENEW-004", f"the trigger on {event!r} names no service", fix='add service="NAME"')
         if policy not in POLICIES or len(match) > 1:
             wrong = f"policy={policy!r}" if policy not in POLICIES else ", ".join(sorted({*match} - {"service"}))
-            raise Invalid("RENEW-004", f"the trigger on {event!r} knows no {wrong}")
+            raise Invalid("RENEW-004", f"the trigger on {event!r} knows no {wrong}", name=match["service"])
         self.event = event
         self.cooldown_s = None if cooldown is None else parse_duration(cooldown)
         self.policy = policy
