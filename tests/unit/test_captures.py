@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
@@ -108,6 +109,35 @@ def test_only_whole_records_of_a_short_write_count(tmp_path, monkeypatch):
     again = Captures(tmp_path, "s")
     assert again.requests == kept + 2
     assert [each.id for each in read_all(tmp_path)[0]] == [f"r{n}" for n in range(kept + 1)] + ["r9"]
+
+
+def test_a_torn_tail_that_cannot_be_cut_is_cut_before_the_next_write(tmp_path, monkeypatch):
+    captures = Captures(tmp_path, "s")
+    real = os.write
+
+    def refuse(handle, size):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "write", lambda handle, content: real(handle, content[:-3]))
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    assert captures.append([make_record(1), make_record(2)]) == 1
+    monkeypatch.setattr(os, "write", real)
+    assert captures.append([make_record(3)]) == 0
+    monkeypatch.undo()
+    assert captures.append([make_record(4)]) == 1
+    assert [each.id for each in read_all(tmp_path)[0]] == ["r1", "r4"]
+    assert captures.requests == 2
+
+
+def test_a_segment_is_rotated_when_the_system_gives_no_thread(tmp_path, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    captures = Captures(tmp_path, "s", Limits(segment_rows=2))
+    assert [captures.append([make_record(number)]) for number in range(3)] == [1, 1, 1]
+    assert [each.id for each in read_all(tmp_path)[0]] == ["r0", "r1", "r2"]
+    assert list_segments(tmp_path) == [1, 2, 3]
 
 
 def test_a_full_disk_keeps_nothing_and_recovers(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ What stands whole in a segment was counted; nothing else was.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import sys
@@ -142,6 +143,7 @@ class Captures:
         self._number = 0
         self._size = 0
         self._rows = 0
+        self._torn = False
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._recover()
@@ -187,6 +189,8 @@ class Captures:
         """
         frames = [_frame(_encoder.encode(each)) for each in records]
         try:
+            if self._torn:
+                self._cut()
             if self._size >= self._limits.segment_bytes or self._rows >= self._limits.segment_rows:
                 self._rotate()
             written = os.write(self._handle, b"".join(frames))
@@ -204,7 +208,9 @@ class Captures:
             self._add(record)
         self._size = end
         if written:
-            os.ftruncate(self._handle, end)
+            self._torn = True
+            with contextlib.suppress(OSError):  # the next append tries again before it writes
+                self._cut()
         self._forget(whole)
         return whole
 
@@ -267,7 +273,16 @@ class Captures:
     def _rotate(self) -> None:
         full = self._handle
         self._start(self._number + 1)
-        threading.Thread(target=_close_durably, args=(full, os.dup(self._handle), self.folder)).start()
+        handles = full, os.dup(self._handle)
+        try:
+            threading.Thread(target=_close_durably, args=(*handles, self.folder)).start()
+        except RuntimeError:  # the system gives no thread; requests wait for the disk this once
+            _close_durably(*handles, self.folder)
+
+    def _cut(self) -> None:
+        """Remove what a short write left after the last whole record: nothing after it would be found."""
+        os.ftruncate(self._handle, self._size)
+        self._torn = False
 
     def _add(self, record: Record) -> None:
         count = self.counts.setdefault(record.revision, Count())
