@@ -433,3 +433,27 @@ def test_search_of_runs(client):
 
 def divide(x):
     return 1 / x
+
+
+@ms.step
+def count_letters(folder: str | Path, file: str = "") -> int:
+    return len(str(folder)) + len(file)
+
+
+def test_a_path_given_as_text_is_told_once(tmp_path, capsys):
+    file = tmp_path / "rows.csv"
+    file.touch()
+    count_letters("no such folder", file="a\0b")
+    count_letters(tmp_path)
+    assert capsys.readouterr().err == ""
+    count_letters(str(tmp_path), file=str(file))
+    count_letters.submit(str(tmp_path)).result()
+    folder_told, file_told = capsys.readouterr().err.splitlines()
+    assert folder_told.startswith(f"STEP-012: folder='{tmp_path}' of count_letters names a folder, but counts as text")
+    assert file_told.endswith(f" names a file, but counts as text; give Path('{file}') so that its content counts")
+    assert "Path" in str(ms.why("STEP-012"))
+
+
+def test_a_step_without_cache_may_have_paths_as_text(tmp_path, capsys):
+    count_letters.options(cache=False)(folder=str(tmp_path))
+    assert capsys.readouterr().err == ""

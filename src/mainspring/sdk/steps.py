@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,8 @@ from mainspring.sdk.origins import remember_maker
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_cautioned: set[tuple[str, str]] = set()
 
 
 class Step(Generic[P, R]):
@@ -234,7 +237,19 @@ class Step(Generic[P, R]):
             return None
         from mainspring.pipelines.fingerprint import fingerprint
 
+        self._caution(arguments)
         return fingerprint(self.function, arguments)
+
+    def _caution(self, arguments: Mapping[str, Any]) -> None:
+        """Tell, once for each argument, that a path given as text counts by its letters alone."""
+        for name, value in arguments.items():
+            if type(value) is str and (self.name, name) not in _cautioned and os.path.exists(value):  # noqa: PTH110 - cheap
+                _cautioned.add((self.name, name))
+                kind = "folder" if os.path.isdir(value) else "file"  # noqa: PTH112 - as above
+                warn(
+                    f"STEP-012: {name}={value!r} of {self.name} names a {kind}, but counts as text; "
+                    f"give Path({value!r}) so that its content counts"
+                )
 
     def _submit(self, arguments: dict[str, Any]) -> Future[R]:
         client = current_client()

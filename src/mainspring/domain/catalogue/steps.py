@@ -82,4 +82,11 @@ ENTRIES: tuple[Entry, ...] = (
         "a newer version of Mainspring wrote it",
         "pip install --upgrade mainspring",
     ),
+    Entry(
+        "STEP-012",
+        "invalid",
+        "a path given as text",
+        "a text counts by its letters, so a step is not run again when the file or folder that the text names changes",
+        "give pathlib.Path(...) so that its content counts",
+    ),
 )
