@@ -30,6 +30,7 @@ class Heart:
         self._buffer = bytearray()
         self._number = 0
         self._sent_at: float | None = None
+        self._asked: dict[str, int] = {}
         self.due_at = 0.0
 
     def beat(self, leases: Sequence[tuple[str, int, int]], now: float) -> None:
@@ -38,7 +39,7 @@ class Heart:
         Parameters
         ----------
         leases : sequence of (str, int, int)
-            Run id, attempt, fence.
+            Run id, attempt, fence; of two attempts of one run only the later is worth keeping.
         now : float
             Monotonic seconds.
         """
@@ -48,18 +49,23 @@ class Heart:
             self.close()
         if self._sent_at is not None or not leases:
             return
+        newest = {run_id: (run_id, attempt, fence) for run_id, attempt, fence in sorted(leases)}
         self._number += 1
         try:
             if self.link is None:
                 self._connect()
             assert self.link is not None
-            self.link.sendall(wire.encode_request(self._number, Heartbeat(leases=list(leases))))
+            self.link.sendall(wire.encode_request(self._number, Heartbeat(leases=[*newest.values()])))
             self._sent_at = now
+            self._asked = {run_id: attempt for run_id, attempt, _ in newest.values()}
         except OSError:
             self.close()
 
-    def read(self) -> dict[str, str]:
-        """Return the orders that have come, by run id; empty while there is no answer."""
+    def read(self) -> dict[tuple[str, int], str]:
+        """Return the orders that have come, by run id and attempt; empty while there is no answer.
+
+        An order is about the attempt that was asked for: the run may have begun another since.
+        """
         if self.link is None:
             return {}
         try:
@@ -87,8 +93,8 @@ class Heart:
         self.link.setblocking(False)
         self.link.connect(str(self._path))
 
-    def _cut(self) -> dict[str, str]:
-        orders: dict[str, str] = {}
+    def _cut(self) -> dict[tuple[str, int], str]:
+        orders: dict[tuple[str, int], str] = {}
         size = wire.HEADER.size
         while len(self._buffer) >= size:
             (length,) = wire.HEADER.unpack_from(self._buffer)
@@ -102,5 +108,5 @@ class Heart:
             except MainspringError:
                 continue
             assert isinstance(answer, Beats)
-            orders.update(answer.orders)
+            orders |= {(run_id, self._asked[run_id]): order for run_id, order in answer.orders.items()}
         return orders

@@ -170,17 +170,19 @@ class ForkServer:
 
     def _obey(self) -> None:
         heard = self._heard
-        for run_id, order in self._heart.read().items():
+        for attempt, order in self._heart.read().items():
             if order in {"lost", "cancel"}:
-                self._drop(run_id, order)
+                self._drop(attempt, order)
         if heard is not None and self._heart.link is None:
             self._selector.unregister(heard)
             self._heard = None
 
-    def _drop(self, run_id: str, order: str) -> None:
+    def _drop(self, attempt: tuple[str, int], order: str) -> None:
         for child in self._children.values():
             # One that is finishing hears from the owner itself.
-            if child.held is None or child.held.spec.run_id != run_id or child.stage == "finishing":
+            if child.stage == "finishing" or child.held is None:
+                continue
+            if (child.held.spec.run_id, child.held.spec.attempt) != attempt:
                 continue
             if order == "lost":
                 child.end("lost", "another attempt holds the run", signal.SIGKILL, 0.0, time.monotonic())
@@ -315,9 +317,11 @@ class ForkServer:
             while self._woken.recv(4096):
                 pass
         for pid, status, cpu_s, memory_bytes in children.reap():
-            child = self._children.pop(pid, None)
+            child = self._children.get(pid)
             if child is None:
                 continue
+            self._hear_out(child)
+            del self._children[pid]
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(child.link)
             child.link.close()
@@ -325,6 +329,15 @@ class ForkServer:
                 self._end(child.last_status(child.held, status, cpu_s, memory_bytes))
             if child.following is not None:
                 self._launch(child.following)
+
+    def _hear_out(self, child: Child) -> None:
+        """Read what a worker has said before it ended: which attempt it was at."""
+        with contextlib.suppress(OSError):
+            child.link.setblocking(False)
+            while messages := forks.receive(child.link, child.frames):
+                for message in messages:
+                    assert isinstance(message, forks.Mark)
+                    self._mark(child, message)
 
     def _end(self, status: Status) -> None:
         self._ended[status.run_id, status.attempt] = status

@@ -17,8 +17,9 @@ from mainspring.compute import forks
 from mainspring.compute.engine import Cause, Handle, Spec, Status
 from mainspring.domain.home import Home
 
-# A fork server that does not listen after so long will not; it imports nothing heavy at its start.
-_START_S = 20.0
+# One that lives and does not listen yet is slow: on a machine with far too much to do its few imports take a minute.
+# Its runs do not hang meanwhile, for the owner takes back what no worker asks for.
+_START_S = 120.0
 _TRY_AGAIN_S = 0.01
 _TRIES = 5
 _THREAD_VARIABLES = (
