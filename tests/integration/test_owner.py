@@ -417,3 +417,14 @@ def test_an_owner_that_never_lets_go_is_told(tmp_path, monkeypatch):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(Conflict, match="HOME-002"):
             Client(home).ask(messages.GetStatus())
+
+
+def test_an_owner_sweeps_what_killed_writers_left(client, home):
+    path = client.blobs.path(client.blobs.put(b"kept"))
+    old, fresh = (path.with_name(f".{path.name}.{name}") for name in ("old", "fresh"))
+    for draft in (old, fresh):
+        draft.write_bytes(b"ke")
+    os.utime(old, (time.time() - 3700,) * 2)
+    client.ask(messages.GetStatus())
+    assert (old.exists(), fresh.exists()) == (False, True)
+    assert client.blobs.get(path.name) == b"kept"

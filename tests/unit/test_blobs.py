@@ -2,11 +2,12 @@
 
 import errno
 import hashlib
+import os
 
 import pytest
 
 from mainspring.domain.errors import Invalid, NotFound, Unavailable
-from mainspring.store.blobs import FolderBlobs
+from mainspring.store.blobs import FolderBlobs, sweep_drafts
 from mainspring.store.files import LocalFileSystem
 
 
@@ -97,3 +98,30 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     files.remove(path)
     files.remove(path)
     assert not files.exists(path)
+
+
+def plant(blobs, content, written_at):
+    """Write a blob with a draft beside it; return the draft."""
+    path = blobs.path(blobs.put(content))
+    draft = path.with_name(f".{path.name}.0123456789ab")
+    draft.write_bytes(content[:1])
+    for each in (path, draft):
+        os.utime(each, (written_at, written_at))
+    return draft
+
+
+def test_old_drafts_are_swept_and_nothing_else(blobs, tmp_path):
+    old, fresh = plant(blobs, b"old", 1000.0), plant(blobs, b"fresh", 3000.0)
+    assert sweep_drafts(tmp_path / "blobs", before=2000.0) == 1
+    assert (old.exists(), fresh.exists()) == (False, True)
+    assert [blobs.get(hashlib.sha256(content).hexdigest()) for content in (b"old", b"fresh")] == [b"old", b"fresh"]
+    assert sweep_drafts(tmp_path / "none", before=2000.0) == 0
+
+
+def test_a_sweep_looks_at_no_more_than_it_may_and_later_ones_at_the_rest(blobs, tmp_path):
+    drafts = [plant(blobs, b"%d" % number, 1000.0) for number in range(40)]
+    folders = {int(draft.parent.name, 16) for draft in drafts}
+    first = min(folders)
+    swept = sweep_drafts(tmp_path / "blobs", before=2000.0, first=first, most=1)
+    assert swept == sum(int(draft.parent.name, 16) == first for draft in drafts)
+    assert sum(sweep_drafts(tmp_path / "blobs", before=2000.0, first=each, most=1) for each in folders) == 40 - swept

@@ -40,6 +40,7 @@ USE_CASES = (
     "mainspring.control.placement",
     "mainspring.control.queue",
     "mainspring.control.logs",
+    "mainspring.control.drafts",
     "mainspring.control.assets",
     "mainspring.control.studies",
     "mainspring.control.apply",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,12 @@ from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Invalid, NotFound
 from mainspring.domain.ports import FileSystem
 from mainspring.store.files import write_faults
+
+FOLDERS = 256
+"""Folders that blobs are spread over, by the first byte of the digest."""
+
+MOST_ENTRIES = 20_000
+"""So many files are looked at in one sweep, some 20 ms of work."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -93,3 +101,44 @@ class FolderBlobs:
     def _parts(self, content: bytes) -> Iterator[bytes]:
         yield content
         crash_point("blobs.before_rename")
+
+
+def sweep_drafts(root: Path, before: float, *, first: int = 0, most: int = MOST_ENTRIES) -> int:
+    """Remove the temporary files of writers that were killed.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of blobs; it may be missing.
+    before : float
+        Only what was last written before that time, in seconds since 1970, is removed.
+    first : int, default 0
+        Number of the folder to begin with, 0 to 255.
+    most : int, default MOST_ENTRIES
+        No further folder is opened once so many files were looked at.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    seen = removed = 0
+    for number in range(first, first + FOLDERS):
+        with contextlib.suppress(OSError), os.scandir(root / f"{number % FOLDERS:02x}") as entries:
+            for entry in entries:
+                seen += 1
+                if entry.name.startswith(".") and _remove_old(entry, before):
+                    removed += 1
+        if seen >= most:
+            break
+    return removed
+
+
+def _remove_old(entry: os.DirEntry[str], before: float) -> bool:
+    try:
+        if entry.stat(follow_symlinks=False).st_mtime >= before:
+            return False
+        Path(entry).unlink()
+    except OSError:  # its writer has renamed it, or the home is read-only
+        return False
+    return True
