@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mainspring.domain.messages import CancelRuns, Explain, GetLogs, GetSeries, RunSpec, Stop, SubmitRuns
+from mainspring.domain.messages import CancelRuns, Explain, GetLogs, GetSeries, GetStatus, RunSpec, Stop, SubmitRuns
 from mainspring.domain.records import Call, Resources
 from mainspring.sdk.context import active_run
 from mainspring.testing import programs
@@ -120,6 +120,13 @@ def test_workers_draw_different_random_numbers(client):
         call = vary(client, draw, preload=("numpy",), code_digest=str(at))
         drawn += result(client, submit(client, draw, call=call))
     assert len(set(drawn)) == 6
+
+
+def test_workers_see_the_variables_of_whoever_started_the_owner(client, monkeypatch):
+    monkeypatch.setenv("GREETING", "first")
+    client.ask(GetStatus())
+    monkeypatch.setenv("GREETING", "second")
+    assert result(client, submit(client, read_variable, "GREETING")) == "first"
 
 
 @pytest.mark.parametrize("cpus", [1, CORES])
