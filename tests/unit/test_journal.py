@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from mainspring.tracking.journal import Facts, Journal, Point, journal_path, parse_name, read_entries, read_report
 
 RUN = "0" * 32
@@ -78,3 +80,31 @@ def test_what_was_appended_outlives_kill_9(tmp_path):
         steps += [each.step for each in entries]
     assert len(steps) >= 100
     assert steps == list(range(len(steps)))
+
+
+def test_a_disk_that_takes_half_an_entry_hides_no_other(tmp_path, monkeypatch):
+    path = journal_path(tmp_path, RUN, 1)
+    journal = Journal(path)
+    journal.append(Point("auc", 0, 1.0, 0.5))
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda handle, content: write(handle, content[: len(content) // 2]))
+        with pytest.raises(OSError, match="No space left"):
+            journal.append(Point("auc", 1, 2.0, 0.6))
+    journal.append(Point("auc", 2, 3.0, 0.7))
+    journal.close()
+    assert [each.step for each in read_entries(path)[0]] == [0, 2]
+
+
+def test_an_entry_may_be_larger_than_a_report(tmp_path):
+    path = journal_path(tmp_path, RUN, 1)
+    journal = Journal(path)
+    entries = [Point("auc", 0, 1.0, 0.5), Facts({"text": "x" * 3_000_000}), Point("auc", 1, 2.0, 0.6)]
+    for entry in entries:
+        journal.append(entry)
+    journal.close()
+    found, offset = [], 0
+    while part := read_entries(path, offset)[0]:
+        found += part
+        offset = read_entries(path, offset)[1]
+    assert found == entries

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -92,17 +94,29 @@ class Journal:
         self.path = path
         self.used = False
         self._handle: int | None = None
+        self._lock = threading.Lock()
 
     def append(self, *entries: Entry) -> None:
-        """Append entries by one write."""
+        """Append entries by one write.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or the file cannot be made; the journal is as it was.
+        """
         frames = b""
         for entry in entries:
             body = _encoder.encode(entry)
             frames += _HEADER.pack(len(body), zlib.crc32(body)) + body
-        if self._handle is None:
-            self._handle = self._open()
-        os.write(self._handle, frames)
-        self.used = True
+        with self._lock:
+            if self._handle is None:
+                self._handle = self._open()
+            written = os.write(self._handle, frames)
+            if written < len(frames):
+                # Half an entry would hide every later one.
+                os.ftruncate(self._handle, os.fstat(self._handle).st_size - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            self.used = True
 
     def remove(self) -> None:
         """Remove the file, when the owner has all of it."""
@@ -111,7 +125,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; a later `append` opens it again."""
-        handle, self._handle = self._handle, None
+        with self._lock:
+            handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
 
@@ -137,13 +152,16 @@ def read_entries(path: Path, offset: int = 0) -> tuple[list[Entry], int]:
     Returns
     -------
     tuple of list and int
-        At most 1 MiB of entries, and the offset after them. A torn tail, as a power cut leaves it,
-        ends the entries.
+        At most 1 MiB of entries, or a single larger one, and the offset after them. A torn tail, as
+        a power cut leaves it, ends the entries.
     """
     try:
         with path.open("rb") as file:
             file.seek(offset)
             content = file.read(_READ_BYTES)
+            if len(content) == _READ_BYTES:
+                size, _ = _HEADER.unpack_from(content)
+                content += file.read(max(0, _HEADER.size + size - _READ_BYTES))
     except FileNotFoundError:
         return [], offset
     entries: list[Entry] = []
