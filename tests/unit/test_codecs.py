@@ -204,3 +204,70 @@ def test_any_json_comes_back_equal(value):
     back = load_value(store_value(value, memory, SEAL), memory, SEAL)
     assert back == value
     assert repr(back) == repr(value)
+
+
+@dataclasses.dataclass
+class Tagged(dict):
+    """A dict that has a field besides."""
+
+    tag: str = ""
+
+
+def test_a_dataclass_that_is_more_than_its_fields_is_kept_whole(blobs):
+    value = Tagged("a")
+    value["key"] = 1
+    codec, back = trip(value, blobs)
+    assert codec == "sealed"
+    assert (dict(back), back.tag) == ({"key": 1}, "a")
+
+
+def test_a_list_that_holds_itself_comes_back(blobs):
+    value = [1]
+    value.append(value)
+    codec, back = trip(value, blobs)
+    assert codec == "sealed"
+    assert back[1] is back
+
+
+def test_an_empty_folder_that_is_gone_is_made_anew(blobs, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    stored = store_value(folder, blobs, SEAL)
+    assert load_value(stored, blobs, SEAL) == folder
+    folder.rmdir()
+    back = load_value(stored, blobs, SEAL)
+    assert back.is_dir()
+    assert list(back.iterdir()) == []
+
+
+def test_a_folder_that_holds_more_than_was_stored_is_not_it(blobs, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "a").write_text("a")
+    stored = store_value(folder, blobs, SEAL)
+    (folder / "b").write_text("b")
+    assert [each.name for each in load_value(stored, blobs, SEAL).iterdir()] == ["a"]
+
+
+def test_a_file_that_changes_while_it_is_stored_is_not_taken_for_the_stored_one(blobs, tmp_path, monkeypatch):
+    file = tmp_path / "model.bin"
+    file.write_bytes(b"one")
+    read = Path.read_bytes
+
+    def read_and_change(path):
+        content = read(path)
+        if path == file:
+            file.write_bytes(b"two, longer")
+        return content
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read_and_change)
+        stored = store_value(file, blobs, SEAL)
+    assert load_value(stored, blobs, SEAL).read_bytes() == b"one"
+
+
+def test_a_file_whose_name_cannot_be_written_anew_is_refused(blobs, tmp_path):
+    (tmp_path / "10:30.csv").write_text("a")
+    for path in (tmp_path, tmp_path / "10:30.csv"):
+        with pytest.raises(Invalid, match=r"STEP-001.*10:30\.csv"):
+            store_value(path, blobs, SEAL)

@@ -80,10 +80,9 @@ class _Storage:
             content = codec.write(value, self)
         except MainspringError:
             raise
-        except Exception:
+        except Exception:  # a library's own format has limits that only writing shows; pickle has not
             if codec is _SEALED:
                 raise
-            # The library's own format has limits that only writing shows; pickle has not.
             codec = _SEALED
             content = codec.write(value, self)
         summary = codec.summarise(value)

@@ -9,6 +9,7 @@ from mainspring.tracking.codec import Storage
 
 _SCALARS = frozenset({type(None), bool, int, float, str})
 _SHOWN = 60
+_DEPTH = 100
 
 
 class Json:
@@ -78,13 +79,15 @@ class Bytes:
         return "bytes"
 
 
-def is_json(value: Any) -> bool:
-    """Tell whether a value is of exactly JSON's types all the way down."""
+def is_json(value: Any, depth: int = _DEPTH) -> bool:
+    """Tell whether a value is of exactly JSON's types all the way down, which is not too far."""
     kind = type(value)
     if kind in _SCALARS:
         return True
+    if depth == 0:  # it may hold itself
+        return False
     if kind is list:
-        return set(map(type, value)) <= _SCALARS or all(map(is_json, value))
+        return set(map(type, value)) <= _SCALARS or all(is_json(part, depth - 1) for part in value)
     if kind is dict:
-        return set(map(type, value)) <= {str} and all(map(is_json, value.values()))
+        return set(map(type, value)) <= {str} and all(is_json(part, depth - 1) for part in value.values())
     return False

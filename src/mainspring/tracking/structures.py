@@ -78,6 +78,10 @@ class Record:
             kind, "__slots__"
         ):
             return False
+        try:
+            object.__new__(kind)
+        except TypeError:  # it derives from a list, a dict, an exception: it is more than its fields
+            return False
         names = {field.name for field in dataclasses.fields(kind)}
         return set(getattr(value, "__dict__", names)) == names and all(hasattr(value, name) for name in names)
 
@@ -118,13 +122,14 @@ class File:
         path = Path(value).absolute()
         if not path.exists():
             raise Invalid("STEP-001", f"the path {value} does not exist", fix="return the path of a file that was made")
-        found = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        found = _list_files(path)
         if len(found) > _MOST_FILES:
             raise Invalid("STEP-001", f"the folder {value} holds {len(found):,} files, above {_MOST_FILES:,}")
         files = {}
         for each in found:
-            status = each.stat()
+            status = each.stat()  # before it is read: what changes meanwhile is then seen when it is loaded
             relative = "" if each == path else each.relative_to(path).as_posix()
+            _check_name(value, relative or path.name)
             files[relative] = [storage.blobs.put(each.read_bytes()), status.st_size, status.st_mtime_ns]
         return json.dumps({"path": str(path), "name": path.name, "files": files}).encode()
 
@@ -132,7 +137,7 @@ class File:
         """Return the original path while its files are unchanged, else a private copy."""
         body = json.loads(content)
         original = Path(body["path"])
-        if all(_is_unchanged(original, *item) for item in body["files"].items()):
+        if _holds(original, body["files"]):
             return original
         name = PurePosixPath(body["name"]).name or "value"
         target = safe_join(_private_folder(), f"{hashlib.sha256(content).hexdigest()}/{name}")
@@ -168,6 +173,28 @@ def _find_class(module: str, name: str) -> Any:
     except (ImportError, AttributeError, KeyError):
         raise NotFound("STEP-010", f"the class {module}.{name} of a stored value is not here") from None
     return found
+
+
+def _list_files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+
+
+def _check_name(value: Any, name: str) -> None:
+    """Refuse a file that could not be written anew from its stored bytes."""
+    try:
+        safe_join(Path("/"), name)
+    except Invalid:
+        what = f"{value} holds a file of the name {name!r}"
+        raise Invalid("STEP-001", what, fix="leave colons and backslashes out of the names of files") from None
+
+
+def _holds(original: Path, files: dict[str, list[Any]]) -> bool:
+    """Tell whether a path still is the file or the folder of files that was stored."""
+    if "" in files:
+        return _is_unchanged(original, "", files[""])
+    if not original.is_dir() or {each.relative_to(original).as_posix() for each in _list_files(original)} != set(files):
+        return False
+    return all(_is_unchanged(original, *item) for item in files.items())
 
 
 def _is_unchanged(original: Path, relative: str, recorded: list[Any]) -> bool:
