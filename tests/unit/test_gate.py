@@ -168,7 +168,7 @@ def test_what_cannot_be_judged_is_named(change: dict, code: str, what: str) -> N
     [
         ({"better": ["roc"]}, "no metric is called 'roc'"),
         ({"better": ["auc"], "not_worse": {"mae": 1}}, "mixes metrics"),
-        ({"not_worse": {"log_loss": -1}}, "below zero"),
+        ({"not_worse": {"log_loss": -1}}, "not zero or above"),
         ({"limits": {"latency": 5}}, "no limit is called 'latency'"),
         ({"tests": ["auc > .5"]}, "is no test"),
         ({"better": [], "not_worse": {}}, "slices shop without a metric"),

@@ -78,6 +78,8 @@ def test_best_is_the_first_of_equals_and_never_nan_or_pruned():
         ((0, 1, True), "logarithmic"),
         ((0, 1, False, 2), "a step of 2"),
         ((0, float("inf")), "inf"),
+        ((1, 10, False, 0.5), "no step of 0.5"),
+        ((1, 10, True, 2), "has no step"),
     ],
 )
 def test_a_bad_range_is_named(entry, what):
@@ -96,3 +98,18 @@ def test_a_bad_space_or_searcher_is_named():
     with pytest.raises(Invalid, match="TUNE-002") as caught:
         find_searcher("nosuch")
     assert "tpe" in caught.value.fix
+
+
+@pytest.mark.parametrize("seed", [-1, 123_456, 2**40])
+def test_any_whole_number_is_a_seed(seed):
+    assert search(find_searcher("tpe"), count=4, seed=seed) == search(find_searcher("tpe"), count=4, seed=seed)
+
+
+def test_a_step_does_not_lead_past_the_end():
+    optuna_adapter = pytest.importorskip("mainspring.tuning.adapters.optuna")
+    space = read_space({"rate": make_range(0.0, 0.3, step=0.1), "leaves": make_range(1, 9)})
+    points = RandomSearcher().ask(space, [], count=30, mode="max", seed=0)
+    assert max(point["rate"] for point in points) == 0.3
+    trials = [Trial(number, "a", point, "succeeded", point["rate"]) for number, point in enumerate(points)]
+    trials.append(Trial(len(points), "b", points[0], "succeeded", float("inf")))
+    assert next(iter(optuna_adapter.rank_importances(space, trials, mode="max", seed=-1))) == "rate"

@@ -72,8 +72,8 @@ def read_rules(body: Any) -> Rules:
     if set(used) & set(CLASSIFICATION) and set(used) & set(REGRESSION):
         raise Invalid("GATE-001", f"a gate mixes metrics of classification and regression: {', '.join(used)}")
     for name, margin in rules.not_worse.items():
-        if margin < 0:
-            raise Invalid("GATE-001", f"the margin of {name} is {margin}, below zero")
+        if not margin >= 0:
+            raise Invalid("GATE-001", f"the margin of {name} is {margin}, not zero or above")
     for name in rules.limits:
         if name not in LIMITS:
             raise Invalid("GATE-001", f"no limit is called {name!r}", fix=f"use one of {', '.join(LIMITS)}")

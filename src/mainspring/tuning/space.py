@@ -22,7 +22,8 @@ class Range(msgspec.Struct, frozen=True, tag=True):
     log : bool
         Draw evenly in the logarithm; `low` must then be above zero.
     step : int, float or None
-        Distance between allowed values, counted from `low`; None allows all.
+        Distance between allowed values, counted from `low`; a whole one in a range of ints, None
+        where `log`; None allows all.
     """
 
     low: int | float
@@ -59,6 +60,10 @@ def make_range(low: float, high: float, *, log: bool = False, step: float | None
         raise Invalid("TUNE-001", f"a logarithmic range cannot start at {low}")
     if step is not None and not 0 < step <= high - low:
         raise Invalid("TUNE-001", f"a step of {step} does not fit from {low} to {high}")
+    if step is not None and log:
+        raise Invalid("TUNE-001", f"a logarithmic range has no step, not {step}")
+    if isinstance(step, float) and not step.is_integer() and isinstance(low, int) and isinstance(high, int):
+        raise Invalid("TUNE-001", f"whole numbers from {low} to {high} have no step of {step}")
     return Range(low, high, log, step)
 
 
@@ -102,7 +107,8 @@ def _draw(entry: Range | Choice, generator: random.Random) -> Any:
         return generator.choice(entry.values)
     if entry.step is not None:
         count = int((entry.high - entry.low) / entry.step + 1e-9)
-        return entry.low + entry.step * generator.randint(0, count)
+        value = min(entry.low + entry.step * generator.randint(0, count), entry.high)
+        return int(value) if entry.whole else value
     if entry.log:
         value = math.exp(generator.uniform(math.log(entry.low), math.log(entry.high)))
         return min(max(round(value), entry.low), entry.high) if entry.whole else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,7 @@ class TpeSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.TPESampler(
-                seed=seed * 100_003 + len(trials), multivariate=True, constant_liar=True, n_startup_trials=8
+                seed=_fold_seed(seed * 100_003 + len(trials)), multivariate=True, constant_liar=True, n_startup_trials=8
             )
         study = _fold(space, trials, mode, sampler)
         distributions = _distributions(space)
@@ -46,15 +47,24 @@ def rank_importances(space: Space, trials: Sequence[Trial], *, mode: str, seed: 
     Source: PED-ANOVA, Watanabe et al., IJCAI 2023, as Optuna has it. Empty with fewer than four
     finished trials or when all values are equal.
     """
-    finished = [trial for trial in trials if trial.state == "succeeded" and trial.value is not None]
+    finished = [
+        trial
+        for trial in trials
+        if trial.state == "succeeded" and trial.value is not None and math.isfinite(trial.value)
+    ]
     if len(finished) < 4 or len({trial.value for trial in finished}) < 2:
         return {}
-    study = _fold(space, finished, mode, optuna.samplers.RandomSampler(seed=seed))
+    study = _fold(space, finished, mode, optuna.samplers.RandomSampler(seed=_fold_seed(seed)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: round(float(share), 4) for name, share in shares.items()}
+
+
+def _fold_seed(seed: int) -> int:
+    """Return a seed in the range of NumPy's older generators, which Optuna uses."""
+    return seed % 2**32
 
 
 def _fold(space: Space, trials: Sequence[Trial], mode: str, sampler: Any) -> Any:
