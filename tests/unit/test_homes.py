@@ -15,6 +15,7 @@ MOUNTS = """\
 filer:/home /home nfs4 rw,vers=4.2 0 0
 /dev/vdb1 /home/local xfs rw 0 0
 //win/share /mnt/win\\040share cifs rw 0 0
+filer:/daten /mnt/données nfs rw 0 0
 tmpfs /tmp tmpfs rw 0 0
 """
 
@@ -28,6 +29,7 @@ tmpfs /tmp tmpfs rw 0 0
         ("/home2/anna", False),
         ("/mnt/win share/x", True),
         ("/mnt/win", False),
+        ("/mnt/données/anna", True),
     ],
 )
 def test_the_deepest_mount_decides(path, network):

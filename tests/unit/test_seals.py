@@ -1,6 +1,8 @@
 """Seals, keys, tokens and the one unpickler."""
 
 import ast
+import errno
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -103,3 +105,14 @@ def test_only_one_module_unpickles():
                     path.relative_to(source).as_posix() for a in node.names if a.name in {"loads", "load", "Unpickler"}
                 }
     assert found == {"security/unsafe.py"}
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing(home, monkeypatch):
+    def fail(handle, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        with pytest.raises(OSError, match="No space"):
+            project_seal(home)
+    assert list(home.project_key.parent.iterdir()) == []

@@ -32,7 +32,7 @@ def read_or_make(path: Path, size_bytes: int = 32) -> bytes:
     Notes
     -----
     Guarantees: of processes that race, all return the same secret; the file appears whole, with
-    mode 0600, or not at all.
+    mode 0600, or not at all; it is on the disk on return.
     """
     try:
         return _read(path)
@@ -40,19 +40,28 @@ def read_or_make(path: Path, size_bytes: int = 32) -> bytes:
         pass
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(handle, secrets.token_bytes(size_bytes).hex().encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(handle, secrets.token_bytes(size_bytes).hex().encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         os.link(draft, path)  # fails when another process was first; a rename would replace its secret
     except FileExistsError:
         pass
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
+    _sync(path.parent)  # what is sealed with a key must not outlive it
     return _read(path)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _read(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _NETWORK = frozenset(
 )
 _SOCKET_PATH_BYTES = 100
 _MOUNTS = Path("/proc/self/mounts")
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+"""How the kernel writes blanks and backslashes of a path there."""
 
 
 def place_home(root: Path, *, mounts: str | None = None, local: Path = Path("/var/tmp")) -> Home:  # noqa: S108
@@ -71,7 +74,7 @@ def is_network(path: Path, mounts: str | None = None) -> bool:
     longest, kind = -1, ""
     for line in mounts.splitlines():
         _, point, system, *_ = line.split(" ")
-        mount = Path(point.encode("utf-8", "surrogateescape").decode("unicode_escape"))
+        mount = Path(_ESCAPE.sub(lambda code: chr(int(code[1], 8)), point))
         if place.is_relative_to(mount) and len(mount.parts) >= longest:
             longest, kind = len(mount.parts), system
     return kind in _NETWORK
@@ -97,7 +100,7 @@ def make_folders(home: Home) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder with mode 0700 and its missing parents, or check that it is ours alone.
+    """Make a folder with mode 0700 and its missing parents, or check that one that is there is ours.
 
     Raises
     ------
