@@ -1,12 +1,13 @@
 """Versions, references, aliases and the lineage between them."""
 
 import pytest
+from sqlalchemy import select
 
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.store.rows import add
 from mainspring.store.tables import declarations
-from mainspring.store.versions import edges_into
+from mainspring.store.tables import edges
 
 
 def put(desk, digest, name="orders", kind="dataset", **options):
@@ -40,6 +41,7 @@ def test_a_reference_names_a_version_by_number_alias_day_or_as_the_latest(desk):
     assert get(desk, "orders@clean").aliases == ("clean",)
     assert get(desk, "orders@2027-01-15").id == first.id
     assert get(desk, "orders@2027-01-16").id == second.id
+    assert get(desk, "orders@9999-12-31").id == second.id
 
 
 @pytest.mark.parametrize("reference", ["orders@9", "orders@none", "orders@2001-01-01", "nothing"])
@@ -70,11 +72,11 @@ def test_what_was_read_and_written_is_lineage(desk):
     lineage = {}
 
     def read(turn):
-        lineage["read"] = edges_into(turn.connection, run.id, "read")
-        lineage["wrote"] = edges_into(turn.connection, model.id, "wrote")
+        for source, target, kind in turn.connection.execute(select(edges.c.source, edges.c.target, edges.c.kind)):
+            lineage.setdefault(kind, []).append((source, target))
 
     desk.call(read)
-    assert lineage == {"read": [rows.id], "wrote": [run.id]}
+    assert lineage == {"read": [(rows.id, run.id)], "wrote": [(run.id, model.id)], "input": [(rows.id, model.id)]}
     assert desk.ask(messages.ListEvents(kind="data"))[0].event_time == 1_357_000_000.0
     with pytest.raises(NotFound, match="HOME-010"):
         put(desk, "d9", inputs=("0" * 32,))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Literal
 
 import msgspec
 
 from mainspring.domain.errors import Invalid
 
-AssetKind = Literal["dataset", "model"]
-
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}\Z")
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}\Z")
 _ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,49}\Z")
 
 
@@ -61,7 +59,7 @@ def parse_reference(text: str) -> Reference:
         raise Invalid("DATA-001", f"{text!r} is not a reference", reference=text)
     if not mark:
         return Reference(name)
-    if at.isdigit() and int(at) >= 1:
+    if _NUMBER.match(at):
         return Reference(name, number=int(at))
     if _ALIAS.match(at):
         return Reference(name, alias=at)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 
 from mainspring.domain.errors import Invalid
 
@@ -64,13 +66,15 @@ def parse_size(text: str | int) -> int:
     >>> parse_size("2 GB")
     2000000000
     """
-    return int(_parse(text, _BYTES, "B", "RUN-004", "size"))
+    return int(_parse(text, _BYTES, "B", "RUN-004", "size", least=1.0))
 
 
-def _parse(text: str | float, factors: dict[str, float] | dict[str, int], bare: str, code: str, what: str) -> float:
+def _parse(
+    text: str | float, factors: Mapping[str, float], bare: str, code: str, what: str, least: float = 0.0
+) -> float:
     match = _TEXT.match(str(text))
-    factor = factors.get(match[2] or bare) if match else None
-    if match is None or factor is None or float(match[1]) <= 0:
+    found = float(match[1]) * factors.get(match[2] or bare, 0.0) if match else 0.0
+    if not least <= found < math.inf or found == 0:
         units = ", ".join(factors)
         raise Invalid(code, f"{text!r} is not a {what}", why=f"a {what} is a number above zero with one of {units}")
-    return float(match[1]) * factor
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, text
@@ -13,6 +13,7 @@ from mainspring.store.rows import add
 from mainspring.store.statements import Statement, pack_ids, unpack_ids
 from mainspring.store.tables import aliases, edges, versions
 
+_DAY_S = 86_400
 _FIELDS = tuple(name for name in Version.__struct_fields__ if name in versions.c)
 _COLUMNS = [versions.c[name] for name in _FIELDS]
 _NAMED = select(*_COLUMNS).where(
@@ -112,8 +113,8 @@ def find_version(connection: Connection, kind: str, project: str, reference: Ref
     if reference.alias is not None:
         return _one(connection, _BY_ALIAS, **named, alias_=reference.alias)
     if reference.day is not None:
-        end = datetime.fromisoformat(reference.day).replace(tzinfo=UTC) + timedelta(days=1)
-        return _one(connection, _BY_DAY, **named, until=end.timestamp())
+        start = datetime.fromisoformat(reference.day).replace(tzinfo=UTC)
+        return _one(connection, _BY_DAY, **named, until=start.timestamp() + _DAY_S)
     return _one(connection, _PAGE, **named, limit_=1)
 
 
