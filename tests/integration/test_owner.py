@@ -206,6 +206,16 @@ def test_a_frame_over_the_limit_is_refused_before_it_is_read(client, home):
     assert client.ask(messages.ListRuns()) == []
 
 
+def test_an_answer_over_the_limit_is_refused_and_its_neighbours_are_answered(client, home):
+    for _ in range(2):
+        finish(client, begin(client, params={"x": "y" * (MAX_FRAME_BYTES // 2)}))
+    with raw(home) as connected:
+        connected.sendall(encode_request(1, messages.ListRuns()) + encode_request(2, messages.GetStatus()))
+        with pytest.raises(Invalid, match="HOME-005"):
+            read_reply(connected)
+        assert read_reply(connected, messages.GetStatus)[0] == 2
+
+
 def test_frames_that_come_in_pieces_and_together_are_answered_each(client, home):
     run = begin(client)
     frames = b"".join(encode_request(number, messages.GetRun(id=run.id)) for number in range(1, 20))

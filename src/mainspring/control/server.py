@@ -134,10 +134,7 @@ class Server:
         wait.end()
         if isinstance(outcome, Later):
             outcome = Failed("HOME-015", f"{type(wait.ask.command).__name__} waits beyond its time")
-        if isinstance(outcome, Answer):
-            wait.connection.send(encode_body(wait.number, outcome.body))
-        else:
-            wait.connection.send(encode_problem(wait.number, outcome))
+        wait.connection.send(_encode(wait.number, outcome))
 
     def _park(self, wait: _Wait, later: Later) -> None:
         loop = asyncio.get_running_loop()
@@ -264,6 +261,13 @@ class _Wait:
         if self.timer is not None:
             self.timer.cancel()
         self.connection.waits.discard(self)
+
+
+def _encode(number: int, outcome: Answer | MainspringError) -> bytes:
+    try:
+        return encode_body(number, outcome.body) if isinstance(outcome, Answer) else encode_problem(number, outcome)
+    except MainspringError as error:  # too large to travel; who else is answered in this turn must not go without
+        return encode_problem(number, error)
 
 
 def _inode(path: Path) -> int | None:
