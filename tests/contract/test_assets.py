@@ -6,8 +6,7 @@ from sqlalchemy import select
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.store.rows import add
-from mainspring.store.tables import declarations
-from mainspring.store.tables import edges
+from mainspring.store.tables import declarations, edges
 
 
 def put(desk, digest, name="orders", kind="dataset", **options):

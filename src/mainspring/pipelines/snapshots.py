@@ -90,9 +90,9 @@ def lay_out(snapshot: Snapshot, folder: Path, blobs: Blobs) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(blobs.get(digest))
         draft.rename(target)
-    except OSError:
+    except BaseException as fault:
         shutil.rmtree(draft, ignore_errors=True)
-        if not target.exists():
+        if not (isinstance(fault, OSError) and target.exists()):  # another process was first
             raise
     return target
 
