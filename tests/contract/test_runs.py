@@ -238,9 +238,10 @@ def test_runs_are_found_by_parts_of_their_id_and_listed_in_pages(desk):
         with pytest.raises(NotFound) as caught:
             desk.ask(messages.GetRun(id=part))
         assert caught.value.code == "RUN-001"
-    page = desk.ask(messages.ListRuns(limit=3))
-    rest = desk.ask(messages.ListRuns(limit=10, before=page[-1].id))
-    assert [run.id for run in page + rest] == [run.id for run in reversed(made)]
+    page = desk.ask(messages.SearchRuns(limit=3))
+    rest = desk.ask(messages.SearchRuns(limit=10, page=page.next))
+    assert rest.next is None
+    assert [run.id for run in page.runs + rest.runs] == [run.id for run in reversed(made)]
     assert {run.name for run in desk.ask(messages.ListRuns(name="step1"))} == {"step1"}
     assert desk.ask(messages.ListRuns(state="failed")) == []
 

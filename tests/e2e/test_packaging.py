@@ -54,7 +54,7 @@ def test_the_core_alone_runs_a_pipeline(call, tmp_path):
     assert first.startswith("error 0.")
     again = call("python", "hello.py", cwd=tmp_path / "hello")
     assert again.split()[:2] == first.split()[:2]
-    rows = call("mainspring", "runs", "--kind", "step").splitlines()
+    rows = call("mainspring", "runs", "kind = step").splitlines()
     assert [row.split("\t")[3] for row in rows[1:]] == ["hit"] * 3 + ["succeeded"] * 3
 
 

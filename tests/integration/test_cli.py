@@ -292,14 +292,14 @@ def test_code_that_raises_shows_its_own_lines_and_ends_with_a_code(shell):
     assert "return value / parts" in done.stderr
     assert "site-packages" not in done.stderr
     assert "sdk/" not in done.stderr
-    assert "ZeroDivisionError" in shell("runs", "--state", "failed", check=0).stdout
+    assert "ZeroDivisionError" in shell("runs", "state = failed", check=0).stdout
 
 
 def test_logs_print_what_a_worker_printed(shell):
     text = HALVES.replace("return halve(value, parts)", "return halve.submit(value, parts).result()")
     (shell.folder / "halves.py").write_text(text)
     assert shell("run", "halves.py::go", "value=5", check=0).stdout == "2.5\n"
-    run = json.loads(shell("runs", "--kind", "step", "--json", check=0).stdout)[0]
+    run = json.loads(shell("runs", "kind = step", "--json", check=0).stdout)["runs"][0]
     assert shell("logs", run["id"][-8:], check=0).stdout == "halving 5\n"
     assert shell("logs", run["id"], "-f", check=0).stdout == "halving 5\n"
     assert json.loads(shell("logs", run["id"], "--json", check=0).stdout)["text"] == "halving 5\n"

@@ -80,15 +80,10 @@ def check_policies(routes: list[BaseRoute]) -> None:
             raise RuntimeError(f"{route} has no policy")  # noqa: TRY004 - a mistake of the programmer
 
 
-def _list_runs(request: Request) -> messages.Command:
+def _search_runs(request: Request) -> messages.Command:
     query = request.query_params
-    return messages.ListRuns(
-        kind=query.get("kind"),
-        name=query.get("name"),
-        state=query.get("state"),
-        parent_id=query.get("parent"),
-        limit=_read_limit(request),
-        before=query.get("before"),
+    return messages.SearchRuns(
+        query.get("filter", ""), query.get("order_by", ""), _read_limit(request), query.get("page", ""), count=True
     )
 
 
@@ -101,7 +96,7 @@ def _read_limit(request: Request) -> int:
 
 READS: dict[str, Translate] = {
     "/status": lambda _: messages.GetStatus(),
-    "/runs": _list_runs,
+    "/runs": _search_runs,
     "/runs/{id}": lambda r: messages.GetRun(r.path_params["id"]),
     "/runs/{id}/series/{key}": lambda r: messages.GetSeries(r.path_params["id"], r.path_params["key"]),
     "/runs/{id}/logs": lambda r: messages.GetLogs(r.path_params["id"]),

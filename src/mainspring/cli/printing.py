@@ -33,6 +33,13 @@ class Noun(click.Group):
         super().__init__(*args, **{"invoke_without_command": True, **kwargs})
         self.params.append(_json_option())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take a first word with a sign of comparison for the filter of the list."""
+        filtered = any(param.name == "filter" for param in self.params)
+        if filtered and args and not args[0].startswith("-") and any(sign in args[0] for sign in "=<>~ "):
+            args = ["--filter", *args]
+        return super().parse_args(ctx, args)
+
 
 def wants_json() -> bool:
     """Tell whether the running command was asked for JSON."""

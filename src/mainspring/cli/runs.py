@@ -7,7 +7,7 @@ import click
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, format_size, format_span, format_value, shorten_id
-from mainspring.domain.messages import CancelRuns, GetRun, ListRuns
+from mainspring.domain.messages import CancelRuns, GetRun, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Run
 
 _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
@@ -16,21 +16,24 @@ _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
 @click.group(
     "runs",
     cls=Noun,
-    epilog="Examples: mainspring runs --state failed · mainspring runs --parent a3f19b · mainspring runs show c07e12",
+    epilog='Examples: mainspring runs "state = failed" · mainspring runs "parent_id ~ a3f19b"',
 )
-@click.option("--kind", help="pipeline, step, study, trial, gate, check ...")
-@click.option("--name", help="Name of the function.")
-@click.option("--state", help="queued, starting, running, succeeded, failed, cancelled, pruned.")
-@click.option("--parent", help="Runs below this one.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Newest so many.")
+@click.option("--filter", default="", help='Such as "name = fit and metrics.auc > .7"; may stand without --filter.')
+@click.option("--order-by", default="", help="A field such as metrics.auc; -metrics.auc for the greatest first.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="So many on a page.")
+@click.option("--page", default="", help="What the page before named as the next.")
 @click.pass_context
-def command(
-    context: click.Context, kind: str | None, name: str | None, state: str | None, parent: str | None, limit: int
-) -> None:
+def command(context: click.Context, filter: str, order_by: str, limit: int, page: str) -> None:  # noqa: A002
     """List runs, newest first; show or cancel one. An id may be a unique prefix or suffix."""
-    if context.invoked_subcommand is None:
-        parent_id = ask(GetRun(parent)).id if parent else None
-        print_or_json(ask(ListRuns(kind=kind, name=name, state=state, parent_id=parent_id, limit=limit)))
+    if context.invoked_subcommand is not None:
+        return
+    found: RunPage = ask(SearchRuns(filter, order_by, limit, page, count=True))
+    if wants_json():
+        print_json(found)
+        return
+    print_runs(found.runs)
+    if found.next is not None:
+        click.echo(f"{len(found.runs):,} of {found.count:,} runs", err=True)
 
 
 @command.command("show")

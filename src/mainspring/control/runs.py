@@ -7,12 +7,12 @@ from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import process_start, this_host
 from mainspring.control.reports import find_order
 from mainspring.control.results import make_run
-from mainspring.control.turn import Turn
+from mainspring.control.turn import PROJECT, Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict
 from mainspring.domain.records import Run
-from mainspring.store import calls, runs
+from mainspring.store import calls, runs, search
 
 
 @handles(messages.BeginRun)
@@ -98,6 +98,12 @@ def get_run(turn: Turn, command: messages.GetRun) -> Run:
 def list_runs(turn: Turn, command: messages.ListRuns) -> list[Run]:
     """Answer with a page of runs, newest first."""
     return runs.list_runs(turn.connection, command)
+
+
+@handles(messages.SearchRuns)
+def search_runs(turn: Turn, command: messages.SearchRuns) -> messages.RunPage:
+    """Answer with a page of the runs that a filter holds for."""
+    return search.search_runs(turn.connection, PROJECT, command)
 
 
 @handles(messages.WaitRuns)

@@ -173,7 +173,7 @@ class GetRun(Command):
 
 
 class ListRuns(Command):
-    """Runs, newest first; `before` is the id after which the page goes on."""
+    """The newest runs with exactly these values, newest first."""
 
     kind: str | None = None
     name: str | None = None
@@ -181,7 +181,48 @@ class ListRuns(Command):
     parent_id: str | None = None
     key: str | None = None
     limit: int = 100
-    before: str | None = None
+
+
+class SearchRuns(Command):
+    """A page of the runs that a filter of `mainspring.domain.filters` holds for.
+
+    Attributes
+    ----------
+    filter : str
+        Empty: all runs.
+    order_by : str
+        A field, ``-`` in front for descending; empty: newest first.
+    limit : int
+        Runs on the page, from 1 to 1,000.
+    page : str
+        `RunPage.next` of the page before; empty: the first one.
+    count : bool
+        Count all runs that the filter holds for.
+    """
+
+    filter: str = ""
+    order_by: str = ""
+    limit: int = 100
+    page: str = ""
+    count: bool = False
+
+
+class RunPage(msgspec.Struct, frozen=True):
+    """A part of a search's runs.
+
+    Attributes
+    ----------
+    runs : list of Run
+        In the order asked for.
+    next : str or None
+        Names the next page; None: this is the last.
+    count : int or None
+        All runs of the search, when it was asked for.
+    """
+
+    runs: list[records.Run]
+    next: str | None = None
+    count: int | None = None
 
 
 class WaitRuns(Command):
@@ -429,6 +470,7 @@ ANSWERS: dict[type[Command], Any] = {
     FinishRun: records.Run,
     GetRun: records.Run,
     ListRuns: list[records.Run],
+    SearchRuns: RunPage,
     WaitRuns: list[records.Run],
     CancelRuns: list[records.Run],
     GetSeries: list[tuple[int, float, float]],

@@ -29,6 +29,7 @@ _REPEATABLE: frozenset[type[Command]] = frozenset(
         messages.FinishRun,
         messages.GetRun,
         messages.ListRuns,
+        messages.SearchRuns,
         messages.WaitRuns,
         messages.CancelRuns,
         messages.GetSeries,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -16,9 +14,10 @@ from mainspring.domain.messages import (
     GetLogs,
     GetRun,
     GetSeries,
-    ListRuns,
     Logs,
+    RunPage,
     RunSpec,
+    SearchRuns,
     SubmitRuns,
 )
 from mainspring.domain.records import Reason, Resources
@@ -31,20 +30,6 @@ from mainspring.sdk.pipelines import Pipeline
 from mainspring.sdk.steps import Step
 
 _PAGE = 500
-_CLAUSE = re.compile(r"\s*([a-z_]+(?:\.[\w.\-/]+)?)\s*(==|!=|>=|<=|=|>|<)\s*(.+?)\s*\Z")
-_COMPARE = {
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
-_COLUMNS = frozenset(
-    {"kind", "name", "state", "parent_id", "id", "created_at", "started_at", "ended_at", "cpu_s", "attempt"}
-)
-_MAPS = frozenset({"metrics", "params", "tags"})
 
 
 class Run:
@@ -207,12 +192,14 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
     Parameters
     ----------
     filter : str, default ""
-        Clauses joined by ``and``: ``state = failed and params.rate > 0.1 and metrics.auc >= .7``.
-        Fields are kind, name, state, parent_id and times, and ``metrics.``, ``params.``, ``tags.``.
+        Clauses joined by ``and``, ``or``, ``not`` and parentheses: ``state = failed and
+        (params.rate > 0.1 or metrics.auc >= .7)``. Signs are ``= != > >= < <= ~`` (holds the
+        text), ``in (a, b)``, ``= null``. Fields are kind, name, state, parent_id, times and
+        others, and ``metrics.``, ``params.``, ``tags.`` with a key.
     order_by : str, optional
         A field, ``-`` in front for descending; runs without it come last. Default: newest first.
     limit : int, default 100
-        At most so many, > 0.
+        At most so many, > 0; they are asked for in pages.
 
     Returns
     -------
@@ -222,29 +209,18 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
     Raises
     ------
     Invalid
-        RUN-011 for a filter that cannot be read.
+        RUN-011 for a filter that cannot be read; it tells the position.
     """
-    clauses = [_parse_clause(each) for each in re.split(r"\s+and\s+", filter.strip()) if each]
-    exact = {
-        field: value
-        for field, sign, value in clauses
-        if sign in {"=", "=="} and field in {"kind", "name", "state", "parent_id"}
-    }
-    found: list[Record] = []
-    client, before = current_client(), None
-    while order_by is not None or len(found) < limit:
-        page = client.ask(ListRuns(limit=_PAGE, before=before, **exact))
-        found += [each for each in page if all(_matches(each, *clause) for clause in clauses)]
-        if len(page) < _PAGE:
+    found: list[Run] = []
+    client, page = current_client(), ""
+    while len(found) < limit:
+        wanted = SearchRuns(filter, order_by or "", min(limit - len(found), _PAGE), page)
+        answer: RunPage = client.ask(wanted)
+        found += map(Run._of, answer.runs)
+        if answer.next is None:
             break
-        before = page[-1].id
-    if order_by is not None:
-        field = order_by.lstrip("-")
-        _check_field(field)
-        known = [each for each in found if _read_field(each, field) is not None]
-        known.sort(key=lambda each: _rank(_read_field(each, field)), reverse=order_by.startswith("-"))
-        found = known + [each for each in found if _read_field(each, field) is None]
-    return Runs(Run._of(each) for each in found[:limit])
+        page = answer.next
+    return Runs(found)
 
 
 def run(target: Any, *args: Any, pool: str | None = None, gpus: float = 0, wait: bool = False, **kwargs: Any) -> Run:
@@ -323,40 +299,3 @@ def _start(
     )
     (record,) = client.ask(SubmitRuns(runs=[spec]))
     return Run._of(record)
-
-
-def _parse_clause(text: str) -> tuple[str, str, str]:
-    match = _CLAUSE.match(text)
-    if match is None:
-        raise Invalid("RUN-011", f"{text!r} is no clause of a filter")
-    field, sign, value = match.groups()
-    _check_field(field)
-    return field, sign, value.strip("'\"")
-
-
-def _check_field(field: str) -> None:
-    head, dot, _ = field.partition(".")
-    if head not in (_MAPS if dot else _COLUMNS):
-        raise Invalid("RUN-011", f"runs have no field {field!r}")
-
-
-def _read_field(record: Record, field: str) -> Any:
-    head, dot, name = field.partition(".")
-    return getattr(record, head).get(name) if dot else getattr(record, field)
-
-
-def _rank(value: Any) -> tuple[int, Any]:
-    """Return what orders values of any kinds: numbers among themselves, before texts and the rest."""
-    return (0, value) if isinstance(value, int | float) else (1, str(value))
-
-
-def _matches(record: Record, field: str, sign: str, wanted: str) -> bool:
-    value = _read_field(record, field)
-    if value is None:
-        return False
-    if not isinstance(value, int | float):
-        return bool(_COMPARE[sign](str(value), wanted))
-    try:
-        return bool(_COMPARE[sign](value, float(wanted)))
-    except ValueError:
-        return False

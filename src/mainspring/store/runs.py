@@ -170,20 +170,12 @@ def get_runs(connection: Connection, ids: Sequence[str]) -> list[Run]:
 
 
 def list_runs(connection: Connection, wanted: ListRuns) -> list[Run]:
-    """Return a page of runs, newest first, with their metrics.
-
-    Raises
-    ------
-    NotFound
-        RUN-001 when `before` names no run.
-    """
+    """Return the newest runs with these values, newest first, with their metrics."""
     query = select(*_COLUMNS).order_by(runs.c.seq.desc()).limit(wanted.limit)
     for name in ("kind", "name", "state", "parent_id", "key"):
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(runs.c[name] == value)
-    if wanted.before is not None:
-        query = query.where(runs.c.seq < get_held(connection, wanted.before)[1].seq)
     return with_metrics(connection, [Run(*row) for row in connection.execute(query)])
 
 

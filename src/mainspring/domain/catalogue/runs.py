@@ -79,7 +79,7 @@ ENTRIES = (
         "RUN-011",
         "invalid",
         "a filter that cannot be read",
-        "a filter is made of clauses like `state = failed`, joined by `and`",
+        "a filter is made of clauses like `state = failed`, joined by `and`, `or`, `not` and parentheses",
         'ms.runs("state = failed and params.rate > 0.1")',
     ),
     Entry(
@@ -88,5 +88,12 @@ ENTRIES = (
         "a program that cannot be started",
         "no program of this name is there, or it may not be run",
         "give the program's path, or install it where the run takes place",
+    ),
+    Entry(
+        "RUN-013",
+        "invalid",
+        "a page of no search",
+        "the name of a page is given with the page before, and holds for the same filter, order and project",
+        "mainspring runs",
     ),
 )

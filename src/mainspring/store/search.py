@@ -1,0 +1,250 @@
+"""Searches of runs: filters and orders as SQL, in pages that go on where the last one ended."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Float,
+    Text,
+    and_,
+    case,
+    cast,
+    collate,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from mainspring.domain.errors import Invalid
+from mainspring.domain.filters import Clause, Every, FieldType, Node, Not, Operand, Order, parse_filter, parse_order
+from mainspring.domain.messages import RunPage, SearchRuns
+from mainspring.store.runs import get_runs
+from mainspring.store.tables import latest, runs, series_keys
+
+FIELDS: dict[str, FieldType] = {
+    "id": "text",
+    "kind": "text",
+    "name": "text",
+    "state": "text",
+    "reason": "text",
+    "parent_id": "text",
+    "principal": "text",
+    "host": "text",
+    "attempt": "number",
+    "cpu_s": "number",
+    "memory_bytes": "number",
+    "created_at": "time",
+    "started_at": "time",
+    "ended_at": "time",
+    "metrics": "numbers",
+    "params": "values",
+    "tags": "texts",
+}
+"""What runs can be searched by."""
+
+_COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+_MISSING = 2
+
+
+class _Value(NamedTuple):
+    """A field of a run as SQL: each part is null where there is no value of its kind."""
+
+    number: ColumnElement[Any]
+    text: ColumnElement[Any]
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a page ended."""
+
+    query: bytes
+    rank: int
+    number: float
+    text: str
+    seq: int
+
+
+def search_runs(connection: Connection, project: str, wanted: SearchRuns) -> RunPage:
+    """Find the runs of a project.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    project : str
+        Its name.
+    wanted : SearchRuns
+        Filter, order, page.
+
+    Returns
+    -------
+    RunPage
+        Runs, newest first where the order leaves it open, those without a value of the ordered
+        field last; where the next page begins; the count when it was asked for.
+
+    Raises
+    ------
+    Invalid
+        RUN-011 for a filter, order or limit that cannot be read, RUN-013 for a page that is none
+        or belongs to another search.
+
+    Notes
+    -----
+    Guarantees: a run that is there from the first page to the last is on exactly one of them,
+    whatever is added meanwhile, unless the value that it is ordered by changes.
+    """
+    if not 1 <= wanted.limit <= MOST_RUNS:
+        raise Invalid("RUN-011", f"a page of {wanted.limit} runs; from 1 to {MOST_RUNS:,} are given")
+    sql = _Sql(connection.dialect.name)
+    condition = and_(runs.c.project == project, sql.compile(parse_filter(wanted.filter, FIELDS)))
+    order = parse_order(wanted.order_by, FIELDS)
+    digest = hashlib.sha256(msgspec.json.encode((project, wanted.filter, wanted.order_by))).digest()[:8]
+    keys = sql.order(order)
+    query = select(runs.c.id, *keys, runs.c.seq).where(condition)
+    if wanted.page:
+        query = query.where(_after(keys, order, _read_page(wanted.page, digest)))
+    down = order is not None and order.descending
+    ranked = [keys[0], *(key.desc() if down else key for key in keys[1:]), runs.c.seq.desc()]
+    rows: Sequence[Sequence[Any]] = connection.execute(query.order_by(*ranked).limit(wanted.limit + 1)).all()
+    shown = rows[: wanted.limit]
+    following = _write_page(digest, *shown[-1][1:]) if len(rows) > wanted.limit else None
+    count = None
+    if wanted.count:
+        count = int(connection.execute(select(func.count()).select_from(runs).where(condition)).scalar_one())
+    return RunPage(get_runs(connection, [str(row[0]) for row in shown]), following, count)
+
+
+MOST_RUNS = 1_000
+"""Runs on one page, at most."""
+
+
+class _Sql:
+    """Filters and orders in the words of a dialect."""
+
+    def __init__(self, dialect: str) -> None:
+        self._postgresql = dialect == "postgresql"
+
+    def compile(self, node: Node) -> ColumnElement[bool]:
+        """Return a condition that is never null."""
+        if isinstance(node, Clause):
+            return self._compile_clause(node)
+        if isinstance(node, Not):
+            return not_(self.compile(node.inner))
+        parts = [self.compile(part) for part in node.parts]
+        return and_(true(), *parts) if isinstance(node, Every) else or_(false(), *parts)
+
+    def order(self, order: Order | None) -> list[ColumnElement[Any]]:
+        """Return rank, number and text of the field, none of them null; all the same without an order."""
+        if order is None:
+            return [literal(0), literal(0.0), literal("")]
+        value = self._read(order.field, order.key)
+        first, second = (1, 0) if order.descending else (0, 1)
+        rank = case((value.number.is_not(None), first), (value.text.is_not(None), second), else_=_MISSING)
+        return [rank, func.coalesce(value.number, 0.0), func.coalesce(value.text, "")]
+
+    def _compile_clause(self, clause: Clause) -> ColumnElement[bool]:
+        value = self._read(clause.field, clause.key)
+        if clause.sign == "null":
+            return and_(value.number.is_(None), value.text.is_(None))
+        sign = self._holds if clause.sign == "~" else _COMPARE["=" if clause.sign == "in" else clause.sign]
+        return or_(*(self._compare(value, sign, operand) for operand in clause.operands))
+
+    def _holds(self, column: Any, text: str) -> ColumnElement[bool]:
+        find = func.strpos if self._postgresql else func.instr
+        return find(func.lower(column), func.lower(text)) > 0
+
+    def _compare(
+        self, value: _Value, sign: Callable[[Any, Any], ColumnElement[bool]], operand: Operand
+    ) -> ColumnElement[bool]:
+        as_text = func.coalesce(sign(value.text, operand.text), false())
+        if operand.number is None:
+            return as_text
+        return case(
+            (value.number.is_not(None), func.coalesce(sign(value.number, operand.number), false())), else_=as_text
+        )
+
+    def _read(self, field: str, key: str | None) -> _Value:
+        nothing = _Value(cast(literal(None), Float), cast(literal(None), Text))
+        if field == "metrics":
+            query = (
+                select(latest.c.value)
+                .join(series_keys, series_keys.c.id == latest.c.key)
+                .where(latest.c.run == runs.c.seq, series_keys.c.key == key)
+            )
+            return nothing._replace(number=query.correlate(runs).scalar_subquery())
+        if key is not None:
+            return self._read_packed(runs.c[field], key)
+        if FIELDS[field] == "text":
+            return nothing._replace(text=self._collate(runs.c[field]))
+        return nothing._replace(number=cast(runs.c[field], Float))
+
+    def _read_packed(self, column: ColumnElement[Any], key: str) -> _Value:
+        """Read one key of a JSON object; numbers and truth values count as numbers, null as nothing."""
+        if self._postgresql:
+            each = func.jsonb_each(cast(type_coerce(column, Text), JSONB)).table_valued("key", "value")
+            kind: ColumnElement[Any] = func.jsonb_typeof(each.c.value)
+            text: ColumnElement[Any] = each.c.value.op("#>>")(literal("{}"))
+            number: ColumnElement[Any] = cast(text, Float)
+            truth: dict[str, ColumnElement[Any]] = {"boolean": case((text == "true", 1.0), else_=0.0)}
+            numbers = ["number"]
+        else:
+            each = func.json_each(type_coerce(column, Text)).table_valued("key", "value", "type")
+            kind, text, number = each.c.type, cast(each.c.value, Text), cast(each.c.value, Float)
+            truth = {"true": literal(1.0), "false": literal(0.0)}
+            numbers = ["integer", "real"]
+        whens = [(kind.in_(numbers), number), *((kind == name, value) for name, value in truth.items())]
+        others = [*numbers, *truth, "null"]
+
+        def pick(value: ColumnElement[Any]) -> ColumnElement[Any]:
+            return select(value).select_from(each).where(each.c.key == key).correlate(runs).limit(1).scalar_subquery()
+
+        return _Value(pick(case(*whens, else_=None)), self._collate(pick(case((kind.in_(others), None), else_=text))))
+
+    def _collate(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Compare texts by their code points, as SQLite does by itself."""
+        return collate(column, "C") if self._postgresql else column
+
+
+def _after(keys: list[ColumnElement[Any]], order: Order | None, cursor: _Cursor) -> ColumnElement[bool]:
+    rank, number, text = keys
+    beyond = operator.lt if order is not None and order.descending else operator.gt
+    within = or_(beyond(text, cursor.text), and_(text == cursor.text, runs.c.seq < cursor.seq))
+    within = or_(beyond(number, cursor.number), and_(number == cursor.number, within))
+    return or_(rank > cursor.rank, and_(rank == cursor.rank, within))
+
+
+def _write_page(query: bytes, rank: int, number: float, text: str, seq: int) -> str:
+    cursor = _Cursor(query, rank, number, text, seq)
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).decode().rstrip("=")
+
+
+def _read_page(page: str, query: bytes) -> _Cursor:
+    try:
+        content = base64.urlsafe_b64decode(page + "=" * (-len(page) % 4))
+        cursor = msgspec.msgpack.decode(content, type=_Cursor)
+    except (ValueError, binascii.Error, msgspec.MsgspecError):
+        raise Invalid("RUN-013", f"{page[:40]!r} is no page of a search") from None
+    if cursor.query != query:
+        raise Invalid("RUN-013", "the page belongs to a search with another filter, order or project")
+    return cursor
