@@ -1,6 +1,7 @@
 """Steps in the places where people write them: scripts, the debugger, notebooks, typed code."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -101,7 +102,8 @@ def test_breakpoint_stops_in_the_users_frame(launch):
     """
     done = launch(text, stdin="p 'secret', secret\nwhere\nsecret = 1000\nc\n")
     assert "('secret', 42)" in done.stdout
-    assert "-> return secret" in done.stdout
+    # From 3.13 on it stops at the call itself, before at the line that follows.
+    assert re.search(r"flow\.py\([78]\)clean\(\)\n-> (breakpoint\(\)|return secret)", done.stdout)
     assert "flow.py(15)<module>()" in done.stdout
     assert "result 1000" in done.stdout
 

@@ -51,7 +51,8 @@ def test_no_bytes_break_the_reader(body):
     assert refused in {None, "HOME-004"}
 
 
-@pytest.mark.parametrize("depth", [2_000, 200_000])
+# Beyond what any interpreter allows: some 1,000 levels until 3.12, some 10,000 from 3.13 on.
+@pytest.mark.parametrize("depth", [20_000, 200_000])
 def test_bytes_that_nest_deep_do_not_break_the_reader(depth):
     inner = b"\x84" + b"".join(
         msgspec.msgpack.encode(each) for each in ("type", "BeginRun", "kind", "step", "name", "fit", "details")
