@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from mainspring.domain.ports import Clock, Randomness
 
 _RANDOM_BITS = 74
-_PATTERN = re.compile(r"[0-9a-f]{32}\Z")
 
 
 def new_id(clock: Clock, randomness: Randomness) -> str:
@@ -34,8 +31,3 @@ def new_id(clock: Clock, randomness: Randomness) -> str:
     tail = randomness.bits(_RANDOM_BITS)
     high, low = tail >> 62, tail & ((1 << 62) - 1)
     return f"{(milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low:032x}"
-
-
-def is_id(text: str) -> bool:
-    """Tell whether a text has the form of an identifier."""
-    return _PATTERN.match(text) is not None

@@ -69,19 +69,6 @@ def make_call(
     )
 
 
-def pack_call(
-    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], blobs: Blobs, seal: Seal
-) -> str:
-    """Seal a function with its arguments and store them, as `make_call` does.
-
-    Returns
-    -------
-    str
-        Digest of the blob.
-    """
-    return _pack(function, args, kwargs, blobs, seal, Project())
-
-
 def unpack_call(digest: str, blobs: Blobs, seal: Seal) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
     """Open a call; its `Call.paths` must stand in `sys.path` already.
 

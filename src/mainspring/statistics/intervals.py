@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from mainspring.statistics.metrics import Floats, rank
 
 _NORMAL = NormalDist()
-_CHUNK_CELLS = 4_000_000
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -158,21 +157,6 @@ def bootstrap(
     generator = np.random.default_rng(seed)
     found = np.array([statistic(generator.integers(rows, size=rows)) for _ in range(replicates)])
     return _read_percentiles(statistic(np.arange(rows)), found, level)
-
-
-def bootstrap_mean(values: ArrayLike, *, level: float = 0.95, replicates: int = 1_000, seed: int = 0) -> Interval:
-    """Return the mean with its bootstrap interval: `bootstrap` without a call for each resample.
-
-    Notes
-    -----
-    The resamples are drawn together, in pieces of at most 32 MB.
-    """
-    sample = np.asarray(values, dtype=np.float64)
-    generator = np.random.default_rng(seed)
-    size = max(1, _CHUNK_CELLS // len(sample))
-    counts = [min(size, replicates - start) for start in range(0, replicates, size)]
-    means = [sample[generator.integers(len(sample), size=(count, len(sample)))].mean(axis=1) for count in counts]
-    return _read_percentiles(float(sample.mean()), np.concatenate(means), level)
 
 
 def adjust_holm(p_values: Sequence[float]) -> list[float]:

@@ -149,7 +149,6 @@ calls = Table(
     _text("worker_id", nullable=True),
     _text("token", nullable=True),
     _time("placed_at"),
-    Column("not_before", Float, nullable=True),
     _text("reason", nullable=True),  # why no kept result answered it
     Index(None, "worker_id"),
 )
@@ -255,15 +254,6 @@ declarations = Table(
     _text("principal"),
     _time("created_at", nullable=False),
     Index(None, "kind", "name"),
-)
-
-snapshots = Table(
-    "snapshots",
-    metadata,
-    _text("digest", primary_key=True),
-    _packed("body", records.Snapshot),
-    _time("created_at", nullable=False),
-    sqlite_with_rowid=False,
 )
 
 services = Table(

@@ -141,11 +141,6 @@ def add_edge(connection: Connection, source: str, target: str, kind: str, time: 
     _ADD_EDGE.run(connection, {"source": source, "target": target, "kind": kind, "created_at": time})
 
 
-def edges_into(connection: Connection, target: str, kind: str) -> list[str]:
-    """Return the sources of the edges of a kind that end at an id, oldest first."""
-    return [str(source) for source, _ in _EDGES_INTO.all(connection, ids=pack_ids([target]), kind_=kind)]
-
-
 def list_reads(connection: Connection, run_id: str) -> list[Version]:
     """Return the dataset versions that the tree of a run has read, oldest first.
 
