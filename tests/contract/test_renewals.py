@@ -214,6 +214,22 @@ def test_promoting_again_answers_with_the_same_verdict(served):
         served.ask(messages.MoveAlias(kind="model", name="pumps", alias="champion", number=1))
 
 
+def test_a_gate_and_a_check_that_failed_are_run_again_when_asked(served):
+    model(served, 2)
+    again = messages.Promote(model="pumps@2", alias="champion", data="recent@1")
+    problem = describe(Failed("RUN-008", "its worker was killed"))
+    tried = [end(served, served.ask(again), "failed", problem=problem).id for _ in range(3)]
+    assert len(set(tried)) == 3
+    with pytest.raises(Failed, match="RUN-008"):
+        served.ask(messages.GetVerdict(run_id=tried[-1]))
+    assert judge(served, 2, passed=True)
+    asked = messages.CheckService(name="pumps", until=3 * DAY)
+    first = end(served, served.ask(asked), "failed", problem=problem)
+    second = served.ask(asked)
+    assert (second.id != first.id, second.state) == (True, "queued")
+    assert served.ask(asked).id == second.id
+
+
 def test_a_roll_back_makes_the_earlier_model_champion_again(served):
     with pytest.raises(Conflict, match="SERVE-040"):
         served.ask(messages.RollbackService(name="pumps"))

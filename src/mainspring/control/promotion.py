@@ -23,7 +23,7 @@ from mainspring.store import rows, tables
 
 @handles(Promote)
 def promote(turn: Turn, command: Promote) -> Run:
-    """Queue the gate's run; asked again with nothing changed it answers with the same run."""
+    """Queue the gate's run; asked again with nothing changed it answers with the same run, unless that failed."""
     model = resolve(turn, "model", command.model)
     data = resolve(turn, "dataset", command.data)
     earlier = _find_promotion(turn, model, command.alias, data)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from mainspring.control.turn import Turn
 from mainspring.domain.home import Home
@@ -78,7 +79,18 @@ def handles(command: type[Command], *, durable: bool = True) -> Callable[[F], F]
 
 
 def submit(turn: Turn, spec: RunSpec) -> Run:
-    """Queue a run in the same turn and savepoint."""
+    """Queue a run in the same turn and savepoint.
+
+    One that was submitted before answers, unless it failed or was cancelled: what hindered it may
+    be mended, so it is queued anew.
+    """
+    run = _submit(turn, spec)
+    while run.state in {"failed", "cancelled"}:
+        run = _submit(turn, replace(spec, dedupe=f"{spec.dedupe}:{run.id}"))
+    return run
+
+
+def _submit(turn: Turn, spec: RunSpec) -> Run:
     runs: list[Run] = HANDLERS[SubmitRuns](turn, SubmitRuns(runs=[spec]))
     return runs[0]
 
