@@ -81,3 +81,9 @@ def test_a_value_that_holds_itself_is_named():
 def test_every_command_has_an_answer():
     named = {each for each in vars(messages).values() if isinstance(each, type) and issubclass(each, Command)}
     assert named - {Command} == set(ANSWERS)
+
+
+def test_a_run_ends_in_no_state_that_it_could_leave():
+    command = messages.FinishRun(run_id="0" * 32, attempt=1, fence=1, state="queued")
+    with pytest.raises(Invalid, match="HOME-004"):
+        decode_request(encode_request(1, command)[HEADER.size :])

@@ -24,7 +24,6 @@ def command() -> None:
             "home": f"{status.home} ({place}, {format_size(status.size_bytes)})",
             "record": f"{status.record} (schema {status.schema})",
             "owner": f"pid {status.pid}, up {format_age(status.started_at)}, {status.workers} workers",
-            "http": status.url,
             "runs": describe_counts(status.runs),
             "services": "\n".join(describe_service(each) for each in status.services) or "none",
             "alarms": f"{status.alarms} open",

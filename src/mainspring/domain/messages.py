@@ -12,7 +12,7 @@ import msgspec
 
 from mainspring.domain import records
 from mainspring.domain.records import Json
-from mainspring.domain.states import RunState
+from mainspring.domain.states import EndState
 
 AssetKind = Literal["dataset", "model"]
 
@@ -97,12 +97,11 @@ class Study(msgspec.Struct, frozen=True):
 
 
 class LeaseRun(Command):
-    """A worker asks for a run that the owner has placed on it; waits at most `wait_s`."""
+    """A worker asks for the run that the owner has placed on it."""
 
     worker_id: str
     pid: int
     token: str
-    wait_s: float = 10.0
 
 
 class Lease(msgspec.Struct):
@@ -112,7 +111,6 @@ class Lease(msgspec.Struct):
     call: records.Call | None = None
     study: Study | None = None
     lease_s: float = 10.0
-    stop: bool = False
 
 
 class Heartbeat(Command):
@@ -157,13 +155,12 @@ class FinishRun(Command):
     run_id: str
     attempt: int
     fence: int
-    state: RunState
+    state: EndState
     outputs: records.Value | None = None
     details: Json = None
     problem: records.Problem | None = None
     cpu_s: float | None = None
     memory_bytes: int | None = None
-    modules: tuple[str, ...] = ()
 
 
 class GetRun(Command):
@@ -393,7 +390,7 @@ class RollbackService(Command):
 
 
 class CheckService(Command):
-    """Check a service up to an event time; idempotent by (service, until).
+    """Check a service up to an event time; once for a (service, until), unless that check failed.
 
     Answers with the check's run; the loop opens a renewal when its decision says so.
     """
@@ -449,7 +446,6 @@ class Status(msgspec.Struct):
     workers: int
     services: list[records.Service]
     alarms: int
-    url: str = ""
     network_home: bool = False
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from mainspring.domain.errors import Conflict
 
 RunState = Literal["queued", "starting", "running", "succeeded", "failed", "cancelled", "pruned"]
+EndState = Literal["succeeded", "failed", "cancelled", "pruned"]
 RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "refused", "rolled_back", "failed"]
 
 URGENT = ("gate", "check", "collect", "pipeline", "study")
 """Kinds of runs that wait for others, or that others wait for: they go first in line."""
 
-TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled", "pruned"})
+TERMINAL: frozenset[str] = frozenset(get_args(EndState))
 CLOSED: frozenset[str] = frozenset({"promoted", "refused", "rolled_back", "failed"})
 
 # A lost or preempted run goes back to `queued` with one more attempt.

@@ -80,7 +80,7 @@ class Worker:
     def _lease(self, spec: Spec) -> Lease | None:
         pid = os.getpid()
         try:
-            lease: Lease = self._client.ask(LeaseRun(worker_id=self._name, pid=pid, token=spec.token, wait_s=0.0))
+            lease: Lease = self._client.ask(LeaseRun(worker_id=self._name, pid=pid, token=spec.token))
         except MainspringError as error:
             sys.stderr.write(f"{error}\n")
             return None
