@@ -211,7 +211,7 @@ def test_bad_source_leaves_no_version(client, tmp_path):
 
 @pytest.mark.parametrize("mode", ["overwrite", "append", "upsert"])
 def test_a_key_that_is_no_column_is_refused(client, mode):
-    with pytest.raises(Invalid, match="DATA-005: key of sales names column 'ident'"):
+    with pytest.raises(Invalid, match="DATA-005: key names column 'ident'"):
         ms.write(make_sales(1), "sales", mode=mode, key=["id", "ident"])
     assert client.ask(ListVersions(kind="dataset")) == []
 

@@ -130,7 +130,7 @@ def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None,
     event_times = {each["event_time"] for each in known if each.get("event_time") in frame.columns}
     keys = {tuple(each["key"]) for each in known if each.get("key") and set(each["key"]) <= set(frame.columns)}
     names = [key] if isinstance(key, str) else list(key or ())
-    require_columns(names, frame.columns, what=f"key of {writer.name}")
+    require_columns(names, frame.columns, what="key")
     if not names:
         names = list(declared.key) if declared and declared.key else list(keys.pop()) if len(keys) == 1 else []
     if mode == "upsert" and not names:
