@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -101,6 +102,18 @@ def test_deploy_predict_canary_roll_back_stop(register, client):
     with pytest.raises(Conflict, match="SERVE-022"):
         service.predict(ROW)
     assert len(captured_ids(client.home.services / "delays")) == service.statistics["requests"]
+
+
+def test_a_handle_that_is_let_go_closes_its_sockets_at_once(register):
+    service = ms.deploy("delays", register().reference, monitor=WATCH)
+    service.predict(ROW)
+    ((_, connection),) = service._endpoint._idle
+    gc.disable()
+    try:
+        del service
+        assert connection.sock is None
+    finally:
+        gc.enable()
 
 
 def test_what_hinders_the_process_is_told(register, client):

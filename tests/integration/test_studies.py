@@ -13,6 +13,8 @@ from mainspring.domain.messages import ListRuns
 from mainspring.errors import Failed, Invalid
 from mainspring.sdk.context import active_run
 
+pytestmark = pytest.mark.usefixtures("client")
+
 SPACE = {"x": ms.between(-1.0, 1.0), "k": ms.between(1, 4)}
 
 

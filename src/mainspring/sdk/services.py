@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -15,6 +15,9 @@ from mainspring.domain.wire import restore
 from mainspring.sdk.context import active_run
 from mainspring.sdk.inference import Endpoint, Prediction
 from mainspring.sdk.lineage import current_client
+
+if TYPE_CHECKING:
+    from mainspring.sdk.client import Client
 
 ROLLOUTS = ("canary", "direct")
 _POLL_S = 0.05
@@ -52,8 +55,7 @@ class Service:
     def __init__(self, name: str, *, token: str = "") -> None:
         self.name = name
         self._client = current_client()
-        self._url = ""
-        self._endpoint = Endpoint(name, self._locate, token)
+        self._endpoint = Endpoint(name, _Address(self._client, name), token)
 
     @property
     def record(self) -> records.Service:
@@ -173,24 +175,33 @@ class Service:
                 _tell(f"service {self.name} {said} ...")
             time.sleep(_POLL_S)
 
-    def _locate(self) -> str:
-        """Return the URL; the last known one while the owner does not answer."""
-        try:
-            service = self.record
-        except Unavailable:
-            if not self._url:
-                raise
-            return self._url
-        if not service.desired:
-            raise Conflict("SERVE-022", f"service {self.name} is stopped", name=self.name, model=service.follows)
-        self._url = service.url
-        return self._url
-
     def __repr__(self) -> str:
         return f"Service({self.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Service, (self.name,)
+
+
+class _Address:
+    """Where a service answers; it knows no handle, so that a handle ends, and its sockets close, when it is let go."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self._name = name
+        self._url = ""
+
+    def __call__(self) -> str:
+        """Return the URL; the last known one while the owner does not answer."""
+        try:
+            service: records.Service = self._client.ask(messages.GetService(self._name))
+        except Unavailable:
+            if not self._url:
+                raise
+            return self._url
+        if not service.desired:
+            raise Conflict("SERVE-022", f"service {self._name} is stopped", name=self._name, model=service.follows)
+        self._url = service.url
+        return self._url
 
 
 def deploy(name: str, model: Referable | str, *, rollout: str = "canary", monitor: Watching | None = None) -> Service:
