@@ -14,6 +14,7 @@ from bench.install import build_wheel, install_core, weigh
 from bench.monitoring import measure_drift
 from bench.owners import measure_owner
 from bench.processes import measure_cpu
+from bench.records import measure_records
 from bench.services import measure_services
 from bench.steps import measure_steps
 
@@ -53,6 +54,7 @@ def main() -> int:
         "Faces": measure_faces(repeats),
         "Steps": measure_steps(repeats),
         "Owner": measure_owner(repeats),
+        "Record": measure_records(repeats),
         "Monitoring": measure_drift(repeats),
         "Services": measure_services(repeats),
         "Core install": measure_install(),

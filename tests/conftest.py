@@ -1,5 +1,6 @@
 """Homes, clocks and owners that tests of several rooms use; each ends what it started."""
 
+import itertools
 import shutil
 
 import pytest
@@ -8,6 +9,32 @@ from tests.support.homes import Desk, OwnerProcess, end_owner
 from mainspring.sdk.client import Client
 from mainspring.sdk.owners import start_owner
 from mainspring.store.homes import place_home
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server for all tests that want one."""
+    from tests.support.postgresql import PostgresqlServer
+
+    server = PostgresqlServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database(postgresql):
+    """The address of an empty database."""
+    return postgresql.make_database(f"record{next(_numbers)}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def record(request, monkeypatch):
+    """Name the record of the test's home: a file in it, or a database of its own."""
+    if request.param == "postgresql" and "home" in request.fixturenames:
+        monkeypatch.setenv("MAINSPRING_RECORD", request.getfixturevalue("database"))
+    return request.param
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from mainspring.control.processes import this_host
 from mainspring.control.usecases import FINISHED, Later
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, NotFound
-from mainspring.store.tables import calls
+from mainspring.store import rows
+from mainspring.store.tables import calls, runs
 from mainspring.tracking.journal import Facts, Journal, Point, journal_path, read_report
 
 
@@ -32,7 +33,7 @@ def queue(desk, **options):
     run = begin(desk, **options).run
 
     def place(turn):
-        turn.connection.exec_driver_sql("UPDATE runs SET retries = ? WHERE id = ?", (2, run.id))
+        rows.change(turn.connection, runs, {"id": run.id}, retries=2)
         turn.connection.execute(
             calls.insert(), {"run_id": run.id, "call": records.Call(payload="0" * 64), "worker_id": "w1"}
         )

@@ -52,7 +52,7 @@ class SeededRandomness:
 class Desk(GroupCommit):
     """The use cases over a real record, without process and wire; `desk.ask(command)` answers."""
 
-    def __init__(self, home):
+    def __init__(self, home, node="local"):
         for name in owner_module.USE_CASES:
             importlib.import_module(name)
         make_folders(home)
@@ -61,7 +61,7 @@ class Desk(GroupCommit):
         self.blobs = FolderBlobs(home.blobs, self.files)
         self.clock = ManualClock()
         self.engine = open_record(home)
-        super().__init__(self.engine, home, self.blobs, self.clock, SeededRandomness())
+        super().__init__(self.engine, home, self.blobs, self.clock, SeededRandomness(), node)
 
     def close(self):
         super().close()

@@ -22,7 +22,7 @@ def apply(turn: Turn, command: Apply) -> Diff:
     return Diff(changes)
 
 
-@handles(GetDeclaration)
+@handles(GetDeclaration, reads=True)
 def get_declaration(turn: Turn, command: GetDeclaration) -> Declaration:
     """Return what was applied last under a kind and name."""
     declaration = find_declaration(turn, command.kind, command.name)

@@ -78,13 +78,13 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
     return version
 
 
-@handles(messages.ListVersions)
+@handles(messages.ListVersions, reads=True)
 def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
     """Answer with the versions of a name, or the latest of each name, newest first."""
     return versions.list_versions(turn.connection, command.kind, PROJECT, command.name, command.limit)
 
 
-@handles(messages.ListReads)
+@handles(messages.ListReads, reads=True)
 def list_reads(turn: Turn, command: messages.ListReads) -> list[Version]:
     """Answer with the dataset versions that the tree of a run has read."""
     return versions.list_reads(turn.connection, command.run_id)

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
+import os
+import secrets
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy.exc import DBAPIError
 
-from mainspring.control.turn import Turn
-from mainspring.control.usecases import HANDLERS, PASSING, Later
+from mainspring.control.turn import NODE_LEASE, Turn
+from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, Later
 from mainspring.domain.crashpoints import crash_point
-from mainspring.domain.errors import Failed, Invalid, MainspringError
+from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
-from mainspring.store.engine import driver, explain_fault, set_durable
+from mainspring.store.dialects import Listener
+from mainspring.store.engine import dialect_of, find_fault
+from mainspring.store.leases import take_lease
 from mainspring.store.requests import find_answer, keep_answer
+from mainspring.store.tables import LOCAL
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, RootTransaction
+
+_LEASE_S = 10.0
+"""Seconds after which what an owner does alone goes to another one when nothing is heard of it."""
+
+_REST_S = 0.25
+"""Seconds between two looks for a database that went away."""
 
 _log = logging.getLogger(__name__)
 _encoder = msgspec.msgpack.Encoder()
@@ -66,19 +76,48 @@ class GroupCommit:
         Of the record; this object is the only one that writes to it.
     home, blobs, clock, randomness
         What the use cases work with.
+    node : str, default LOCAL
+        The home's name among those that share the record.
+
+    Attributes
+    ----------
+    outdated : bool
+        A newer release has migrated the record; this one can do no more.
     """
 
-    def __init__(self, engine: Engine, home: Home, blobs: Blobs, clock: Clock, randomness: Randomness) -> None:
-        self._connection: Connection = engine.connect()
-        self._durable = True
+    def __init__(
+        self, engine: Engine, home: Home, blobs: Blobs, clock: Clock, randomness: Randomness, node: str = LOCAL
+    ) -> None:
+        self._engine = engine
+        self._dialect = dialect_of(engine)
+        self._kept: Connection | None = None
+        self._problem: MainspringError | None = None
+        self._asked_at = 0.0
+        self._said = ""
+        self.outdated = False
+        self._node = node
+        self._holder = f"{node}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._seen_at = -_LEASE_S
         self._home = home
         self._blobs = blobs
         self._clock = clock
         self._randomness = randomness
 
+    def listen(self) -> Listener | None:
+        """Return what hears of other owners' commits; None when there can be no other owner.
+
+        Raises
+        ------
+        Unavailable
+            HOME-030 when the database cannot be reached.
+        """
+        return self._dialect.listen(self._home)
+
     def close(self) -> None:
         """Close the connection to the record."""
-        self._connection.close()
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def ask(self, command: Command, *, actor: str = "owner", key: str = "") -> Any:
         """Run one use case in a transaction of its own, without the wire.
@@ -122,21 +161,33 @@ class GroupCommit:
         turns: list[Turn] = []
         outcomes: list[Outcome] = []
 
-        def work() -> None:
+        def work(connection: Connection) -> None:
             for ask in asks:
-                turns.append(self._turn(ask.actor, expired=ask.expired))
+                turns.append(self._turn(connection, ask.actor, expired=ask.expired))
                 outcomes.append(self._answer(turns[-1], ask))
 
-        problem: MainspringError | None
+        kinds = {type(ask.command) for ask in asks}
+        writes = not kinds <= READING or any(ask.key for ask in asks)
+        problem = self._restore()
+        if problem is not None:
+            return [problem] * len(asks), set()
         try:
-            problem = self._commit(work, durable=any(type(ask.command) not in PASSING for ask in asks))
+            problem = self._commit(work, turns, writes=writes, durable=not kinds <= PASSING)
         except Exception as fault:  # noqa: BLE001 - every client must hear something
             problem = _mistake(asks[0].command, fault)
         if problem is not None:
             return [problem] * len(asks), set()
         return outcomes, _follow(turns)
 
-    def call(self, function: Callable[[Turn], object], actor: str = "owner", *, durable: bool = True) -> set[str]:
+    def call(
+        self,
+        function: Callable[[Turn], object],
+        actor: str = "owner",
+        *,
+        durable: bool = True,
+        writes: bool = True,
+        lease: str = "",
+    ) -> set[str]:
         """Run a function in a turn of its own; return the topics that it notified.
 
         Parameters
@@ -147,52 +198,99 @@ class GroupCommit:
             In whose name.
         durable : bool, default True
             False: what it writes is worth nothing once the machine is down.
+        writes : bool, default True
+            False: it only reads, and waits for no other owner.
+        lease : str, default ""
+            Where owners share the record, it is called only by the one that holds this lease.
 
         Raises
         ------
         Exception
             What the function raised; nothing that it wrote stays.
         """
-        turn = self._turn(actor)
+        turns: list[Turn] = []
 
-        def work() -> None:
-            with turn.part():
-                function(turn)
+        def work(connection: Connection) -> None:
+            if lease and self._dialect.shared and not take_lease(connection, lease, self._holder, _LEASE_S):
+                return
+            turns.append(self._turn(connection, actor))
+            with turns[-1].part():
+                function(turns[-1])
 
-        problem = self._commit(work, durable=durable)
+        problem = self._restore() or self._commit(work, turns, writes=writes, durable=durable)
         if problem is not None:
             raise problem
-        return _follow([turn])
+        return _follow(turns)
 
-    def _turn(self, actor: str, *, expired: bool = False) -> Turn:
+    def _turn(self, connection: Connection, actor: str, *, expired: bool = False) -> Turn:
         return Turn(
-            self._connection, self._home, self._blobs, self._clock, self._randomness, actor=actor, expired=expired
+            connection,
+            self._home,
+            self._blobs,
+            self._clock,
+            self._randomness,
+            actor=actor,
+            expired=expired,
+            node=self._node,
         )
 
-    def _commit(self, work: Callable[[], None], *, durable: bool) -> MainspringError | None:
-        raw = driver(self._connection)
-        before = raw.total_changes
-        if durable is not self._durable:
-            set_durable(raw, durable)
-            self._durable = durable
-        transaction = self._connection.begin()
+    def _restore(self) -> MainspringError | None:
+        """Take up again what was left when the database went away, once it is back; else say what keeps it."""
+        problem, now = self._problem, time.monotonic()
+        if problem is None:
+            return None
+        if now - self._asked_at < _REST_S:
+            return problem
+        self._asked_at, self._problem = now, None
         try:
-            work()
-            writes = raw.total_changes != before
-            if writes:
+            for adopt in ADOPTIONS:
+                self.call(adopt)
+        except MainspringError as error:
+            self._problem = error
+        return self._problem
+
+    def _connect(self) -> Connection:
+        if self._kept is None or self._kept.invalidated:
+            self._kept = self._engine.connect()
+        return self._kept
+
+    def _stay(self, connection: Connection) -> float:
+        """Tell the other owners that this one lives; return until when they need not hear it again."""
+        now = time.monotonic()
+        if self._dialect.shared and now - self._seen_at > _LEASE_S / 4:
+            take_lease(connection, NODE_LEASE + self._node, self._node, 2 * _LEASE_S)
+            return now
+        return self._seen_at
+
+    def _commit(
+        self, work: Callable[[Connection], None], turns: Sequence[Turn], *, writes: bool, durable: bool
+    ) -> MainspringError | None:
+        transaction: RootTransaction | None = None
+        try:
+            connection = self._connect()
+            transaction = self._dialect.begin(connection, writes=writes, durable=durable)
+            seen_at = self._stay(connection) if writes else self._seen_at
+            work(connection)
+            written = self._dialect.has_written(connection)
+            if written:
+                self._dialect.publish(connection, {topic for turn in turns for topic in turn.topics})
                 crash_point("owner.turn.before_commit")
             transaction.commit()
-        except (DBAPIError, sqlite3.Error) as fault:
-            _undo(transaction, raw)
-            error = explain_fault(fault, self._home.metadata)
+        except BaseException as fault:
+            if transaction is not None:
+                self._dialect.undo(connection, transaction)
+            error = find_fault(self._engine, fault, self._home) if isinstance(fault, Exception) else None
             if error is None:
                 raise
-            _log.error("a turn was undone: %s", error.what)
+            if self._kept is None or self._kept.invalidated:
+                self._problem = error
+            self.outdated = self.outdated or error.code == "HOME-003"
+            if error.what != self._said:
+                self._said = error.what
+                _log.error("a turn was undone: %s", error.what)
             return error
-        except BaseException:
-            _undo(transaction, raw)
-            raise
-        if writes:
+        self._seen_at, self._said = seen_at, ""
+        if written:
             crash_point("owner.turn.after_commit")
         return None
 
@@ -203,14 +301,13 @@ class GroupCommit:
         except _Repeated as repeated:
             outcome: Outcome = Answer(repeated.body)
         except MainspringError as error:
-            kept = self._find_kept(ask)
+            kept = _find_kept(turn, ask)
             outcome = error if kept is None else Answer(kept)
-        except (DBAPIError, sqlite3.Error) as fault:
-            if explain_fault(fault, self._home.metadata) is not None:
+        except Exception as fault:
+            cause = find_fault(self._engine, fault, self._home)
+            if isinstance(cause, Unavailable | Denied):
                 raise  # the record takes no more: the whole turn is refused
-            outcome = _mistake(ask.command, fault)
-        except Exception as fault:  # noqa: BLE001 - one request's mistake must not end its neighbours'
-            outcome = _mistake(ask.command, fault)
+            outcome = cause or _mistake(ask.command, fault)
         return outcome
 
     def _handle(self, turn: Turn, ask: Ask) -> Outcome:
@@ -219,18 +316,15 @@ class GroupCommit:
             raise Invalid("HOME-004", f"this owner does not know {type(ask.command).__name__}")
         answer = handler(turn, ask.command)
         if isinstance(answer, Later):
-            kept = self._find_kept(ask)
+            kept = _find_kept(turn, ask)
             if kept is not None:
                 raise _Repeated(kept)
             return answer
         body = _encoder.encode(answer)
         # Told by the insert, not looked up before it: a repetition is rare, and undone.
-        if ask.key and not keep_answer(self._connection, ask.key, body, turn.now()):
-            raise _Repeated(self._find_kept(ask) or body)
+        if ask.key and not keep_answer(turn.connection, ask.key, body, turn.now()):
+            raise _Repeated(_find_kept(turn, ask) or body)
         return Answer(body)
-
-    def _find_kept(self, ask: Ask) -> bytes | None:
-        return find_answer(self._connection, ask.key) if ask.key else None
 
 
 class _Repeated(Exception):
@@ -246,11 +340,8 @@ def _mistake(command: Command, fault: Exception) -> MainspringError:
     return Failed("HOME-015", f"{type(command).__name__}: {type(fault).__name__}: {fault}")
 
 
-def _undo(transaction: Any, raw: sqlite3.Connection) -> None:
-    if raw.in_transaction:
-        transaction.rollback()
-    else:  # SQLite has already undone it
-        transaction.close()
+def _find_kept(turn: Turn, ask: Ask) -> bytes | None:
+    return find_answer(turn.connection, ask.key) if ask.key else None
 
 
 def _follow(turns: list[Turn]) -> set[str]:

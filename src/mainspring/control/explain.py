@@ -20,7 +20,7 @@ from mainspring.store import rows, tables
 from mainspring.store.runs import find_run
 
 
-@handles(Explain)
+@handles(Explain, reads=True)
 def explain(turn: Turn, command: Explain) -> Reason:
     """Answer for a run, version, alias, service, alarm, renewal or verdict.
 

@@ -6,10 +6,12 @@ import logging
 
 from mainspring.control.finishing import lose_run
 from mainspring.control.processes import process_start
-from mainspring.control.turn import Turn
+from mainspring.control.turn import NODE_LEASE, Turn
 from mainspring.control.usecases import adopts, holds, loop
 from mainspring.domain.records import Run
 from mainspring.store import runs
+from mainspring.store.engine import dialect_of
+from mainspring.store.leases import drop_lease, find_lapsed
 from mainspring.store.requests import forget_answers
 
 _log = logging.getLogger(__name__)
@@ -23,16 +25,17 @@ _ANSWERS_KEPT_S = 3600.0
 @adopts
 def adopt(turn: Turn) -> None:
     """Give the workers of a dead owner the time to find this one."""
-    runs.extend_leases(turn.connection, turn.clock.monotonic() + LEASE_S)
+    runs.extend_leases(turn.connection, turn.node, turn.clock.monotonic() + LEASE_S)
 
 
 @loop(every_s=0.5)
 def expire_leases(turn: Turn) -> None:
     """Take runs back from workers that sent no heartbeat, and end those whose process is gone."""
-    lost = [(run, f"no heartbeat for {LEASE_S:.0f} s") for run in runs.expired(turn.connection, turn.clock.monotonic())]
-    for pid, start in runs.watched(turn.connection):
+    silent = runs.expired(turn.connection, turn.node, turn.clock.monotonic())
+    lost = [(run, f"no heartbeat for {LEASE_S:.0f} s") for run in silent]
+    for pid, start in runs.watched(turn.connection, turn.node):
         if process_start(pid) != start:
-            ended = runs.of_process(turn.connection, pid, start)
+            ended = runs.of_process(turn.connection, turn.node, pid, start)
             lost += [(run, f"process {pid} ended without a word") for run in ended]
     # The newest first: what is below a run was lost itself, not cancelled by the end of its parent.
     for run, why in sorted(lost, key=lambda each: each[0].id, reverse=True):
@@ -47,19 +50,35 @@ def _lose(turn: Turn, run: Run, why: str) -> None:
         _log.exception("run %s cannot be taken back", run.id)
 
 
-@loop(every_s=60.0)
+@loop(every_s=2.0, once=True)
+def take_over(turn: Turn) -> None:
+    """Take the runs of owners on that nobody hears of any more: what was queued, and what can run again."""
+    for lease in find_lapsed(turn.connection, NODE_LEASE):
+        node = lease.name.removeprefix(NODE_LEASE)
+        if node == turn.node:
+            continue
+        for run in runs.live_of_node(turn.connection, node):
+            if run.state != "queued":
+                _lose(turn, run, f"its owner, {node}, is gone")
+            runs.move_run(turn.connection, run.id, turn.node)
+        drop_lease(turn.connection, lease)
+        _log.warning("took over from %s, which was last held by %s", node, lease.holder)
+        turn.notify("queue")
+
+
+@loop(every_s=60.0, once=True)
 def forget_old_answers(turn: Turn) -> None:
     """Forget the answers that no client can still repeat a request for."""
     forget_answers(turn.connection, turn.now() - _ANSWERS_KEPT_S)
 
 
-@loop(every_s=3600.0)
+@loop(every_s=3600.0, once=True)
 def optimize(turn: Turn) -> None:
-    """Keep the statistics that SQLite plans its queries by."""
-    turn.connection.exec_driver_sql("PRAGMA optimize")
+    """Keep the statistics that queries are planned by."""
+    dialect_of(turn.connection).optimize(turn.connection)
 
 
 @holds
 def hold_for_runs(turn: Turn) -> str | None:
     """Keep the owner while a run lives."""
-    return "a run lives" if runs.any_live(turn.connection) else None
+    return "a run lives" if runs.any_live(turn.connection, turn.node) else None

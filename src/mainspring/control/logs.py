@@ -16,7 +16,7 @@ MOST_BYTES = 1 << 20
 _TOPIC = "logs"
 
 
-@handles(messages.GetLogs)
+@handles(messages.GetLogs, reads=True)
 def get_logs(turn: Turn, command: messages.GetLogs) -> messages.Logs | Later:
     """Answer with what the attempts of a run printed, one after the other, from an offset in bytes."""
     run = runs.find_run(turn.connection, command.run_id)

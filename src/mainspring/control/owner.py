@@ -24,13 +24,15 @@ from mainspring.control.commits import GroupCommit
 from mainspring.control.server import Server
 from mainspring.control.turn import Turn
 from mainspring.domain import messages
-from mainspring.domain.errors import Conflict, Invalid, MainspringError
+from mainspring.domain.errors import Conflict, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.wire import describe
 from mainspring.store.blobs import FolderBlobs
 from mainspring.store.files import LocalFileSystem, write_faults
 from mainspring.store.homes import make_folders, place_home
+from mainspring.store.places import read_place
 from mainspring.store.schema import open_record
+from mainspring.store.tables import LOCAL
 
 _log = logging.getLogger(__name__)
 
@@ -117,8 +119,14 @@ class Owner:
             self._lock.close()
             raise
         files = LocalFileSystem()
+        place = read_place(home.root)
         self.commits = GroupCommit(
-            self._engine, home, FolderBlobs(home.blobs, files), SystemClock(), SystemRandomness()
+            self._engine,
+            home,
+            FolderBlobs(home.blobs, files),
+            SystemClock(),
+            SystemRandomness(),
+            LOCAL if place is None else place.node,
         )
         self._end: asyncio.Event | None = None
 
@@ -163,6 +171,9 @@ class Owner:
                 return
             except TimeoutError:
                 pass
+            if self.commits.outdated:
+                _log.info("a newer release has migrated the record")
+                return
             if not self._has_home():
                 _log.info("the home was removed")
                 return
@@ -185,7 +196,10 @@ class Owner:
         def ask(turn: Turn) -> None:
             reasons.extend(filter(None, (hold(turn) for hold in usecases.HOLDS)))
 
-        self.commits.call(ask)
+        try:
+            self.commits.call(ask)
+        except Unavailable as fault:
+            return fault.what  # nobody knows what there is to do
         return reasons[0] if reasons else None
 
     def _stop(self, turn: Turn, command: messages.Stop) -> messages.Nothing:  # noqa: ARG002

@@ -77,7 +77,7 @@ def adopt_attempts(turn: Turn) -> None:
     pool.engine.adopt(0.0)
     specs = [
         make_spec(runs.get_run(turn.connection, held.id), held.call, held.token)
-        for held in calls.list_held(turn.connection)
+        for held in calls.list_held(turn.connection, turn.node)
         if held.state == "starting"
     ]
     if specs:
@@ -120,7 +120,7 @@ def find_misfit(turn: Turn, kind: str, asked: Resources) -> str:
 def settle(turn: Turn) -> None:
     """Bring into the record how attempts have ended, and end those that nobody wants."""
     pool = open_pool(turn.home)
-    live = {Handle(held.id, held.attempt) for held in calls.list_held(turn.connection)}
+    live = {Handle(held.id, held.attempt) for held in calls.list_held(turn.connection, turn.node)}
     held = set(pool.engine.adopt(0.0))
     for handle, reason in pool.take_rejected().items():
         if handle in live:

@@ -50,7 +50,7 @@ def promote(turn: Turn, command: Promote) -> Run:
     return submit(turn, spec)
 
 
-@handles(GetVerdict)
+@handles(GetVerdict, reads=True)
 def get_verdict(turn: Turn, command: GetVerdict) -> Verdict:
     """Return the verdict of a gate run, or the problem that the run ended with."""
     found = rows.find(turn.connection, tables.verdicts, Verdict, limit=1, run_id=command.run_id)

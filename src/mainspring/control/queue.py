@@ -75,11 +75,11 @@ def dispatch(turn: Turn) -> None:
     """Start what fits."""
     pool = placement.open_pool(turn.home)
     nodes = tuple(pool.engine.capacity())
-    held = calls.list_held(turn.connection)
+    held = calls.list_held(turn.connection, turn.node)
     placed = [decide.Placed(run.id, run.kind, run.resources, placement.NODE, run.waits) for run in held]
     placed += pool.ending.values()
     for limit in _LOOK_AHEAD:
-        waiting = calls.list_waiting(turn.connection, limit)
+        waiting = calls.list_waiting(turn.connection, turn.node, limit)
         if not waiting:
             return
         queued = tuple(decide.Queued(each.id, each.kind, each.resources, each.created_at) for each in waiting)
@@ -106,7 +106,7 @@ def explain_wait(turn: Turn, run: Run) -> str:
     str
         ``waiting for 1 of 2 cpus on local, 3rd in line``.
     """
-    waiting = calls.list_waiting(turn.connection, _LOOK_AHEAD[-1])
+    waiting = calls.list_waiting(turn.connection, turn.node, _LOOK_AHEAD[-1])
     rank = next((rank for rank, each in enumerate(waiting, 1) if each.id == run.id), 0)
     return f"{run.reason}, {_ordinal(rank)} in line" if rank else run.reason
 
@@ -123,7 +123,7 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
     run.retries, run.timeout_s = spec.retries, spec.timeout_s
     if not run.cached_from:
         run.state, run.reason = "queued", "waiting for a place"
-    runs.add_run(turn.connection, run)
+    runs.add_run(turn.connection, run, node=turn.node)
     calls.add_call(turn.connection, run.id, spec, why)
     return run
 

@@ -9,7 +9,7 @@ import msgspec
 from mainspring.control.apply import list_declarations
 from mainspring.control.arrivals import list_arrivals, pass_arrival
 from mainspring.control.cases import find_case, move_case, open_case
-from mainspring.control.services import find_check, find_service, list_monitored
+from mainspring.control.services import find_check, find_node, find_service, list_monitored
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop, on_finished, submit
 from mainspring.domain.errors import Failed, Invalid
@@ -17,7 +17,7 @@ from mainspring.domain.messages import CheckService, ListAlarms, ListRenewals, R
 from mainspring.domain.records import Alarm, Call, Declaration, Renewal, Run, Service, Snapshot, Verdict
 from mainspring.domain.wire import describe
 from mainspring.pipelines.snapshots import digest_snapshot
-from mainspring.store import rows, tables
+from mainspring.store import rows, runs, tables
 
 
 @handles(CheckService)
@@ -29,21 +29,21 @@ def check_service(turn: Turn, command: CheckService) -> Run:
     return _submit_check(turn, service, command.until)
 
 
-@handles(ListAlarms)
+@handles(ListAlarms, reads=True)
 def list_alarms(turn: Turn, command: ListAlarms) -> list[Alarm]:
     """Return alarms, newest first."""
     where = {"service": command.service} if command.service else {}
     return rows.find(turn.connection, tables.alarms, Alarm, limit=command.limit, **where)
 
 
-@handles(ListRenewals)
+@handles(ListRenewals, reads=True)
 def list_renewals(turn: Turn, command: ListRenewals) -> list[Renewal]:
     """Return renewals, newest first."""
     where = {"service": command.service} if command.service else {}
     return rows.find(turn.connection, tables.renewals, Renewal, limit=command.limit, **where)
 
 
-@loop(every_s=2.0, topics=("events", "services"))
+@loop(every_s=2.0, topics=("events", "services"), once=True)
 def follow_labels(turn: Turn) -> None:
     """Check each service when labels that its monitor waits for have arrived.
 
@@ -130,7 +130,9 @@ def _submit_check(turn: Turn, service: Service, until: float) -> Run:
         params={"service": service.name, "until": until, "model": arguments["model"]},
         dedupe=f"check:{service.id}:{until}",
     )
-    return submit(turn, spec)
+    check = submit(turn, spec)
+    runs.move_run(turn.connection, check.id, find_node(turn, service))  # captures are read where they lie
+    return check
 
 
 def _record_alarm(turn: Turn, service: Service, run: Run, found: dict[str, Any]) -> Alarm:

@@ -33,7 +33,7 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     return messages.Reported(runs.read_order(turn.connection, run.id), command.offset)
 
 
-@handles(messages.GetSeries)
+@handles(messages.GetSeries, reads=True)
 def get_series(turn: Turn, command: messages.GetSeries) -> list[tuple[int, float, float]]:
     """Answer with the points of one metric."""
     return series.read_series(turn.connection, runs.find_run(turn.connection, command.run_id).id, command.key)

@@ -30,12 +30,12 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     run = make_run(turn, command)
     run.host, run.pid = command.host, command.pid
     if run.cached_from:
-        runs.add_run(turn.connection, run)
+        runs.add_run(turn.connection, run, node=turn.node)
         return messages.Begun(run, True, run.reason)
     run.started_at, run.details = run.created_at, command.details
     start = process_start(command.pid) if command.pid and command.host == this_host() else None
     lease = None if start else turn.clock.monotonic() + LEASE_S
-    runs.add_run(turn.connection, run, process_start=start, lease_until=lease)
+    runs.add_run(turn.connection, run, process_start=start, lease_until=lease, node=turn.node)
     return messages.Begun(run, False, run.reason)
 
 
@@ -88,25 +88,25 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     return messages.Beats(orders)
 
 
-@handles(messages.GetRun)
+@handles(messages.GetRun, reads=True)
 def get_run(turn: Turn, command: messages.GetRun) -> Run:
     """Answer with a run by its id, a unique prefix or suffix."""
     return runs.find_run(turn.connection, command.id)
 
 
-@handles(messages.ListRuns)
+@handles(messages.ListRuns, reads=True)
 def list_runs(turn: Turn, command: messages.ListRuns) -> list[Run]:
     """Answer with a page of runs, newest first."""
     return runs.list_runs(turn.connection, command)
 
 
-@handles(messages.SearchRuns)
+@handles(messages.SearchRuns, reads=True)
 def search_runs(turn: Turn, command: messages.SearchRuns) -> messages.RunPage:
     """Answer with a page of the runs that a filter holds for."""
     return search.search_runs(turn.connection, PROJECT, command)
 
 
-@handles(messages.WaitRuns)
+@handles(messages.WaitRuns, reads=True)
 def wait_runs(turn: Turn, command: messages.WaitRuns) -> list[Run] | Later:
     """Answer when every run has ended."""
     if not turn.expired:

@@ -10,17 +10,22 @@ import pwd
 import socket
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mainspring.control.commits import Answer, Ask, GroupCommit, Outcome
 from mainspring.control.usecases import Later, Loop
-from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError
+from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.wire import HEADER, MAX_FRAME_BYTES, decode_request, encode_body, encode_problem
+
+if TYPE_CHECKING:
+    from mainspring.store.dialects import Listener
 
 _log = logging.getLogger(__name__)
 _CREDENTIALS = struct.Struct("3i")
 _LINGER_S = 2.0
+_LOOK_S = 5.0
+"""Seconds after which what waits looks again for what another owner may have done."""
 
 
 class Server:
@@ -54,6 +59,8 @@ class Server:
         self._scheduled = False
         self._inode: int | None = None
         self._listener: asyncio.Server | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._ears: Listener | None = None
         self.connections: set[Connection] = set()
 
     async def start(self) -> None:
@@ -72,11 +79,15 @@ class Server:
         )
         for each in self._loops:
             self._run_loop(each)
+        self._look()
 
     async def stop(self) -> None:
         """Close the socket and every connection; requests that wait are cut off."""
         for timer in self._timers.values():
             timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+        self._hear_no_more()
         if self._listener is not None:
             self._listener.close()
         # The folder may have been removed and made again, by a successor that listens there now.
@@ -160,10 +171,47 @@ class Server:
             self._forget(wait)
             self.submit(wait)
 
+    def _look(self) -> None:
+        """Listen to the other owners, if there can be any, and have what waits look again now and then."""
+        loop = asyncio.get_running_loop()
+        if self._ears is None:
+            try:
+                ears = self._commits.listen()
+            except MainspringError as fault:
+                _log.error("other owners are not heard: %s", fault.what)
+            else:
+                if ears is None:
+                    return
+                self._ears = ears
+                loop.add_reader(ears.fileno(), self._hear)
+        self.notify(set(self._waiting))
+        self._looking = loop.call_later(_LOOK_S, self._look)
+
+    def _hear(self) -> None:
+        assert self._ears is not None
+        try:
+            topics = self._ears.take()
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the next look listens anew
+            _log.error("other owners are not heard: %s", fault)
+            self._hear_no_more()
+            return
+        if topics:
+            self.notify(topics)
+
+    def _hear_no_more(self) -> None:
+        if self._ears is not None:
+            asyncio.get_running_loop().remove_reader(self._ears.fileno())
+            self._ears.close()
+            self._ears = None
+
     def _run_loop(self, each: Loop) -> None:
         topics: set[str] = set()
         try:
-            topics = self._commits.call(each.call, durable=each.durable)
+            topics = self._commits.call(
+                each.call, durable=each.durable, lease=f"loop:{each.call.__name__}" if each.once else ""
+            )
+        except Unavailable:
+            pass  # the commit has said so
         except Exception:  # noqa: BLE001 - a loop that fails must not end the owner
             _log.exception("the loop %s failed", each.call.__name__)
         self._timers[each] = asyncio.get_running_loop().call_later(each.every_s, self._run_loop, each)

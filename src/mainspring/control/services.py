@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from sqlalchemy import select
 
 from mainspring.control.arrivals import list_arrivals
 from mainspring.control.assets import find_version, point_alias, resolve
@@ -48,7 +49,7 @@ def deploy(turn: Turn, command: Deploy) -> Service:
             monitor=command.monitor,
             created_at=turn.now(),
         )
-        rows.add(turn.connection, tables.services, service)
+        rows.add(turn.connection, tables.services, service, node=turn.node)
         turn.emit("deployed", service.name, {"model": model.reference, "revision": 1})
         return _complete(turn, service)
     service = found[0]
@@ -63,13 +64,13 @@ def deploy(turn: Turn, command: Deploy) -> Service:
     return _complete(turn, service)
 
 
-@handles(GetService)
+@handles(GetService, reads=True)
 def get_service(turn: Turn, command: GetService) -> Service:
     """Return a service with what its plane reports."""
     return _complete(turn, find_service(turn, command.name))
 
 
-@handles(ListServices)
+@handles(ListServices, reads=True)
 def list_services(turn: Turn, command: ListServices) -> list[Service]:
     """Return all services, newest first."""
     del command
@@ -111,7 +112,7 @@ def rollback_service(turn: Turn, command: RollbackService) -> Service:
 @loop(every_s=0.2, topics=("services",))
 def tend_services(turn: Turn) -> None:
     """Bring each plane to its desired state, and each canary on its way."""
-    for service in rows.find(turn.connection, tables.services, Service):
+    for service in rows.find(turn.connection, tables.services, Service, node=turn.node):
         folder = turn.home.services / service.name
         desired = files.read_desired(folder)
         if desired is None or desired.generation != service.generation:
@@ -155,10 +156,16 @@ def list_monitored(turn: Turn, dataset: str) -> list[Service]:
     return [service for service in services if _labels_of(service) == dataset]
 
 
+def find_node(turn: Turn, service: Service) -> str:
+    """Return the node that a service and its captures are on."""
+    query = select(tables.services.c.node).where(tables.services.c.id == service.id)
+    return str(turn.connection.execute(query).scalar_one())
+
+
 @holds
 def hold_for_services(turn: Turn) -> str | None:
     """Keep the owner while a service is wanted."""
-    found = rows.find(turn.connection, tables.services, Service, limit=1, desired=True)
+    found = rows.find(turn.connection, tables.services, Service, limit=1, desired=True, node=turn.node)
     return f"service {found[0].name}" if found else None
 
 

@@ -11,24 +11,22 @@ from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
 from mainspring.domain.records import Alarm, Event
 from mainspring.store import calls, runs
+from mainspring.store.engine import dialect_of
 from mainspring.store.events import list_events as read_events
 from mainspring.store.rows import find
-from mainspring.store.schema import HEAD
-from mainspring.store.tables import alarms
+from mainspring.store.tables import HEAD, alarms
 
 _STARTED_AT = time.time()
 
 
-@handles(messages.GetStatus)
+@handles(messages.GetStatus, reads=True)
 def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # noqa: ARG001
     """Answer with what the home holds and does."""
     home = turn.home
     return messages.Status(
         home=str(home.root),
-        record=str(home.metadata),
-        size_bytes=sum(
-            path.stat().st_size for path in (home.metadata, home.metadata.with_name("record.db-wal")) if path.exists()
-        ),
+        record=home.place,
+        size_bytes=dialect_of(turn.connection).size_bytes(turn.connection, home),
         schema=HEAD,
         pid=os.getpid(),
         started_at=_STARTED_AT,
@@ -40,7 +38,7 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
     )
 
 
-@handles(messages.ListEvents)
+@handles(messages.ListEvents, reads=True)
 def list_events(turn: Turn, command: messages.ListEvents) -> list[Event] | Later:
     """Answer with events after a number, waiting for one when there is none."""
     found = read_events(turn.connection, command)

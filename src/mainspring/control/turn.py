@@ -11,9 +11,13 @@ from mainspring.domain.home import Home
 from mainspring.domain.ports import Blobs, Clock, Randomness
 from mainspring.store.engine import savepoint
 from mainspring.store.events import add_event
+from mainspring.store.tables import LOCAL
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+NODE_LEASE = "node:"
+"""What the names of leases begin with by which owners tell that they live."""
 
 PROJECT = "default"
 """The one project of a home, until there are several."""
@@ -42,6 +46,8 @@ class Turn:
         Who asks, such as ``user:anna`` or ``owner``.
     expired : bool
         A request that waited has waited long enough and must be answered now.
+    node : str
+        The home's name among those that share the record.
 
     Attributes
     ----------
@@ -51,7 +57,7 @@ class Turn:
         What the requests that wait are told after the commit.
     """
 
-    __slots__ = ("actor", "blobs", "clock", "commits", "connection", "expired", "home", "randomness", "topics")
+    __slots__ = ("actor", "blobs", "clock", "commits", "connection", "expired", "home", "node", "randomness", "topics")
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class Turn:
         *,
         actor: str,
         expired: bool = False,
+        node: str = LOCAL,
     ) -> None:
         self.connection = connection
         self.home = home
@@ -71,6 +78,7 @@ class Turn:
         self.randomness = randomness
         self.actor = actor
         self.expired = expired
+        self.node = node
         self.commits: list[Callable[[], object]] = []
         self.topics: set[str] = set()
 

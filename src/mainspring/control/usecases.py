@@ -41,9 +41,11 @@ class Loop(msgspec.Struct, frozen=True):
     every_s: float
     topics: tuple[str, ...] = ()
     durable: bool = True
+    once: bool = False
 
 
 PASSING: set[type[Command]] = set()
+READING: set[type[Command]] = set()
 HANDLERS: dict[type[Command], Callable[[Turn, Any], Any]] = {}
 LOOPS: list[Loop] = []
 FINISHED: dict[str, list[Callable[[Turn, Run], None]]] = {}
@@ -53,7 +55,7 @@ ADOPTIONS: list[Callable[[Turn], None]] = []
 ENDINGS: list[Callable[[Home], None]] = []
 
 
-def handles(command: type[Command], *, durable: bool = True) -> Callable[[F], F]:
+def handles(command: type[Command], *, durable: bool = True, reads: bool = False) -> Callable[[F], F]:
     """Register a use case: ``function(turn, command) -> answer or Later``.
 
     It raises a `MainspringError` to refuse; then nothing that it wrote stays.
@@ -65,6 +67,8 @@ def handles(command: type[Command], *, durable: bool = True) -> Callable[[F], F]
     durable : bool, default True
         False: what it writes is about processes that live now, so its answer need not wait for
         the disk; it outlives the owner, but not the power.
+    reads : bool, default False
+        True: it writes nothing, so it need not wait until no other owner writes.
     """
 
     def register(function: F) -> F:
@@ -73,6 +77,8 @@ def handles(command: type[Command], *, durable: bool = True) -> Callable[[F], F]
         HANDLERS[command] = function
         if not durable:
             PASSING.add(command)
+        if reads:
+            READING.add(command)
         return function
 
     return register
@@ -95,7 +101,7 @@ def _submit(turn: Turn, spec: RunSpec) -> Run:
     return runs[0]
 
 
-def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True) -> Callable[[F], F]:
+def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True, once: bool = False) -> Callable[[F], F]:
     """Register a reconcile loop: ``function(turn)``, called inside a transaction of its own.
 
     Parameters
@@ -106,6 +112,9 @@ def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True) 
         Topics whose notification calls it at once, in the turn after.
     durable : bool, default True
         As for `handles`.
+    once : bool, default False
+        Of all owners that share the record one calls it, under a lease; otherwise each does, for
+        what its own node holds.
 
     Notes
     -----
@@ -113,7 +122,7 @@ def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True) 
     """
 
     def register(function: F) -> F:
-        LOOPS.append(Loop(function, every_s, topics, durable))
+        LOOPS.append(Loop(function, every_s, topics, durable, once))
         return function
 
     return register

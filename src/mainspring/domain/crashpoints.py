@@ -11,6 +11,9 @@ POINTS: frozenset[str] = frozenset(
     {
         "owner.turn.before_commit",
         "owner.turn.after_commit",
+        "migration.backed_up",
+        "migration.changed",
+        "migration.committed",
         "worker.leased",
         "worker.ran",
         "worker.stored",

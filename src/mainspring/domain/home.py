@@ -20,16 +20,30 @@ class Home(msgspec.Struct, frozen=True):
     runtime : Path
         Absolute folder of the socket: `root`, or a short private one when a socket there
         would have a path of more than 100 bytes.
+    record : str
+        Address of the PostgreSQL database of the metadata, without its password; empty: the
+        SQLite file of the home.
     """
 
     root: Path
     state: Path
     runtime: Path
+    record: str = ""
 
     @property
     def metadata(self) -> Path:
         """The SQLite file."""
         return self.state / "record.db"
+
+    @property
+    def place(self) -> str:
+        """Where the metadata are, as people are told."""
+        return self.record or str(self.metadata)
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the record, made before it is migrated."""
+        return self.root / "backups"
 
     @property
     def lock(self) -> Path:

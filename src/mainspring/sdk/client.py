@@ -54,8 +54,11 @@ _REPEATABLE: frozenset[type[Command]] = frozenset(
 _PATIENCE_S = 30.0
 """Seconds in which one owner after the other may end before a command is given up."""
 
-_MOST_TRIES = 100
-"""So often is a command repeated whose owner dies before it answers."""
+_PASSING = frozenset({"HOME-030"})
+"""Refusals that a command is repeated after: the record's database is away and may come back."""
+
+_REST_S = 0.2
+"""Seconds between two such repetitions."""
 
 _SILENCE_S = 60.0
 """Seconds beyond its own waiting time in which an owner must answer."""
@@ -110,7 +113,8 @@ class Client:
         Notes
         -----
         Guarantees: when the owner dies before it answered, the command is repeated to its
-        successor under the same key, so it takes effect once.
+        successor under the same key, so it takes effect once; so it is when the database of the
+        record is away for up to half a minute.
         """
         if not key and type(command) not in _REPEATABLE:
             key = secrets.token_hex(16)
@@ -133,8 +137,14 @@ class Client:
                     raise Unavailable("HOME-001", what) from fault
                 continue
             self._idle.append(wire)
-            _, answer = decode_reply(reply, type(command))
-            return answer
+            try:
+                return decode_reply(reply, type(command))[1]
+            except Unavailable as fault:
+                now = time.monotonic()
+                trouble_since = trouble_since or now
+                if fault.code not in _PASSING or now - trouble_since > _PATIENCE_S:
+                    raise
+            time.sleep(_REST_S)
 
     def close(self) -> None:
         """Close the sockets that are open; the client opens new ones when it is asked again."""

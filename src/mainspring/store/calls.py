@@ -69,7 +69,7 @@ _DEDUPE = Statement(select(calls.c.run_id).where(calls.c.dedupe == bindparam("de
 _ADD = Statement(insert(calls), ("run_id", "call", "study", "dedupe", "reason"))
 _WAITING = Statement(
     select(*(runs.c[name] for name in Waiting.__struct_fields__))
-    .where(runs.c.state == "queued")
+    .where(runs.c.state == "queued", runs.c.node == bindparam("node_"))
     .order_by(case((_is(runs.c.kind, *URGENT), 0), else_=1), runs.c.seq)
     .limit(bindparam("limit_"))
 )
@@ -81,7 +81,7 @@ _HELD = Statement(
         exists().where(_child.c.parent_id == runs.c.id, _is(_child.c.state, "queued", "starting", "running")),
     )
     .join(calls, calls.c.run_id == runs.c.id)
-    .where(_is(runs.c.state, "starting", "running"))
+    .where(_is(runs.c.state, "starting", "running"), runs.c.node == bindparam("node_"))
 )
 _WORKERS = (
     select(func.count(calls.c.worker_id.distinct()))
@@ -113,14 +113,14 @@ def find_duplicate(connection: Connection, dedupe: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def list_waiting(connection: Connection, limit: int) -> list[Waiting]:
-    """Return queued runs in line, those that are `URGENT` before the others."""
-    return [Waiting(*row) for row in _WAITING.all(connection, limit_=limit)]
+def list_waiting(connection: Connection, node: str, limit: int) -> list[Waiting]:
+    """Return the queued runs of a node in line, those that are `URGENT` before the others."""
+    return [Waiting(*row) for row in _WAITING.all(connection, node_=node, limit_=limit)]
 
 
-def list_held(connection: Connection) -> list[Held]:
-    """Return the runs that were placed and have not ended."""
-    return [Held(*row) for row in _HELD.all(connection)]
+def list_held(connection: Connection, node: str) -> list[Held]:
+    """Return the runs of a node that were placed and have not ended."""
+    return [Held(*row) for row in _HELD.all(connection, node_=node)]
 
 
 def count_workers(connection: Connection) -> int:

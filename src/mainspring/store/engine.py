@@ -1,129 +1,52 @@
-"""SQLAlchemy over SQLite, so that BEGIN, SAVEPOINT and COMMIT mean what they say."""
+"""The record's database, whichever it is."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import AbstractContextManager
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import SingletonThreadPool
+from sqlalchemy import Connection, Engine
 
-from mainspring.domain.errors import MainspringError, Unavailable
+from mainspring.domain.errors import MainspringError
+from mainspring.domain.home import Home
+from mainspring.store.dialects import Dialect
+from mainspring.store.dialects.sqlite import SqliteDialect
 
-_PRAGMAS = (
-    "PRAGMA busy_timeout = 10000",
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-    "PRAGMA temp_store = MEMORY",
-    "PRAGMA journal_size_limit = 67108864",
-)
+_dialects: dict[str, Dialect] = {"sqlite": SqliteDialect()}
 
 
-def open_engine(path: Path) -> Engine:
-    """Return an engine on a SQLite file, with a write-ahead log and a sync at every commit.
+def find_dialect(name: str) -> Dialect:
+    """Return what is particular about a kind of database: ``sqlite`` or ``postgresql``."""
+    if name not in _dialects:
+        from mainspring.store.dialects.postgresql import PostgresqlDialect
 
-    Parameters
-    ----------
-    path : Path
-        Absolute; the file is made when it is missing, its folder is not.
-
-    Notes
-    -----
-    Guarantees: a commit that returned survives a crash of the machine; a transaction that only
-    read commits without touching the disk.
-    Source of the transaction recipe: SQLAlchemy's documentation of the pysqlite dialect.
-    """
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=SingletonThreadPool,
-        hide_parameters=True,  # what users store does not belong into logs
-        connect_args={"isolation_level": None, "check_same_thread": False, "cached_statements": 256},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _: Any) -> None:
-        for pragma in _PRAGMAS:
-            connection.execute(pragma).close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        driver(connection).execute("BEGIN")
-
-    return engine
+        _dialects[name] = PostgresqlDialect()
+    return _dialects[name]
 
 
-def driver(connection: Connection) -> sqlite3.Connection:
-    """Return the SQLite connection below, for statements where the layer above costs too much."""
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)
-    return raw
+def dialect_of(connection: Connection | Engine) -> Dialect:
+    """Return the dialect of a connection."""
+    return _dialects[connection.dialect.name]
 
 
-def set_durable(raw: sqlite3.Connection, durable: bool) -> None:
-    """Choose, between transactions, whether the next commits are synced to the disk.
+def open_engine(home: Home) -> Engine:
+    """Return an engine on the record of a home; nothing is made or changed yet.
 
     Parameters
     ----------
-    raw : Connection
-        From `driver`, outside of a transaction.
-    durable : bool
-        False: a commit survives the end of any process, but the power's only once a later
-        durable commit was synced; the order of commits holds in any case.
+    home : Home
+        Its folder exists; `Home.record` says where the metadata lie.
     """
-    raw.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+    return find_dialect("postgresql" if home.record else "sqlite").open(home)
 
 
-@contextmanager
-def savepoint(connection: Connection) -> Iterator[None]:
+def savepoint(connection: Connection) -> AbstractContextManager[None]:
     """Undo what is done inside when it raises, and nothing else of the transaction."""
-    raw = driver(connection)
-    raw.execute("SAVEPOINT request")
-    try:
-        yield
-    except BaseException:
-        if raw.in_transaction:  # SQLite ends the transaction by itself when the disk is full
-            raw.execute("ROLLBACK TO request")
-            raw.execute("RELEASE request")
-        raise
-    raw.execute("RELEASE request")
+    return dialect_of(connection).savepoint(connection)
 
 
-def explain_fault(fault: DBAPIError | sqlite3.Error, path: Path) -> MainspringError | None:
-    """Name the cause when the record could not be written or read.
-
-    Parameters
-    ----------
-    fault : DBAPIError or sqlite3.Error
-        What the store raised.
-    path : Path
-        The record's file.
-
-    Returns
-    -------
-    MainspringError or None
-        HOME-006 for a full disk, HOME-007 for a place that may not be written, HOME-016 for a
-        file that is no record, HOME-019 for one that another program locks; None when the fault
-        is a mistake of the code.
-    """
-    cause = fault.orig if isinstance(fault, DBAPIError) else fault
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    name = _FAULTS.get(code)
-    return None if name is None else Unavailable(name, f"{path}: {cause}", path=str(path))
-
-
-_FAULTS = {
-    sqlite3.SQLITE_FULL: "HOME-006",
-    sqlite3.SQLITE_IOERR: "HOME-006",
-    sqlite3.SQLITE_READONLY: "HOME-007",
-    sqlite3.SQLITE_CANTOPEN: "HOME-007",
-    sqlite3.SQLITE_PERM: "HOME-007",
-    sqlite3.SQLITE_BUSY: "HOME-019",
-    sqlite3.SQLITE_LOCKED: "HOME-019",
-    sqlite3.SQLITE_CORRUPT: "HOME-016",
-    sqlite3.SQLITE_NOTADB: "HOME-016",
-}
+def find_fault(engine: Engine, fault: Exception, home: Home) -> MainspringError | None:
+    """Name the cause when the record could not be written or read; None for any other fault."""
+    dialect = dialect_of(engine)
+    if not isinstance(fault, dialect.faults):
+        return None
+    return dialect.explain_fault(fault, home.place)

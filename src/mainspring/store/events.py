@@ -8,10 +8,11 @@ from sqlalchemy import Connection, insert, select
 
 from mainspring.domain.messages import ListEvents
 from mainspring.domain.records import Event
+from mainspring.store.statements import Statement
 from mainspring.store.tables import events
 
 _FIELDS = [events.c[name] for name in Event.__struct_fields__]
-_INSERT = insert(events)
+_INSERT = Statement(insert(events), ("time", "kind", "subject", "principal", "body", "event_time"))
 
 
 def add_event(
@@ -19,7 +20,7 @@ def add_event(
 ) -> None:
     """Append a fact."""
     values = {"time": time, "kind": kind, "subject": subject, "principal": principal, "body": body}
-    connection.execute(_INSERT, {**values, "event_time": event_time})
+    _INSERT.run(connection, {**values, "event_time": event_time})
 
 
 def list_events(connection: Connection, wanted: ListEvents) -> list[Event]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
-from mainspring.store.statements import Statement
+from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import follows
 
-_ADD = Statement(insert(follows).prefix_with("OR IGNORE"), ("run_id", "kind", "reference", "version_id"))
+_ADD = Statement(add_once(follows), ("run_id", "kind", "reference", "version_id"))
 _TREE = text(
     """
     WITH RECURSIVE tree(id) AS (
-        SELECT :run_id
-        UNION SELECT runs.id FROM runs JOIN tree ON runs.parent_id = tree.id
-        UNION SELECT runs.cached_from FROM runs JOIN tree ON runs.id = tree.id WHERE runs.cached_from IS NOT NULL
+        SELECT CAST(id AS TEXT) FROM runs WHERE id = :run_id
+        UNION SELECT CAST(CASE WHEN runs.id = tree.id THEN runs.cached_from ELSE runs.id END AS TEXT)
+            FROM tree JOIN runs
+            ON runs.parent_id = tree.id OR (runs.id = tree.id AND runs.cached_from IS NOT NULL)
     )
     SELECT follows.kind, follows.reference, versions.name, versions.number, versions.digest
         FROM follows JOIN tree ON follows.run_id = tree.id JOIN versions ON versions.id = follows.version_id

@@ -11,6 +11,7 @@ from pathlib import Path
 from mainspring.domain.errors import Denied
 from mainspring.domain.home import Home
 from mainspring.store.files import write_faults
+from mainspring.store.places import choose_record
 
 # Locks, shared memory or fsync of these do not hold what SQLite needs of them.
 _NETWORK = frozenset(
@@ -39,7 +40,13 @@ def place_home(root: Path, *, mounts: str | None = None, local: Path = Path("/va
     -------
     Home
         `state` differs from `root` when that lies on a network file system; `runtime` differs
-        when the socket's path would exceed 100 bytes or lie on the network.
+        when the socket's path would exceed 100 bytes or lie on the network; `record` is what the
+        home keeps, else what ``MAINSPRING_RECORD`` says.
+
+    Raises
+    ------
+    MainspringError
+        HOME-018, HOME-035 or HOME-036, as `mainspring.store.places.choose_record` says.
 
     Notes
     -----
@@ -52,7 +59,7 @@ def place_home(root: Path, *, mounts: str | None = None, local: Path = Path("/va
     runtime = state
     if len(os.fsencode(Home(root, state, runtime).socket)) > _SOCKET_PATH_BYTES:
         runtime = Path("/tmp") / own / name  # noqa: S108 - made 0700 and checked before use
-    return Home(root, state, runtime)
+    return Home(root, state, runtime, choose_record(root, state))
 
 
 def is_network(path: Path, mounts: str | None = None) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, select
 
-from mainspring.store.statements import Statement
+from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import requests
 
-_INSERT = Statement(insert(requests).prefix_with("OR IGNORE"), ("key", "reply", "created_at"))
+_INSERT = Statement(add_once(requests), ("key", "reply", "created_at"))
 _FIND = Statement(select(requests.c.reply).where(requests.c.key == bindparam("key_")))
 _FORGET = Statement(delete(requests).where(requests.c.created_at < bindparam("before")))
 

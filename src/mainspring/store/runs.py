@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, literal_column, select, update
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
@@ -15,7 +15,7 @@ from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.rows import add, change
 from mainspring.store.series import read_latest
-from mainspring.store.statements import Statement, pack_ids, unpack_ids
+from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import cache, runs
 
 LIVE = ("queued", "starting", "running")
@@ -68,11 +68,15 @@ _MANY = Statement(select(*_COLUMNS).where(_IS_LISTED))
 _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(1))
 _CHILDREN = Statement(select(*_COLUMNS).where(runs.c.parent_id == bindparam("parent"), _IS_LIVE))
 _COUNT = Statement(select(runs.c.state, func.count()).group_by(runs.c.state))
-_ANY_LIVE = Statement(select(runs.c.id).where(_IS_LIVE).limit(1))
-_EXPIRED = Statement(select(*_COLUMNS).where(runs.c.lease_until < bindparam("now")))
-_WATCHED = Statement(select(runs.c.pid, runs.c.process_start).where(runs.c.process_start.is_not(None)).distinct())
+_IS_HERE = runs.c.node == bindparam("node_")
+_LIVE_HERE = Statement(select(*_COLUMNS).where(_IS_HERE, _IS_LIVE).order_by(runs.c.seq.desc()))
+_ANY_LIVE = Statement(select(runs.c.id).where(_IS_HERE, _IS_LIVE).limit(1))
+_EXPIRED = Statement(select(*_COLUMNS).where(runs.c.lease_until < bindparam("now"), _IS_HERE))
+_WATCHED = Statement(
+    select(runs.c.pid, runs.c.process_start).where(runs.c.process_start.is_not(None), _IS_HERE).distinct()
+)
 _OF_PROCESS = Statement(
-    select(*_COLUMNS).where(runs.c.process_start == bindparam("start"), runs.c.pid == bindparam("pid_"))
+    select(*_COLUMNS).where(runs.c.process_start == bindparam("start"), runs.c.pid == bindparam("pid_"), _IS_HERE)
 )
 _EXTEND = Statement(
     update(runs)
@@ -80,7 +84,10 @@ _EXTEND = Statement(
     # A process that the owner watches itself needs no lease, and must not be lost for one.
     .values(lease_until=case((runs.c.process_start.is_(None), bindparam("until")), else_=runs.c.lease_until))
 )
-_EXTEND_ALL = Statement(update(runs).where(runs.c.lease_until.is_not(None)).values(lease_until=bindparam("until")))
+_EXTEND_ALL = Statement(
+    update(runs).where(runs.c.lease_until.is_not(None), _IS_HERE).values(lease_until=bindparam("until"))
+)
+_MOVE = Statement(update(runs).where(_IS_ID).values(node=bindparam("to_node")))
 _ORDER = Statement(select(runs.c.order).where(_IS_ID))
 _HIT = Statement(select(*_COLUMNS).join(cache, cache.c.run_id == runs.c.id).where(cache.c.key == bindparam("key_")))
 _EARLIER_OF_KEY = Statement(
@@ -92,7 +99,7 @@ _EARLIER_OF_NAME = Statement(
     .order_by(runs.c.seq.desc())
     .limit(1)
 )
-_KEEP_RESULT = Statement(insert(cache).prefix_with("OR REPLACE"), ("key", "name", "run_id", "created_at"))
+_KEEP_RESULT = Statement(add_or_replace(cache, "name", "run_id", "created_at"), ("key", "name", "run_id", "created_at"))
 _DROP_RESULT = Statement(delete(cache).where(cache.c.key == bindparam("key_"), cache.c.run_id == bindparam("run_id_")))
 
 
@@ -203,24 +210,29 @@ def count_states(connection: Connection) -> dict[str, int]:
     return {str(state): int(count) for state, count in _COUNT.all(connection)}
 
 
-def any_live(connection: Connection) -> bool:
-    """Tell whether a run has not ended."""
-    return _ANY_LIVE.first(connection) is not None
+def any_live(connection: Connection, node: str) -> bool:
+    """Tell whether a run of a node has not ended."""
+    return _ANY_LIVE.first(connection, node_=node) is not None
 
 
-def expired(connection: Connection, now: float) -> list[Run]:
-    """Return the runs whose lease ended before `now`, in monotonic seconds."""
-    return _read(_EXPIRED, connection, now=now)
+def live_of_node(connection: Connection, node: str) -> list[Run]:
+    """Return the runs of a node that have not ended, newest first."""
+    return _read(_LIVE_HERE, connection, node_=node)
 
 
-def watched(connection: Connection) -> list[tuple[int, str]]:
-    """Return (process id, start) of the processes that the owner watches because of their runs."""
-    return [(pid, start) for pid, start in _WATCHED.all(connection)]
+def expired(connection: Connection, node: str, now: float) -> list[Run]:
+    """Return the runs of a node whose lease ended before `now`, in monotonic seconds of its machine."""
+    return _read(_EXPIRED, connection, node_=node, now=now)
 
 
-def of_process(connection: Connection, pid: int, start: str) -> list[Run]:
+def watched(connection: Connection, node: str) -> list[tuple[int, str]]:
+    """Return (process id, start) of the processes that a node's owner watches because of their runs."""
+    return [(pid, start) for pid, start in _WATCHED.all(connection, node_=node)]
+
+
+def of_process(connection: Connection, node: str, pid: int, start: str) -> list[Run]:
     """Return the live runs of a watched process."""
-    return _read(_OF_PROCESS, connection, pid_=pid, start=start)
+    return _read(_OF_PROCESS, connection, node_=node, pid_=pid, start=start)
 
 
 def extend_lease(connection: Connection, run_id: str, attempt: int, fence: int, until: float) -> bool:
@@ -229,9 +241,14 @@ def extend_lease(connection: Connection, run_id: str, attempt: int, fence: int, 
     return _EXTEND.run(connection, values).rowcount > 0
 
 
-def extend_leases(connection: Connection, until: float) -> None:
-    """Prolong every lease, as after a time without an owner."""
-    _EXTEND_ALL.run(connection, {"until": until})
+def extend_leases(connection: Connection, node: str, until: float) -> None:
+    """Prolong every lease of a node, as after a time without an owner."""
+    _EXTEND_ALL.run(connection, {"node_": node, "until": until})
+
+
+def move_run(connection: Connection, run_id: str, node: str) -> None:
+    """Give a run to another node to tend."""
+    _MOVE.run(connection, {"id_": run_id, "to_node": node})
 
 
 def read_order(connection: Connection, run_id: str) -> str:

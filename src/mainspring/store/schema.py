@@ -1,20 +1,17 @@
-"""The record's file: made, checked, brought up to date."""
+"""The record's tables: made, checked, brought up to date."""
 
 from __future__ import annotations
 
-import sqlite3
+import secrets
 
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, insert, text
 
+from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict
 from mainspring.domain.home import Home
-from mainspring.store.engine import explain_fault, open_engine
-from mainspring.store.tables import metadata
-
-HEAD = "0001"
-"""The schema of this release; revisions are four digits and grow."""
-
+from mainspring.store.engine import dialect_of, find_fault, open_engine
+from mainspring.store.places import Place, keep_place, read_address, read_place
+from mainspring.store.tables import HEAD, meta, metadata
 
 _MARK = """CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,
@@ -23,7 +20,7 @@ _MARK = """CREATE TABLE alembic_version (
 
 
 def open_record(home: Home) -> Engine:
-    """Open the metadata of a home, making or migrating its file.
+    """Open the metadata of a home, making or migrating them.
 
     Parameters
     ----------
@@ -38,43 +35,76 @@ def open_record(home: Home) -> Engine:
     Raises
     ------
     Conflict
-        HOME-003 when a newer release wrote the record.
-    Unavailable
-        HOME-006, HOME-007 or HOME-016 when the file cannot be written or is no record.
+        HOME-003 when a newer release wrote the record, HOME-033 when other tables are there,
+        HOME-037 when it is not the record that the home belongs to.
+    MainspringError
+        HOME-006, HOME-007 or HOME-016 when the file cannot be written or is no record; HOME-030 to
+        HOME-032 when the database does not let this owner in.
 
     Notes
     -----
-    Guarantees: a file appears with its whole schema or stays empty; before a migration it is
-    copied beside itself, and a migration happens whole or not at all. Alembic is imported only
-    then.
+    Guarantees: a record appears with its whole schema or stays empty; before a migration it is
+    copied, and a migration happens whole or not at all. Alembic is imported only then.
     """
-    engine = open_engine(home.metadata)
+    engine = open_engine(home)
     try:
         with engine.connect() as connection:
             with connection.begin():
                 revision = read_revision(connection)
                 if revision is None:
+                    _refuse_others(connection, home)
                     create(connection)
                     revision = HEAD
             if revision != HEAD:
                 _migrate(connection, home, revision)
-    except BaseException as fault:
+            with connection.begin():
+                _remember(connection, home)
+    except Exception as fault:
         engine.dispose()
-        error = explain_fault(fault, home.metadata) if isinstance(fault, DBAPIError | sqlite3.Error) else None
+        error = find_fault(engine, fault, home)
         if error is None:
             raise
         raise error from fault
     return engine
 
 
+def _refuse_others(connection: Connection, home: Home) -> None:
+    others = sorted(dialect_of(connection).list_tables(connection))
+    if others:
+        told = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
+        raise Conflict("HOME-033", f"{home.place} holds {len(others)} tables that are not ours: {told}")
+
+
 def _migrate(connection: Connection, home: Home, revision: str) -> None:
     if revision > HEAD:
-        raise Conflict("HOME-003", f"{home.metadata} has schema {revision}, this release knows up to {HEAD}")
+        raise Conflict("HOME-003", f"{home.place} has schema {revision}, this release knows up to {HEAD}")
     from mainspring.store import migrations
 
-    migrations.back_up(home.metadata, revision)
     with connection.begin():
-        migrations.upgrade(connection)
+        dialect_of(connection).back_up(connection, home, revision)
+        crash_point("migration.backed_up")
+        if read_revision(connection) == revision:  # no other owner was first
+            migrations.upgrade(connection)
+        crash_point("migration.changed")
+    crash_point("migration.committed")
+
+
+def _remember(connection: Connection, home: Home) -> None:
+    """Have the home know the record again, wherever it is."""
+    record_id, kept = read_record_id(connection), read_place(home.root)
+    if kept is not None and kept.record_id != record_id:
+        what = f"{home.place} holds record {record_id[:8]}, and {home.root} belongs to {kept.record_id[:8]}"
+        raise Conflict("HOME-037", what)
+    if home.record:
+        node = secrets.token_hex(8) if kept is None else kept.node
+        place = Place(read_address(home), record_id, node)
+        if place != kept:
+            keep_place(home, place)
+
+
+def read_record_id(connection: Connection) -> str:
+    """Return what tells this record from any other."""
+    return str(connection.execute(text("SELECT value FROM meta WHERE name = 'record'")).scalar_one())
 
 
 def create(connection: Connection) -> None:
@@ -82,12 +112,12 @@ def create(connection: Connection) -> None:
     metadata.create_all(connection, checkfirst=False)
     connection.execute(text(_MARK))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": HEAD})
+    connection.execute(insert(meta), {"name": "record", "value": secrets.token_hex(16)})
 
 
 def read_revision(connection: Connection) -> str | None:
-    """Return the revision of the record's schema; None for an empty file, empty when it has no mark."""
-    found = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first()
-    if found is None:
+    """Return the revision of the record's schema; None for an empty database, empty when it has no mark."""
+    if "alembic_version" not in dialect_of(connection).list_tables(connection):
         return None
     row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
     return "" if row is None else str(row[0])

@@ -5,24 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, select, tuple_
+from sqlalchemy.dialects.postgresql import Insert as Upsert
 
-from mainspring.store.engine import driver
-from mainspring.store.statements import Statement, pack_ids, unpack_ids
+from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import latest, points, runs, series_keys
 
 Point = tuple[str, int, float, float]
 """(key, step, time in seconds since 1970, value)"""
 
 _KEYS = Statement(select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(unpack_ids("names"))))
-_ADD_KEY = "INSERT OR IGNORE INTO series_keys (key) VALUES (?)"
-_ADD_POINT = "INSERT OR REPLACE INTO points (run, key, step, time, value) VALUES (?, ?, ?, ?, ?)"
-_SET_LATEST = (
-    "INSERT INTO latest (run, key, step, time, value) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (run, key) DO UPDATE SET step = excluded.step, time = excluded.time, value = excluded.value"
-    " WHERE (excluded.step, excluded.time) >= (latest.step, latest.time)"
+_POINT = ("run", "key", "step", "time", "value")
+_ADD_KEY = Statement(add_once(series_keys), ("key",))
+_ADD_POINT = Statement(add_or_replace(points, "value"), _POINT)
+_upsert = Upsert(latest)
+_SET_LATEST = Statement(
+    _upsert.on_conflict_do_update(
+        index_elements=["run", "key"],
+        set_={name: _upsert.excluded[name] for name in ("step", "time", "value")},
+        where=tuple_(_upsert.excluded.step, _upsert.excluded.time) >= tuple_(latest.c.step, latest.c.time),
+    ),
+    _POINT,
 )
-_OVERTAKEN = "WHERE run = ? AND key = ? AND step >= ? AND time < ?"
+_OVERTAKEN = [
+    Statement(
+        delete(table).where(
+            table.c.run == bindparam("run_"),
+            table.c.key == bindparam("key_"),
+            table.c.step >= bindparam("first"),
+            table.c.time < bindparam("before"),
+        )
+    )
+    for table in (points, latest)
+]
 _LATEST = Statement(
     select(runs.c.id, series_keys.c.key, latest.c.value)
     .join_from(runs, latest, latest.c.run == runs.c.seq)
@@ -58,11 +73,13 @@ def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
     if not new:
         return
     keys = _find_keys(connection, {key for key, *_ in new})
-    rows = [(run, keys[key], step, time, None if math.isnan(value) else value) for key, step, time, value in new]
-    raw = driver(connection)
-    raw.executemany(_ADD_POINT, rows)
-    last = {row[1]: row for row in sorted(rows, key=lambda row: (row[2], row[3]))}
-    raw.executemany(_SET_LATEST, last.values())
+    rows = [
+        {"run": run, "key": keys[key], "step": step, "time": time, "value": None if math.isnan(value) else value}
+        for key, step, time, value in new
+    ]
+    _ADD_POINT.run_many(connection, rows)
+    last = {row["key"]: row for row in sorted(rows, key=lambda row: (row["step"], row["time"]))}
+    _SET_LATEST.run_many(connection, [*last.values()])
 
 
 def drop_overtaken(connection: Connection, run: int, new: Sequence[Point], before: float) -> None:
@@ -83,9 +100,9 @@ def drop_overtaken(connection: Connection, run: int, new: Sequence[Point], befor
     first: dict[int, int] = {}
     for key, step, *_ in new:
         first[keys[key]] = min(step, first.get(keys[key], step))
-    rows = [(run, key, step, before) for key, step in first.items()]
-    for table in ("points", "latest"):
-        driver(connection).executemany(f"DELETE FROM {table} {_OVERTAKEN}", rows)  # noqa: S608 - names of ours
+    rows = [{"run_": run, "key_": key, "first": step, "before": before} for key, step in first.items()]
+    for statement in _OVERTAKEN:
+        statement.run_many(connection, rows)
 
 
 def read_series(connection: Connection, run_id: str, key: str) -> list[tuple[int, float, float]]:
@@ -110,6 +127,6 @@ def _find_keys(connection: Connection, names: set[str]) -> dict[str, int]:
     wanted = pack_ids(sorted(names))
     found = {str(key): int(number) for key, number in _KEYS.all(connection, names=wanted)}
     if found.keys() != names:
-        driver(connection).executemany(_ADD_KEY, [(name,) for name in sorted(names - found.keys())])
+        _ADD_KEY.run_many(connection, [{"key": name} for name in sorted(names - found.keys())])
         found = {str(key): int(number) for key, number in _KEYS.all(connection, names=wanted)}
     return found

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, Connection, Select, bindparam, func, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Boolean, Connection, Select, Table, Text, bindparam, column, select
+from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeEngine
 
-from mainspring.store.engine import driver
+from mainspring.store.dialects import Result
+from mainspring.store.engine import dialect_of
 from mainspring.store.tables import Packed
 
 _encoder = msgspec.json.Encoder()
-_dialect = sqlite.dialect(paramstyle="named")
 
 
 class Statement:
-    """A statement whose text is made once.
+    """A statement whose text is made once for each dialect.
 
     Parameters
     ----------
@@ -32,29 +33,29 @@ class Statement:
 
     Notes
     -----
-    Cost: about 10 us of CPU above SQLite's own, where `Connection.execute` takes 60 us.
+    Cost: about 10 us of CPU above SQLite's own, where `Connection.execute` takes 60 us; on
+    PostgreSQL one trip, prepared.
     """
 
     def __init__(self, core: Any, columns: Sequence[str] = ()) -> None:
-        compiled = core.compile(dialect=_dialect, column_keys=columns if isinstance(core, Insert) else None)
-        self._text = str(compiled)
-        self._fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        self._encoders = {
-            name: bind.type.encode for name, bind in compiled.binds.items() if isinstance(bind.type, Packed)
-        }
+        self._core = core.inline() if isinstance(core, Insert) else core
+        self._columns = columns
+        self._forms: dict[str, _Form] = {}
         self._decoders = [
             (place, decode)
-            for place, column in enumerate(getattr(core, "selected_columns", ()))
-            if (decode := _decoder(column.type)) is not None
+            for place, each in enumerate(getattr(core, "selected_columns", ()))
+            if (decode := _decoder(each.type)) is not None
         ]
 
-    def run(self, connection: Connection, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        """Run the statement; the cursor knows how many rows it changed."""
-        coded = {**self._fixed, **values}
-        for name, encode in self._encoders.items():
-            if coded[name] is not None:
-                coded[name] = encode(coded[name])
-        return driver(connection).execute(self._text, coded)
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> Result:
+        """Run the statement; the result knows how many rows it changed."""
+        form = self._form(connection)
+        return dialect_of(connection).run(connection, form.text, form.names, form.encode(values))
+
+    def run_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
+        """Run the statement for each set of values."""
+        form = self._form(connection)
+        dialect_of(connection).run_many(connection, form.text, form.names, [form.encode(each) for each in values])
 
     def first(self, connection: Connection, **values: Any) -> list[Any] | None:
         """Return the first row of a select; None when there is none."""
@@ -65,12 +66,54 @@ class Statement:
         """Return every row of a select."""
         return [self._decode(row) for row in self.run(connection, values)]
 
+    def _form(self, connection: Connection) -> _Form:
+        name = connection.dialect.name
+        form = self._forms.get(name)
+        if form is None:
+            form = self._forms[name] = _Form(self._core, self._columns, dialect_of(connection).grammar)
+        return form
+
     def _decode(self, row: Sequence[Any]) -> list[Any]:
         decoded = list(row)
         for place, decode in self._decoders:
             if decoded[place] is not None:
                 decoded[place] = decode(decoded[place])
         return decoded
+
+
+class _Form:
+    """The text of a statement for one dialect, and how its values are written."""
+
+    __slots__ = ("_encoders", "_fixed", "names", "text")
+
+    def __init__(self, core: Any, columns: Sequence[str], grammar: Any) -> None:
+        compiled = core.compile(dialect=grammar, column_keys=columns if isinstance(core, Insert) else None)
+        self.text = str(compiled)
+        self.names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
+        self._fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+        self._encoders = {
+            name: bind.type.encode for name, bind in compiled.binds.items() if isinstance(bind.type, Packed)
+        }
+
+    def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        coded = {**self._fixed, **values}
+        for name, encode in self._encoders.items():
+            if coded[name] is not None:
+                coded[name] = encode(coded[name])
+        return coded
+
+
+def add_once(table: Table) -> Upsert:
+    """Return an insert that leaves a row of the same key as it is."""
+    return Upsert(table).on_conflict_do_nothing()
+
+
+def add_or_replace(table: Table, *changed: str) -> Upsert:
+    """Return an insert that sets these columns of a row of the same primary key."""
+    upsert = Upsert(table)
+    return upsert.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns), set_={name: upsert.excluded[name] for name in changed}
+    )
 
 
 def pack_ids(ids: Sequence[str]) -> str:
@@ -80,7 +123,23 @@ def pack_ids(ids: Sequence[str]) -> str:
 
 def unpack_ids(name: str) -> Select[Any]:
     """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list."""
-    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+    return select(column("value", Text)).select_from(_Unpacked(bindparam(name, type_=Text)))
+
+
+class _Unpacked(GenericFunction[Any]):
+    """The texts of a JSON list as rows of one column, ``value``."""
+
+    inherit_cache = True
+
+
+@compiles(_Unpacked, "sqlite")
+def _unpack_in_sqlite(element: _Unpacked, compiler: Any, **options: Any) -> str:
+    return f"json_each{compiler.process(element.clause_expr, **options)}"
+
+
+@compiles(_Unpacked, "postgresql")
+def _unpack_in_postgresql(element: _Unpacked, compiler: Any, **options: Any) -> str:
+    return f"json_array_elements_text({compiler.process(element.clauses, **options)}::json) AS unpacked(value)"
 
 
 def _decoder(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:

@@ -1,8 +1,9 @@
-"""The tables of the record; one declaration for SQLite and later PostgreSQL.
+"""The tables of the record; one declaration for SQLite and PostgreSQL.
 
 Values that nobody searches inside travel as JSON text (`Packed`); in it a number that is not
 finite becomes null. Ids of rows that are many (runs, keys of series) are integers inside the
-file, so that points cluster tightly; the wire knows only the 32-character ids.
+file, so that points cluster tightly; the wire knows only the 32-character ids. Texts are ordered
+by their code points in both.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -70,17 +73,29 @@ class Packed(TypeDecorator[Any]):
 
 _encode = msgspec.json.Encoder().encode
 
+HEAD = "0002"
+"""The schema of this release; revisions are four digits and grow."""
+
+LOCAL = "local"
+"""The node of a record that only one home uses."""
+
 metadata = MetaData(
     naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s", "uq": "%(table_name)s_%(column_0_N_name)s"}
 )
 
 
+# SQLite orders texts by their bytes and has one kind of integer; PostgreSQL must be told to.
+_Text = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+_Id = String(32).with_variant(postgresql.VARCHAR(32, collation="C"), "postgresql")
+_Whole = Integer().with_variant(BigInteger(), "postgresql")
+
+
 def _id(name: str = "id", **options: Any) -> Column[str]:
-    return Column(name, String(32), **{"nullable": False, **options})
+    return Column(name, _Id, **{"nullable": False, **options})
 
 
 def _text(name: str, **options: Any) -> Column[str]:
-    return Column(name, Text, **{"nullable": False, **options})
+    return Column(name, _Text, **{"nullable": False, **options})
 
 
 def _time(name: str, **options: Any) -> Column[float]:
@@ -91,10 +106,14 @@ def _packed(name: str, kind: Any = Any) -> Column[Any]:
     return Column(name, Packed(kind), nullable=True)
 
 
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 runs = Table(
     "runs",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", _Whole, primary_key=True),
     _id(unique=True),
     _text("project"),
     _text("kind"),
@@ -102,8 +121,8 @@ runs = Table(
     _text("state"),
     _text("reason"),
     _id("parent_id", nullable=True),
-    Column("attempt", Integer, nullable=False),
-    Column("fence", Integer, nullable=False),
+    Column("attempt", _Whole, nullable=False),
+    Column("fence", _Whole, nullable=False),
     _text("key", nullable=True),
     _id("cached_from", nullable=True),
     _packed("fingerprint", records.Fingerprint),
@@ -114,29 +133,31 @@ runs = Table(
     _packed("details"),
     _packed("problem", records.Problem),
     _text("principal"),
+    _text("node", server_default=LOCAL),  # the home whose owner tends it
     _text("host"),
-    Column("pid", Integer, nullable=False),
-    Column("retries", Integer, nullable=False),
+    Column("pid", _Whole, nullable=False),
+    Column("retries", _Whole, nullable=False),
     Column("timeout_s", Float, nullable=True),
     _time("created_at", nullable=False),
     _time("started_at"),
     _time("ended_at"),
     Column("cpu_s", Float, nullable=True),
-    Column("memory_bytes", Integer, nullable=True),
+    Column("memory_bytes", _Whole, nullable=True),
     # What the owner keeps for itself; no part of the record of a run.
     Column("lease_until", Float, nullable=True),  # monotonic seconds of the owner's machine
-    Column("process_start", Text, nullable=True),  # tells a process from a later one of the same id
-    Column("losses", Integer, nullable=False, server_default="0"),
-    Column("failures", Integer, nullable=False, server_default="0"),
-    Column("journal_offset", Integer, nullable=False, server_default="0"),
-    Column("order", Text, nullable=False, server_default="keep"),  # keep, cancel or prune
+    Column("process_start", _Text, nullable=True),  # tells a process from a later one of the same id
+    Column("losses", _Whole, nullable=False, server_default="0"),
+    Column("failures", _Whole, nullable=False, server_default="0"),
+    Column("journal_offset", _Whole, nullable=False, server_default="0"),
+    Column("order", _Text, nullable=False, server_default="keep"),  # keep, cancel or prune
     Index(None, "parent_id"),
+    Index(None, "node", "state"),
     Index(None, "state"),
     Index(None, "kind", "name"),
     Index(None, "key"),
     # Only live runs have these; partial, so that the many that ended cost nothing.
-    Index("runs_lease_until", "lease_until", sqlite_where=text("lease_until IS NOT NULL")),
-    Index("runs_process_start", "process_start", "pid", sqlite_where=text("process_start IS NOT NULL")),
+    Index("runs_lease_until", "lease_until", **_where("lease_until IS NOT NULL")),
+    Index("runs_process_start", "process_start", "pid", **_where("process_start IS NOT NULL")),
 )
 
 calls = Table(
@@ -153,14 +174,14 @@ calls = Table(
     Index(None, "worker_id"),
 )
 
-series_keys = Table("series_keys", metadata, Column("id", Integer, primary_key=True), _text("key", unique=True))
+series_keys = Table("series_keys", metadata, Column("id", _Whole, primary_key=True), _text("key", unique=True))
 
 points = Table(
     "points",
     metadata,
-    Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("key", Integer, primary_key=True, autoincrement=False),
-    Column("step", Integer, primary_key=True, autoincrement=False),
+    Column("run", _Whole, primary_key=True, autoincrement=False),
+    Column("key", _Whole, primary_key=True, autoincrement=False),
+    Column("step", _Whole, primary_key=True, autoincrement=False),
     Column("time", Float, primary_key=True, autoincrement=False),
     Column("value", Float, nullable=True),  # SQLite keeps NaN as NULL
     sqlite_with_rowid=False,
@@ -169,9 +190,9 @@ points = Table(
 latest = Table(
     "latest",
     metadata,
-    Column("run", Integer, primary_key=True, autoincrement=False),
-    Column("key", Integer, primary_key=True, autoincrement=False),
-    Column("step", Integer, nullable=False),
+    Column("run", _Whole, primary_key=True, autoincrement=False),
+    Column("key", _Whole, primary_key=True, autoincrement=False),
+    Column("step", _Whole, nullable=False),
     Column("time", Float, nullable=False),
     Column("value", Float, nullable=True),
     sqlite_with_rowid=False,
@@ -190,12 +211,12 @@ cache = Table(
 versions = Table(
     "versions",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", _Whole, primary_key=True),
     _id(unique=True),
     _text("kind"),
     _text("project"),
     _text("name"),
-    Column("number", Integer, nullable=False),
+    Column("number", _Whole, nullable=False),
     _text("digest"),
     _packed("manifest"),
     _packed("details"),
@@ -246,7 +267,7 @@ follows = Table(
 declarations = Table(
     "declarations",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", _Whole, primary_key=True),
     _text("kind"),
     _text("name"),
     _packed("body"),
@@ -259,18 +280,19 @@ declarations = Table(
 services = Table(
     "services",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", _Whole, primary_key=True),
     _id(unique=True),
     _text("project"),
     _text("name"),
     _text("follows"),
     _text("rollout"),
-    Column("generation", Integer, nullable=False),
+    _text("node", server_default=LOCAL),  # the home that its files lie in
+    Column("generation", _Whole, nullable=False),
     Column("desired", Boolean, nullable=False),
     _packed("revisions", list[records.Revision]),
     _packed("monitor"),
     _text("url"),
-    Column("pid", Integer, nullable=False),
+    Column("pid", _Whole, nullable=False),
     _text("health"),
     _packed("statistics"),
     _packed("problem", records.Problem),
@@ -281,7 +303,7 @@ services = Table(
 verdicts = Table(
     "verdicts",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", _Whole, primary_key=True),
     _id(unique=True),
     _id("run_id", unique=True),
     _text("model"),
@@ -298,7 +320,7 @@ verdicts = Table(
 alarms = Table(
     "alarms",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", _Whole, primary_key=True),
     _id(unique=True),
     _text("service"),
     _text("kind"),
@@ -316,7 +338,7 @@ alarms = Table(
 renewals = Table(
     "renewals",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", _Whole, primary_key=True),
     _id(unique=True),
     _text("service"),
     _text("state"),
@@ -327,7 +349,7 @@ renewals = Table(
     _text("candidate", nullable=True),
     _text("champion", nullable=True),
     _id("verdict_id", nullable=True),
-    Column("revision", Integer, nullable=True),
+    Column("revision", _Whole, nullable=True),
     _packed("steps", list[Any]),
     _time("created_at", nullable=False),
     _time("closed_at"),
@@ -338,7 +360,7 @@ renewals = Table(
 events = Table(
     "events",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", _Whole, primary_key=True, autoincrement=True),
     _time("time", nullable=False),
     _text("kind"),
     _text("subject"),
@@ -361,3 +383,17 @@ requests = Table(
 )
 
 cursors = Table("cursors", metadata, _text("name", primary_key=True), _packed("value"), sqlite_with_rowid=False)
+
+# Who may do what only one owner at a time does, by the time of the database.
+leases = Table(
+    "leases",
+    metadata,
+    _text("name", primary_key=True),
+    _text("holder"),
+    Column("fence", _Whole, nullable=False),  # grows with every change of holder
+    _time("expires_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What the record says of itself: its id.
+meta = Table("meta", metadata, _text("name", primary_key=True), _text("value"), sqlite_with_rowid=False)

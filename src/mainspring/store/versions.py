@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, text
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference
 from mainspring.store.rows import add
-from mainspring.store.statements import Statement, pack_ids, unpack_ids
+from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import aliases, edges, versions
 
 _DAY_S = 86_400
@@ -60,26 +60,29 @@ _EDGES_INTO = Statement(
     .where(edges.c.target.in_(unpack_ids("ids")), edges.c.kind == bindparam("kind_"))
     .order_by(edges.c.created_at, edges.c.source)
 )
-_ADD_EDGE = Statement(insert(edges).prefix_with("OR IGNORE"), ("source", "target", "kind", "created_at"))
+_ADD_EDGE = Statement(add_once(edges), ("source", "target", "kind", "created_at"))
 _SET_ALIAS = Statement(
-    insert(aliases).prefix_with("OR REPLACE"), ("kind", "project", "name", "alias", "version_id", "moved_at")
+    add_or_replace(aliases, "version_id", "moved_at"), ("kind", "project", "name", "alias", "version_id", "moved_at")
 )
 _READS = text(
     """
     WITH RECURSIVE
     above(id, parent_id) AS (
-        SELECT id, parent_id FROM runs WHERE id = :run_id
-        UNION SELECT runs.id, runs.parent_id FROM runs JOIN above ON runs.id = above.parent_id
+        SELECT CAST(id AS TEXT), CAST(parent_id AS TEXT) FROM runs WHERE id = :run_id
+        UNION SELECT CAST(runs.id AS TEXT), CAST(runs.parent_id AS TEXT)
+            FROM runs JOIN above ON runs.id = above.parent_id
     ),
     tree(id) AS (
         SELECT id FROM above WHERE parent_id IS NULL
-        UNION SELECT runs.id FROM runs JOIN tree ON runs.parent_id = tree.id
-            WHERE runs.kind NOT IN ('gate', 'check', 'collect')
-        UNION SELECT runs.cached_from FROM runs JOIN tree ON runs.id = tree.id WHERE runs.cached_from IS NOT NULL
+        UNION SELECT CAST(CASE WHEN runs.id = tree.id THEN runs.cached_from ELSE runs.id END AS TEXT)
+            FROM tree JOIN runs
+            ON (runs.parent_id = tree.id AND runs.kind NOT IN ('gate', 'check', 'collect'))
+            OR (runs.id = tree.id AND runs.cached_from IS NOT NULL)
     )
-    SELECT DISTINCT versions.id FROM edges
+    SELECT versions.id FROM edges
         JOIN tree ON edges.target = tree.id AND edges.kind = 'read'
         JOIN versions ON versions.id = edges.source AND versions.kind = 'dataset'
+        GROUP BY versions.id, versions.seq
         ORDER BY versions.seq
     """
 )

@@ -1,8 +1,8 @@
 """The tables of the first release."""
 
-from pathlib import Path
-
 from alembic import op
+
+from mainspring.store.migrations.shapes import make_tables
 
 revision = "0001"
 down_revision = None
@@ -12,11 +12,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Make every table and index."""
-    for statement in Path(__file__).with_name("0001.sql").read_text("utf-8").split(";\n"):
-        if statement.strip():
-            op.execute(statement)
+    make_tables(op.get_bind(), revision)
 
 
 def downgrade() -> None:
     """Refuse; the copy made before a migration is the way back."""
-    raise NotImplementedError("restore the copy beside the record")
+    raise NotImplementedError("restore the copy in the folder of backups")

@@ -58,6 +58,7 @@ CREATE TABLE calls (
     worker_id TEXT,
     token TEXT,
     placed_at FLOAT,
+    not_before FLOAT,
     reason TEXT,
     PRIMARY KEY (run_id),
     CONSTRAINT calls_dedupe UNIQUE (dedupe)
@@ -167,6 +168,14 @@ CREATE TABLE declarations (
 );
 
 CREATE INDEX declarations_kind_name ON declarations (kind, name);
+
+CREATE TABLE snapshots (
+    digest TEXT NOT NULL,
+    body TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (digest)
+)
+ WITHOUT ROWID;
 
 CREATE TABLE services (
     seq INTEGER NOT NULL,

@@ -1,0 +1,250 @@
+"""A connection to PostgreSQL that prepares statements once and sends what needs no answer along with the next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple
+
+from pg8000 import core, dbapi
+from pg8000.exceptions import InterfaceError
+
+_KEPT = 400
+"""Prepared statements of a connection; the least used goes first."""
+
+_AT_ONCE = 200
+"""Sets of values sent before their answers are read, so that neither side waits with a full buffer."""
+
+
+class Rows:
+    """The answer to a statement: rows, or how many were changed."""
+
+    __slots__ = ("_rows", "rowcount")
+
+    def __init__(self, rowcount: int, rows: Sequence[Sequence[Any]]) -> None:
+        self.rowcount = rowcount
+        self._rows = deque(rows)
+
+    def fetchone(self) -> Sequence[Any] | None:
+        """Return the next row."""
+        return self._rows.popleft() if self._rows else None
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        while self._rows:
+            yield self._rows.popleft()
+
+
+class _Prepared(NamedTuple):
+    name: bytes
+    columns: Any
+    readers: Any
+
+
+class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
+    """A DB-API connection of pg8000, with three things more.
+
+    Statements are prepared at their first use. What `send_later` was told (BEGIN, SAVEPOINT,
+    RELEASE) goes out with the next statement, in the same trip, and what is undone before that
+    never goes out. `changes` counts rows that were inserted, updated or deleted; `lost` tells that
+    nobody is at the other end any more.
+
+    Notes
+    -----
+    Cost: one trip a statement, some 30 us of CPU, as measured by `bench.records`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._prepared: OrderedDict[Any, _Prepared] = OrderedDict()
+        self._later: list[str] = []
+        self.changes = 0
+        self.lost = False
+        self.notifications: deque[tuple[int, str, str]] = deque()  # however many there are
+
+    @property
+    def _in_transaction(self) -> bool:
+        return bool(self._later) or self._transaction_status in {core.IN_TRANSACTION, core.IN_FAILED_TRANSACTION}
+
+    def send_later(self, text: str) -> None:
+        """Run a statement without parameters and rows before the next one."""
+        self._later.append(text)
+
+    def take_back(self, text: str) -> bool:
+        """Forget what was to be sent last, when it is this and has not been sent."""
+        if self._later and self._later[-1] == text:
+            self._later.pop()
+            return True
+        return False
+
+    def perform(self, text: str, values: Sequence[Any], oids: Sequence[int] = ()) -> Rows:
+        """Run a statement whose parameters are written ``$1``, ``$2`` ..."""
+        context = self._perform(text, values, tuple(oids))
+        return Rows(context.row_count, context.rows or ())
+
+    def perform_many(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once for each row of values, with one trip for many."""
+        prepared = self._prepare(text, ())
+        for start in range(0, len(rows), _AT_ONCE):
+            ahead = self._send_ahead()
+            for row in rows[start : start + _AT_ONCE]:
+                self.send_BIND(prepared.name, core.make_params(self.py_types, row))
+                self.send_EXECUTE()
+            core._write(self._sock, core.SYNC_MSG)
+            self._receive(ahead, core.Context(text))
+
+    def execute_simple(self, statement: str) -> Any:
+        """Run a text without parameters."""
+        ahead = self._send_ahead()
+        self.send_QUERY(statement)
+        return self._receive(ahead, core.Context(statement))
+
+    def execute_unnamed(
+        self, statement: str, vals: Sequence[Any] = (), oids: Sequence[int] = (), stream: Any = None
+    ) -> Any:
+        """Run a text with parameters."""
+        del stream
+        return self._perform(statement, vals, tuple(oids))
+
+    def copy(self, statement: str, stream: IO[bytes]) -> None:
+        """Run a COPY from or to a stream."""
+        # Not as a simple query: the end of what is copied in would be answered twice.
+        prepared = self._prepare(statement, ())
+        self._flush_ahead()
+        self.send_BIND(prepared.name, ())
+        self.send_EXECUTE()
+        core._write(self._sock, core.SYNC_MSG)
+        self._receive("", core.Context(statement, stream=stream))
+
+    def commit(self) -> None:
+        """Commit, with what was to be sent before it; a transaction without statements was never begun."""
+        if self._transaction_status in {core.IN_TRANSACTION, core.IN_FAILED_TRANSACTION}:
+            self.execute_simple("COMMIT")
+        self._later.clear()
+
+    def rollback(self) -> None:
+        """Roll back; what was not sent needs none."""
+        self._later.clear()
+        if self._in_transaction:
+            self.execute_simple("ROLLBACK")
+
+    def close(self) -> None:
+        """Close; that nobody is at the other end is no news then."""
+        with contextlib.suppress(dbapi.Error, OSError, AttributeError):
+            super().close()
+
+    def fileno(self) -> int:
+        """Return the handle of the socket."""
+        return int(self._usock.fileno())
+
+    def set_silence(self, seconds: float) -> None:
+        """Choose after how many seconds a server that says nothing counts as gone."""
+        self._usock.settimeout(seconds)
+
+    def cursor(self) -> _Cursor:
+        """Return a cursor for SQLAlchemy."""
+        return _Cursor(self)
+
+    def handle_messages(self, context: Any) -> None:
+        """Read answers up to the end of a statement."""
+        try:
+            super().handle_messages(context)
+        except InterfaceError as fault:
+            if fault is context.error:
+                raise
+            self.lost = True
+            # A server that ends a connection says why before it closes it.
+            if context.error is not None:
+                raise context.error from None
+            raise
+
+    def handle_COMMAND_COMPLETE(self, data: bytes, context: Any) -> None:  # noqa: N802
+        """Count the rows that were changed."""
+        if data[:6] in {b"INSERT", b"UPDATE", b"DELETE"}:
+            self.changes += int(data[:-1].rpartition(b" ")[2])
+        super().handle_COMMAND_COMPLETE(data, context)
+
+    def _perform(self, text: str, values: Sequence[Any], oids: tuple[int, ...]) -> Any:
+        prepared = self._prepare(text, oids)
+        ahead = self._send_ahead()
+        self.send_BIND(prepared.name, core.make_params(self.py_types, values))
+        self.send_EXECUTE()
+        core._write(self._sock, core.SYNC_MSG)
+        return self._receive(ahead, core.Context(text, columns=prepared.columns, input_funcs=prepared.readers))
+
+    def _prepare(self, text: str, oids: tuple[int, ...]) -> _Prepared:
+        key = (text, oids) if oids else text
+        found = self._prepared.get(key)
+        if found is None:
+            self._flush_ahead()
+            found = self._prepared[key] = _Prepared(*self.prepare_statement(text, oids))
+            if len(self._prepared) > _KEPT:
+                _, oldest = self._prepared.popitem(last=False)
+                self.close_prepared_statement(oldest.name)
+        else:
+            self._prepared.move_to_end(key)
+        return found
+
+    def _flush_ahead(self) -> None:
+        if self._later:
+            text, self._later = "; ".join(self._later), []
+            self.execute_simple(text)
+
+    def _send_ahead(self) -> str:
+        if self._sock is None:
+            raise InterfaceError("connection is closed")
+        if not self._later:
+            return ""
+        text, self._later = "; ".join(self._later), []
+        self.send_QUERY(text)
+        return text
+
+    def _receive(self, ahead: str, context: Any) -> Any:
+        try:
+            core._flush(self._sock)
+        except InterfaceError:
+            self.lost = True
+            raise
+        if not ahead:
+            self.handle_messages(context)
+            return context
+        # Both answers must be read, whatever the first one says; the first one says why.
+        first: Exception | None = None
+        try:
+            self.handle_messages(core.Context(ahead))
+        except dbapi.DatabaseError as fault:
+            first = fault
+        try:
+            self.handle_messages(context)
+        except dbapi.DatabaseError:
+            if first is None:
+                raise
+        if first is not None:
+            raise first
+        return context
+
+
+class _Cursor(dbapi.Cursor):  # type: ignore[misc]
+    """A cursor that takes parameters as PostgreSQL writes them, so that no text is scanned."""
+
+    _input_oids: Sequence[int]
+
+    def execute(self, operation: str, args: Sequence[Any] = (), stream: Any = None) -> None:  # noqa: ARG002
+        connection: PipelinedConnection = self._c
+        if args:
+            self._context = connection.execute_unnamed(operation, args, self._input_oids)
+        else:
+            self._context = connection.execute_simple(operation)
+        self._row_iter = None if self._context.rows is None else iter(self._context.rows)
+        self._input_oids = ()
+
+    def executemany(self, operation: str, param_sets: Sequence[Sequence[Any]]) -> None:
+        oids = self._input_oids
+        for each in param_sets:
+            self._input_oids = oids
+            self.execute(operation, each)
+
+
+def order_values(names: Sequence[str], values: Mapping[str, Any]) -> list[Any]:
+    """Return the values of a statement in the order of its parameters."""
+    return [values[name] for name in names]

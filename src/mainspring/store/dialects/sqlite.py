@@ -1,0 +1,195 @@
+"""The record in a SQLite file: BEGIN, SAVEPOINT and COMMIT mean what they say."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import SingletonThreadPool
+
+from mainspring.domain.errors import MainspringError, Unavailable
+from mainspring.domain.home import Home
+from mainspring.store.places import backup_path, sync
+
+_PRAGMAS = (
+    "PRAGMA busy_timeout = 10000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+_FAULTS = {
+    sqlite3.SQLITE_FULL: "HOME-006",
+    sqlite3.SQLITE_IOERR: "HOME-006",
+    sqlite3.SQLITE_READONLY: "HOME-007",
+    sqlite3.SQLITE_CANTOPEN: "HOME-007",
+    sqlite3.SQLITE_PERM: "HOME-007",
+    sqlite3.SQLITE_BUSY: "HOME-019",
+    sqlite3.SQLITE_LOCKED: "HOME-019",
+    sqlite3.SQLITE_CORRUPT: "HOME-016",
+    sqlite3.SQLITE_NOTADB: "HOME-016",
+}
+
+
+class SqliteDialect:
+    """Implements `mainspring.store.dialects.Dialect` on one file that one process writes.
+
+    Notes
+    -----
+    Guarantees: a durable commit that returned survives a crash of the machine, any other the end of
+    every process; the order of commits holds in any case. A transaction that only read commits
+    without touching the disk.
+    Source of the transaction recipe: SQLAlchemy's documentation of the pysqlite dialect.
+    """
+
+    grammar = sqlite.dialect(paramstyle="named")
+    faults = (DBAPIError, sqlite3.Error)
+    shared = False
+
+    def open(self, home: Home) -> Engine:
+        """Return an engine on the home's file, which is made when it is missing."""
+        engine = create_engine(
+            URL.create("sqlite", database=str(home.metadata)),
+            poolclass=SingletonThreadPool,
+            hide_parameters=True,  # what users store does not belong into logs
+            connect_args={"isolation_level": None, "check_same_thread": False, "cached_statements": 256},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _prepare(connection: sqlite3.Connection, _: Any) -> None:
+            for pragma in _PRAGMAS:
+                connection.execute(pragma).close()
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            driver(connection).execute("BEGIN")
+
+        return engine
+
+    def begin(self, connection: Connection, *, writes: bool, durable: bool) -> RootTransaction:  # noqa: ARG002
+        """Begin; the file has one writer, so readers need no sign."""
+        raw, info = driver(connection), connection.info
+        if info.get("durable", True) is not durable:
+            raw.execute("PRAGMA synchronous = FULL" if durable else "PRAGMA synchronous = NORMAL")
+            info["durable"] = durable
+        info["changes"] = raw.total_changes
+        return connection.begin()
+
+    @contextmanager
+    def savepoint(self, connection: Connection) -> Iterator[None]:
+        """Undo what is done inside when it raises."""
+        raw = driver(connection)
+        raw.execute("SAVEPOINT request")
+        try:
+            yield
+        except BaseException:
+            if raw.in_transaction:  # SQLite ends the transaction by itself when the disk is full
+                raw.execute("ROLLBACK TO request")
+                raw.execute("RELEASE request")
+            raise
+        raw.execute("RELEASE request")
+
+    def has_written(self, connection: Connection) -> bool:
+        """Tell whether the present transaction changed a row."""
+        return bool(driver(connection).total_changes != connection.info["changes"])
+
+    def publish(self, connection: Connection, topics: set[str]) -> None:
+        """Tell nobody: there is one owner."""
+
+    def listen(self, home: Home) -> None:
+        """Hear nobody."""
+
+    def undo(self, connection: Connection, transaction: RootTransaction) -> None:
+        """Roll back, unless SQLite has done it already."""
+        if driver(connection).in_transaction:
+            transaction.rollback()
+        else:
+            transaction.close()
+
+    def run(
+        self,
+        connection: Connection,
+        text: str,
+        names: Sequence[str],  # noqa: ARG002
+        values: Mapping[str, Any],
+    ) -> sqlite3.Cursor:
+        """Run a statement on the connection below SQLAlchemy."""
+        return driver(connection).execute(text, values)
+
+    def run_many(
+        self,
+        connection: Connection,
+        text: str,
+        names: Sequence[str],  # noqa: ARG002
+        values: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Run a statement for each set of values."""
+        driver(connection).executemany(text, values)
+
+    def now(self, connection: Connection) -> float:  # noqa: ARG002
+        """Return the machine's time: one owner needs no other."""
+        return time.time()
+
+    def list_tables(self, connection: Connection) -> set[str]:
+        """Return the names of the tables."""
+        found = driver(connection).execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+        )
+        return {name for (name,) in found}
+
+    def size_bytes(self, connection: Connection, home: Home) -> int:  # noqa: ARG002
+        """Return the size of the file and of its log."""
+        paths = (home.metadata, home.metadata.with_name("record.db-wal"))
+        return sum(path.stat().st_size for path in paths if path.exists())
+
+    def back_up(self, connection: Connection, home: Home, revision: str) -> Path:  # noqa: ARG002
+        """Copy the file, page by page, as it is outside of transactions."""
+        copy = backup_path(home, revision, "db")
+        draft = copy.with_name(f".{copy.name}")
+        draft.unlink(missing_ok=True)
+        source, target = sqlite3.connect(home.metadata), sqlite3.connect(draft)
+        try:
+            source.backup(target)
+        finally:
+            source.close()
+            target.close()
+        draft.chmod(0o600)
+        sync(draft)
+        draft.replace(copy)
+        return copy
+
+    def set_sequences(self, connection: Connection, table: str) -> None:
+        """Leave it to SQLite, which looks at the rows."""
+
+    def optimize(self, connection: Connection) -> None:
+        """Look at the tables whose statistics are old."""
+        driver(connection).execute("PRAGMA optimize")
+
+    def explain_fault(self, fault: Exception, place: str) -> MainspringError | None:
+        """Name the cause.
+
+        Returns
+        -------
+        MainspringError or None
+            HOME-006 for a full disk, HOME-007 for a place that may not be written, HOME-016 for a
+            file that is no record, HOME-019 for one that another program locks.
+        """
+        cause = fault.orig if isinstance(fault, DBAPIError) else fault
+        name = _FAULTS.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
+        return None if name is None else Unavailable(name, f"{place}: {cause}", path=place)
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """Return the SQLite connection below."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw

@@ -1,0 +1,104 @@
+"""Leases: what one owner at a time may do, by the clock of the database."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from mainspring.store.engine import dialect_of
+from mainspring.store.statements import Statement
+from mainspring.store.tables import leases
+
+_IS_NAME = leases.c.name == bindparam("name_")
+_GET = Statement(select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at).where(_IS_NAME))
+_LAPSED = Statement(
+    select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at)
+    .where(leases.c.name.like(bindparam("pattern")), leases.c.expires_at < bindparam("now"))
+    .order_by(leases.c.name)
+)
+_ADD = Statement(insert(leases), ("name", "holder", "fence", "expires_at"))
+_TAKE = Statement(
+    update(leases)
+    .where(_IS_NAME, leases.c.fence == bindparam("was_fence"))
+    .values(holder=bindparam("holder_"), fence=bindparam("fence_"), expires_at=bindparam("expires_at_"))
+)
+_DROP = Statement(delete(leases).where(_IS_NAME, leases.c.fence == bindparam("fence_")))
+
+
+class Lease(NamedTuple):
+    """A lease as the record has it.
+
+    Attributes
+    ----------
+    name : str
+        What is leased.
+    holder : str
+        Who holds it, or held it last.
+    fence : int
+        Grows with every change of holder.
+    expires_at : float
+        In seconds since 1970 UTC of the database's clock.
+    """
+
+    name: str
+    holder: str
+    fence: int
+    expires_at: float
+
+
+def take_lease(connection: Connection, name: str, holder: str, length_s: float) -> int | None:
+    """Take or keep a lease in the present transaction.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction that writes, so that no other owner writes meanwhile.
+    name : str
+        What is leased.
+    holder : str
+        Who asks.
+    length_s : float
+        Seconds until it lapses unless it is taken again; > 0.
+
+    Returns
+    -------
+    int or None
+        The fence; None while another holds it.
+
+    Notes
+    -----
+    Guarantees: what is written in the same transaction is written by the holder alone. A lease
+    that has more than half of its time left is not written again.
+    """
+    now = dialect_of(connection).now(connection)
+    row = _GET.first(connection, name_=name)
+    if row is None:
+        _ADD.run(connection, {"name": name, "holder": holder, "fence": 1, "expires_at": now + length_s})
+        return 1
+    found = Lease(*row)
+    if found.holder != holder and found.expires_at >= now:
+        return None
+    if found.holder == holder and found.expires_at - now > length_s / 2:
+        return found.fence
+    fence = found.fence + (found.holder != holder)
+    values = {"holder_": holder, "fence_": fence, "expires_at_": now + length_s}
+    _TAKE.run(connection, {"name_": name, "was_fence": found.fence, **values})
+    return fence
+
+
+def find_lapsed(connection: Connection, prefix: str) -> list[Lease]:
+    """Return the leases of names that begin so and that nobody holds any more."""
+    now = dialect_of(connection).now(connection)
+    return [Lease(*row) for row in _LAPSED.all(connection, pattern=f"{prefix}%", now=now)]
+
+
+def drop_lease(connection: Connection, lease: Lease) -> bool:
+    """Forget a lease that has not changed hands; tell whether it was there."""
+    return _DROP.run(connection, {"name_": lease.name, "fence_": lease.fence}).rowcount > 0
+
+
+def read_lease(connection: Connection, name: str) -> Lease | None:
+    """Return a lease; None when nobody ever held it."""
+    row = _GET.first(connection, name_=name)
+    return None if row is None else Lease(*row)

@@ -1,0 +1,284 @@
+CREATE TABLE runs (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    reason TEXT COLLATE "C" NOT NULL,
+    parent_id VARCHAR(32) COLLATE "C",
+    attempt BIGINT NOT NULL,
+    fence BIGINT NOT NULL,
+    key TEXT COLLATE "C",
+    cached_from VARCHAR(32) COLLATE "C",
+    fingerprint TEXT,
+    params TEXT,
+    tags TEXT,
+    resources TEXT,
+    outputs TEXT,
+    details TEXT,
+    problem TEXT,
+    principal TEXT COLLATE "C" NOT NULL,
+    host TEXT COLLATE "C" NOT NULL,
+    pid BIGINT NOT NULL,
+    retries BIGINT NOT NULL,
+    timeout_s FLOAT,
+    created_at FLOAT NOT NULL,
+    started_at FLOAT,
+    ended_at FLOAT,
+    cpu_s FLOAT,
+    memory_bytes BIGINT,
+    lease_until FLOAT,
+    process_start TEXT COLLATE "C",
+    losses BIGINT DEFAULT '0' NOT NULL,
+    failures BIGINT DEFAULT '0' NOT NULL,
+    journal_offset BIGINT DEFAULT '0' NOT NULL,
+    "order" TEXT COLLATE "C" DEFAULT 'keep' NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT runs_id UNIQUE (id)
+);
+
+CREATE INDEX runs_key ON runs (key);
+
+CREATE INDEX runs_kind_name ON runs (kind, name);
+
+CREATE INDEX runs_lease_until ON runs (lease_until) WHERE lease_until IS NOT NULL;
+
+CREATE INDEX runs_parent_id ON runs (parent_id);
+
+CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
+
+CREATE INDEX runs_state ON runs (state);
+
+CREATE TABLE calls (
+    run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    call TEXT,
+    study TEXT,
+    dedupe TEXT COLLATE "C",
+    worker_id TEXT COLLATE "C",
+    token TEXT COLLATE "C",
+    placed_at FLOAT,
+    not_before FLOAT,
+    reason TEXT COLLATE "C",
+    PRIMARY KEY (run_id),
+    CONSTRAINT calls_dedupe UNIQUE (dedupe)
+);
+
+CREATE INDEX calls_worker_id ON calls (worker_id);
+
+CREATE TABLE series_keys (
+    id BIGSERIAL NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT series_keys_key UNIQUE (key)
+);
+
+CREATE TABLE points (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    PRIMARY KEY (run, key, step, time)
+);
+
+CREATE TABLE latest (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    PRIMARY KEY (run, key)
+);
+
+CREATE TABLE cache (
+    key TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (key)
+);
+
+CREATE TABLE versions (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    manifest TEXT,
+    details TEXT,
+    run_id VARCHAR(32) COLLATE "C",
+    created_at FLOAT NOT NULL,
+    event_time FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT versions_kind_project_name_number UNIQUE (kind, project, name, number),
+    CONSTRAINT versions_kind_project_name_digest UNIQUE (kind, project, name, digest),
+    CONSTRAINT versions_id UNIQUE (id)
+);
+
+CREATE INDEX versions_run_id ON versions (run_id);
+
+CREATE TABLE aliases (
+    kind TEXT COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    alias TEXT COLLATE "C" NOT NULL,
+    version_id VARCHAR(32) COLLATE "C" NOT NULL,
+    moved_at FLOAT NOT NULL,
+    PRIMARY KEY (kind, project, name, alias)
+);
+
+CREATE INDEX aliases_version_id ON aliases (version_id);
+
+CREATE TABLE edges (
+    source VARCHAR(32) COLLATE "C" NOT NULL,
+    target VARCHAR(32) COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (source, target, kind)
+);
+
+CREATE INDEX edges_target ON edges (target);
+
+CREATE TABLE follows (
+    run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    reference TEXT COLLATE "C" NOT NULL,
+    version_id VARCHAR(32) COLLATE "C" NOT NULL,
+    PRIMARY KEY (run_id, kind, reference)
+);
+
+CREATE TABLE declarations (
+    seq BIGSERIAL NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    body TEXT,
+    snapshot TEXT COLLATE "C",
+    principal TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq)
+);
+
+CREATE INDEX declarations_kind_name ON declarations (kind, name);
+
+CREATE TABLE snapshots (
+    digest TEXT COLLATE "C" NOT NULL,
+    body TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (digest)
+);
+
+CREATE TABLE services (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    follows TEXT COLLATE "C" NOT NULL,
+    rollout TEXT COLLATE "C" NOT NULL,
+    generation BIGINT NOT NULL,
+    desired BOOLEAN NOT NULL,
+    revisions TEXT,
+    monitor TEXT,
+    url TEXT COLLATE "C" NOT NULL,
+    pid BIGINT NOT NULL,
+    health TEXT COLLATE "C" NOT NULL,
+    statistics TEXT,
+    problem TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT services_project_name UNIQUE (project, name),
+    CONSTRAINT services_id UNIQUE (id)
+);
+
+CREATE TABLE verdicts (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    model TEXT COLLATE "C" NOT NULL,
+    alias TEXT COLLATE "C" NOT NULL,
+    champion TEXT COLLATE "C",
+    data TEXT COLLATE "C" NOT NULL,
+    passed BOOLEAN NOT NULL,
+    summary TEXT COLLATE "C" NOT NULL,
+    evidence TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT verdicts_id UNIQUE (id),
+    CONSTRAINT verdicts_run_id UNIQUE (run_id)
+);
+
+CREATE INDEX verdicts_model_alias ON verdicts (model, alias);
+
+CREATE TABLE alarms (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    service TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    summary TEXT COLLATE "C" NOT NULL,
+    evidence TEXT,
+    event_time FLOAT NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    renewal_id VARCHAR(32) COLLATE "C",
+    run_id VARCHAR(32) COLLATE "C",
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT alarms_service_kind_subject_event_time UNIQUE (service, kind, subject, event_time),
+    CONSTRAINT alarms_id UNIQUE (id)
+);
+
+CREATE TABLE renewals (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    service TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    cause TEXT COLLATE "C" NOT NULL,
+    event_time FLOAT NOT NULL,
+    alarm_id VARCHAR(32) COLLATE "C",
+    run_id VARCHAR(32) COLLATE "C",
+    candidate TEXT COLLATE "C",
+    champion TEXT COLLATE "C",
+    verdict_id VARCHAR(32) COLLATE "C",
+    revision BIGINT,
+    steps TEXT,
+    created_at FLOAT NOT NULL,
+    closed_at FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT renewals_id UNIQUE (id)
+);
+
+CREATE INDEX renewals_run_id ON renewals (run_id);
+
+CREATE INDEX renewals_service_state ON renewals (service, state);
+
+CREATE TABLE events (
+    seq BIGSERIAL NOT NULL,
+    time FLOAT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    principal TEXT COLLATE "C" NOT NULL,
+    body TEXT,
+    event_time FLOAT,
+    PRIMARY KEY (seq)
+);
+
+CREATE INDEX events_kind ON events (kind);
+
+CREATE INDEX events_subject ON events (subject);
+
+CREATE TABLE requests (
+    key TEXT COLLATE "C" NOT NULL,
+    reply BYTEA NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (key)
+);
+
+CREATE INDEX requests_created_at ON requests (created_at);
+
+CREATE TABLE cursors (
+    name TEXT COLLATE "C" NOT NULL,
+    value TEXT,
+    PRIMARY KEY (name)
+);

@@ -1,0 +1,303 @@
+CREATE TABLE runs (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    parent_id VARCHAR(32),
+    attempt INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    "key" TEXT,
+    cached_from VARCHAR(32),
+    fingerprint TEXT,
+    params TEXT,
+    tags TEXT,
+    resources TEXT,
+    outputs TEXT,
+    details TEXT,
+    problem TEXT,
+    principal TEXT NOT NULL,
+    node TEXT DEFAULT 'local' NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    retries INTEGER NOT NULL,
+    timeout_s FLOAT,
+    created_at FLOAT NOT NULL,
+    started_at FLOAT,
+    ended_at FLOAT,
+    cpu_s FLOAT,
+    memory_bytes INTEGER,
+    lease_until FLOAT,
+    process_start TEXT,
+    losses INTEGER DEFAULT '0' NOT NULL,
+    failures INTEGER DEFAULT '0' NOT NULL,
+    journal_offset INTEGER DEFAULT '0' NOT NULL,
+    "order" TEXT DEFAULT 'keep' NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT runs_id UNIQUE (id)
+);
+
+CREATE INDEX runs_key ON runs ("key");
+
+CREATE INDEX runs_kind_name ON runs (kind, name);
+
+CREATE INDEX runs_lease_until ON runs (lease_until) WHERE lease_until IS NOT NULL;
+
+CREATE INDEX runs_node_state ON runs (node, state);
+
+CREATE INDEX runs_parent_id ON runs (parent_id);
+
+CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
+
+CREATE INDEX runs_state ON runs (state);
+
+CREATE TABLE calls (
+    run_id VARCHAR(32) NOT NULL,
+    call TEXT,
+    study TEXT,
+    dedupe TEXT,
+    worker_id TEXT,
+    token TEXT,
+    placed_at FLOAT,
+    reason TEXT,
+    PRIMARY KEY (run_id),
+    CONSTRAINT calls_dedupe UNIQUE (dedupe)
+);
+
+CREATE INDEX calls_worker_id ON calls (worker_id);
+
+CREATE TABLE series_keys (
+    id INTEGER NOT NULL,
+    "key" TEXT NOT NULL,
+    PRIMARY KEY (id),
+    CONSTRAINT series_keys_key UNIQUE ("key")
+);
+
+CREATE TABLE points (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    PRIMARY KEY (run, "key", step, time)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE latest (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    PRIMARY KEY (run, "key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE cache (
+    "key" TEXT NOT NULL,
+    name TEXT NOT NULL,
+    run_id VARCHAR(32) NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY ("key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE versions (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    kind TEXT NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    manifest TEXT,
+    details TEXT,
+    run_id VARCHAR(32),
+    created_at FLOAT NOT NULL,
+    event_time FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT versions_kind_project_name_number UNIQUE (kind, project, name, number),
+    CONSTRAINT versions_kind_project_name_digest UNIQUE (kind, project, name, digest),
+    CONSTRAINT versions_id UNIQUE (id)
+);
+
+CREATE INDEX versions_run_id ON versions (run_id);
+
+CREATE TABLE aliases (
+    kind TEXT NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    version_id VARCHAR(32) NOT NULL,
+    moved_at FLOAT NOT NULL,
+    PRIMARY KEY (kind, project, name, alias)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX aliases_version_id ON aliases (version_id);
+
+CREATE TABLE edges (
+    source VARCHAR(32) NOT NULL,
+    target VARCHAR(32) NOT NULL,
+    kind TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (source, target, kind)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX edges_target ON edges (target);
+
+CREATE TABLE follows (
+    run_id VARCHAR(32) NOT NULL,
+    kind TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    version_id VARCHAR(32) NOT NULL,
+    PRIMARY KEY (run_id, kind, reference)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE declarations (
+    seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT,
+    snapshot TEXT,
+    principal TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq)
+);
+
+CREATE INDEX declarations_kind_name ON declarations (kind, name);
+
+CREATE TABLE services (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    follows TEXT NOT NULL,
+    rollout TEXT NOT NULL,
+    node TEXT DEFAULT 'local' NOT NULL,
+    generation INTEGER NOT NULL,
+    desired BOOLEAN NOT NULL,
+    revisions TEXT,
+    monitor TEXT,
+    url TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    health TEXT NOT NULL,
+    statistics TEXT,
+    problem TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT services_project_name UNIQUE (project, name),
+    CONSTRAINT services_id UNIQUE (id)
+);
+
+CREATE TABLE verdicts (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    run_id VARCHAR(32) NOT NULL,
+    model TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    champion TEXT,
+    data TEXT NOT NULL,
+    passed BOOLEAN NOT NULL,
+    summary TEXT NOT NULL,
+    evidence TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT verdicts_id UNIQUE (id),
+    CONSTRAINT verdicts_run_id UNIQUE (run_id)
+);
+
+CREATE INDEX verdicts_model_alias ON verdicts (model, alias);
+
+CREATE TABLE alarms (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    service TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    summary TEXT NOT NULL,
+    evidence TEXT,
+    event_time FLOAT NOT NULL,
+    state TEXT NOT NULL,
+    renewal_id VARCHAR(32),
+    run_id VARCHAR(32),
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT alarms_service_kind_subject_event_time UNIQUE (service, kind, subject, event_time),
+    CONSTRAINT alarms_id UNIQUE (id)
+);
+
+CREATE TABLE renewals (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    service TEXT NOT NULL,
+    state TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    event_time FLOAT NOT NULL,
+    alarm_id VARCHAR(32),
+    run_id VARCHAR(32),
+    candidate TEXT,
+    champion TEXT,
+    verdict_id VARCHAR(32),
+    revision INTEGER,
+    steps TEXT,
+    created_at FLOAT NOT NULL,
+    closed_at FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT renewals_id UNIQUE (id)
+);
+
+CREATE INDEX renewals_run_id ON renewals (run_id);
+
+CREATE INDEX renewals_service_state ON renewals (service, state);
+
+CREATE TABLE events (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    time FLOAT NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    body TEXT,
+    event_time FLOAT
+);
+
+CREATE INDEX events_kind ON events (kind);
+
+CREATE INDEX events_subject ON events (subject);
+
+CREATE TABLE requests (
+    "key" TEXT NOT NULL,
+    reply BLOB NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY ("key")
+)
+ WITHOUT ROWID;
+
+CREATE INDEX requests_created_at ON requests (created_at);
+
+CREATE TABLE cursors (
+    name TEXT NOT NULL,
+    value TEXT,
+    PRIMARY KEY (name)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE leases (
+    name TEXT NOT NULL,
+    holder TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    expires_at FLOAT NOT NULL,
+    PRIMARY KEY (name)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE meta (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name)
+)
+ WITHOUT ROWID;
