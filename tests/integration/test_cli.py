@@ -148,7 +148,7 @@ def test_an_empty_home_says_what_to_type_first(shell):
     done = shell("runs", check=0)
     assert done.stdout == ""
     assert "mainspring init" in done.stderr
-    assert json.loads(shell("runs", "--json", check=0).stdout) == []
+    assert json.loads(shell("runs", "--json", check=0).stdout) == {"runs": [], "next": None, "count": 0}
 
 
 @pytest.mark.parametrize(
