@@ -16,6 +16,7 @@ from mainspring.store.blobs import FolderBlobs
 from mainspring.store.files import LocalFileSystem
 
 
+@pytest.mark.usefixtures("record")
 @pytest.mark.parametrize("point", ["owner.turn.before_commit", "owner.turn.after_commit"])
 @pytest.mark.parametrize("passage", [1, 2, 9, 16])
 def test_an_owner_killed_around_its_commit_loses_and_doubles_nothing(start, client, point, passage, tmp_path):
@@ -28,6 +29,7 @@ def test_an_owner_killed_around_its_commit_loses_and_doubles_nothing(start, clie
     ledger.check(client)
 
 
+@pytest.mark.usefixtures("record")
 def test_an_owner_killed_at_random_loses_and_doubles_nothing(client, home):
     seed = random.randrange(2**32)
     print(f"seed {seed}")

@@ -51,6 +51,7 @@ def read_reply(connected, command=messages.GetStatus):
     return decode_reply(receive(HEADER.unpack(receive(HEADER.size))[0]), command)
 
 
+@pytest.mark.usefixtures("record")
 def test_the_first_command_starts_the_owner_and_others_find_it(client, home):
     status = client.ask(messages.GetStatus())
     assert status.home == str(home.root)
@@ -67,6 +68,7 @@ def test_the_first_command_starts_the_owner_and_others_find_it(client, home):
     assert get_client().blobs.get(client.blobs.put(b"y")) == b"y"
 
 
+@pytest.mark.usefixtures("record")
 def test_clients_that_race_get_one_owner(home, client):
     pids = []
     threads = [
@@ -81,6 +83,7 @@ def test_clients_that_race_get_one_owner(home, client):
     assert (home.logs / "owner.log").read_text().count(" owns ") == 1
 
 
+@pytest.mark.usefixtures("record")
 def test_a_second_owner_is_refused_and_the_first_goes_on(start, home, client):
     first = start()
     assert json.loads(first.line) == {}
@@ -92,6 +95,7 @@ def test_a_second_owner_is_refused_and_the_first_goes_on(start, home, client):
     assert client.ask(messages.GetStatus()).pid == first.pid
 
 
+@pytest.mark.usefixtures("record")
 def test_an_owner_that_is_stopped_has_a_successor(client):
     run = begin(client)
     first = client.ask(messages.GetStatus()).pid
@@ -102,6 +106,7 @@ def test_an_owner_that_is_stopped_has_a_successor(client):
     assert client.ask(messages.GetRun(id=run.id)).id == run.id
 
 
+@pytest.mark.usefixtures("record")
 def test_an_owner_whose_home_was_removed_ends_and_leaves_its_successor_alone(client, home):
     first = client.ask(messages.GetStatus()).pid
     client.close()
@@ -116,6 +121,7 @@ def test_an_owner_whose_home_was_removed_ends_and_leaves_its_successor_alone(cli
     assert client.ask(messages.GetStatus()).pid == second
 
 
+@pytest.mark.usefixtures("record")
 def test_an_idle_owner_ends_by_itself_and_a_live_run_or_client_keeps_it(start, home):
     owner = start(MAINSPRING_IDLE_S="0.4")
     client = Client(home)
@@ -262,6 +268,7 @@ def test_another_user_is_refused_even_when_the_file_lets_him(start, home):
     assert "65534" in what
 
 
+@pytest.mark.usefixtures("record")
 def test_a_refusal_keeps_its_class_code_and_context(client):
     with pytest.raises(NotFound) as caught:
         client.ask(messages.GetVersion(kind="model", reference="delays@7"))
@@ -269,6 +276,7 @@ def test_a_refusal_keeps_its_class_code_and_context(client):
     assert "fix:" in str(caught.value)
 
 
+@pytest.mark.usefixtures("record")
 def test_waiting_ends_when_the_run_does_and_times_out_when_it_does_not(client, home):
     run = begin(client)
     assert client.ask(messages.WaitRuns(ids=[run.id], wait_s=0.05))[0].state == "running"
@@ -325,6 +333,7 @@ def test_owners_that_end_again_and_again_are_given_up(home, monkeypatch):
     thread.join()
 
 
+@pytest.mark.usefixtures("record")
 def test_a_forked_child_uses_connections_of_its_own(client):
     run = begin(client)
 
@@ -341,6 +350,7 @@ def test_a_forked_child_uses_connections_of_its_own(client):
     assert client.ask(messages.GetRun(id=run.id)).id == run.id
 
 
+@pytest.mark.usefixtures("record")
 def test_one_key_takes_effect_once(client):
     command = messages.BeginRun(kind="step", name="fit")
     first = client.ask(command, key="same")
@@ -349,6 +359,7 @@ def test_one_key_takes_effect_once(client):
     assert len(client.ask(messages.ListRuns())) == 2
 
 
+@pytest.mark.usefixtures("record")
 def test_the_log_names_no_values(client, home):
     secret = "a-secret-of-the-user"
     begin(client, params={"password": secret}, tags={"token": secret})
