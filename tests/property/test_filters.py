@@ -125,9 +125,13 @@ def rank(run, field, key, *, descending):
     return (int((text is None) is descending), number or 0.0, text or "")
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    made = Desk(place_home(tmp_path_factory.mktemp("home")))
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def desk(request, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "postgresql":
+            server = request.getfixturevalue("postgresql")
+            patch.setenv("MAINSPRING_RECORD", server.make_database("filters"))
+        made = Desk(place_home(tmp_path_factory.mktemp("home")))
     yield made
     made.close()
 

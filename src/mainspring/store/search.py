@@ -22,6 +22,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    literal_column,
     not_,
     or_,
     select,
@@ -204,7 +205,7 @@ class _Sql:
         if self._postgresql:
             each = func.jsonb_each(cast(type_coerce(column, Text), JSONB)).table_valued("key", "value")
             kind: ColumnElement[Any] = func.jsonb_typeof(each.c.value)
-            text: ColumnElement[Any] = each.c.value.op("#>>")(literal("{}"))
+            text: ColumnElement[Any] = each.c.value.op("#>>")(literal_column("'{}'"))
             number: ColumnElement[Any] = cast(text, Float)
             truth: dict[str, ColumnElement[Any]] = {"boolean": case((text == "true", 1.0), else_=0.0)}
             numbers = ["number"]
