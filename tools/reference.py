@@ -23,6 +23,7 @@ FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code; edit the code instead. -->"
 
 GROUPS = {
+    "mainspring.blobs": "Where blobs lie outside a home; chosen by the scheme of `MAINSPRING_BLOBS`.",
     "mainspring.engines": "Where runs execute; chosen by the scheme of a pool's URL.",
     "mainspring.flavors": "How a kind of model is saved, loaded, converted and predicted with.",
     "mainspring.connectors": "Where rows come from: what `ms.source(url)` opens, chosen by the URL's scheme.",

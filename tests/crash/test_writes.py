@@ -28,6 +28,11 @@ print(ms.write(rows, "sales", contract=Sale, mode=mode).reference)
 """
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def blob_place(request):
+    return request.getfixturevalue("bucket") if request.param == "bucket" else ""
+
+
 def run_writer(mode, ids, crash=""):
     environment = {**os.environ, "MAINSPRING_CRASH": crash}
     return subprocess.run(

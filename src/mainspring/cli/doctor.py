@@ -35,6 +35,7 @@ _EXTRAS = {
     "search": ("optuna",),
     "serve": ("httptools", "uvloop"),
     "plots": ("matplotlib",),
+    "cloud": ("obstore",),
 }
 
 

@@ -20,6 +20,7 @@ from typing import IO
 import msgspec
 
 from mainspring.control import usecases
+from mainspring.control.claims import claim_blobs
 from mainspring.control.commits import GroupCommit
 from mainspring.control.server import Server
 from mainspring.control.turn import Turn
@@ -27,8 +28,8 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.wire import describe
-from mainspring.store.blobs import FolderBlobs
-from mainspring.store.files import LocalFileSystem, write_faults
+from mainspring.store.blobs import open_blobs
+from mainspring.store.files import write_faults
 from mainspring.store.homes import make_folders, place_home
 from mainspring.store.places import read_place
 from mainspring.store.schema import open_record
@@ -104,7 +105,8 @@ class Owner:
     ------
     MainspringError
         HOME-002 when another process owns the home, HOME-003, HOME-006, HOME-007, HOME-008 or
-        HOME-016 when its record cannot be opened.
+        HOME-016 when its record cannot be opened; BLOB-001 to BLOB-008 when the object store of
+        its blobs cannot be claimed.
     """
 
     def __init__(self, home: Home, idle_s: float = IDLE_S, patience_s: float = 0.0) -> None:
@@ -118,16 +120,16 @@ class Owner:
         except BaseException:
             self._lock.close()
             raise
-        files = LocalFileSystem()
-        place = read_place(home.root)
-        self.commits = GroupCommit(
-            self._engine,
-            home,
-            FolderBlobs(home.blobs, files),
-            SystemClock(),
-            SystemRandomness(),
-            LOCAL if place is None else place.node,
-        )
+        try:
+            place = read_place(home.root)
+            blobs = open_blobs(home)
+            node = LOCAL if place is None else place.node
+            self.commits = GroupCommit(self._engine, home, blobs, SystemClock(), SystemRandomness(), node)
+            claim_blobs(self.commits, home, blobs)
+        except BaseException:
+            self._engine.dispose()
+            self._lock.close()
+            raise
         self._end: asyncio.Event | None = None
 
     async def run(self, ready: asyncio.Event | None = None) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from mainspring.control.arrivals import list_arrivals
 from mainspring.control.assets import find_version, point_alias, resolve
 from mainspring.control.cases import close_case, find_case
+from mainspring.control.pins import drop_files, pin_files
 from mainspring.control.rollout import add_revision, advance, save_revisions
 from mainspring.control.turn import PROJECT, Turn
 from mainspring.control.usecases import handles, holds, loop
@@ -116,7 +117,10 @@ def tend_services(turn: Turn) -> None:
         folder = turn.home.services / service.name
         desired = files.read_desired(folder)
         if desired is None or desired.generation != service.generation:
-            turn.after_commit(partial(files.write_desired, folder, _describe(turn, service)))
+            wanted = _describe(turn, service)
+            if wanted is not None:
+                turn.after_commit(partial(files.write_desired, folder, wanted))
+                turn.after_commit(partial(drop_files, turn.home, wanted))
         if not service.desired:
             continue
         if files.find_plane(folder) is None:
@@ -169,16 +173,23 @@ def hold_for_services(turn: Turn) -> str | None:
     return f"service {found[0].name}" if found else None
 
 
-def _describe(turn: Turn, service: Service) -> files.Desired:
-    revisions = []
+def _describe(turn: Turn, service: Service) -> files.Desired | None:
+    """Return what the plane is to be; None as long as model files are still fetched."""
+    held = []
     for revision in service.revisions:
         model = resolve(turn, "model", revision.model)
-        paths = {name: str(turn.blobs.path(digest)) for name, digest in model.manifest.items()}
-        described = files.DesiredRevision(
-            revision.number, revision.model, revision.digest, paths, revision.weight, revision.state
-        )
+        number, weight, state = revision.number, revision.weight, revision.state
+        described = files.DesiredRevision(number, revision.model, revision.digest, {}, weight, state)
         if described.held:
-            revisions.append(described)
+            held.append((described, model.manifest))
+    digests = {digest for _, manifest in held for digest in manifest.values()}
+    pinned = pin_files(turn.home, service.name, turn.blobs, digests)
+    if pinned is None:
+        return None
+    revisions = [
+        msgspec.structs.replace(each, files={name: str(pinned[digest]) for name, digest in manifest.items()})
+        for each, manifest in held
+    ]
     context = [files.ContextColumn(**column) for column in (service.monitor or {}).get("context", ())]
     return files.Desired(service.generation, service.name, context, revisions, stopped=not service.desired)
 

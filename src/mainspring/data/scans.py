@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from mainspring.data.columns import require_columns
-from mainspring.data.tables import read_schema
+from mainspring.data.places import Place, place_table
+from mainspring.data.tables import explain_faults, read_schema
+from mainspring.domain.home import Home
 
 Range = dict[str, float | None]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - tables hold UTC without zone
@@ -23,8 +24,10 @@ class Scan:
 
     Attributes
     ----------
-    files : tuple of Path
-        Parquet files, in the order of the rows.
+    place : Place
+        Where the table lies, and what libraries are told of its store.
+    files : tuple of str
+        Parquet files, as paths or URLs, in the order of the rows.
     schema : polars.Schema
         Names and types of the columns.
     columns : tuple of str
@@ -34,7 +37,8 @@ class Scan:
         1970 UTC, a missing end is None.
     """
 
-    files: tuple[Path, ...]
+    place: Place
+    files: tuple[str, ...]
     schema: pl.Schema
     columns: tuple[str, ...]
     ranges: Mapping[str, Range]
@@ -60,7 +64,13 @@ class Scan:
         """Return a lazy Polars frame; the files are pruned by their statistics."""
         if not self.files:
             return pl.LazyFrame(schema={name: self.schema[name] for name in self.columns})
-        frame = pl.scan_parquet(list(self.files), schema=self.schema, missing_columns="insert")
+        frame = pl.scan_parquet(
+            list(self.files),
+            schema=self.schema,
+            missing_columns="insert",
+            storage_options=self.place.reading or None,
+            credential_provider=None,
+        )
         for column, ends in self.ranges.items():
             since, until = (to_value(ends[end], self.schema[column]) for end in ("from", "until"))
             if since is not None:
@@ -70,25 +80,32 @@ class Scan:
         return frame.select(self.columns)
 
     def polars(self) -> pl.DataFrame:
-        """Read the rows."""
-        return self.lazy().collect()
+        """Read the rows.
+
+        Raises
+        ------
+        Denied, Unavailable
+            BLOB-006, BLOB-007 or BLOB-008 when the object store of the table cannot be read.
+        """
+        with explain_faults(self.place):
+            return self.lazy().collect()
 
 
-def open_scan(tables: Path, manifest: Mapping[str, Any]) -> Scan:
+def open_scan(home: Home, manifest: Mapping[str, Any]) -> Scan:
     """Return the scan of a version.
 
     Parameters
     ----------
-    tables : Path
-        Folder of the tables.
+    home : Home
+        Where the tables lie.
     manifest : mapping
         Of the version: ``table``, ``schema``, ``files`` and ``predicate``, which is None or the
         ranges of a `Scan`.
     """
-    folder = tables / manifest["table"]
+    place = place_table(home, manifest["table"])
     schema = read_schema(manifest["schema"])
-    files = tuple(folder / name for name in manifest["files"])
-    return Scan(files, schema, tuple(schema), manifest["predicate"] or {})
+    files = tuple(f"{place.address}/{name}" for name in manifest["files"])
+    return Scan(place, files, schema, tuple(schema), manifest["predicate"] or {})
 
 
 def to_value(number: float | None, dtype: pl.DataType) -> Any:

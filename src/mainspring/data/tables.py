@@ -1,4 +1,4 @@
-"""Delta tables: one folder for each dataset, one commit for each version.
+"""Delta tables: one place for each dataset, one commit for each version.
 
 A commit carries what the record needs to know of it, so that a writer which died between the
 commit and the record is finished by the next one, and nothing is written twice.
@@ -27,10 +27,12 @@ from deltalake import (
     WriterProperties,
     write_deltalake,
 )
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
+from mainspring.data.places import Place
 from mainspring.domain.errors import Conflict
 from mainspring.store.files import write_faults
+from mainspring.store.outages import explain_outage, is_outage
 
 _METADATA = "mainspring"
 _LOCK = "_writer.lock"
@@ -58,14 +60,18 @@ class Commit(NamedTuple):
     note: dict[str, Any] | None
 
 
+class LostRace(Conflict):
+    """Another writer has committed since the table was opened; nothing was written."""
+
+
 @contextmanager
-def hold_table(folder: Path, wait_s: float = 60.0) -> Iterator[None]:
-    """Be the only writer of a table; a killed holder lets go.
+def hold_table(place: Place, wait_s: float = 60.0) -> Iterator[None]:
+    """Be the only writer of a table in this home; a killed holder lets go.
 
     Parameters
     ----------
-    folder : Path
-        The table's folder; made when it is not there.
+    place : Place
+        Of the table; its folder is made when it is not there.
     wait_s : float
         Longest wait, in seconds.
 
@@ -74,6 +80,7 @@ def hold_table(folder: Path, wait_s: float = 60.0) -> Iterator[None]:
     Conflict
         DATA-013 after that time.
     """
+    folder = place.folder
     with write_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -97,29 +104,50 @@ def hold_table(folder: Path, wait_s: float = 60.0) -> Iterator[None]:
 
 
 @contextmanager
-def _system_errors() -> Iterator[None]:
-    """Turn the table library's text of a system error into that error."""
+def explain_faults(place: Place) -> Iterator[None]:
+    """Turn the table library's texts into errors that say what helps.
+
+    Raises
+    ------
+    Denied, Unavailable
+        BLOB-006, BLOB-007 or BLOB-008 for what the object store refuses or does not answer.
+    OSError
+        A system error that the library has put into words.
+    """
     try:
         yield
-    except DeltaError as fault:
-        found = re.search(r"\(os error (\d+)\)", str(fault))
-        if found is None:
+    except (DeltaError, OSError, pl.exceptions.PolarsError) as fault:
+        text = str(fault)
+        if place.url and is_outage(text):
+            raise explain_outage(text, place.url) from None
+        found = re.search(r"\(os error (\d+)\)", text)
+        if found is None or isinstance(fault, OSError):
             raise
         raise OSError(int(found[1]), os.strerror(int(found[1]))) from None
 
 
 class Table:
-    """The Delta table in a folder; to be changed under `hold_table` only.
+    """The Delta table of a dataset; to be changed under `hold_table` only.
 
     Parameters
     ----------
-    folder : Path
-        Where it lies; it may be empty as yet.
+    place : Place
+        Where it lies; there may be nothing as yet.
+
+    Raises
+    ------
+    Denied, Unavailable
+        BLOB-006, BLOB-007 or BLOB-008 when its object store cannot be read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._table = DeltaTable(folder) if DeltaTable.is_deltatable(str(folder)) else None
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        with explain_faults(place):
+            there = DeltaTable.is_deltatable(place.address, storage_options=place.writing)
+            self._table = self._open() if there else None
+
+    def _open(self, version: int | None = None) -> DeltaTable:
+        return DeltaTable(self.place.address, version=version, storage_options=self.place.writing)
 
     @property
     def version(self) -> int:
@@ -130,7 +158,8 @@ class Table:
         """Return the commits after a version, oldest first."""
         if self._table is None or self.version <= after:
             return []
-        entries = self._table.history(self.version - after)
+        with explain_faults(self.place):
+            entries = self._table.history(self.version - after)
         commits = [
             Commit(entry["version"], msgspec.json.decode(entry[_METADATA]) if _METADATA in entry else None)
             for entry in entries
@@ -139,7 +168,8 @@ class Table:
 
     def reached(self, app_id: str) -> int:
         """Return the number of the last transaction of an application; -1 before its first."""
-        done = self._table.transaction_version(app_id) if self._table is not None else None
+        with explain_faults(self.place):
+            done = self._table.transaction_version(app_id) if self._table is not None else None
         return -1 if done is None else done
 
     def is_done(self, app_id: str, number: int) -> bool:
@@ -164,10 +194,11 @@ class Table:
             folder and ``predicate`` (None).
         """
         assert self._table is not None
-        table = self._table if version == self.version else DeltaTable(self.folder, version=version)
-        live = {Path(uri).name for uri in table.file_uris()}
+        with explain_faults(self.place):
+            table = self._table if version == self.version else self._open(version)
+            live = {Path(uri).name for uri in table.file_uris()}
         return {
-            "table": self.folder.name,
+            "table": self.place.name,
             "delta_version": version,
             "schema": table.schema().to_json(),
             "files": [name for name in before if name in live] + sorted(live - set(before)),
@@ -199,47 +230,73 @@ class Table:
 
         Notes
         -----
-        Guarantees: files and log are on the disk before it returns.
+        Guarantees: files and log are on the disk, or acknowledged by the object store, before it
+        returns. The commit follows the one that was last when the table was opened, or fails.
 
         Raises
         ------
-        Unavailable
-            HOME-006 for a full disk, HOME-007 for a folder that may not be written; nothing is
-            committed then.
+        LostRace
+            DATA-013 when another writer has committed since.
+        Denied, Unavailable
+            HOME-006 for a full disk, HOME-007 for a folder that may not be written, BLOB-006 to
+            BLOB-008 for an object store; nothing is committed then, unless the store's answer was
+            what got lost: the next writer finds the commit.
         """
-        with write_faults(self.folder), _system_errors():
+        with write_faults(self.place.folder), explain_faults(self.place), self._one_winner():
             if private:
                 self._hide_statistics()
+            number = self.version + 1
             write_deltalake(
-                self._table if self._table is not None else self.folder,
+                self._table if self._table is not None else self.place.address,
                 rows,
-                mode="append" if append else "overwrite",
-                schema_mode="merge" if append else "overwrite",
+                **self._choose_modes(append=append),
                 configuration=_CONFIGURATION | (_HIDDEN if private else {}),
                 writer_properties=_PROPERTIES,
                 post_commithook_properties=_HOOKS,
                 commit_properties=CommitProperties(
                     custom_metadata={_METADATA: msgspec.json.encode(note).decode()},
                     app_transactions=[Transaction(*app)] if app else None,
+                    max_commit_retries=0,
                 ),
+                storage_options=self.place.writing,
             )
-        self._table = DeltaTable(self.folder)
-        self._sync()
-        return self.version
+            self._table = self._open(number)
+        if not self.place.url:
+            self._sync()
+        return number
+
+    def _choose_modes(self, *, append: bool) -> dict[str, Any]:
+        if self._table is None:
+            return {"mode": "error"}  # of two that make a table, one is first
+        return (
+            {"mode": "append", "schema_mode": "merge"} if append else {"mode": "overwrite", "schema_mode": "overwrite"}
+        )
+
+    @contextmanager
+    def _one_winner(self) -> Iterator[None]:
+        try:
+            yield
+        except DeltaError as fault:
+            first = self._table is None and "already exists" in str(fault)
+            if not first and not isinstance(fault, CommitFailedError):
+                raise
+            what = f"another writer has committed to {self.place.name}"
+            raise LostRace("DATA-013", what, dataset=self.place.name) from None
 
     def _hide_statistics(self) -> None:
         """Keep extremes of the columns out of the log from now on; a table takes that only by a commit."""
         if self._table is not None and not self._table.metadata().configuration.items() >= _HIDDEN.items():
             self._table.alter.set_table_properties(
-                _HIDDEN, commit_properties=CommitProperties(custom_metadata={_METADATA: "{}"})
+                _HIDDEN, commit_properties=CommitProperties(custom_metadata={_METADATA: "{}"}, max_commit_retries=0)
             )
 
     def _sync(self) -> None:
-        log = self.folder / "_delta_log"
+        folder = self.place.folder
+        log = folder / "_delta_log"
         commit = log / f"{self.version:020}.json"
         actions = [msgspec.json.decode(line) for line in commit.read_bytes().splitlines()]
-        added = [self.folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
-        for path in (*added, commit, log, self.folder, self.folder.parent):
+        added = [folder / unquote(action["add"]["path"]) for action in actions if "add" in action]
+        for path in (*added, commit, log, folder, folder.parent):
             handle = os.open(path, os.O_RDONLY)
             try:
                 os.fsync(handle)

@@ -23,12 +23,21 @@ class Home(msgspec.Struct, frozen=True):
     record : str
         Address of the PostgreSQL database of the metadata, without its password; empty: the
         SQLite file of the home.
+    blob_store : str
+        URL of the object store that holds blobs and tables, ``s3://bucket/prefix``; empty: the
+        folders `blobs` and `tables`.
     """
 
     root: Path
     state: Path
     runtime: Path
     record: str = ""
+    blob_store: str = ""
+
+    @property
+    def choices(self) -> Path:
+        """What was chosen for the home when it was first used, mode 0600."""
+        return self.root / "home.json"
 
     @property
     def metadata(self) -> Path:
@@ -57,12 +66,17 @@ class Home(msgspec.Struct, frozen=True):
 
     @property
     def blobs(self) -> Path:
-        """Content-addressed bytes."""
+        """Content-addressed bytes, unless an object store holds them."""
         return self.root / "blobs"
 
     @property
+    def cache(self) -> Path:
+        """Copies of what an object store holds; it may be removed at any time."""
+        return self.root / "cache"
+
+    @property
     def tables(self) -> Path:
-        """Delta tables, one folder for each dataset."""
+        """Delta tables, one folder for each dataset; with an object store only their locks."""
         return self.root / "tables"
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 
 class Clock(Protocol):
@@ -53,6 +53,10 @@ class FileSystem(Protocol):
         """Append with one `write`; the content MUST be in the kernel on return."""
         ...
 
+    def move(self, source: Path, target: Path) -> None:
+        """Rename a file over another of the same disk; MUST be durable on return."""
+        ...
+
     def exists(self, path: Path) -> bool:
         """Tell whether a file or folder is there."""
         ...
@@ -66,13 +70,39 @@ class FileSystem(Protocol):
         ...
 
 
-class Blobs(Protocol):
-    """Content-addressed bytes, named by the 64 hexadecimal characters of their SHA-256."""
+class StoredBlob(NamedTuple):
+    """A blob that a store lists.
 
-    def put(self, content: bytes) -> str:
+    Attributes
+    ----------
+    digest : str
+        Its name.
+    size_bytes : int
+        As stored.
+    modified_at : float
+        When it was stored, in seconds since 1970 UTC, by the store's clock.
+    """
+
+    digest: str
+    size_bytes: int
+    modified_at: float
+
+
+class Blobs(Protocol):
+    """Content-addressed bytes, named by the 64 hexadecimal characters of their SHA-256.
+
+    Several threads and processes use one store at the same time. Every method MUST raise
+    `Invalid` HOME-014 for a text that is no digest, and MUST NOT show credentials in an error.
+    A store that is reached over a network MUST try again what is safe to repeat, a bounded number
+    of times, and then raise `Unavailable` BLOB-008 when it does not answer, BLOB-007 when the
+    place is gone, `Denied` BLOB-006 when it refuses; an absent place is never an absent blob.
+    """
+
+    def put(self, content: bytes | BinaryIO) -> str:
         """Store bytes and return their digest.
 
-        MUST be atomic and durable on return, and MUST be idempotent.
+        MUST be atomic and durable on return, MUST be idempotent, and MUST replace bytes that were
+        cut or swapped. A stream MUST be read to its end in bounded memory.
         """
         ...
 
@@ -84,10 +114,44 @@ class Blobs(Protocol):
         """
         ...
 
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """Yield the bytes in parts of bounded size.
+
+        MUST raise as `get` does; a mismatch may show itself only after the last part, so what
+        was made of the parts before is to be thrown away then.
+        """
+        ...
+
     def path(self, digest: str) -> Path:
-        """Return the file that holds the bytes, for readers that map or stream it."""
+        """Return a file of this machine that holds the bytes, for readers that map it.
+
+        A remote store MUST copy them to a bounded cache, whole or not at all, checked, and
+        raises as `get` does. The file stays for at least a minute; who needs it longer links it.
+        """
         ...
 
     def exists(self, digest: str) -> bool:
         """Tell whether the bytes are there."""
+        ...
+
+    def list(self) -> Iterator[StoredBlob]:
+        """Yield every blob once, in no order; what is put meanwhile may be left out."""
+        ...
+
+    def delete(self, digest: str) -> None:
+        """Remove the bytes; missing ones are no error."""
+        ...
+
+    def presign(self, digest: str, seconds: float) -> str | None:
+        """Return a URL that reads the bytes without credentials for that long; None: it cannot."""
+        ...
+
+    def claim(self, record_id: str, *, anew: bool) -> None:
+        """Mark the place as that of a record, once for each owner's start.
+
+        `anew` is True as long as the home has not claimed it before: then the place is tried, and
+        MUST be refused with `Invalid` BLOB-005 when it cannot create an object only if there is
+        none. MUST raise `Conflict` BLOB-004 when another record's mark is there, and
+        `Unavailable` BLOB-007 when the mark is gone and `anew` is False.
+        """
         ...

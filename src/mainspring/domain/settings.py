@@ -5,6 +5,8 @@ from __future__ import annotations
 SETTINGS: dict[str, str] = {
     "MAINSPRING_HOME": "Folder of the record; default `$XDG_STATE_HOME/mainspring`, or `~/.local/state/mainspring`.",
     "MAINSPRING_RECORD": "Database of a new home's record, `postgresql://user@host/database`; default: a file.",
+    "MAINSPRING_BLOBS": "Object store of a new home's blobs and tables, `s3://bucket/prefix`; default: its folder.",
+    "MAINSPRING_BLOB_CACHE_MB": "Most megabytes of copies that a home keeps of an object store; default 4096.",
     "MAINSPRING_IDLE_S": "Idle seconds after which the owner ends; default 60, 0: never. Runs and services hold it.",
     "MAINSPRING_PROGRESS": "`0` keeps back the lines that a pipeline prints on standard error.",
     "MAINSPRING_CRASH": "`NAME:N:FILE` kills a process at the N-th passage of a crash point, once a FILE; for tests.",

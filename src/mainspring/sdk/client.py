@@ -13,12 +13,13 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Denied, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Command
+from mainspring.domain.ports import Blobs
 from mainspring.domain.wire import HEADER, decode_reply, encode_request
 from mainspring.sdk.homes import current_home
 from mainspring.sdk.owners import start_owner
 from mainspring.security.seals import Seal, project_seal
-from mainspring.store.blobs import FolderBlobs
-from mainspring.store.files import LocalFileSystem
+from mainspring.store.blobs import open_blobs
+from mainspring.store.choices import is_chosen
 
 # Commands that may be asked twice without harm, so that nothing is kept to tell a repetition.
 _REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -77,10 +78,19 @@ class Client:
 
     def __init__(self, home: Home, start: Callable[[Home], None] | None = start_owner) -> None:
         self.home = home
-        self.blobs = FolderBlobs(home.blobs, LocalFileSystem())
+        self._blobs: Blobs | None = None
         self._start = start
         self._seal: Seal | None = None
         self._idle: list[_Wire] = []
+
+    @property
+    def blobs(self) -> Blobs:
+        """The blobs of the home; an object store is first claimed for the record by the owner."""
+        if self._blobs is None:
+            if self.home.blob_store and not is_chosen(self.home):
+                self.ask(messages.GetStatus())
+            self._blobs = open_blobs(self.home)
+        return self._blobs
 
     @property
     def seal(self) -> Seal:

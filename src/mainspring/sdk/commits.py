@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.crashpoints import crash_point
@@ -32,9 +31,10 @@ def find_head(client: Client, name: str) -> Version | None:
 
 def finish_commits(client: Client, name: str) -> Version | None:
     """Tell the record of commits whose writers died before they could, and return the latest version."""
+    from mainspring.data.places import place_table
     from mainspring.data.tables import hold_table
 
-    with hold_table(client.home.tables / name):
+    with hold_table(place_table(client.home, name)):
         return Writer(client, name, anew=True).head
 
 
@@ -62,12 +62,12 @@ class Writer:
     """
 
     def __init__(self, client: Client, name: str, *, anew: bool) -> None:
+        from mainspring.data.places import place_table
         from mainspring.data.tables import Table
 
         self.client = client
         self.name = name
-        self.folder: Path = client.home.tables / name
-        self.table: Table = Table(self.folder)
+        self.table: Table = Table(place_table(client.home, name))
         self.head = find_head(client, name)
         self.base = self.head
         if "of" in self.details:
@@ -110,6 +110,11 @@ class Writer:
             return self.head
         return None
 
+    def find_write(self, mark: str) -> Version | None:
+        """Return the version that a try of the same write has made, whatever came after it."""
+        versions = self._list_versions()
+        return next((each for each in versions if (each.details or {}).get("write") == mark), None)
+
     def commit(self, rows: pl.DataFrame, note: dict[str, Any], *, append: bool) -> Version:
         """Commit rows to the table and tell the record.
 
@@ -149,7 +154,9 @@ class Writer:
                 self._record(commit.note, commit.version)
             elif commit.note is None and not anew:
                 raise Conflict(
-                    "DATA-014", f"commit {commit.version} of {self.folder} is not of Mainspring", dataset=self.name
+                    "DATA-014",
+                    f"commit {commit.version} of {self.table.place.address} is not of Mainspring",
+                    dataset=self.name,
                 )
 
     def _was_interrupted(self, run_id: str | None) -> bool:
@@ -166,6 +173,10 @@ class Writer:
     def _record(self, note: dict[str, Any], number: int) -> Version:
         manifest = self.table.describe(number, self.head.manifest["files"] if self.head is not None else [])
         known = () if note["append"] else self._list_versions()
+        told = next((each for each in known if each.manifest["delta_version"] == number), None)
+        if told is not None:  # another home's writer was faster to tell the record
+            self.head = told
+            return told
         if self.head is not None and note["digest"] in {each.digest for each in known}:
             # An earlier content is back: it becomes the latest version again, so it needs a number.
             from mainspring.data.digests import chain_digest

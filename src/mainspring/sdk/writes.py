@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+import secrets
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -26,17 +29,37 @@ if TYPE_CHECKING:
     from mainspring.sdk.client import Client
 
 MODES = ("overwrite", "append", "upsert")
+
+_TRIES = 20
+"""So often is a write begun that another home's writer overtakes."""
+
+_PAUSE_S = 0.05
 _appends: WeakKeyDictionary[ActiveRun, Counter[str]] = WeakKeyDictionary()
 
 
 class _Given(NamedTuple):
-    """What was given: its number of rows, the version under it, and how it is to be written."""
+    """What was given: its number of rows, the version under it, and how it is to be written.
+
+    Each write has a mark of its own; `again`: an earlier try of it may have committed.
+    """
 
     rows: int
     base: str
     digest: str
     mode: str
     app: App | None
+    mark: str
+    again: bool
+
+
+class _Wanted(NamedTuple):
+    """What a caller wants written, read once; `parents` are versions that no active run has read."""
+
+    frame: pl.DataFrame
+    parents: list[str]
+    declared: Declaration | None
+    mode: str
+    key: Any
 
 
 class _Change(NamedTuple):
@@ -58,10 +81,8 @@ def write_rows(
         Transaction of the caller: an append with the number that the application has reached in
         this dataset, or a lower one, writes nothing and answers with the version that it made.
     """
-    from mainspring.data.contracts import check_rows
-    from mainspring.data.digests import digest_rows
-    from mainspring.data.profiles import hide_extremes
-    from mainspring.data.tables import hold_table
+    from mainspring.data.places import place_table
+    from mainspring.data.tables import LostRace, hold_table
 
     if parse_reference(name) != Reference(name):
         raise Invalid("DATA-001", f"{name!r} is a reference to a version; a name is wanted", reference=name)
@@ -71,24 +92,53 @@ def write_rows(
     declared = read_contract(contract) or (_keep_contract(client, name) if mode != "overwrite" else None)
     frame, parents = _take_rows(rows, declared)
     app = app or _count_append(name, mode)
-    with hold_table(client.home.tables / name):
-        writer = Writer(client, name, anew=mode == "overwrite")
-        given = _Given(frame.height, writer.base_id, digest_rows(frame) if mode == "append" else "", mode, app)
-        done = writer.find_done(app, given.base, given.digest) if mode == "append" else None
-        if done is not None:
-            return writer.touch(done)
-        details = _describe(writer, frame, declared, mode, key)
-        checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
-        change = _plan_change(writer, checked, details, given)
-        details |= {
-            "profile": hide_extremes(details["profile"], details["private"]),
-            "quarantined": checked.quarantined.height,
-            "reasons": checked.reasons,
-            "warnings": checked.warnings,
-            "quarantine": _write_quarantine(client, name, checked, given),
-            "parents": parents,
-        }
-        return _commit_change(writer, change, details, given)
+    wanted = _Wanted(frame, parents, declared, mode, key)
+    mark = secrets.token_hex(8)
+    for number in range(_TRIES):
+        try:
+            with hold_table(place_table(client.home, name)):
+                return _try_write(client, name, wanted, app, mark, again=number > 0)
+        except LostRace:
+            if number + 1 == _TRIES:
+                raise
+        time.sleep(_PAUSE_S * min(number + 1, 10) * (0.5 + random.random()))
+    raise AssertionError
+
+
+def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark: str, *, again: bool) -> Version:
+    """Write rows on top of what the table holds now, unless an earlier try has done it."""
+    from mainspring.data.contracts import check_rows
+    from mainspring.data.digests import digest_rows
+    from mainspring.data.profiles import hide_extremes
+
+    frame, declared, mode = wanted.frame, wanted.declared, wanted.mode
+    writer = Writer(client, name, anew=mode == "overwrite")
+    digest = digest_rows(frame) if mode == "append" else ""
+    given = _Given(frame.height, writer.base_id, digest, mode, app, mark, again)
+    done = _find_done(writer, given)
+    if done is not None:
+        return writer.touch(done)
+    details = _describe(writer, frame, declared, mode, wanted.key)
+    checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
+    change = _plan_change(writer, checked, details, given)
+    details |= {
+        "profile": hide_extremes(details["profile"], details["private"]),
+        "quarantined": checked.quarantined.height,
+        "reasons": checked.reasons,
+        "warnings": checked.warnings,
+        "quarantine": _write_quarantine(client, name, checked, given),
+        "parents": wanted.parents,
+    }
+    return _commit_change(writer, change, details, given)
+
+
+def _find_done(writer: Writer, given: _Given) -> Version | None:
+    """Return the version that this write has made already, in an earlier try or process."""
+    if given.again:
+        made = writer.find_write(given.mark)
+        if made is not None or given.app is None or not writer.table.is_done(*given.app):
+            return made
+    return writer.find_done(given.app, given.base, given.digest) if given.mode == "append" else None
 
 
 def _take_rows(rows: Any, declared: Declaration | None) -> tuple[pl.DataFrame, list[str]]:
@@ -155,7 +205,7 @@ def _scan(writer: Writer) -> Scan:
     from mainspring.data.scans import open_scan
 
     assert writer.head is not None
-    return open_scan(writer.client.home.tables, writer.head.manifest)
+    return open_scan(writer.client.home, writer.head.manifest)
 
 
 def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], given: _Given) -> _Change:
@@ -195,6 +245,7 @@ def _find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
 
 def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given) -> str | None:
     from mainspring.data.digests import chain_digest, digest_rows
+    from mainspring.data.places import place_table
     from mainspring.data.quarantine import select_new
     from mainspring.data.tables import hold_table
 
@@ -203,12 +254,12 @@ def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given
     if rows.is_empty():
         head = find_head(client, name) if given.mode != "overwrite" else None
         return head.reference if head is not None else None
-    with hold_table(client.home.tables / name):
+    with hold_table(place_table(client.home, name)):
         writer = Writer(client, name, anew=given.mode == "overwrite")
-        done = writer.find_done(given.app, given.base, given.digest) if given.mode == "append" else None
-        if done is not None:
+        done = _find_done(writer, given)
+        if done is not None and not given.again:
             return writer.touch(done).reference
-        if given.mode == "upsert" and writer.head is not None:
+        if (given.mode == "upsert" or done is not None) and writer.head is not None:
             rows = select_new(rows, _scan(writer).polars())
         digest = digest_rows(rows)
         change = _Change(rows, append=False, digest=digest)
@@ -238,6 +289,7 @@ def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], giv
         "base": given.base,
         "content": change.digest,
         "app": list(given.app) if given.app else None,
+        "write": given.mark,
     }
     note = {
         "digest": change.digest,

@@ -1,4 +1,4 @@
-"""Blobs in a folder: bytes named by their SHA-256, spread over 256 sub-folders."""
+"""Blobs in a folder, and the way to those of other stores: bytes named by their SHA-256."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import BinaryIO
 
 from mainspring.domain.crashpoints import crash_point
-from mainspring.domain.errors import Invalid, NotFound
-from mainspring.domain.ports import FileSystem
-from mainspring.store.files import write_faults
+from mainspring.domain.errors import Invalid, NotFound, Unavailable
+from mainspring.domain.home import Home
+from mainspring.domain.ports import Blobs, FileSystem, StoredBlob
+from mainspring.store.files import LocalFileSystem, write_faults
+
+GROUP = "mainspring.blobs"
+PART_BYTES = 5 * 1024 * 1024
+"""Size of the parts in which streams travel; what is not larger travels in one piece."""
 
 FOLDERS = 256
 """Folders that blobs are spread over, by the first byte of the digest."""
@@ -23,8 +31,69 @@ MOST_ENTRIES = 20_000
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
+def open_blobs(home: Home) -> Blobs:
+    """Return the blobs of a home.
+
+    Parameters
+    ----------
+    home : Home
+        Its ``blob_store`` names the place; the scheme names the entry point of the group
+        ``mainspring.blobs``, a callable that takes the home.
+
+    Raises
+    ------
+    Invalid
+        BLOB-001 when no adapter is installed for the scheme.
+    Unavailable
+        BLOB-002 when the adapter's library is missing.
+
+    Notes
+    -----
+    Nothing is read or written, and no connection is made.
+    """
+    if not home.blob_store:
+        return FolderBlobs(home.blobs, LocalFileSystem())
+    scheme = home.blob_store.partition("://")[0]
+    known = entry_points(group=GROUP)
+    found = next((point for point in known if point.name == scheme), None)
+    if found is None:
+        names = ", ".join(sorted(point.name for point in known)) or "none"
+        raise Invalid("BLOB-001", f"no adapter speaks {scheme}://; there are {names}", scheme=scheme)
+    try:
+        factory: Callable[[Home], Blobs] = found.load()
+    except ImportError as missing:
+        raise Unavailable("BLOB-002", f"{home.blob_store} needs {missing.name}", scheme=scheme) from None
+    return factory(home)
+
+
+def check_digest(digest: str) -> str:
+    """Return a digest, refusing what is none.
+
+    Raises
+    ------
+    Invalid
+        HOME-014 when the text is no SHA-256 in hexadecimal.
+    """
+    if not _DIGEST.match(digest):
+        raise Invalid("HOME-014", f"{digest!r} is not a SHA-256 in 64 hexadecimal characters", digest=digest)
+    return digest
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether a text is a digest."""
+    return _DIGEST.match(text) is not None
+
+
+def read_parts(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield what a stream holds in parts of `PART_BYTES`."""
+    while part := stream.read(PART_BYTES):
+        yield part
+
+
 class FolderBlobs:
     """Implements `mainspring.domain.ports.Blobs` in a folder that several processes write.
+
+    Blobs are spread over 256 sub-folders.
 
     Parameters
     ----------
@@ -38,7 +107,7 @@ class FolderBlobs:
         self._root = root
         self._files = files
 
-    def put(self, content: bytes) -> str:
+    def put(self, content: bytes | BinaryIO) -> str:
         """Store bytes and return their digest; atomic, durable on return, idempotent.
 
         Raises
@@ -46,6 +115,8 @@ class FolderBlobs:
         Unavailable
             HOME-006 when the disk is full, HOME-007 when the folder cannot be written.
         """
+        if not isinstance(content, bytes):
+            return self._put_stream(content)
         digest = hashlib.sha256(content).hexdigest()
         path = self.path(digest)
         if self._holds(path, content):
@@ -70,10 +141,24 @@ class FolderBlobs:
         try:
             content = self._files.read(path)
         except FileNotFoundError:
-            raise NotFound("HOME-013", f"no bytes are stored under {digest}", digest=digest) from None
+            raise no_blob(digest) from None
         if hashlib.sha256(content).hexdigest() != digest:
             raise Invalid("HOME-014", f"{path} holds {len(content):,} bytes of another content", digest=digest)
         return content
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """Yield the bytes in parts; raises as `get` does, a mismatch after the last part."""
+        path = self.path(digest)
+        seen = hashlib.sha256()
+        try:
+            with path.open("rb") as file:
+                for part in read_parts(file):
+                    seen.update(part)
+                    yield part
+        except FileNotFoundError:
+            raise no_blob(digest) from None
+        if seen.hexdigest() != digest:
+            raise Invalid("HOME-014", f"{path} holds another content", digest=digest)
 
     def path(self, digest: str) -> Path:
         """Return the file of a digest, there or not.
@@ -83,13 +168,59 @@ class FolderBlobs:
         Invalid
             HOME-014 when the text is no digest.
         """
-        if not _DIGEST.match(digest):
-            raise Invalid("HOME-014", f"{digest!r} is not a SHA-256 in 64 hexadecimal characters", digest=digest)
-        return self._root / digest[:2] / digest
+        return self._root / check_digest(digest)[:2] / digest
 
     def exists(self, digest: str) -> bool:
         """Tell whether bytes are stored under a digest."""
         return self._files.exists(self.path(digest))
+
+    def list(self) -> Iterator[StoredBlob]:
+        """Yield the blobs of the folder."""
+        for path in self._root.glob("??/*"):
+            if is_digest(path.name):
+                try:
+                    facts = path.stat()
+                except FileNotFoundError:
+                    continue
+                yield StoredBlob(path.name, facts.st_size, facts.st_mtime)
+
+    def delete(self, digest: str) -> None:
+        """Remove the file of a digest; a missing one is no error."""
+        path = self.path(digest)
+        with write_faults(path):
+            self._files.remove(path)
+
+    def presign(self, digest: str, seconds: float) -> str | None:
+        """Return None: a folder has no address for others."""
+        del seconds
+        check_digest(digest)
+        return None
+
+    def claim(self, record_id: str, *, anew: bool) -> None:
+        """Do nothing: the folder lies in the home, which one owner locks."""
+
+    def _put_stream(self, stream: BinaryIO) -> str:
+        name = secrets.token_hex(8)
+        draft = self._root / name[:2] / f".{name}"
+        seen = hashlib.sha256()
+
+        def hashed() -> Iterator[bytes]:
+            for part in read_parts(stream):
+                seen.update(part)
+                yield part
+
+        try:
+            with write_faults(draft):
+                self._files.make_folder(draft.parent)
+                self._files.write_atomic(draft, hashed())
+                path = self.path(seen.hexdigest())
+                self._files.make_folder(path.parent)
+                crash_point("blobs.before_rename")
+                self._files.move(draft, path)
+        finally:
+            self._files.remove(draft)
+        crash_point("blobs.after_rename")
+        return path.name
 
     def _holds(self, path: Path, content: bytes) -> bool:
         # A blob that was cut or swapped on disk is written anew, so it is read, not only looked for.
@@ -142,3 +273,8 @@ def _remove_old(entry: os.DirEntry[str], before: float) -> bool:
     except OSError:  # its writer has renamed it, or the home is read-only
         return False
     return True
+
+
+def no_blob(digest: str) -> NotFound:
+    """Make the error of bytes that are gone."""
+    return NotFound("HOME-013", f"no bytes are stored under {digest}", digest=digest)

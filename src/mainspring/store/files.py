@@ -44,6 +44,11 @@ class LocalFileSystem:
         if written != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
+    def move(self, source: Path, target: Path) -> None:
+        """Rename a file over another of the same disk; durable on return."""
+        source.replace(target)
+        self._sync_folder(target.parent)
+
     def exists(self, path: Path) -> bool:
         """Tell whether a file or folder is there."""
         return path.exists()

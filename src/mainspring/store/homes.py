@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mainspring.domain.errors import Denied
 from mainspring.domain.home import Home
+from mainspring.store.choices import choose_blob_store
 from mainspring.store.files import write_faults
 from mainspring.store.places import choose_record
 
@@ -46,7 +47,8 @@ def place_home(root: Path, *, mounts: str | None = None, local: Path = Path("/va
     Raises
     ------
     MainspringError
-        HOME-018, HOME-035 or HOME-036, as `mainspring.store.places.choose_record` says.
+        HOME-018, HOME-035 or HOME-036, as `mainspring.store.places.choose_record` says; BLOB-001 or
+        BLOB-003, as `mainspring.store.choices.choose_blob_store` says.
 
     Notes
     -----
@@ -59,7 +61,7 @@ def place_home(root: Path, *, mounts: str | None = None, local: Path = Path("/va
     runtime = state
     if len(os.fsencode(Home(root, state, runtime).socket)) > _SOCKET_PATH_BYTES:
         runtime = Path("/tmp") / own / name  # noqa: S108 - made 0700 and checked before use
-    return Home(root, state, runtime, choose_record(root, state))
+    return Home(root, state, runtime, choose_record(root, state), choose_blob_store(root))
 
 
 def is_network(path: Path, mounts: str | None = None) -> bool:

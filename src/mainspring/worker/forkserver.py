@@ -388,6 +388,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="mainspring.worker.forkserver")
     for name in ("root", "state", "runtime", "socket"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--blob-store", default="")
     given = parser.parse_args(arguments)
     # Some libraries start a service thread when they are imported; none is used before a fork.
     warnings.filterwarnings("ignore", message=".*use of fork.. may lead to deadlocks", category=DeprecationWarning)
@@ -397,7 +398,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
         return
     listener, lock = found
     try:
-        ForkServer(Home(given.root, given.state, given.runtime), listener, lock).serve()
+        home = Home(given.root, given.state, given.runtime, blob_store=given.blob_store)
+        ForkServer(home, listener, lock).serve()
     finally:
         given.socket.unlink(missing_ok=True)
         listener.close()

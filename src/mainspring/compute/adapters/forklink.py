@@ -199,6 +199,7 @@ class ForkLink:
         home = start.home
         command = [start.python, "-P", "-m", "mainspring.worker.forkserver", "--socket", str(self._path)]
         command += ["--root", str(home.root), "--state", str(home.state), "--runtime", str(home.runtime)]
+        command += ["--blob-store", home.blob_store] if home.blob_store else []
         environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads))
         with log.open("ab") as output:
             return subprocess.Popen(

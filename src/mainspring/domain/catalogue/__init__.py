@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mainspring.domain.catalogue import (
+    blobs,
     cli,
     data,
     home,
@@ -20,7 +21,21 @@ from mainspring.domain.catalogue.entry import Entry
 
 ENTRIES: dict[str, Entry] = {
     entry.code: entry
-    for area in (home, runs, steps, workers, studies, data, models, serving, monitoring, promotion, renewals, cli)
+    for area in (
+        home,
+        blobs,
+        runs,
+        steps,
+        workers,
+        studies,
+        data,
+        models,
+        serving,
+        monitoring,
+        promotion,
+        renewals,
+        cli,
+    )
     for entry in area.ENTRIES
 }
 

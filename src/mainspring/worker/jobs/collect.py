@@ -79,6 +79,7 @@ def collect(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     which captures were read is the number of the table's transaction, in the same commit as the
     rows, so that the table itself says where to go on.
     """
+    from mainspring.data.places import place_table
     from mainspring.data.tables import Table
     from mainspring.sdk.commits import finish_commits
     from mainspring.sdk.writes import write_rows
@@ -91,7 +92,7 @@ def collect(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     version: Version | None = None
     requests = rows = 0
     with _hold(folder):
-        reached = Table(client.home.tables / name).reached(app)
+        reached = Table(place_table(client.home, name)).reached(app)
         after = START if reached < 0 else Cursor.at(reached)
         for records, cursor in read_segments(folder / CAPTURE, after, limit_rows=BATCH_ROWS):
             frame = make_frame(records)

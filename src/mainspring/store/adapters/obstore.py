@@ -1,0 +1,317 @@
+"""Blobs in S3-compatible stores, Google and Azure storage, through obstore."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import msgspec
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError, Unavailable
+from mainspring.domain.home import Home
+from mainspring.domain.ports import StoredBlob
+from mainspring.store.blobs import PART_BYTES, check_digest, is_digest, no_blob, read_parts
+from mainspring.store.caches import LIMIT_BYTES, BlobCache
+from mainspring.store.files import LocalFileSystem
+from mainspring.store.locations import Location, may_speak_http, parse_location
+from mainspring.store.outages import explain_outage, is_passing
+
+MARK = "mainspring.json"
+"""The object by which a record owns a place."""
+
+_Bucket = AzureStore | GCSStore | S3Store
+_Result = TypeVar("_Result")
+
+
+class Patience(NamedTuple):
+    """How long a store is waited for.
+
+    Attributes
+    ----------
+    connect_s : float
+        Longest wait for a connection, in seconds.
+    answer_s : float
+        Longest silence of a store that is asked for something small: whether an object is there.
+    transfer_s : float
+        Longest silence while bytes travel; while one part is sent, the store says nothing.
+    request_s : float
+        Longest time for one request.
+    tries : int
+        How often an operation is tried, >= 1.
+    pause_s : float
+        Before the second try; doubled before each later one.
+    """
+
+    connect_s: float = 3.0
+    answer_s: float = 5.0
+    transfer_s: float = 30.0
+    request_s: float = 120.0
+    tries: int = 3
+    pause_s: float = 0.2
+
+
+PATIENCE = Patience()
+
+
+class ObjectBlobs:
+    """Implements `mainspring.domain.ports.Blobs` in a bucket.
+
+    Parameters
+    ----------
+    store, brief : AzureStore, GCSStore or S3Store
+        Of obstore, with the record's own prefix: the one that moves bytes, and the one that is
+        asked for small things and waits less.
+    url : str
+        The place, for errors.
+    cache : BlobCache
+        Where copies lie.
+    patience : Patience
+        Bounds of waiting and trying.
+
+    Notes
+    -----
+    Guarantees: an object is created only if there is none under its digest, and one that is there
+    already is read and compared, so that a damaged one is replaced before `put` returns. Objects
+    of more than 5 MiB travel in parts and appear whole; stores have no condition for these, and
+    none is needed, as equal names mean equal bytes.
+    """
+
+    def __init__(self, store: _Bucket, brief: _Bucket, url: str, cache: BlobCache, patience: Patience) -> None:
+        self._store = store
+        self._brief = brief
+        self._url = url
+        self._cache = cache
+        self._patience = patience
+
+    def __repr__(self) -> str:
+        return f"ObjectBlobs({self._url!r})"
+
+    def put(self, content: bytes | BinaryIO) -> str:
+        """Store bytes and return their digest; durable on return, idempotent.
+
+        A stream is hashed into the cache and sent from there, so it may be larger than memory.
+        """
+        if not isinstance(content, bytes):
+            return self._cache.take(read_parts(content), self._upload).name
+        digest = hashlib.sha256(content).hexdigest()
+        self._upload(digest, content)
+        with contextlib.suppress(Unavailable):  # a full disk costs a copy, not the blob
+            self._cache.add(digest, [content])
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes of a digest, checked against it."""
+        check_digest(digest)
+        content = self._cache.read(digest)
+        if content is not None:
+            return content
+        content = self._ask(lambda: bytes(obstore.get(self._store, _key(digest)).bytes()), digest)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise self._mismatch(digest, len(content))
+        with contextlib.suppress(Unavailable):
+            self._cache.add(digest, [content])
+        return content
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """Yield the bytes in parts, all of them checked before the first is given."""
+        with self.path(digest).open("rb") as file:
+            yield from read_parts(file)
+
+    def path(self, digest: str) -> Path:
+        """Return a checked copy of the bytes in the cache."""
+        check_digest(digest)
+        copy = self._cache.find(digest)
+        return copy or self._ask(lambda: self._cache.add(digest, self._download(digest)), digest)
+
+    def exists(self, digest: str) -> bool:
+        """Tell whether an object lies under the digest; one request, two when none does."""
+        check_digest(digest)
+        try:
+            self._ask(lambda: obstore.head(self._brief, _key(digest)), digest)
+        except KeyError:
+            return False
+        return True
+
+    def list(self) -> Iterator[StoredBlob]:
+        """Yield the blobs of the bucket, a thousand or so for each request."""
+        pages = obstore.list(self._brief, "blobs")
+        while page := self._ask(lambda: next(iter(pages), None)):
+            for found in page:
+                name = found["path"].rpartition("/")[2]
+                if is_digest(name):
+                    yield StoredBlob(name, found["size"], found["last_modified"].timestamp())
+
+    def delete(self, digest: str) -> None:
+        """Remove the object and its copy here; other homes' copies live on until they are evicted."""
+        check_digest(digest)
+        with contextlib.suppress(KeyError):
+            self._ask(lambda: obstore.delete(self._brief, _key(digest)), digest)
+        self._cache.remove(digest)
+
+    def presign(self, digest: str, seconds: float) -> str | None:
+        """Return a URL that reads the object for that long, None when the credentials cannot sign."""
+        key = _key(check_digest(digest))
+        with contextlib.suppress(NotSupportedError, BaseError):
+            return obstore.sign(self._store, "GET", key, timedelta(seconds=seconds))
+        return None
+
+    def claim(self, record_id: str, *, anew: bool) -> None:
+        """Mark the place as the record's, after a trial of what it keeps."""
+        if anew:
+            self._try_conditions()
+            self._create(MARK, msgspec.json.encode({"record": record_id}))
+        owner = self._read_mark()
+        if owner != record_id:
+            raise Conflict("BLOB-004", f"{self._url} belongs to record {owner}, not to {record_id}", url=self._url)
+
+    def _try_conditions(self) -> None:
+        key = f"trial-{secrets.token_hex(8)}"
+        try:
+            first, second = self._create(key, b"first"), self._create(key, b"second")
+        finally:
+            self._ask(lambda: obstore.delete(self._brief, key))
+        if not first or second:
+            raise Invalid("BLOB-005", f"{self._url} created an object twice", url=self._url)
+
+    def _create(self, key: str, content: bytes) -> bool:
+        """Create an object; False when there is one already."""
+        try:
+            self._ask(lambda: obstore.put(self._store, key, content, mode="create"))
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def _upload(self, digest: str, content: bytes | Path) -> None:
+        key = _key(digest)
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if size <= PART_BYTES:
+            whole = content if isinstance(content, bytes) else content.read_bytes()
+            if self._create(key, whole) or self._holds(digest):
+                return
+            content = whole
+        elif self._holds(digest):
+            return
+        self._ask(lambda: obstore.put(self._store, key, content, chunk_size=PART_BYTES, max_concurrency=2))
+
+    def _holds(self, digest: str) -> bool:
+        """Tell whether the object of a digest has its bytes; a damaged one is not held."""
+
+        def read() -> bool:
+            seen = hashlib.sha256()
+            for part in self._download(digest):
+                seen.update(part)
+            return seen.hexdigest() == digest
+
+        try:
+            return self._ask(read, digest)
+        except KeyError:
+            return False
+
+    def _download(self, digest: str) -> Iterator[bytes]:
+        for part in obstore.get(self._store, _key(digest)).stream(min_chunk_size=PART_BYTES):
+            yield bytes(part)
+
+    def _ask(self, operation: Callable[[], _Result], digest: str = "") -> _Result:
+        """Do what is safe to repeat, and turn what goes wrong into one clear error."""
+        tries = 0
+        while True:
+            try:
+                return operation()
+            except AlreadyExistsError:
+                raise
+            except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError) as fault:
+                self._read_mark()  # tells when the bucket is what is missing or refused
+                if isinstance(fault, FileNotFoundError) and digest:
+                    raise no_blob(digest) from None
+                raise self._explain(fault) from None
+            except BaseError as fault:
+                tries += 1
+                if tries >= self._patience.tries or not is_passing(str(fault)):
+                    raise self._explain(fault) from None
+            time.sleep(self._patience.pause_s * 2 ** (tries - 1))
+
+    def _read_mark(self) -> str:
+        try:
+            mark = bytes(obstore.get(self._brief, MARK).bytes())
+            return str(msgspec.json.decode(mark)["record"])
+        except (BaseError, FileNotFoundError) as fault:
+            raise self._explain(fault) from None
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            raise Conflict("BLOB-004", f"{MARK} in {self._url} is not a record's mark", url=self._url) from None
+
+    def _explain(self, fault: Exception) -> MainspringError:
+        refused = "AccessDenied " if isinstance(fault, PermissionDeniedError | UnauthenticatedError) else ""
+        return explain_outage(refused + str(fault), self._url, missing=isinstance(fault, FileNotFoundError))
+
+    def _mismatch(self, digest: str, size_bytes: int) -> Invalid:
+        what = f"the object {_key(digest)} of {self._url} holds {size_bytes:,} bytes of another content"
+        return Invalid("HOME-014", what, digest=digest)
+
+
+KINDS: dict[str, Callable[..., _Bucket]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+"""Scheme -> how its stores are made; settings and keys come from ``AWS_*``, ``GOOGLE_*``, ``AZURE_*``."""
+
+
+def open_objects(home: Home) -> ObjectBlobs:
+    """Open the blobs of a home in the object store that it names; nothing is connected."""
+    cache = BlobCache(home.cache / "blobs", LocalFileSystem(), _read_limit())
+    return make_blobs(parse_location(home.blob_store), cache)
+
+
+def make_blobs(location: Location, cache: BlobCache, patience: Patience = PATIENCE) -> ObjectBlobs:
+    """Make the blobs of a place.
+
+    Raises
+    ------
+    Denied
+        BLOB-006 when the environment's settings do not make a connection.
+    """
+    try:
+        store, brief = (
+            _connect(location, patience, silence_s) for silence_s in (patience.transfer_s, patience.answer_s)
+        )
+    except BaseError:
+        what = f"the settings of the environment do not open {location.url}"
+        raise Denied("BLOB-006", what, url=location.url) from None
+    return ObjectBlobs(store, brief, location.url, cache, patience)
+
+
+def _connect(location: Location, patience: Patience, silence_s: float) -> _Bucket:
+    return KINDS[location.scheme](
+        location.bucket,
+        prefix=location.prefix or None,
+        client_options={
+            "allow_http": may_speak_http(location.scheme),
+            "connect_timeout": timedelta(seconds=patience.connect_s),
+            "read_timeout": timedelta(seconds=silence_s),
+            "timeout": timedelta(seconds=patience.request_s),
+        },
+        retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=2 * silence_s)},
+    )
+
+
+def _read_limit() -> int:
+    text = os.environ.get("MAINSPRING_BLOB_CACHE_MB", "")
+    if text and not text.isdigit():
+        raise Invalid("HOME-018", f"MAINSPRING_BLOB_CACHE_MB={text!r} is not a number of megabytes")
+    return int(text) * 1_000_000 if text else LIMIT_BYTES
+
+
+def _key(digest: str) -> str:
+    return f"blobs/{digest[:2]}/{digest}"
