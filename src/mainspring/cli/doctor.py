@@ -36,6 +36,7 @@ _EXTRAS = {
     "serve": ("httptools", "uvloop"),
     "plots": ("matplotlib",),
     "cloud": ("obstore",),
+    "postgresql": ("pg8000",),
 }
 
 

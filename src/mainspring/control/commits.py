@@ -236,17 +236,15 @@ class GroupCommit:
 
     def _restore(self) -> MainspringError | None:
         """Take up again what was left when the database went away, once it is back; else say what keeps it."""
-        problem, now = self._problem, time.monotonic()
-        if problem is None:
-            return None
-        if now - self._asked_at < _REST_S:
+        problem = self._problem
+        if problem is None or time.monotonic() - self._asked_at < _REST_S:
             return problem
-        self._asked_at, self._problem = now, None
+        self._problem = None
         try:
             for adopt in ADOPTIONS:
                 self.call(adopt)
         except MainspringError as error:
-            self._problem = error
+            self._problem, self._asked_at = error, time.monotonic()
         return self._problem
 
     def _connect(self) -> Connection:

@@ -93,7 +93,7 @@ _WORKERS = (
 def add_call(connection: Connection, run_id: str, spec: RunSpec, reason: str) -> None:
     """Keep what a run executes, and why no kept result answered it."""
     values = {"run_id": run_id, "call": spec.call, "study": spec.study, "dedupe": spec.dedupe, "reason": reason}
-    _ADD.run(connection, values)
+    _ADD.run_later(connection, values)
 
 
 def has_call(connection: Connection, run_id: str) -> bool:

@@ -20,7 +20,7 @@ def add_event(
 ) -> None:
     """Append a fact."""
     values = {"time": time, "kind": kind, "subject": subject, "principal": principal, "body": body}
-    _INSERT.run(connection, {**values, "event_time": event_time})
+    _INSERT.run_later(connection, {**values, "event_time": event_time})
 
 
 def list_events(connection: Connection, wanted: ListEvents) -> list[Event]:

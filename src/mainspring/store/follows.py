@@ -48,7 +48,7 @@ class Followed(NamedTuple):
 def add_follow(connection: Connection, run_id: str, kind: str, reference: str, version_id: str) -> None:
     """Record what a reference named for a run; the first time counts."""
     values = {"run_id": run_id, "kind": kind, "reference": reference, "version_id": version_id}
-    _ADD.run(connection, values)
+    _ADD.run_later(connection, values)
 
 
 def list_follows(connection: Connection, run_id: str) -> list[Followed]:

@@ -32,7 +32,7 @@ def add(connection: Connection, table: Table, record: msgspec.Struct, **columns:
         Columns that the record does not have.
     """
     values = {name: getattr(record, name) for name in _shared(table, type(record))} | columns
-    _insert(table, tuple(values)).run(connection, values)
+    _insert(table, tuple(values)).run_later(connection, values)
 
 
 def find(

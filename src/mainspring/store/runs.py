@@ -243,12 +243,12 @@ def extend_lease(connection: Connection, run_id: str, attempt: int, fence: int, 
 
 def extend_leases(connection: Connection, node: str, until: float) -> None:
     """Prolong every lease of a node, as after a time without an owner."""
-    _EXTEND_ALL.run(connection, {"node_": node, "until": until})
+    _EXTEND_ALL.run_later(connection, {"node_": node, "until": until})
 
 
 def move_run(connection: Connection, run_id: str, node: str) -> None:
     """Give a run to another node to tend."""
-    _MOVE.run(connection, {"id_": run_id, "to_node": node})
+    _MOVE.run_later(connection, {"id_": run_id, "to_node": node})
 
 
 def read_order(connection: Connection, run_id: str) -> str:
@@ -278,12 +278,12 @@ def find_earlier(connection: Connection, kind: str, name: str, key: str) -> Run 
 def keep_result(connection: Connection, run: Run, time: float) -> None:
     """Keep a run as the result of its cache key."""
     values = {"key": run.key, "name": run.name, "run_id": run.id, "created_at": time}
-    _KEEP_RESULT.run(connection, values)
+    _KEEP_RESULT.run_later(connection, values)
 
 
 def drop_result(connection: Connection, run: Run) -> None:
     """Forget a kept result, as when its bytes are gone."""
-    _DROP_RESULT.run(connection, {"key_": run.key, "run_id_": run.id})
+    _DROP_RESULT.run_later(connection, {"key_": run.key, "run_id_": run.id})
 
 
 def is_ended(run: Run) -> bool:

@@ -52,6 +52,11 @@ class Statement:
         form = self._form(connection)
         return dialect_of(connection).run(connection, form.text, form.names, form.encode(values))
 
+    def run_later(self, connection: Connection, values: Mapping[str, Any]) -> None:
+        """Run the statement, whose answer nobody reads, at once or along with the next one."""
+        form = self._form(connection)
+        dialect_of(connection).run_later(connection, form.text, form.names, form.encode(values))
+
     def run_many(self, connection: Connection, values: Sequence[Mapping[str, Any]]) -> None:
         """Run the statement for each set of values."""
         form = self._form(connection)

@@ -136,12 +136,12 @@ def list_versions(connection: Connection, kind: str, project: str, name: str | N
 def set_alias(connection: Connection, version: Version, alias: str, time: float) -> None:
     """Point an alias at a version."""
     values = {"kind": version.kind, "project": version.project, "name": version.name, "alias": alias}
-    _SET_ALIAS.run(connection, {**values, "version_id": version.id, "moved_at": time})
+    _SET_ALIAS.run_later(connection, {**values, "version_id": version.id, "moved_at": time})
 
 
 def add_edge(connection: Connection, source: str, target: str, kind: str, time: float) -> None:
     """Record lineage from one id to another; an edge that is there stays as it was."""
-    _ADD_EDGE.run(connection, {"source": source, "target": target, "kind": kind, "created_at": time})
+    _ADD_EDGE.run_later(connection, {"source": source, "target": target, "kind": kind, "created_at": time})
 
 
 def list_reads(connection: Connection, run_id: str) -> list[Version]:

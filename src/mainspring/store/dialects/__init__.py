@@ -111,6 +111,10 @@ class Dialect(Protocol):
         """Run a compiled statement below SQLAlchemy; `names` are its parameters in their order."""
         ...
 
+    def run_later(self, connection: Connection, text: str, names: Sequence[str], values: Mapping[str, Any]) -> None:
+        """Run a statement whose answer nobody reads, before the next one or the end of the savepoint."""
+        ...
+
     def run_many(
         self, connection: Connection, text: str, names: Sequence[str], values: Sequence[Mapping[str, Any]]
     ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple, cast
 
 from pg8000 import core, dbapi
 from pg8000.exceptions import InterfaceError
@@ -41,13 +42,19 @@ class _Prepared(NamedTuple):
     readers: Any
 
 
+class _Kept(NamedTuple):
+    text: str
+    name: bytes
+    values: Any
+
+
 class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
     """A DB-API connection of pg8000, with three things more.
 
     Statements are prepared at their first use. What `send_later` was told (BEGIN, SAVEPOINT,
-    RELEASE) goes out with the next statement, in the same trip, and what is undone before that
-    never goes out. `changes` counts rows that were inserted, updated or deleted; `lost` tells that
-    nobody is at the other end any more.
+    RELEASE) and `perform_later` (inserts) goes out with the next statement, in the same trip; its
+    faults are raised there, and what is undone before that never goes out. `changes` counts rows
+    that were inserted, updated or deleted; `lost` tells that nobody is at the other end any more.
 
     Notes
     -----
@@ -57,7 +64,7 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._prepared: OrderedDict[Any, _Prepared] = OrderedDict()
-        self._later: list[str] = []
+        self._later: list[str | _Kept] = []
         self.changes = 0
         self.lost = False
         self.notifications: deque[tuple[int, str, str]] = deque()  # however many there are
@@ -69,6 +76,24 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
     def send_later(self, text: str) -> None:
         """Run a statement without parameters and rows before the next one."""
         self._later.append(text)
+
+    def perform_later(self, text: str, values: Sequence[Any]) -> None:
+        """Run a statement with parameters, whose answer nobody reads, before the next one."""
+        prepared = self._prepare(text, ())
+        self._later.append(_Kept(text, prepared.name, core.make_params(self.py_types, values)))
+        if len(self._later) >= _AT_ONCE:
+            self.settle()
+
+    @property
+    def has_kept(self) -> bool:
+        """Whether a statement of `perform_later` has not been sent."""
+        return any(not isinstance(each, str) for each in self._later)
+
+    def settle(self) -> None:
+        """Send what was to be sent before the next statement, and hear how it went."""
+        if self._later:
+            *ahead, last = self._send_ahead()
+            self._receive(ahead, core.Context(last))
 
     def take_back(self, text: str) -> bool:
         """Forget what was to be sent last, when it is this and has not been sent."""
@@ -110,15 +135,15 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
         """Run a COPY from or to a stream."""
         # Not as a simple query: the end of what is copied in would be answered twice.
         prepared = self._prepare(statement, ())
-        self._flush_ahead()
+        self.settle()
         self.send_BIND(prepared.name, ())
         self.send_EXECUTE()
         core._write(self._sock, core.SYNC_MSG)
-        self._receive("", core.Context(statement, stream=stream))
+        self._receive([], core.Context(statement, stream=stream))
 
     def commit(self) -> None:
         """Commit, with what was to be sent before it; a transaction without statements was never begun."""
-        if self._transaction_status in {core.IN_TRANSACTION, core.IN_FAILED_TRANSACTION}:
+        if self.has_kept or self._transaction_status in {core.IN_TRANSACTION, core.IN_FAILED_TRANSACTION}:
             self.execute_simple("COMMIT")
         self._later.clear()
 
@@ -176,7 +201,7 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
         key = (text, oids) if oids else text
         found = self._prepared.get(key)
         if found is None:
-            self._flush_ahead()
+            self.settle()
             found = self._prepared[key] = _Prepared(*self.prepare_statement(text, oids))
             if len(self._prepared) > _KEPT:
                 _, oldest = self._prepared.popitem(last=False)
@@ -185,40 +210,37 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
             self._prepared.move_to_end(key)
         return found
 
-    def _flush_ahead(self) -> None:
-        if self._later:
-            text, self._later = "; ".join(self._later), []
-            self.execute_simple(text)
-
-    def _send_ahead(self) -> str:
+    def _send_ahead(self) -> list[str]:
+        """Send what was kept; return the texts whose answers come first."""
         if self._sock is None:
             raise InterfaceError("connection is closed")
-        if not self._later:
-            return ""
-        text, self._later = "; ".join(self._later), []
-        self.send_QUERY(text)
-        return text
+        kept, self._later = self._later, []
+        sent: list[str] = []
+        for plain, group in itertools.groupby(kept, key=lambda each: isinstance(each, str)):
+            if plain:
+                sent.append("; ".join(cast("Iterable[str]", group)))
+                self.send_QUERY(sent[-1])
+                continue
+            for text, name, values in cast("Iterable[_Kept]", group):
+                sent.append(text)
+                self.send_BIND(name, values)
+                self.send_EXECUTE()
+                core._write(self._sock, core.SYNC_MSG)
+        return sent
 
-    def _receive(self, ahead: str, context: Any) -> Any:
+    def _receive(self, ahead: list[str], context: Any) -> Any:
         try:
             core._flush(self._sock)
         except InterfaceError:
             self.lost = True
             raise
-        if not ahead:
-            self.handle_messages(context)
-            return context
-        # Both answers must be read, whatever the first one says; the first one says why.
+        # All answers must be read, whatever the first one says; the first fault says why.
         first: Exception | None = None
-        try:
-            self.handle_messages(core.Context(ahead))
-        except dbapi.DatabaseError as fault:
-            first = fault
-        try:
-            self.handle_messages(context)
-        except dbapi.DatabaseError:
-            if first is None:
-                raise
+        for each in (*(core.Context(text) for text in ahead), context):
+            try:
+                self.handle_messages(each)
+            except dbapi.DatabaseError as fault:
+                first = first or fault
         if first is not None:
             raise first
         return context

@@ -125,6 +125,8 @@ class PostgresqlDialect:
         raw.send_later(_SAVEPOINT)
         try:
             yield
+            if raw.has_kept:
+                raw.settle()  # its faults are of this part
         except BaseException:
             if not raw.take_back(_SAVEPOINT):
                 raw.send_later("ROLLBACK TO request; RELEASE request")
@@ -134,7 +136,8 @@ class PostgresqlDialect:
 
     def has_written(self, connection: Connection) -> bool:
         """Tell whether the present transaction changed a row."""
-        return driver(connection).changes > 0
+        raw = driver(connection)
+        return raw.changes > 0 or raw.has_kept
 
     def publish(self, connection: Connection, topics: set[str]) -> None:
         """Tell the other owners, in the same trip as the commit."""
@@ -164,6 +167,10 @@ class PostgresqlDialect:
     def run(self, connection: Connection, text: str, names: Sequence[str], values: Mapping[str, Any]) -> Rows:
         """Run a statement, prepared at its first use."""
         return driver(connection).perform(text, order_values(names, values))
+
+    def run_later(self, connection: Connection, text: str, names: Sequence[str], values: Mapping[str, Any]) -> None:
+        """Run a statement along with the next one."""
+        driver(connection).perform_later(text, order_values(names, values))
 
     def run_many(
         self, connection: Connection, text: str, names: Sequence[str], values: Sequence[Mapping[str, Any]]

@@ -125,6 +125,16 @@ class SqliteDialect:
         """Run a statement on the connection below SQLAlchemy."""
         return driver(connection).execute(text, values)
 
+    def run_later(
+        self,
+        connection: Connection,
+        text: str,
+        names: Sequence[str],  # noqa: ARG002
+        values: Mapping[str, Any],
+    ) -> None:
+        """Run it now: there is no trip to save."""
+        driver(connection).execute(text, values)
+
     def run_many(
         self,
         connection: Connection,
