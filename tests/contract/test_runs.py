@@ -338,3 +338,29 @@ def test_a_trial_that_is_given_up_keeps_the_tags_that_came_with_its_last_points(
     found = get(desk, bad)
     assert (found.tags["seen"], found.params) == ("yes", {"rate": 1})
     assert "pruned_at" in found.tags
+
+
+def test_a_curve_is_held_against_trials_of_its_own_study_only(desk):
+    def trial(study, number, value):
+        run = begin(desk, "objective", tags={"study": study, "round": str(number), "trial": str(number)}).run
+        row = {
+            "run_id": run.id,
+            "call": records.Call(payload="0" * 64),
+            "study": messages.Study("auc", "max", "median"),
+        }
+        desk.call(lambda turn: turn.connection.execute(calls.insert(), row))
+        report = messages.Report(run_id=run.id, attempt=1, fence=1, offset=10, points=[("auc", 1, 1.0, value)])
+        return run, desk.ask(report).order
+
+    for study in ("s%", "s_", 's"'):
+        for number in range(5):
+            finish(desk, trial(study, number, 0.9)[0])
+    assert trial("s", 5, 0.1)[1] == "keep"
+    assert [trial(study, 5, 0.1)[1] for study in ("s%", "s_", 's"')] == ["prune"] * 3
+
+
+def test_a_token_that_is_none_leases_nothing(desk):
+    run = begin(desk).run
+    desk.call(lambda turn: turn.connection.execute(calls.insert(), {"run_id": run.id, "call": records.Call()}))
+    for token in (f"{run.id}-1-ü", run.id, "", "-"):
+        assert desk.ask(messages.LeaseRun(worker_id="w", pid=1, token=token)).run is None

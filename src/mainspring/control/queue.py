@@ -48,7 +48,7 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
     """Answer a worker with the run that its token stands for; asked again, with the same."""
     run_id = command.token.partition("-")[0]
     placed = calls.find_placed(turn.connection, run_id)
-    if placed is None or not hmac.compare_digest(placed.token or "", command.token):
+    if placed is None or not hmac.compare_digest((placed.token or "").encode(), command.token.encode()):
         return messages.Lease()
     run = runs.get_run(turn.connection, run_id)
     again = run.state == "running" and placed.worker_id == command.worker_id

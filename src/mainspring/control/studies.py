@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+import msgspec
+from sqlalchemy import Text, select, type_coerce
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import on_reported
@@ -51,8 +52,12 @@ def _read_curves(turn: Turn, run: Run, study: Study) -> dict[str, list[tuple[int
 
 def _find_peers(turn: Turn, run: Run) -> dict[int, tuple[str, int | None]]:
     table = tables.runs
+    # A step may have been searched many times: only this study's trials are worth being decoded.
+    tag = msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1]
     query = select(table.c.seq, table.c.id, table.c.tags, table.c.state).where(
-        table.c.kind == run.kind, table.c.name == run.name
+        table.c.kind == run.kind,
+        table.c.name == run.name,
+        type_coerce(table.c.tags, Text).contains(tag, autoescape=True),
     )
     peers: dict[int, tuple[str, int | None]] = {}
     for seq, ident, tags, state in turn.connection.execute(query):
