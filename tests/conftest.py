@@ -25,6 +25,15 @@ def postgresql():
     server.close()
 
 
+@pytest.fixture(autouse=True)
+def nobodys_home(tmp_path_factory, monkeypatch):
+    """A test that names no home must not write to that of the user who runs it."""
+    state = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    yield
+    assert not list(state.iterdir()), "the test has used the home of its user"
+
+
 @pytest.fixture
 def database(postgresql):
     """The address of an empty database."""
