@@ -411,3 +411,16 @@ def run_on_terminal(shell, *words, columns):
     os.close(master)
     assert process.wait(30) == 0
     return content.decode()
+
+
+def test_a_home_is_backed_up_while_its_owner_runs_and_restored_elsewhere(shell, tmp_path):
+    shell("status", check=0)
+    told = json.loads(shell("server", "backup", str(tmp_path / "copy"), "--json", check=0).stdout)
+    assert told["manifest"]["whole"] is False
+    assert shell("server", "upgrade", "--check", check=0).stdout.startswith("record")
+    assert "SERVER-003" in shell("server", "restore", str(tmp_path / "copy"), check=5).stderr
+    other = Shell(tmp_path)
+    other.home = tmp_path / "other"
+    restored = json.loads(other("server", "restore", str(tmp_path / "copy"), "--json", check=0).stdout)
+    assert restored["record_id"] == told["manifest"]["record_id"]
+    assert other("server", "upgrade", "--check", "--json", check=0)

@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "alarms": "List alarms",
     "data": "List and show datasets and their quarantine",
     "models": "List and show models",
+    "server": "Back the record up, restore and upgrade it",
     "doctor": "Check this machine and this home",
 }
 

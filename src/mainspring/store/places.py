@@ -131,11 +131,11 @@ def keep_place(home: Home, place: Place) -> None:
             os.umask(old)
 
 
-def backup_path(home: Home, revision: str, ending: str) -> Path:
-    """Return the file for the backup of a record of a revision; its folder is made, mode 0700."""
+def backup_path(home: Home, revision: str) -> Path:
+    """Return the file for the backup of a record of a revision, without its ending; its folder is made, mode 0700."""
     with write_faults(home.backups):
         LocalFileSystem().make_folder(home.backups)
-    return home.backups / f"record-{revision or 'empty'}.{ending}"
+    return home.backups / f"record-{revision or 'empty'}"
 
 
 def sync(path: Path) -> None:

@@ -10,13 +10,14 @@ from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict
 from mainspring.domain.home import Home
 from mainspring.store.engine import dialect_of, find_fault, open_engine
-from mainspring.store.places import Place, keep_place, read_address, read_place
+from mainspring.store.places import Place, backup_path, keep_place, read_address, read_place
 from mainspring.store.tables import HEAD, meta, metadata
 
-_MARK = """CREATE TABLE alembic_version (
+MARK = """CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 )"""
+"""The table that holds the revision."""
 
 
 def open_record(home: Home) -> Engine:
@@ -36,7 +37,8 @@ def open_record(home: Home) -> Engine:
     ------
     Conflict
         HOME-003 when a newer release wrote the record, HOME-033 when other tables are there,
-        HOME-037 when it is not the record that the home belongs to.
+        HOME-037 when it is not the record that the home belongs to, SERVER-005 when tables of its
+        schema are not there.
     MainspringError
         HOME-006, HOME-007 or HOME-016 when the file cannot be written or is no record; HOME-030 to
         HOME-032 when the database does not let this owner in.
@@ -55,6 +57,8 @@ def open_record(home: Home) -> Engine:
                     _refuse_others(connection, home)
                     create(connection)
                     revision = HEAD
+            with connection.begin():
+                _check_tables(connection, home, revision)
             if revision != HEAD:
                 _migrate(connection, home, revision)
             with connection.begin():
@@ -75,13 +79,33 @@ def _refuse_others(connection: Connection, home: Home) -> None:
         raise Conflict("HOME-033", f"{home.place} holds {len(others)} tables that are not ours: {told}")
 
 
+def list_missing(connection: Connection, revision: str) -> list[str]:
+    """Return the tables of a revision's schema that a record does not have; none for one that is not known here."""
+    if revision == HEAD:
+        wanted = set(metadata.tables)
+    elif not revision or revision > HEAD:
+        return []
+    else:
+        from mainspring.store.migrations.shapes import read_shape
+
+        wanted = set(read_shape(revision, connection.dialect.name))
+    return sorted(wanted - dialect_of(connection).list_tables(connection))
+
+
+def _check_tables(connection: Connection, home: Home, revision: str) -> None:
+    missing = list_missing(connection, revision)
+    if missing:
+        what = f"{home.place} is marked as schema {revision} and has no table {', '.join(missing)}"
+        raise Conflict("SERVER-005", what, record=home.place, missing=missing)
+
+
 def _migrate(connection: Connection, home: Home, revision: str) -> None:
     if revision > HEAD:
         raise Conflict("HOME-003", f"{home.place} has schema {revision}, this release knows up to {HEAD}")
     from mainspring.store import migrations
 
     with connection.begin():
-        dialect_of(connection).back_up(connection, home, revision)
+        dialect_of(connection).back_up(connection, home, backup_path(home, revision))
         crash_point("migration.backed_up")
         if read_revision(connection) == revision:  # no other owner was first
             migrations.upgrade(connection)
@@ -110,7 +134,7 @@ def read_record_id(connection: Connection) -> str:
 def create(connection: Connection) -> None:
     """Make every table, with the mark of the newest revision."""
     metadata.create_all(connection, checkfirst=False)
-    connection.execute(text(_MARK))
+    connection.execute(text(MARK))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": HEAD})
     connection.execute(insert(meta), {"name": "record", "value": secrets.token_hex(16)})
 

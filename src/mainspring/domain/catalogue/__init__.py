@@ -12,6 +12,7 @@ from mainspring.domain.catalogue import (
     promotion,
     renewals,
     runs,
+    server,
     serving,
     steps,
     studies,
@@ -34,6 +35,7 @@ ENTRIES: dict[str, Entry] = {
         monitoring,
         promotion,
         renewals,
+        server,
         cli,
     )
     for entry in area.ENTRIES

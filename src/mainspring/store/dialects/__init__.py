@@ -133,8 +133,23 @@ class Dialect(Protocol):
         """Return how much the record takes."""
         ...
 
-    def back_up(self, connection: Connection, home: Home, revision: str) -> Path:
-        """Copy the record into the home's folder of backups; whole and on disk, or not there."""
+    def back_up(self, connection: Connection, home: Home, stem: Path) -> Path:
+        """Copy the record, as of one moment, into a file; whole and on disk, or not there.
+
+        Parameters
+        ----------
+        connection : Connection
+            In a transaction.
+        home : Home
+            Of the record.
+        stem : Path
+            The file without its ending; its folder is there.
+
+        Returns
+        -------
+        Path
+            The file, mode 0600.
+        """
         ...
 
     def set_sequences(self, connection: Connection, table: str) -> None:

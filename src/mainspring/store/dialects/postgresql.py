@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from mainspring.domain.errors import Denied, Invalid, MainspringError, NotFound, Unavailable
 from mainspring.domain.home import Home
-from mainspring.store.places import backup_path, read_address
+from mainspring.store.places import read_address
 from mainspring.store.tables import HEAD
 
 try:
@@ -197,14 +197,13 @@ class PostgresqlDialect:
         assert row is not None
         return int(row[0])
 
-    def back_up(self, connection: Connection, home: Home, revision: str) -> Path:
+    def back_up(self, connection: Connection, home: Home, stem: Path) -> Path:  # noqa: ARG002
         """Write every row into one file; what follows in the transaction may take its time."""
         driver(connection).send_later(
             "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
         )
-        return write_export(
-            driver(connection), sorted(self.list_tables(connection)), backup_path(home, revision, "zip")
-        )
+        copy = stem.with_name(f"{stem.name}.zip")
+        return write_export(driver(connection), sorted(self.list_tables(connection)), copy)
 
     def set_sequences(self, connection: Connection, table: str) -> None:
         """Set the sequences behind the columns that number rows."""

@@ -16,7 +16,7 @@ from sqlalchemy.pool import SingletonThreadPool
 
 from mainspring.domain.errors import MainspringError, Unavailable
 from mainspring.domain.home import Home
-from mainspring.store.places import backup_path, sync
+from mainspring.store.places import sync
 
 _PRAGMAS = (
     "PRAGMA busy_timeout = 10000",
@@ -161,9 +161,9 @@ class SqliteDialect:
         paths = (home.metadata, home.metadata.with_name("record.db-wal"))
         return sum(path.stat().st_size for path in paths if path.exists())
 
-    def back_up(self, connection: Connection, home: Home, revision: str) -> Path:  # noqa: ARG002
+    def back_up(self, connection: Connection, home: Home, stem: Path) -> Path:  # noqa: ARG002
         """Copy the file, page by page, as it is outside of transactions."""
-        copy = backup_path(home, revision, "db")
+        copy = stem.with_name(f"{stem.name}.db")
         draft = copy.with_name(f".{copy.name}")
         draft.unlink(missing_ok=True)
         source, target = sqlite3.connect(home.metadata), sqlite3.connect(draft)

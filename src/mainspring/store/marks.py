@@ -1,0 +1,115 @@
+"""Marks: which blobs and files of tables the record names, and so must stay."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Container, Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from mainspring.domain.errors import Invalid, NotFound
+from mainspring.store.engine import dialect_of
+
+LEAVES = frozenset({"arrow", "bytes", "json", "ndarray", "png", "text"})
+"""Codecs whose bytes name no other blobs."""
+
+_NUMBERS = frozenset({"points", "latest", "series_keys", "requests", "edges", "alembic_version"})
+"""Tables that name no blob."""
+
+_NAMED = re.compile(r"(?:codec\W{1,12}(\w{1,40})\W{1,12}digest\W{1,12})?([0-9a-f]{64})")
+_INSIDE = re.compile(rb"(?=([0-9a-f]{64}))")
+
+
+def mark_blobs(
+    connection: Connection, present: Container[str], read: Callable[[str], Iterator[bytes]], others: Iterable[str] = ()
+) -> set[str]:
+    """Return the blobs that the record names, or that a named blob names in its turn.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    present : container of str
+        Digests of the blobs that are there; only these are marked.
+    read : callable
+        Digest -> parts of its bytes; may raise `NotFound` when it is gone.
+    others : iterable of str
+        Further texts that may name blobs, as journals that are not swept yet.
+
+    Notes
+    -----
+    Guarantees: errs on the side of keeping. Whatever looks like a digest, in any column of texts of
+    any table, counts; so does what looks like one in the bytes of a value that may have parts.
+    Cost: reads every row that has texts once, and the bytes of values that may have parts; memory
+    for the digests that are there.
+    """
+    marked: set[str] = set()
+    parted: set[str] = set()
+    for line, leaf in _texts(connection, others):
+        for found in _NAMED.finditer(line):
+            codec, digest = found.groups()
+            if digest in present:
+                marked.add(digest)
+                if not leaf and codec not in LEAVES:
+                    parted.add(digest)
+    unopened = list(parted)
+    while unopened:
+        for digest in _inside(_whole(read, unopened.pop())):
+            if digest in present and digest not in parted:
+                parted.add(digest)
+                unopened.append(digest)
+    return marked | parted
+
+
+def mark_files(connection: Connection) -> set[str]:
+    """Return the files of tables that versions of datasets name, each as ``table/file``."""
+    named: set[str] = set()
+    for (manifest,) in connection.execute(text("SELECT manifest FROM versions WHERE kind = 'dataset'")):
+        found = json.loads(manifest) if manifest else None
+        if isinstance(found, dict) and "table" in found:
+            named.update(f"{found['table']}/{name}" for name in found.get("files") or ())
+    return named
+
+
+def count_rows(connection: Connection) -> dict[str, int]:
+    """Return table -> number of its rows."""
+    return {
+        table: int(connection.execute(text(f'SELECT count(*) FROM "{table}"')).scalar_one())  # noqa: S608
+        for table in sorted(dialect_of(connection).list_tables(connection))
+    }
+
+
+def _texts(connection: Connection, others: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Yield every text of the record, and whether what it names has no parts."""
+    for table in sorted(dialect_of(connection).list_tables(connection) - _NUMBERS):
+        rows = connection.execution_options(yield_per=500).execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608
+        leaf = table in {"versions", "declarations"}  # files of models and of snapshots
+        for row in rows:
+            for value in _plain(row):
+                yield value, leaf
+    for other in others:
+        yield other, False
+
+
+def _plain(row: Iterable[Any]) -> Iterator[str]:
+    for value in row:
+        if isinstance(value, str) and len(value) >= 64:
+            yield value
+
+
+def _whole(read: Callable[[str], Iterator[bytes]], digest: str) -> Iterator[bytes]:
+    try:
+        yield from read(digest)
+    except (NotFound, Invalid):  # gone, or damaged: what it names cannot be told, and nobody can read it either
+        return
+
+
+def _inside(parts: Iterator[bytes]) -> Iterator[str]:
+    tail = b""
+    for part in parts:
+        window = tail + part
+        for found in _INSIDE.finditer(window):
+            yield found[1].decode()
+        tail = window[-63:]
