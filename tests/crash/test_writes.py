@@ -28,9 +28,9 @@ print(ms.write(rows, "sales", contract=Sale, mode=mode).reference)
 """
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture
 def blob_place(request):
-    return request.getfixturevalue("bucket") if request.param == "bucket" else ""
+    return request.getfixturevalue("bucket") if getattr(request, "param", "") == "bucket" else ""
 
 
 def run_writer(mode, ids, crash=""):
@@ -52,7 +52,11 @@ def read_ids(name):
 # The first passage commits the quarantine, the second the rows.
 @pytest.mark.parametrize("passage", [1, 2])
 @pytest.mark.parametrize("point", ["table.before_commit", "table.committed"])
-@pytest.mark.parametrize("mode", ["overwrite", "append", "upsert"])
+@pytest.mark.parametrize(
+    ("mode", "blob_place"),
+    [("overwrite", "folder"), ("append", "folder"), ("upsert", "folder"), ("append", "bucket")],
+    indirect=["blob_place"],
+)
 def test_repeated_writer_writes_once(client, mode, point, passage):
     assert run_writer(mode, "1,2").returncode == 0
     killed = run_writer(mode, "3,-4", f"{point}:{passage}")
@@ -76,6 +80,7 @@ def test_next_writer_finishes_what_a_dead_one_committed():
     assert ms.Dataset("sales").version.details["rows"] == 3
 
 
+@pytest.mark.parametrize("blob_place", ["folder", "bucket"], indirect=True)
 def test_first_commit_of_all_is_found_again():
     assert run_writer("append", "1", "table.committed:1").returncode == -signal.SIGKILL
     assert run_writer("append", "1").stdout == "sales@1\n"
@@ -89,6 +94,7 @@ def test_dead_writer_is_finished_without_a_new_one(client):
     assert read_ids("sales") == [1]
 
 
+@pytest.mark.parametrize("blob_place", ["folder", "bucket"], indirect=True)
 def test_writers_that_race_lose_no_row():
     environment = {**os.environ, "MAINSPRING_CRASH": ""}
     writers = [

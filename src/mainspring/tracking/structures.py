@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -130,7 +131,8 @@ class File:
             status = each.stat()  # before it is read: what changes meanwhile is then seen when it is loaded
             relative = "" if each == path else each.relative_to(path).as_posix()
             _check_name(value, relative or path.name)
-            files[relative] = [storage.blobs.put(each.read_bytes()), status.st_size, status.st_mtime_ns]
+            with each.open("rb") as stream:
+                files[relative] = [storage.blobs.put(stream), status.st_size, status.st_mtime_ns]
         return json.dumps({"path": str(path), "name": path.name, "files": files}).encode()
 
     def read(self, content: bytes, storage: Storage) -> Any:
@@ -142,7 +144,7 @@ class File:
         name = PurePosixPath(body["name"]).name or "value"
         target = safe_join(_private_folder(), f"{hashlib.sha256(content).hexdigest()}/{name}")
         for relative, (digest, *_) in body["files"].items():
-            _copy(safe_join(target, relative) if relative else target, storage.blobs.get(digest))
+            _copy(safe_join(target, relative) if relative else target, storage.blobs.stream(digest))
         if "" not in body["files"]:
             target.mkdir(parents=True, exist_ok=True)
         return target
@@ -205,10 +207,14 @@ def _is_unchanged(original: Path, relative: str, recorded: list[Any]) -> bool:
     return [status.st_size, status.st_mtime_ns] == recorded[1:]
 
 
-def _copy(target: Path, content: bytes) -> None:
+def _copy(target: Path, parts: Iterable[bytes]) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as draft:
-        draft.write(content)
+        try:
+            draft.writelines(parts)
+        except BaseException:  # the last part may tell that they were the wrong ones
+            Path(draft.name).unlink()
+            raise
     Path(draft.name).replace(target)
 
 
