@@ -1,16 +1,22 @@
-"""The record's file: whole transactions, full disks, schemas."""
+"""The record, in a file or in a database: whole transactions, keys, orders, numbers."""
 
+import math
 import subprocess
 import sys
 
 import pytest
+from sqlalchemy import select
 
 from mainspring.control import commits
 from mainspring.control.commits import Answer, Ask
 from mainspring.control.usecases import HANDLERS, Later
 from mainspring.domain import messages
 from mainspring.domain.errors import MainspringError, NotFound
+from mainspring.store import rows
 from mainspring.store.homes import make_folders
+from mainspring.store.runs import get_held
+from mainspring.store.series import add_points
+from mainspring.store.tables import runs, series_keys
 
 
 def begin(desk, name="fit", **options):
@@ -105,3 +111,50 @@ def test_opening_a_record_of_today_imports_no_alembic(home):
     )
     for _ in range(2):
         assert subprocess.run([sys.executable, "-c", code, str(home.root)], check=False).returncode == 0
+
+
+def test_a_row_that_is_there_already_fails_its_own_part_and_no_more(desk):
+    run = begin(desk).run
+
+    def add_again(turn):
+        with turn.part():
+            turn.emit("note", "undone")
+            rows.add(turn.connection, runs, run)
+
+    def add_twice(turn):
+        turn.emit("note", "before")
+        with pytest.raises(Exception, match=r"(?i)unique"):
+            add_again(turn)
+        turn.emit("note", "after")
+
+    desk.call(add_twice)
+    assert [event.subject for event in desk.ask(messages.ListEvents(kind="note"))] == ["before", "after"]
+    assert names(desk) == ["fit"]
+
+
+def test_what_is_written_last_is_committed(desk):
+    """Whether or not anything follows that waits for an answer."""
+    desk.call(lambda turn: turn.emit("note", "alone"))
+    desk.call(lambda turn: [turn.emit("note", f"n{at}") for at in range(450)])
+    found = desk.ask(messages.ListEvents(kind="note", limit=1000))
+    assert [event.subject for event in found] == ["alone", *(f"n{at}" for at in range(450))]
+    assert [event.seq for event in found] == sorted(event.seq for event in found)
+
+
+def test_texts_are_ordered_by_their_code_points(desk):
+    words = ["Zebra", "apple", "Äpfel", "a b", "a-b", "_", "zebra", "émile"]
+    for at, word in enumerate(words):
+        desk.call(lambda turn, at=at, word=word: add_points(turn.connection, at + 1, [(word, 0, 0.0, 1.0)]))
+    found = []
+    desk.call(lambda turn: found.extend(turn.connection.execute(select(series_keys.c.key).order_by(series_keys.c.key))))
+    assert [key for (key,) in found] == sorted(words)
+
+
+def test_numbers_come_back_as_they_went(desk):
+    run = begin(desk).run
+    wanted = [0.1, 1e-300, -1e300, math.inf, math.nan, 2**53 + 1.0]
+    points = [("loss", 2**40 + at, 1.7e9 + at / 7, value) for at, value in enumerate(wanted)]
+    desk.call(lambda turn: add_points(turn.connection, get_held(turn.connection, run.id)[1].seq, points))
+    found = desk.ask(messages.GetSeries(run_id=run.id, key="loss"))
+    assert repr([tuple(each) for each in found]) == repr([point[1:] for point in points])
+    assert repr(desk.ask(messages.GetRun(id=run.id)).metrics["loss"]) == repr(wanted[-1])

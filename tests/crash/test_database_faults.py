@@ -1,8 +1,11 @@
 """The record's database refuses, restarts, cuts off, vanishes: one clear error each, nothing lost, nothing doubled."""
 
 import json
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -212,3 +215,22 @@ def client_of():
     for each in made:
         each.ask(messages.Stop())
         each.close()
+
+
+def test_a_driver_that_is_missing_is_named(home, database):
+    code = (
+        "import sys; sys.modules['pg8000'] = None;"
+        "from mainspring.control.owner import main; sys.exit(main(['--home', sys.argv[1]]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(home.root)],
+        env={**os.environ, "MAINSPRING_RECORD": database},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert told["code"] == "HOME-034"
+    assert "pg8000" in told["what"]
+    assert "pip install 'mainspring[postgresql]'" in told["fix"]
