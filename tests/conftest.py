@@ -60,6 +60,7 @@ def home(tmp_path, monkeypatch, blob_place):
     monkeypatch.setenv("MAINSPRING_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MAINSPRING_BLOBS", blob_place)
     monkeypatch.setenv("MAINSPRING_IDLE_S", "60")
+    monkeypatch.delenv("MAINSPRING_PROJECT", raising=False)
     placed = place_home(tmp_path / "home")
     yield placed
     if placed.runtime != placed.root:

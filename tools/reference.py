@@ -139,9 +139,12 @@ def _render_errors() -> Iterator[str]:
 
 
 def _render_http() -> Iterator[str]:
-    yield "`mainspring up` serves these on loopback. Each needs the header `Authorization: Bearer TOKEN`\n"
-    yield "with the home's token; lists take `?limit=` from 1 to 1000. Errors are `application/problem+json`.\n\n"
+    yield "`mainspring up` serves these. Each needs the header `Authorization: Bearer TOKEN`, with the home's token\n"
+    yield "or one of `mainspring tokens`, or a browser's session. `?project=` names the project, default `default`;\n"
+    yield "lists take `?limit=` from 1 to 1000. Errors are `application/problem+json`.\n\n"
     yield '| path | answer |\n|---|---|\n| `GET /health` | `{"status": "ok"}`, without a token |\n'
+    yield "| `GET /login?code=` | A session's cookie for the code of a link, once. |\n"
+    yield "| `POST /logout` | Ends the browser's session. |\n"
     for path, translate in READS.items():
         yield f"| `GET /api/v1{path}` | {_describe_read(translate)} |\n"
 

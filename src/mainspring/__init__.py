@@ -32,6 +32,7 @@ _MODULES: dict[str, str] = {
     "Run": "runs",
     "run": "runs",
     "runs": "runs",
+    "secret": "secrets",
     "Service": "services",
     "source": "sources",
     "step": "steps",

@@ -20,6 +20,7 @@ from mainspring.sdk.pipelines import pipeline as pipeline
 from mainspring.sdk.runs import Run as Run
 from mainspring.sdk.runs import run as run
 from mainspring.sdk.runs import runs as runs
+from mainspring.sdk.secrets import secret as secret
 from mainspring.sdk.services import Service as Service
 from mainspring.sdk.services import deploy as deploy
 from mainspring.sdk.sources import source as source

@@ -95,7 +95,7 @@ def test_an_alias_moves_and_says_so(desk):
 def test_a_gated_alias_is_not_moved_by_hand(desk):
     put(desk, "m1", "delays", "model")
     gate = records.Declaration("gate", "delays->champion", {})
-    desk.call(lambda turn: add(turn.connection, declarations, gate, principal="x", created_at=0.0))
+    desk.call(lambda turn: add(turn.connection, declarations, gate, project="default", principal="x", created_at=0.0))
     with pytest.raises(Conflict) as caught:
         desk.ask(messages.MoveAlias(kind="model", name="delays", alias="champion", number=1))
     assert caught.value.code == "GATE-003"

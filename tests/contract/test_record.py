@@ -12,6 +12,7 @@ from mainspring.control.commits import Answer, Ask
 from mainspring.control.usecases import HANDLERS, Later
 from mainspring.domain import messages
 from mainspring.domain.errors import MainspringError, NotFound
+from mainspring.domain.principals import OWNER as ANNA
 from mainspring.store import rows
 from mainspring.store.homes import make_folders
 from mainspring.store.runs import get_held
@@ -35,8 +36,8 @@ def test_one_refused_request_of_a_turn_leaves_nothing_and_its_neighbours_stay(de
         use_case(turn, begin_run)
         raise NotFound("RUN-001", "on purpose")
 
-    asks = [Ask(messages.BeginRun(kind="step", name=f"n{i}"), "user:a") for i in range(3)]
-    asks.insert(1, Ask(messages.FinishRun(run_id="0" * 32, attempt=1, fence=1, state="succeeded"), "user:a"))
+    asks = [Ask(messages.BeginRun(kind="step", name=f"n{i}"), ANNA) for i in range(3)]
+    asks.insert(1, Ask(messages.FinishRun(run_id="0" * 32, attempt=1, fence=1, state="succeeded"), ANNA))
     outcomes, _ = desk.run(asks)
     assert [type(outcome) for outcome in outcomes] == [Answer, NotFound, Answer, Answer]
     assert sorted(names(desk)) == ["n0", "n1", "n2"]
@@ -48,7 +49,7 @@ def test_one_refused_request_of_a_turn_leaves_nothing_and_its_neighbours_stay(de
 def test_a_mistake_in_a_use_case_harms_its_own_request_only(desk, caplog):
     run = begin(desk).run
     bad = messages.Report(run_id=run.id, attempt=1, fence=1, offset=2**63)
-    outcomes, _ = desk.run([Ask(bad, "a"), Ask(messages.GetRun(id=run.id), "a")])
+    outcomes, _ = desk.run([Ask(bad, ANNA), Ask(messages.GetRun(id=run.id), ANNA)])
     assert isinstance(outcomes[0], MainspringError)
     assert outcomes[0].code == "HOME-015"
     assert isinstance(outcomes[1], Answer)
@@ -80,11 +81,11 @@ def test_what_follows_a_commit_follows_it_once_and_only_a_commit(desk, monkeypat
         return turn.new_id()
 
     monkeypatch.setitem(HANDLERS, messages.GetRun, use_case)
-    asks = [Ask(messages.GetRun(id=name), "a", key=f"key of {name}") for name in ("done", "refused", "later")]
+    asks = [Ask(messages.GetRun(id=name), ANNA, key=f"key of {name}") for name in ("done", "refused", "later")]
     first, topics = desk.run(asks)
     assert followed == ["done", "later"]
     assert topics == {"topic"}
-    again, topics = desk.run([*asks[:2], Ask(messages.GetRun(id="later"), "a", key="key of done")])
+    again, topics = desk.run([*asks[:2], Ask(messages.GetRun(id="later"), ANNA, key="key of done")])
     assert followed == ["done", "later"]
     assert not topics
     assert again[0] == again[2] == first[0]
@@ -97,7 +98,7 @@ def test_a_mistake_outside_every_request_is_told_to_each(desk, monkeypatch, capl
 
     with monkeypatch.context() as patch:
         patch.setattr(commits, "crash_point", crash)
-        outcomes, _ = desk.run([Ask(messages.BeginRun(kind="step", name="a"), "a")] * 2)
+        outcomes, _ = desk.run([Ask(messages.BeginRun(kind="step", name="a"), ANNA)] * 2)
     assert [outcome.code for outcome in outcomes] == ["HOME-015"] * 2
     assert names(desk) == []
 

@@ -35,7 +35,7 @@ def test_files_are_fetched_beside_the_loop_and_outlive_the_cache(client):
     kept, dropped = sorted(digests)
     revision = DesiredRevision(1, "delays@1", "0" * 64, {"model.onnx": str(pinned[kept])}, 100)
     desired = msgspec.convert({"generation": 1, "service": "delays", "context": [], "revisions": []}, Desired)
-    drop_files(home, msgspec.structs.replace(desired, revisions=[revision]))
+    drop_files(home.services / "delays", msgspec.structs.replace(desired, revisions=[revision]))
     assert pinned[kept].exists()
     assert not pinned[dropped].exists()
 

@@ -5,10 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.domain import messages, records
+from mainspring.domain import access, messages, records
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import ANSWERS, Command
-from mainspring.domain.wire import HEADER, decode_reply, decode_request, encode_problem, encode_reply, encode_request
+from mainspring.domain.wire import (
+    HEADER,
+    Asked,
+    decode_reply,
+    decode_request,
+    encode_problem,
+    encode_reply,
+    encode_request,
+)
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -17,12 +25,17 @@ json = st.recursive(
 )
 
 
-@given(st.integers(0, 2**32), st.dictionaries(st.text(max_size=8), json, max_size=5), st.text(max_size=40))
-def test_a_request_arrives_as_it_was_sent(number, params, key):
+@given(
+    st.integers(0, 2**32),
+    st.dictionaries(st.text(max_size=8), json, max_size=5),
+    st.text(max_size=40),
+    st.text(max_size=9),
+)
+def test_a_request_arrives_as_it_was_sent(number, params, key, project):
     command = messages.BeginRun(kind="step", name="fit", params=params)
-    frame = encode_request(number, command, key)
+    frame = encode_request(number, command, key, project=project, token=key)
     assert HEADER.unpack(frame[: HEADER.size]) == (len(frame) - HEADER.size,)
-    assert decode_request(frame[HEADER.size :]) == (number, command, key)
+    assert decode_request(frame[HEADER.size :]) == Asked(number, command, key, project, key)
 
 
 @given(st.integers(0, 2**32), json)
@@ -42,7 +55,7 @@ def test_a_refusal_arrives_with_all_its_parts(what, context):
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(body):
     try:
-        _, command, _ = decode_request(body)
+        command = decode_request(body).command
     except Invalid as error:
         refused = error.code
     else:
@@ -79,7 +92,8 @@ def test_a_value_that_holds_itself_is_named():
 
 
 def test_every_command_has_an_answer():
-    named = {each for each in vars(messages).values() if isinstance(each, type) and issubclass(each, Command)}
+    things = [*vars(messages).values(), *vars(access).values()]
+    named = {each for each in things if isinstance(each, type) and issubclass(each, Command)}
     assert named - {Command} == set(ANSWERS)
 
 

@@ -7,6 +7,8 @@ import pytest
 from starlette.routing import Route
 
 from mainspring.api.app import READS, Policy, check_policies, make_app
+from mainspring.api.entrance import Entrance
+from mainspring.api.sessions import Sessions
 from mainspring.domain import messages
 from mainspring.domain.errors import NotFound
 from mainspring.security.tokens import digest_token
@@ -23,7 +25,8 @@ class Owner:
     def __init__(self):
         self.asked = []
 
-    def __call__(self, command):
+    def __call__(self, command, *, project="", token=""):
+        assert (project, token) == ("", "")
         self.asked.append(command)
         if isinstance(command, messages.GetRun) and command.id != "a3f19b":
             raise NotFound("RUN-001", f"no run matches {command.id!r}")
@@ -54,7 +57,7 @@ def owner():
 
 @pytest.fixture
 def client(owner):
-    return Browser(make_app(owner, digest_token(TOKEN)))
+    return Browser(make_app(owner, Entrance(digest_token(TOKEN), Sessions())))
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}b", TOKEN])
@@ -125,4 +128,4 @@ def test_an_unknown_path_is_told_only_to_who_holds_the_token(client):
 def test_a_route_without_a_policy_stops_the_start():
     with pytest.raises(RuntimeError, match="has no policy"):
         check_policies([Route("/open", lambda _: None)])
-    assert {policy.name for policy in Policy} == {"PUBLIC", "TOKEN"}
+    assert {policy.name for policy in Policy} == {"PUBLIC", "CODE", "TOKEN"}

@@ -7,7 +7,7 @@ import pytest
 
 from mainspring.domain.errors import Denied, Invalid
 from mainspring.sdk.connect import connect
-from mainspring.sdk.homes import current_home
+from mainspring.sdk.homes import current_home, current_project
 from mainspring.store.homes import is_network, make_private, place_home
 
 MOUNTS = """\
@@ -96,7 +96,10 @@ def test_connect_chooses_a_local_home_and_refuses_others(monkeypatch, tmp_path):
     assert current_home().root == tmp_path / "b"
     connect()
     assert current_home().root == tmp_path / "b"
-    for given in ({"url": "https://example.com"}, {"project": "other"}, {"token": "secret"}):
+    monkeypatch.setenv("MAINSPRING_PROJECT", "")
+    connect(project="rail")
+    assert current_project() == "rail"
+    for given in ({"url": "https://example.com"}, {"token": "secret"}):
         with pytest.raises(Invalid) as caught:
             connect(**given)
         assert caught.value.code == "HOME-017"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -15,18 +16,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from mainspring.api.entrance import Entrance
+from mainspring.api.sessions import COOKIE, SESSION_S
 from mainspring.domain import messages
 from mainspring.domain.catalogue import find_entry
-from mainspring.domain.errors import Denied, Invalid, MainspringError, NotFound
-from mainspring.security.tokens import is_token
+from mainspring.domain.errors import Invalid, MainspringError, NotFound
 
-Ask = Callable[[messages.Command], Any]
+Ask = Callable[..., Any]
+"""(command, *, project, token) -> its answer."""
 Translate = Callable[[Request], messages.Command]
 
 HOSTS = ("127.0.0.1", "localhost")
 _LIMIT = 1000
 _NUMBER = re.compile("[0-9]{1,18}")
-_STRANGER = "API-001"
 _UNAUTHORIZED = 401
 
 
@@ -34,24 +36,28 @@ class Policy(Enum):
     """Who may use a route."""
 
     PUBLIC = "anybody"
-    TOKEN = "who holds the home's token"  # noqa: S105 - a sentence, no secret
+    CODE = "who holds a one-time code"
+    TOKEN = "who shows a token or a session; the owner decides"  # noqa: S105 - a sentence, no secret
 
 
-def make_app(ask: Ask, token_digest: str) -> Starlette:
+def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS) -> Starlette:
     """Build the application.
 
     Parameters
     ----------
     ask : callable
-        Sends a command to the owner and returns its answer; called in a thread.
-    token_digest : str
-        SHA-256 of the home's token, 64 hexadecimal characters.
+        Sends a command to the owner, in whose name and in which project, and returns its answer;
+        called in a thread.
+    entrance : Entrance
+        Tells on whose behalf a request acts.
+    hosts : sequence of str, default HOSTS
+        Names under which it may be asked, without ports.
 
     Returns
     -------
     Starlette
-        An ASGI application that reads; it refuses any host but loopback, so that a page of
-        another site cannot reach it under a name of its own.
+        An ASGI application; it refuses any other host, so that a page of another site cannot reach
+        it under a name of its own.
 
     Raises
     ------
@@ -59,12 +65,17 @@ def make_app(ask: Ask, token_digest: str) -> Starlette:
         A route without a policy.
     """
     routes: list[BaseRoute] = [
-        _route("/health", Policy.PUBLIC, None, ask, token_digest),
-        *(_route(f"/api/v1{path}", Policy.TOKEN, make, ask, token_digest) for path, make in READS.items()),
-        _route("/{path:path}", Policy.TOKEN, _refuse_path, ask, token_digest),
+        _make_route("/health", Policy.PUBLIC, entrance, lambda _: reply({"status": "ok"})),
+        _make_route("/login", Policy.CODE, entrance, lambda request: _sign_in(request, entrance)),
+        _make_route("/logout", Policy.TOKEN, entrance, lambda request: _sign_out(request, entrance), "POST"),
+        *(
+            _make_route(f"/api/v1{path}", Policy.TOKEN, entrance, _asks(ask, entrance, make))
+            for path, make in READS.items()
+        ),
+        _make_route("/{path:path}", Policy.TOKEN, entrance, _asks(ask, entrance, _refuse_path)),
     ]
     check_policies(routes)
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS))])
+    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
 
 
 def check_policies(routes: list[BaseRoute]) -> None:
@@ -115,36 +126,66 @@ def _refuse_path(request: Request) -> messages.Command:
     raise NotFound("API-002", f"there is no {request.url.path}")
 
 
-def _route(path: str, policy: Policy, translate: Translate | None, ask: Ask, token_digest: str) -> Route:
+def _make_route(
+    path: str, policy: Policy, entrance: Entrance, work: Callable[[Request], Response], method: str = "GET"
+) -> Route:
     def answer(request: Request) -> Response:
         try:
-            if policy is not Policy.PUBLIC:
-                _authorise(request, token_digest)
-            return _reply({"status": "ok"} if translate is None else ask(translate(request)))
+            if policy is Policy.PUBLIC:
+                entrance.check_source(request)
+            elif policy is Policy.TOKEN:
+                request.state.token = entrance.identify(request)
+            return work(request)
         except MainspringError as error:
-            return _reply_problem(error)
+            entrance.note_failure(request, error)
+            return reply_problem(error)
 
     answer.policy = policy  # type: ignore[attr-defined]
-    return Route(path, answer, methods=["GET"])
+    return Route(path, answer, methods=[method])
 
 
-def _authorise(request: Request, token_digest: str) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not is_token(token, token_digest):
-        raise Denied(_STRANGER, "the request carries no token of this home")
+def _asks(ask: Ask, entrance: Entrance, translate: Translate) -> Callable[[Request], Response]:
+    def work(request: Request) -> Response:
+        token = request.state.token
+        answer = ask(translate(request), project=request.query_params.get("project", ""), token=token)
+        entrance.note_success(token)
+        return reply(answer)
+
+    return work
 
 
-def _reply(value: Any, status: int = 200, media_type: str = "application/json") -> Response:
+def _sign_in(request: Request, entrance: Entrance) -> Response:
+    """Exchange the code of a link for a cookie that no script reads and no other site sends."""
+    entrance.check_source(request)
+    entrance.check_attempts(request)
+    cookie = entrance.sessions.exchange(request.query_params.get("code", ""))
+    answer = Response("You are signed in. Close this page, or go on to /api/v1/status.\n", media_type="text/plain")
+    answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
+    secure = entrance.is_secure(request)
+    answer.set_cookie(COOKIE, cookie, int(SESSION_S), path="/", secure=secure, httponly=True, samesite="strict")
+    return answer
+
+
+def _sign_out(request: Request, entrance: Entrance) -> Response:
+    """End the browser's session."""
+    entrance.sessions.close(request.cookies.get(COOKIE, ""))
+    answer = reply({"status": "ok"})
+    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return answer
+
+
+def reply(value: Any, status: int = 200, media_type: str = "application/json") -> Response:
+    """Answer with JSON that no browser guesses about or keeps."""
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
     if status == _UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(msgspec.json.encode(value, enc_hook=str), status, headers, media_type)
 
 
-def _reply_problem(error: MainspringError) -> Response:
+def reply_problem(error: MainspringError) -> Response:
     """Answer as RFC 9457 asks: a problem with its code, its cause and the way out."""
     entry = find_entry(error.code)
-    status = _UNAUTHORIZED if error.code == _STRANGER else entry.http_status
+    status = entry.http_status
     problem = {
         "type": f"about:mainspring#{error.code}",
         "title": entry.title,
@@ -154,4 +195,7 @@ def _reply_problem(error: MainspringError) -> Response:
         "why": error.why,
         "fix": error.fix,
     }
-    return _reply(problem, status, "application/problem+json")
+    answer = reply(problem, status, "application/problem+json")
+    if "wait_s" in error.context:
+        answer.headers["Retry-After"] = str(math.ceil(error.context["wait_s"]))
+    return answer

@@ -33,6 +33,11 @@ VERBS: dict[str, str] = {
     "data": "List and show datasets and their quarantine",
     "models": "List and show models",
     "server": "Back the record up, restore and upgrade it",
+    "projects": "List, make and remove projects",
+    "users": "Users and service accounts, and their roles",
+    "tokens": "Make tokens and take them back",
+    "secrets": "Keep secrets, handed to runs by name",
+    "audit": "Who did what; verify and export it",
     "doctor": "Check this machine and this home",
 }
 
@@ -76,8 +81,9 @@ class Verbs(click.Group):
     epilog="`mainspring VERB --help` tells more. Every verb takes --json.",
 )
 @click.version_option(__version__, message="%(version)s")
+@click.option("-P", "--project", metavar="NAME", help="Work in this project; default $MAINSPRING_PROJECT.")
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, project: str | None) -> None:
     """From raw data to a watched production service that renews itself.
 
     \b
@@ -85,6 +91,8 @@ def cli(context: click.Context) -> None:
     mainspring status
     mainspring why delays@champion
     """  # noqa: D301
+    if project is not None:
+        os.environ["MAINSPRING_PROJECT"] = project
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

@@ -1,14 +1,16 @@
-"""``mainspring up``: the owner plus loopback HTTP, until Ctrl-C."""
+"""``mainspring up``: the owner plus HTTP, until Ctrl-C."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mainspring.cli.printing import Verb, print_json, wants_json
-from mainspring.domain.errors import Unavailable
+from mainspring.domain.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -16,37 +18,101 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 
 
-@click.command("up", cls=Verb, epilog="Examples: mainspring up · mainspring up --port 0")
+@click.command(
+    "up", cls=Verb, epilog="Examples: mainspring up · mainspring up --port 0 · mainspring up --host :: --tls"
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=8430, show_default=True, help="0 takes a free one.")
-def command(port: int) -> None:
-    """Serve the record over loopback HTTP until Ctrl-C.
+@click.option("--host", default=_HOST, show_default=True, help="Address to listen at.")
+@click.option("--name", "names", multiple=True, help="Host name under which it may be asked, beside the address.")
+@click.option("--tls", is_flag=True, help="TLS with a certificate of the home's own; its fingerprint is printed.")
+@click.option("--cert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="TLS with this certificate.")
+@click.option("--key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its key.")
+@click.option("--behind-proxy", "proxies", multiple=True, metavar="CIDR", help="A proxy of this network does TLS.")
+def command(
+    port: int,
+    host: str,
+    names: tuple[str, ...],
+    tls: bool,
+    cert: Path | None,
+    key: Path | None,
+    proxies: tuple[str, ...],
+) -> None:
+    """Serve the record over HTTP until Ctrl-C; over loopback, where nothing else is asked for.
 
-    Readers send the home's token: Authorization: Bearer TOKEN. Services and runs go on after it.
+    Programs send a token: Authorization: Bearer TOKEN, the home's own or one of `mainspring
+    tokens`. For a browser a link is printed that works once. Services and runs go on after it.
     """
-    from mainspring.api.app import make_app
+    from mainspring.api.app import HOSTS, make_app
+    from mainspring.api.entrance import Entrance
+    from mainspring.api.sessions import Sessions
     from mainspring.domain.messages import GetStatus
     from mainspring.sdk.client import get_client
+    from mainspring.security.certificates import make_certificate, read_fingerprint
     from mainspring.security.tokens import digest_token, home_token
 
+    _check(host, tls or cert is not None, cert, key, proxies)
     client = get_client()
     client.ask(GetStatus())
-    token = home_token(client.home)
-    listener = _listen(port)
-    url = f"http://{_HOST}:{listener.getsockname()[1]}"
+    sessions = Sessions()
+    hosts = [*HOSTS, *_show_host(host), *names]
+    if tls and cert is None:
+        cert, key = make_certificate(client.home, [*_show_host(host), *names] or [_HOST])
+    listener = _listen(host, port)
+    scheme = "https" if cert else "http"
+    shown = (names or _show_host(host) or (socket.gethostname(),))[0]
+    url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
+    told = {
+        "url": url,
+        "token_file": str(client.home.token),
+        "link": f"{url}/login?code={sessions.make_code()}",
+        "fingerprint": read_fingerprint(cert) if cert else None,
+    }
     if wants_json():
-        print_json({"url": url, "token_file": str(client.home.token)})
+        print_json(told)
     else:
         click.echo(f"Mainspring answers at {url}, record {client.home.root}")
+        click.echo(f"in a browser, once, within ten minutes: {told['link']}")
+        if cert:
+            click.echo(f"certificate SHA-256 {told['fingerprint']}")
         click.echo(f'try: curl -H "Authorization: Bearer $(cat {client.home.token})" {url}/api/v1/status')
         click.echo("Ctrl-C ends it", err=True)
-    _serve(make_app(client.ask, digest_token(token)), listener)
+    entrance = Entrance(digest_token(home_token(client.home)), sessions, proxies=proxies)
+    _serve(make_app(client.ask, entrance, hosts), listener, cert, key)
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _check(host: str, secure: bool, cert: Path | None, key: Path | None, proxies: tuple[str, ...]) -> None:
+    for each in proxies:
+        try:
+            ipaddress.ip_network(each)
+        except ValueError:
+            raise Invalid("CLI-001", f"{each!r} is no network", fix="--behind-proxy 10.0.0.0/8") from None
+    if (cert is None) != (key is None):
+        raise Invalid("CLI-001", "--cert and --key belong together", fix="mainspring up --help")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback and not secure and not proxies:
+        raise Invalid("API-006", f"{host} is no loopback address, and neither --tls nor --behind-proxy is given")
+
+
+def _show_host(host: str) -> tuple[str, ...]:
+    """Return the host as it is asked for; an address that stands for all of them is none."""
+    try:
+        return () if ipaddress.ip_address(host).is_unspecified else (host,)
+    except ValueError:
+        return (host,)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as fault:
+        raise Unavailable("CLI-005", f"{host} cannot be listened at: {fault.strerror}", port=port) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((_HOST, port))
+        listener.bind(address)
     except OSError as fault:
         listener.close()
         raise Unavailable("CLI-005", f"port {port} cannot be had: {fault.strerror}", port=port) from None
@@ -54,10 +120,20 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _serve(app: Starlette, listener: socket.socket) -> None:
+def _serve(app: Starlette, listener: socket.socket, cert: Path | None, key: Path | None) -> None:
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        proxy_headers=False,  # who a proxy speaks for is the entrance's to believe
+        server_header=False,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+    )
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:

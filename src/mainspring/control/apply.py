@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -15,14 +16,14 @@ from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.store import rows, tables
 
 
-@handles(Apply)
+@handles(Apply, action="declarations.apply")
 def apply(turn: Turn, command: Apply) -> Diff:
     """Record the declarations that differ from what was applied last."""
     changes = [_apply(turn, declaration, dry_run=command.dry_run) for declaration in command.declarations]
     return Diff(changes)
 
 
-@handles(GetDeclaration, reads=True)
+@handles(GetDeclaration, action="declarations.read", reads=True)
 def get_declaration(turn: Turn, command: GetDeclaration) -> Declaration:
     """Return what was applied last under a kind and name."""
     declaration = find_declaration(turn, command.kind, command.name)
@@ -33,14 +34,16 @@ def get_declaration(turn: Turn, command: GetDeclaration) -> Declaration:
 
 def find_declaration(turn: Turn, kind: str, name: str) -> Declaration | None:
     """Return the declaration in force, if there is one."""
-    found = rows.find(turn.connection, tables.declarations, Declaration, limit=1, kind=kind, name=name)
+    found = rows.find(
+        turn.connection, tables.declarations, Declaration, limit=1, project=turn.project, kind=kind, name=name
+    )
     return found[0] if found else None
 
 
 def list_declarations(turn: Turn, kind: str) -> list[Declaration]:
     """Return the declarations of a kind that are in force, by name."""
     newest: dict[str, Declaration] = {}
-    for declaration in rows.find(turn.connection, tables.declarations, Declaration, kind=kind):
+    for declaration in rows.find(turn.connection, tables.declarations, Declaration, project=turn.project, kind=kind):
         newest.setdefault(declaration.name, declaration)
     return [newest[name] for name in sorted(newest)]
 
@@ -52,7 +55,11 @@ def _apply(turn: Turn, declaration: Declaration, *, dry_run: bool) -> tuple[str,
         return "=", declaration.kind, declaration.name, ""
     mark, detail = ("+", "") if old is None else ("~", ", ".join(changed))
     if not dry_run:
+        if declaration.kind == "gate":
+            turn.require("gates.change")
         _record(turn, declaration)
+        subject = f"{declaration.kind}:{declaration.name}"
+        turn.audit("declarations.apply", subject, before=_tell(old), after=_tell(declaration))
         turn.emit("applied", f"{declaration.kind}:{declaration.name}", {"mark": mark, "changed": changed})
     return mark, declaration.kind, declaration.name, detail
 
@@ -66,10 +73,18 @@ def _record(turn: Turn, declaration: Declaration) -> None:
         turn.connection,
         tables.declarations,
         declaration,
+        project=turn.project,
         snapshot=digest,
-        principal=turn.actor,
+        principal=str(turn.actor),
         created_at=turn.now(),
     )
+
+
+def _tell(declaration: Declaration | None) -> Any:
+    """Return what the audit keeps: the rules of a gate whole, of what may be large its digest."""
+    if declaration is None or declaration.kind == "gate":
+        return declaration and declaration.body
+    return {"sha256": hashlib.sha256(msgspec.json.encode(declaration.body, order="sorted")).hexdigest()}
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Invalid, MainspringError, NotFound
@@ -16,7 +16,7 @@ _EVENTS = {"dataset": "data", "model": "model"}
 _MISSING = {"dataset": "DATA-002", "model": "MODEL-001"}
 
 
-@handles(messages.PutVersion)
+@handles(messages.PutVersion, action="assets.write")
 def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     """Record a version with the next number of its name; content that is there is that version.
 
@@ -30,19 +30,20 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     if parse_reference(command.name) != Reference(command.name):
         raise Invalid("DATA-001", f"{command.name!r} is a reference, not a name", reference=command.name)
     now = turn.now()
-    known = versions.find_digest(turn.connection, command.kind, PROJECT, command.name, command.digest)
+    known = versions.find_digest(turn.connection, command.kind, turn.project, command.name, command.digest)
     if known is not None:
         if command.run_id is not None:
             versions.add_edge(turn.connection, command.run_id, known.id, "wrote", now)
         return known
     for version_id in command.inputs:
-        if versions.get_version(turn.connection, version_id) is None:
+        source = versions.get_version(turn.connection, version_id)
+        if source is None or source.project != turn.project:
             raise NotFound("HOME-010", f"no version has the id {version_id}", id=version_id)
-    number = versions.next_number(turn.connection, command.kind, PROJECT, command.name)
+    number = versions.next_number(turn.connection, command.kind, turn.project, command.name)
     version = Version(
         turn.new_id(),
         command.kind,
-        PROJECT,
+        turn.project,
         command.name,
         number,
         command.digest,
@@ -58,7 +59,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     return version
 
 
-@handles(messages.GetVersion)
+@handles(messages.GetVersion, action="assets.read")
 def get_version(turn: Turn, command: messages.GetVersion) -> Version:
     """Answer with the version of a reference; a run that reads it gets an edge of lineage.
 
@@ -78,19 +79,19 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
     return version
 
 
-@handles(messages.ListVersions, reads=True)
+@handles(messages.ListVersions, action="assets.read", reads=True)
 def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
     """Answer with the versions of a name, or the latest of each name, newest first."""
-    return versions.list_versions(turn.connection, command.kind, PROJECT, command.name, command.limit)
+    return versions.list_versions(turn.connection, command.kind, turn.project, command.name, command.limit)
 
 
-@handles(messages.ListReads, reads=True)
+@handles(messages.ListReads, action="assets.read", reads=True)
 def list_reads(turn: Turn, command: messages.ListReads) -> list[Version]:
     """Answer with the dataset versions that the tree of a run has read."""
     return versions.list_reads(turn.connection, command.run_id)
 
 
-@handles(messages.MoveAlias)
+@handles(messages.MoveAlias, action="aliases.move")
 def move_alias(turn: Turn, command: messages.MoveAlias) -> Version:
     """Point an alias at a version.
 
@@ -100,7 +101,9 @@ def move_alias(turn: Turn, command: messages.MoveAlias) -> Version:
         GATE-003 when a gate guards the alias.
     """
     gate = f"{command.name}->{command.alias}"
-    if command.kind == "model" and find(turn.connection, declarations, Declaration, limit=1, kind="gate", name=gate):
+    if command.kind == "model" and find(
+        turn.connection, declarations, Declaration, limit=1, project=turn.project, kind="gate", name=gate
+    ):
         raise Conflict("GATE-003", f"{command.name}@{command.alias} is gated", model=command.name, alias=command.alias)
     version = resolve(turn, command.kind, f"{command.name}@{command.number}")
     return point_alias(turn, version, command.alias, command.reason)
@@ -122,7 +125,7 @@ def resolve(turn: Turn, kind: str, reference: str) -> Version:
 
 def find_version(turn: Turn, kind: str, reference: str) -> Version | None:
     """Return the version that a reference names, if there is one."""
-    return versions.find_version(turn.connection, kind, PROJECT, parse_reference(reference))
+    return versions.find_version(turn.connection, kind, turn.project, parse_reference(reference))
 
 
 def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Version:
@@ -139,6 +142,8 @@ def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Versio
         "reason": reason,
     }
     turn.emit("alias", f"{version.name}@{alias}", body)
+    if version.kind == "model":
+        turn.audit("aliases.move", f"{version.name}@{alias}", before=body["before"], after=body)
     return resolve(turn, version.kind, version.reference)
 
 

@@ -14,7 +14,17 @@ def open_case(turn: Turn, service: str, *, cause: str, event_time: float, eviden
     """Open a case for a service."""
     now = turn.now()
     steps = [_step("opened", now, evidence)]
-    case = Renewal(turn.new_id(), service, "opened", cause, event_time, steps=steps, created_at=now, **columns)
+    case = Renewal(
+        turn.new_id(),
+        service,
+        "opened",
+        cause,
+        event_time,
+        steps=steps,
+        created_at=now,
+        **columns,
+        project=turn.project,
+    )
     rows.add(turn.connection, tables.renewals, case)
     turn.emit("renewal.opened", service, {"renewal": case.id, "cause": cause}, event_time)
     return case
@@ -58,7 +68,7 @@ def note_canary(turn: Turn, service: str, evidence: Any) -> None:
 
 def find_case(turn: Turn, service: str, *states: str) -> Renewal | None:
     """Return the newest case of a service that is in one of the states; without states: open."""
-    found = rows.find(turn.connection, tables.renewals, Renewal, service=service)
+    found = rows.find(turn.connection, tables.renewals, Renewal, project=turn.project, service=service)
     return next((case for case in found if (case.state in states if states else case.state not in CLOSED)), None)
 
 

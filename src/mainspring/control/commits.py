@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mainspring.control.identity import admit, name_key
 from mainspring.control.turn import NODE_LEASE, Turn
-from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, Later
+from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, UNKEPT, Later
 from mainspring.domain.crashpoints import crash_point
-from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError, Unavailable
+from mainspring.domain.errors import Denied, Failed, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
+from mainspring.domain.principals import DEFAULT_PROJECT, OWNER, Principal
 from mainspring.store.dialects import Listener
 from mainspring.store.engine import dialect_of, find_fault
 from mainspring.store.leases import take_lease
@@ -44,18 +46,24 @@ class Ask(msgspec.Struct):
     ----------
     command : Command
         What is asked.
-    actor : str
+    actor : Principal
         Who asks.
     key : str
         Idempotency key; empty: asking twice does it twice.
     expired : bool
         It has waited long enough.
+    project : str
+        In which project.
+    token : str
+        When it is not empty: its principal asks, not `actor`.
     """
 
     command: Command
-    actor: str
+    actor: Principal
     key: str = ""
     expired: bool = False
+    project: str = DEFAULT_PROJECT
+    token: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -119,7 +127,15 @@ class GroupCommit:
             self._kept.close()
             self._kept = None
 
-    def ask(self, command: Command, *, actor: str = "owner", key: str = "") -> Any:
+    def ask(
+        self,
+        command: Command,
+        *,
+        actor: Principal = OWNER,
+        key: str = "",
+        project: str = DEFAULT_PROJECT,
+        token: str = "",
+    ) -> Any:
         """Run one use case in a transaction of its own, without the wire.
 
         Returns
@@ -132,7 +148,7 @@ class GroupCommit:
         MainspringError
             The refusal.
         """
-        (outcome,), _ = self.run([Ask(command, actor, key)])
+        (outcome,), _ = self.run([Ask(command, actor, key, project=project, token=token)])
         if isinstance(outcome, MainspringError):
             raise outcome
         if isinstance(outcome, Later):
@@ -163,7 +179,7 @@ class GroupCommit:
 
         def work(connection: Connection) -> None:
             for ask in asks:
-                turns.append(self._turn(connection, ask.actor, expired=ask.expired))
+                turns.append(self._turn(connection, ask.actor, project=ask.project, expired=ask.expired))
                 outcomes.append(self._answer(turns[-1], ask))
 
         kinds = {type(ask.command) for ask in asks}
@@ -182,7 +198,7 @@ class GroupCommit:
     def call(
         self,
         function: Callable[[Turn], object],
-        actor: str = "owner",
+        actor: Principal = OWNER,
         *,
         durable: bool = True,
         writes: bool = True,
@@ -194,7 +210,7 @@ class GroupCommit:
         ----------
         function : callable
             Called with the turn.
-        actor : str, default "owner"
+        actor : Principal, default OWNER
             In whose name.
         durable : bool, default True
             False: what it writes is worth nothing once the machine is down.
@@ -222,7 +238,9 @@ class GroupCommit:
             raise problem
         return _follow(turns)
 
-    def _turn(self, connection: Connection, actor: str, *, expired: bool = False) -> Turn:
+    def _turn(
+        self, connection: Connection, actor: Principal, *, project: str = DEFAULT_PROJECT, expired: bool = False
+    ) -> Turn:
         return Turn(
             connection,
             self._home,
@@ -230,6 +248,7 @@ class GroupCommit:
             self._clock,
             self._randomness,
             actor=actor,
+            project=project,
             expired=expired,
             node=self._node,
         )
@@ -295,9 +314,12 @@ class GroupCommit:
     def _answer(self, turn: Turn, ask: Ask) -> Outcome:
         try:
             with turn.part():
+                admit(turn, ask.command, ask.token)
                 return self._handle(turn, ask)
         except _Repeated as repeated:
             outcome: Outcome = Answer(repeated.body)
+        except Denied as error:
+            outcome = error  # what was answered before is no longer for this actor
         except MainspringError as error:
             kept = _find_kept(turn, ask)
             outcome = error if kept is None else Answer(kept)
@@ -309,10 +331,7 @@ class GroupCommit:
         return outcome
 
     def _handle(self, turn: Turn, ask: Ask) -> Outcome:
-        handler = HANDLERS.get(type(ask.command))
-        if handler is None:
-            raise Invalid("HOME-004", f"this owner does not know {type(ask.command).__name__}")
-        answer = handler(turn, ask.command)
+        answer = HANDLERS[type(ask.command)](turn, ask.command)
         if isinstance(answer, Later):
             kept = _find_kept(turn, ask)
             if kept is not None:
@@ -320,7 +339,8 @@ class GroupCommit:
             return answer
         body = _encoder.encode(answer)
         # Told by the insert, not looked up before it: a repetition is rare, and undone.
-        if ask.key and not keep_answer(turn.connection, ask.key, body, turn.now()):
+        keeps = ask.key and type(ask.command) not in UNKEPT
+        if keeps and not keep_answer(turn.connection, name_key(turn, ask.key), body, turn.now()):
             raise _Repeated(_find_kept(turn, ask) or body)
         return Answer(body)
 
@@ -339,7 +359,7 @@ def _mistake(command: Command, fault: Exception) -> MainspringError:
 
 
 def _find_kept(turn: Turn, ask: Ask) -> bytes | None:
-    return find_answer(turn.connection, ask.key) if ask.key else None
+    return find_answer(turn.connection, name_key(turn, ask.key)) if ask.key else None
 
 
 def _follow(turns: list[Turn]) -> set[str]:

@@ -20,7 +20,7 @@ from mainspring.store import rows, tables
 from mainspring.store.runs import find_run
 
 
-@handles(Explain, reads=True)
+@handles(Explain, action="explanations.read", reads=True)
 def explain(turn: Turn, command: Explain) -> Reason:
     """Answer for a run, version, alias, service, alarm, renewal or verdict.
 
@@ -54,7 +54,7 @@ def explain_run(turn: Turn, run: Run) -> Reason:
 
 def _ask_run(turn: Turn, thing: str) -> Reason | None:
     try:
-        return explain_run(turn, find_run(turn.connection, thing))
+        return explain_run(turn, find_run(turn.connection, turn.project, thing))
     except MainspringError:
         return None
 
@@ -111,7 +111,7 @@ def _ask_version(turn: Turn, thing: str) -> Reason | None:
 def _tell_service(turn: Turn, service: Service) -> list[str]:
     lines = [f"service {service.name} follows {service.follows}"]
     lines += [f"r{each.number} {each.model} {each.state} {each.weight} %" for each in service.revisions]
-    cases = rows.find(turn.connection, tables.renewals, Renewal, limit=1, service=service.name)
+    cases = rows.find(turn.connection, tables.renewals, Renewal, limit=1, project=turn.project, service=service.name)
     return lines + (_tell_case(cases[0]) if cases else ["no renewal yet"])
 
 
@@ -122,7 +122,9 @@ def _tell_version(turn: Turn, version: Version, asked: str) -> list[str]:
     details: dict[str, Any] = version.details if isinstance(version.details, dict) else {}
     if details.get("trained_on"):
         lines.append(f"trained on {', '.join(details['trained_on'])}")
-    for verdict in rows.find(turn.connection, tables.verdicts, Verdict, limit=3, model=version.reference):
+    for verdict in rows.find(
+        turn.connection, tables.verdicts, Verdict, limit=3, project=turn.project, model=version.reference
+    ):
         lines += _tell_verdict(verdict)
     return lines
 
@@ -161,7 +163,7 @@ def _find_by_id(turn: Turn, table: Any, kind: Callable[..., Any], text: str) -> 
     """Find a row by its id, or by a prefix or suffix of six characters that only it has."""
     if len(text) < 6 or not all(letter in "0123456789abcdef" for letter in text):
         return None
-    matches = table.c.id.startswith(text) | table.c.id.endswith(text)
+    matches = (table.c.id.startswith(text) | table.c.id.endswith(text)) & (table.c.project == turn.project)
     ids = [row[0] for row in turn.connection.execute(table.select().with_only_columns(table.c.id).where(matches))]
     found = rows.find(turn.connection, table, kind, limit=1, id=ids[0]) if len(ids) == 1 else []
     return found[0] if found else None

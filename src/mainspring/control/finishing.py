@@ -57,15 +57,17 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
         runs.keep_result(turn.connection, run, now)
     if state == "failed":
         what = run.problem.what if run.problem else ""
-        turn.emit("run.failed", run.id, {"kind": run.kind, "name": run.name, "what": what})
+        with turn.within(run.project):
+            turn.emit("run.failed", run.id, {"kind": run.kind, "name": run.name, "what": what})
     for child in runs.live_children(turn.connection, run.id):
         cancel_run(turn, child, f"its parent {run.id[-6:]} {state}")
     runs.with_metrics(turn.connection, [run])
     turn.notify(run.id)
     if calls.has_call(turn.connection, run.id):
         turn.notify("queue")  # what it held is free
-    for hook in (*FINISHED.get(run.kind, ()), *FINISHED.get("*", ())):
-        hook(turn, run)
+    with turn.within(run.project):
+        for hook in (*FINISHED.get(run.kind, ()), *FINISHED.get("*", ())):
+            hook(turn, run)
     return run
 
 

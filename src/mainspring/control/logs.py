@@ -16,10 +16,10 @@ MOST_BYTES = 1 << 20
 _TOPIC = "logs"
 
 
-@handles(messages.GetLogs, reads=True)
+@handles(messages.GetLogs, action="runs.read", reads=True)
 def get_logs(turn: Turn, command: messages.GetLogs) -> messages.Logs | Later:
     """Answer with what the attempts of a run printed, one after the other, from an offset in bytes."""
-    run = runs.find_run(turn.connection, command.run_id)
+    run = runs.find_run(turn.connection, turn.project, command.run_id)
     content = _read(turn, run, command.offset)
     last = runs.is_ended(run) and len(content) < MOST_BYTES
     text, size_bytes = decode(content, last=last)

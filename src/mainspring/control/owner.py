@@ -52,6 +52,11 @@ USE_CASES = (
     "mainspring.control.renewals",
     "mainspring.control.explain",
     "mainspring.control.status",
+    "mainspring.control.projects",
+    "mainspring.control.principals",
+    "mainspring.control.tokens",
+    "mainspring.control.secrets",
+    "mainspring.control.audit",
 )
 """Modules of control that register use cases and loops."""
 
@@ -142,6 +147,7 @@ class Owner:
         """
         self._end = asyncio.Event()
         usecases.HANDLERS[messages.Stop] = self._stop
+        usecases.ASKED[messages.Stop] = "home.stop"
         for adopt in usecases.ADOPTIONS:
             self.commits.call(adopt)
         server = Server(self.home, self.commits, usecases.LOOPS)

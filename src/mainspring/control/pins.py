@@ -30,7 +30,7 @@ def pin_files(home: Home, service: str, blobs: Blobs, digests: Iterable[str]) ->
     home : Home
         Of the service.
     service : str
-        Its name.
+        What its folder is called.
     blobs : Blobs
         Where the bytes come from.
     digests : iterable of str
@@ -58,10 +58,10 @@ def pin_files(home: Home, service: str, blobs: Blobs, digests: Iterable[str]) ->
     return None if missing else pinned
 
 
-def drop_files(home: Home, desired: Desired) -> None:
-    """Remove the links that no revision of a service holds any more."""
+def drop_files(folder: Path, desired: Desired) -> None:
+    """Remove the links in a service's folder that no revision holds any more."""
     kept = {Path(file).name for revision in desired.revisions for file in revision.files.values()}
-    for path in (home.services / desired.service / "models").glob("*"):
+    for path in (folder / "models").glob("*"):
         if path.name not in kept:
             path.unlink(missing_ok=True)
             _fetches.pop(path, None)

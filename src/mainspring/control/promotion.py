@@ -21,7 +21,7 @@ from mainspring.evaluation.unseen import find_seen
 from mainspring.store import rows, tables
 
 
-@handles(Promote)
+@handles(Promote, action="models.promote")
 def promote(turn: Turn, command: Promote) -> Run:
     """Queue the gate's run; asked again with nothing changed it answers with the same run, unless that failed."""
     model = resolve(turn, "model", command.model)
@@ -31,6 +31,8 @@ def promote(turn: Turn, command: Promote) -> Run:
         return earlier
     champion = find_version(turn, "model", f"{model.name}@{command.alias}")
     gate = find_declaration(turn, "gate", f"{model.name}->{command.alias}")
+    if gate is None:
+        turn.require("models.promote_ungated")
     _check_unseen(turn, model, data)
     arguments = {
         "model": model.reference,
@@ -47,16 +49,18 @@ def promote(turn: Turn, command: Promote) -> Run:
         params={**arguments, "gate": gate is not None, "reason": command.reason},
         dedupe=f"gate:{model.id}:{command.alias}:{data.id}:{champion.id if champion else ''}:{_digest(arguments)}",
     )
-    return submit(turn, spec)
+    run = submit(turn, spec)
+    turn.audit("models.promote", f"{model.reference}->{command.alias}", before=arguments["champion"], after=spec.params)
+    return run
 
 
-@handles(GetVerdict, reads=True)
+@handles(GetVerdict, action="runs.read", reads=True)
 def get_verdict(turn: Turn, command: GetVerdict) -> Verdict:
     """Return the verdict of a gate run, or the problem that the run ended with."""
-    found = rows.find(turn.connection, tables.verdicts, Verdict, limit=1, run_id=command.run_id)
+    found = rows.find(turn.connection, tables.verdicts, Verdict, limit=1, project=turn.project, run_id=command.run_id)
     if found:
         return found[0]
-    runs = rows.find(turn.connection, tables.runs, Run, limit=1, id=command.run_id)
+    runs = rows.find(turn.connection, tables.runs, Run, limit=1, project=turn.project, id=command.run_id)
     if not runs:
         raise NotFound("RUN-001", f"no run {command.run_id}")
     if runs[0].state not in TERMINAL:
@@ -91,9 +95,12 @@ def record_verdict(turn: Turn, run: Run) -> None:
         summary=summary,
         evidence=details["evidence"],
         created_at=turn.now(),
+        project=turn.project,
     )
     rows.add(turn.connection, tables.verdicts, verdict)
     turn.emit("gate.passed" if passed else "gate.refused", model.reference, {"verdict": verdict.id, "summary": summary})
+    outcome = {"run": run.id, "asked_by": run.principal, "passed": passed, "gate": asked["gate"], "summary": summary}
+    turn.audit("models.judge", f"{model.reference}->{verdict.alias}", before=verdict.champion, after=outcome)
     if passed and not open_canary(turn, model, verdict):
         reason = f"verdict {verdict.id}" if asked["gate"] else "ungated"
         point_alias(turn, model, asked["alias"], reason)
@@ -106,7 +113,7 @@ def _find_promotion(turn: Turn, model: Version, alias: str, data: Version) -> Ru
     A version that holds the alias needs no other verdict. One that held it and was followed by
     another is not moved back by a script that runs again: on the same rows it was judged already.
     """
-    asked = {"model": model.reference, "alias": alias, "passed": True}
+    asked = {"project": turn.project, "model": model.reference, "alias": alias, "passed": True}
     holder = find_version(turn, "model", f"{model.name}@{alias}")
     if holder is None or holder.id != model.id:
         asked["data"] = data.reference

@@ -17,6 +17,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain import messages
 from mainspring.domain.errors import Invalid
+from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Run
 from mainspring.store import calls, runs
 
@@ -27,7 +28,7 @@ _LOOK_AHEAD = (16, 10_000)
 """How far down the line is looked for what fits: first a little, then all."""
 
 
-@handles(messages.SubmitRuns)
+@handles(messages.SubmitRuns, action="runs.start")
 def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
     """Queue runs; all or none.
 
@@ -43,7 +44,7 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
     return submitted
 
 
-@handles(messages.LeaseRun, durable=False)
+@handles(messages.LeaseRun, action="runs.lease", durable=False)
 def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
     """Answer a worker with the run that its token stands for; asked again, with the same."""
     run_id = command.token.partition("-")[0]
@@ -112,7 +113,8 @@ def explain_wait(turn: Turn, run: Run) -> str:
 
 
 def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
-    known = calls.find_duplicate(turn.connection, spec.dedupe) if spec.dedupe is not None else None
+    dedupe = _name_dedupe(turn.project, spec.dedupe) if spec.dedupe is not None else None
+    known = calls.find_duplicate(turn.connection, dedupe) if dedupe is not None else None
     if known is not None:
         return runs.get_runs(turn.connection, [known])[0]
     misfit = placement.find_misfit(turn, spec.kind, spec.resources)
@@ -124,8 +126,15 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
     if not run.cached_from:
         run.state, run.reason = "queued", "waiting for a place"
     runs.add_run(turn.connection, run, node=turn.node)
-    calls.add_call(turn.connection, run.id, spec, why)
+    calls.add_call(turn.connection, run.id, spec, dedupe, why)
     return run
+
+
+def _name_dedupe(project: str, text: str) -> str:
+    """Return what a submission is known by: no project finds or blocks the runs of another."""
+    if project == DEFAULT_PROJECT and not text.startswith("project:"):
+        return text
+    return f"project:{project}:{text}"
 
 
 def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> None:

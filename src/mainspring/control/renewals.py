@@ -20,7 +20,7 @@ from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.store import rows, runs, tables
 
 
-@handles(CheckService)
+@handles(CheckService, action="services.check")
 def check_service(turn: Turn, command: CheckService) -> Run:
     """Queue the check of a service up to an event time."""
     service = find_service(turn, command.name)
@@ -29,18 +29,16 @@ def check_service(turn: Turn, command: CheckService) -> Run:
     return _submit_check(turn, service, command.until)
 
 
-@handles(ListAlarms, reads=True)
+@handles(ListAlarms, action="alarms.read", reads=True)
 def list_alarms(turn: Turn, command: ListAlarms) -> list[Alarm]:
     """Return alarms, newest first."""
-    where = {"service": command.service} if command.service else {}
-    return rows.find(turn.connection, tables.alarms, Alarm, limit=command.limit, **where)
+    return rows.find(turn.connection, tables.alarms, Alarm, limit=command.limit, **_narrow(turn, command.service))
 
 
-@handles(ListRenewals, reads=True)
+@handles(ListRenewals, action="alarms.read", reads=True)
 def list_renewals(turn: Turn, command: ListRenewals) -> list[Renewal]:
     """Return renewals, newest first."""
-    where = {"service": command.service} if command.service else {}
-    return rows.find(turn.connection, tables.renewals, Renewal, limit=command.limit, **where)
+    return rows.find(turn.connection, tables.renewals, Renewal, limit=command.limit, **_narrow(turn, command.service))
 
 
 @loop(every_s=2.0, topics=("events", "services"), once=True)
@@ -51,11 +49,12 @@ def follow_labels(turn: Turn) -> None:
     checked twice; it rests while a check of that service runs, so checks come in order.
     """
     for event in list_arrivals(turn):
-        services = list_monitored(turn, event.body["name"]) if event.event_time is not None else []
-        if any(find_check(turn, service) is not None for service in services):
-            return
-        for service in services:
-            _submit_check(turn, service, event.event_time or 0.0)
+        with turn.within(event.project):
+            services = list_monitored(turn, event.body["name"]) if event.event_time is not None else []
+            if any(find_check(turn, service) is not None for service in services):
+                return
+            for service in services:
+                _submit_check(turn, service, event.event_time or 0.0)
         pass_arrival(turn, event)
 
 
@@ -107,11 +106,13 @@ def judge_case(turn: Turn, run: Run, verdict: Verdict) -> None:
         move_case(turn, judged, "judged", "canary", {"revision": canary.number}, revision=canary.number)
 
 
+def _narrow(turn: Turn, service: str | None) -> dict[str, str]:
+    return {"project": turn.project} if service is None else {"project": turn.project, "service": service}
+
+
 def _submit_check(turn: Turn, service: Service, until: float) -> Run:
-    last = next(
-        iter(rows.find(turn.connection, tables.runs, Run, limit=1, kind="check", name=service.name, state="succeeded")),
-        None,
-    )
+    where = {"project": service.project, "kind": "check", "name": service.name, "state": "succeeded"}
+    last = next(iter(rows.find(turn.connection, tables.runs, Run, limit=1, **where)), None)
     trigger = _find_trigger(turn, service)
     live = next((revision for revision in service.revisions if revision.state == "live"), None)
     arguments: dict[str, Any] = {
@@ -146,12 +147,14 @@ def _record_alarm(turn: Turn, service: Service, run: Run, found: dict[str, Any])
         event_time=found["event_time"],
         run_id=run.id,
         created_at=turn.now(),
+        project=turn.project,
     )
     known = rows.find(
         turn.connection,
         tables.alarms,
         Alarm,
         limit=1,
+        project=alarm.project,
         service=alarm.service,
         kind=alarm.kind,
         subject=alarm.subject,
@@ -216,7 +219,7 @@ def _make_call(declaration: Declaration) -> Call:
 
 
 def _cooled_down(turn: Turn, service: Service, rule: dict[str, Any], until: float) -> bool:
-    earlier = rows.find(turn.connection, tables.renewals, Renewal, limit=1, service=service.name)
+    earlier = rows.find(turn.connection, tables.renewals, Renewal, limit=1, project=turn.project, service=service.name)
     cooldown_s = rule.get("cooldown_s")
     return not earlier or cooldown_s is None or until - earlier[0].event_time >= cooldown_s
 

@@ -12,7 +12,7 @@ from mainspring.store import runs, series
 from mainspring.tracking.journal import journal_path, read_report
 
 
-@handles(messages.Report, durable=False)
+@handles(messages.Report, action="runs.report", durable=False)
 def report(turn: Turn, command: messages.Report) -> messages.Reported:
     """Take points, params and tags of a live run; what was delivered before is dropped."""
     run, hold = runs.get_held(turn.connection, command.run_id)
@@ -33,10 +33,12 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     return messages.Reported(runs.read_order(turn.connection, run.id), command.offset)
 
 
-@handles(messages.GetSeries, reads=True)
+@handles(messages.GetSeries, action="runs.read", reads=True)
 def get_series(turn: Turn, command: messages.GetSeries) -> list[tuple[int, float, float]]:
     """Answer with the points of one metric."""
-    return series.read_series(turn.connection, runs.find_run(turn.connection, command.run_id).id, command.key)
+    return series.read_series(
+        turn.connection, runs.find_run(turn.connection, turn.project, command.run_id).id, command.key
+    )
 
 
 def sweep_journal(turn: Turn, run: Run) -> None:

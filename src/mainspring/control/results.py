@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mainspring.control.assets import find_version
 from mainspring.control.finishing import check_parent
-from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.turn import Turn
 from mainspring.domain.messages import BeginRun, RunSpec
 from mainspring.domain.records import Fingerprint, Run
 from mainspring.pipelines.reasons import explain
@@ -40,7 +40,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
     now = turn.now()
     run = Run(
         turn.new_id(),
-        PROJECT,
+        turn.project,
         wanted.kind,
         wanted.name,
         "running",
@@ -52,7 +52,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
         params=wanted.params,
         tags=wanted.tags,
         resources=wanted.resources,
-        principal=turn.actor,
+        principal=str(turn.actor),
         created_at=now,
     )
     if source is not None:
@@ -85,7 +85,7 @@ def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, st
     """
     if wanted.key is None:
         return None, ""
-    source = runs.find_result(turn.connection, wanted.key) if wanted.cache else None
+    source = runs.find_result(turn.connection, turn.project, wanted.key) if wanted.cache else None
     moved = ""
     if source is not None and source.outputs is not None:
         moved = _find_moved(turn, source)
@@ -93,7 +93,7 @@ def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, st
             return source, explain(_print(source), _print(wanted), name=wanted.name, since=source.id)
         if not moved:
             runs.drop_result(turn.connection, source)
-    before = runs.find_earlier(turn.connection, wanted.kind, wanted.name, wanted.key)
+    before = runs.find_earlier(turn.connection, turn.project, wanted.kind, wanted.name, wanted.key)
     if before is None:
         return None, explain(None, _print(wanted), name=wanted.name)
     unusable = (moved or _why_not(before)) if wanted.cache else "cache=False"

@@ -26,7 +26,7 @@ def open_canary(turn: Turn, model: Version, verdict: Verdict) -> bool:
     """
     services = [
         service
-        for service in rows.find(turn.connection, tables.services, Service, desired=True)
+        for service in rows.find(turn.connection, tables.services, Service, project=turn.project, desired=True)
         if service.follows == f"{model.name}@{verdict.alias}" and any(r.state == "live" for r in service.revisions)
     ]
     for service in services:

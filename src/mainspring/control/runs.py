@@ -7,7 +7,7 @@ from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import process_start, this_host
 from mainspring.control.reports import find_order
 from mainspring.control.results import make_run
-from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict
@@ -15,7 +15,7 @@ from mainspring.domain.records import Run
 from mainspring.store import calls, runs, search
 
 
-@handles(messages.BeginRun)
+@handles(messages.BeginRun, action="runs.start")
 def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     """Start a run in the caller's process, or answer with an earlier result of its key.
 
@@ -39,7 +39,7 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     return messages.Begun(run, False, run.reason)
 
 
-@handles(messages.FinishRun)
+@handles(messages.FinishRun, action="runs.report")
 def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
     """End a run with its result; the same end told twice is one end.
 
@@ -76,7 +76,7 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
     )
 
 
-@handles(messages.Heartbeat, durable=False)
+@handles(messages.Heartbeat, action="runs.report", durable=False)
 def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     """Keep runs with their workers, and tell the workers what to do with them."""
     until = turn.clock.monotonic() + LEASE_S
@@ -88,25 +88,25 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     return messages.Beats(orders)
 
 
-@handles(messages.GetRun, reads=True)
+@handles(messages.GetRun, action="runs.read", reads=True)
 def get_run(turn: Turn, command: messages.GetRun) -> Run:
     """Answer with a run by its id, a unique prefix or suffix."""
-    return runs.find_run(turn.connection, command.id)
+    return runs.find_run(turn.connection, turn.project, command.id)
 
 
-@handles(messages.ListRuns, reads=True)
+@handles(messages.ListRuns, action="runs.read", reads=True)
 def list_runs(turn: Turn, command: messages.ListRuns) -> list[Run]:
     """Answer with a page of runs, newest first."""
-    return runs.list_runs(turn.connection, command)
+    return runs.list_runs(turn.connection, turn.project, command)
 
 
-@handles(messages.SearchRuns, reads=True)
+@handles(messages.SearchRuns, action="runs.read", reads=True)
 def search_runs(turn: Turn, command: messages.SearchRuns) -> messages.RunPage:
     """Answer with a page of the runs that a filter holds for."""
-    return search.search_runs(turn.connection, PROJECT, command)
+    return search.search_runs(turn.connection, turn.project, command)
 
 
-@handles(messages.WaitRuns, reads=True)
+@handles(messages.WaitRuns, action="runs.read", reads=True)
 def wait_runs(turn: Turn, command: messages.WaitRuns) -> list[Run] | Later:
     """Answer when every run has ended."""
     if not turn.expired:
@@ -116,9 +116,9 @@ def wait_runs(turn: Turn, command: messages.WaitRuns) -> list[Run] | Later:
     return runs.get_runs(turn.connection, command.ids)
 
 
-@handles(messages.CancelRuns)
+@handles(messages.CancelRuns, action="runs.cancel")
 def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run]:
     """Cancel runs with everything below them; one that has ended stays as it is."""
     for run_id in command.ids:
-        cancel_run(turn, runs.find_run(turn.connection, run_id), command.reason)
-    return [runs.find_run(turn.connection, run_id) for run_id in command.ids]
+        cancel_run(turn, runs.find_run(turn.connection, turn.project, run_id), command.reason)
+    return [runs.find_run(turn.connection, turn.project, run_id) for run_id in command.ids]

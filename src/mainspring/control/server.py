@@ -16,6 +16,7 @@ from mainspring.control.commits import Answer, Ask, GroupCommit, Outcome
 from mainspring.control.usecases import Later, Loop
 from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
+from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, Principal
 from mainspring.domain.wire import HEADER, MAX_FRAME_BYTES, decode_request, encode_body, encode_problem
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ class Connection(asyncio.Protocol):
         self._uid = uid
         self._buffer = bytearray()
         self._transport: Any = None
-        self._actor = ""
+        self._actor: Principal | None = None
         self.waits: set[_Wait] = set()
         self.closed = False
 
@@ -239,7 +240,8 @@ class Connection(asyncio.Protocol):
         if uid != self._uid:
             self._refuse(Denied("HOME-008", f"user {uid} asks, the home is user {self._uid}'s"))
             return
-        self._actor = f"user:{_user_name(uid)}"
+        # Whoever may read the home's files is its admin anyway.
+        self._actor = Principal(_user_name(uid), "user", {ANY_PROJECT: "admin"})
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget the client."""
@@ -278,11 +280,13 @@ class Connection(asyncio.Protocol):
 
     def _request(self, body: bytes) -> None:
         try:
-            number, command, key = decode_request(body)
+            asked = decode_request(body)
         except MainspringError as error:
             self._refuse(error)
             return
-        self._server.submit(_Wait(self, number, Ask(command, self._actor, key)))
+        assert self._actor is not None
+        ask = Ask(asked.command, self._actor, asked.key, project=asked.project or DEFAULT_PROJECT, token=asked.token)
+        self._server.submit(_Wait(self, asked.number, ask))
 
     def _refuse(self, error: MainspringError) -> None:
         # The client may still be sending; to close now could cost it the reason.

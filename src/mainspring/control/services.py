@@ -16,9 +16,10 @@ from mainspring.control.assets import find_version, point_alias, resolve
 from mainspring.control.cases import close_case, find_case
 from mainspring.control.pins import drop_files, pin_files
 from mainspring.control.rollout import add_revision, advance, save_revisions
-from mainspring.control.turn import PROJECT, Turn
+from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, holds, loop
 from mainspring.domain.errors import Conflict, Invalid, NotFound
+from mainspring.domain.home import name_folder
 from mainspring.domain.messages import Deploy, GetService, ListServices, RollbackService, StopService
 from mainspring.domain.records import Revision, Run, Service
 from mainspring.domain.references import parse_reference
@@ -27,20 +28,20 @@ from mainspring.store import rows, tables
 
 RESTART_S = 1.0
 
-_started: dict[str, float] = {}
+_started: dict[Path, float] = {}
 
 
-@handles(Deploy)
+@handles(Deploy, action="services.deploy")
 def deploy(turn: Turn, command: Deploy) -> Service:
     """Set the desired state of a service; the same again changes nothing."""
     model = find_version(turn, "model", command.model)
     if model is None:
         raise _no_model(turn, command.model)
-    found = rows.find(turn.connection, tables.services, Service, limit=1, name=command.name)
+    found = rows.find(turn.connection, tables.services, Service, limit=1, project=turn.project, name=command.name)
     if not found:
         service = Service(
             id=turn.new_id(),
-            project=PROJECT,
+            project=turn.project,
             name=parse_reference(command.name).name,
             follows=command.model,
             rollout=command.rollout,
@@ -52,6 +53,7 @@ def deploy(turn: Turn, command: Deploy) -> Service:
         )
         rows.add(turn.connection, tables.services, service, node=turn.node)
         turn.emit("deployed", service.name, {"model": model.reference, "revision": 1})
+        turn.audit("services.deploy", service.name, after={"model": model.reference, "follows": service.follows})
         return _complete(turn, service)
     service = found[0]
     wanted = {"follows": command.model, "rollout": command.rollout, "monitor": command.monitor, "desired": True}
@@ -60,25 +62,30 @@ def deploy(turn: Turn, command: Deploy) -> Service:
         service = find_service(turn, command.name)
         save_revisions(turn, service, service.revisions)
         turn.emit("deployed", service.name, {"model": model.reference})
+        before = {name: getattr(found[0], name) for name in wanted}
+        turn.audit("services.deploy", service.name, before=before, after={**wanted, "model": model.reference})
     if not any(each.model == model.reference and each.state in {"live", "canary"} for each in service.revisions):
         add_revision(turn, service, model, state="canary" if command.rollout == "canary" else "live")
     return _complete(turn, service)
 
 
-@handles(GetService, reads=True)
+@handles(GetService, action="services.read", reads=True)
 def get_service(turn: Turn, command: GetService) -> Service:
     """Return a service with what its plane reports."""
     return _complete(turn, find_service(turn, command.name))
 
 
-@handles(ListServices, reads=True)
+@handles(ListServices, action="services.read", reads=True)
 def list_services(turn: Turn, command: ListServices) -> list[Service]:
     """Return all services, newest first."""
     del command
-    return [_complete(turn, service) for service in rows.find(turn.connection, tables.services, Service)]
+    return [
+        _complete(turn, service)
+        for service in rows.find(turn.connection, tables.services, Service, project=turn.project)
+    ]
 
 
-@handles(StopService)
+@handles(StopService, action="services.stop")
 def stop_service(turn: Turn, command: StopService) -> Service:
     """Ask the plane to drain and end; record and captures stay."""
     service = find_service(turn, command.name)
@@ -87,10 +94,11 @@ def stop_service(turn: Turn, command: StopService) -> Service:
         service = find_service(turn, command.name)
         save_revisions(turn, service, service.revisions)
         turn.emit("stopped", service.name)
+        turn.audit("services.stop", service.name)
     return _complete(turn, service)
 
 
-@handles(RollbackService)
+@handles(RollbackService, action="services.roll_back")
 def rollback_service(turn: Turn, command: RollbackService) -> Service:
     """Make the model of the revision before the live one live again, as a new revision."""
     service = find_service(turn, command.name)
@@ -107,6 +115,8 @@ def rollback_service(turn: Turn, command: RollbackService) -> Service:
         point_alias(turn, model, follows.alias, reason=f"roll back of {service.name}: {command.reason}")
     close_case(turn, service.name, "rolled_back", {"model": model.reference, "reason": command.reason})
     turn.emit("rolled_back", service.name, {"model": model.reference, "reason": command.reason})
+    after = {"model": model.reference, "reason": command.reason}
+    turn.audit("services.roll_back", service.name, before=live.model, after=after)
     return _complete(turn, service)
 
 
@@ -114,21 +124,26 @@ def rollback_service(turn: Turn, command: RollbackService) -> Service:
 def tend_services(turn: Turn) -> None:
     """Bring each plane to its desired state, and each canary on its way."""
     for service in rows.find(turn.connection, tables.services, Service, node=turn.node):
-        folder = turn.home.services / service.name
-        desired = files.read_desired(folder)
-        if desired is None or desired.generation != service.generation:
-            wanted = _describe(turn, service)
-            if wanted is not None:
-                turn.after_commit(partial(files.write_desired, folder, wanted))
-                turn.after_commit(partial(drop_files, turn.home, wanted))
-        if not service.desired:
-            continue
-        if files.find_plane(folder) is None:
-            turn.after_commit(partial(_start_plane, folder, turn.clock.monotonic()))
-            continue
-        status = files.read_status(folder)
-        if status is not None and status.generation == service.generation:
-            advance(turn, service, status)
+        with turn.within(service.project):
+            _tend(turn, service)
+
+
+def _tend(turn: Turn, service: Service) -> None:
+    folder = turn.home.service_folder(service.project, service.name)
+    desired = files.read_desired(folder)
+    if desired is None or desired.generation != service.generation:
+        wanted = _describe(turn, service)
+        if wanted is not None:
+            turn.after_commit(partial(files.write_desired, folder, wanted))
+            turn.after_commit(partial(drop_files, folder, wanted))
+    if not service.desired:
+        return
+    if files.find_plane(folder) is None:
+        turn.after_commit(partial(_start_plane, folder, turn.clock.monotonic()))
+        return
+    status = files.read_status(folder)
+    if status is not None and status.generation == service.generation:
+        advance(turn, service, status)
 
 
 def find_service(turn: Turn, name: str) -> Service:
@@ -139,7 +154,7 @@ def find_service(turn: Turn, name: str) -> Service:
     NotFound
         SERVE-001.
     """
-    found = rows.find(turn.connection, tables.services, Service, limit=1, name=name)
+    found = rows.find(turn.connection, tables.services, Service, limit=1, project=turn.project, name=name)
     if not found:
         raise NotFound("SERVE-001", f"no service is called {name!r}", name=name)
     return found[0]
@@ -148,7 +163,8 @@ def find_service(turn: Turn, name: str) -> Service:
 def find_check(turn: Turn, service: Service) -> Run | None:
     """Return the service's check that has not ended, if there is one."""
     for state in ("queued", "starting", "running"):
-        found = rows.find(turn.connection, tables.runs, Run, limit=1, kind="check", name=service.name, state=state)
+        where = {"project": service.project, "kind": "check", "name": service.name, "state": state}
+        found = rows.find(turn.connection, tables.runs, Run, limit=1, **where)
         if found:
             return found[0]
     return None
@@ -156,7 +172,7 @@ def find_check(turn: Turn, service: Service) -> Run | None:
 
 def list_monitored(turn: Turn, dataset: str) -> list[Service]:
     """Return the services whose monitor waits for labels in a dataset."""
-    services = rows.find(turn.connection, tables.services, Service, desired=True)
+    services = rows.find(turn.connection, tables.services, Service, project=turn.project, desired=True)
     return [service for service in services if _labels_of(service) == dataset]
 
 
@@ -183,7 +199,7 @@ def _describe(turn: Turn, service: Service) -> files.Desired | None:
         if described.held:
             held.append((described, model.manifest))
     digests = {digest for _, manifest in held for digest in manifest.values()}
-    pinned = pin_files(turn.home, service.name, turn.blobs, digests)
+    pinned = pin_files(turn.home, name_folder(service.project, service.name), turn.blobs, digests)
     if pinned is None:
         return None
     revisions = [
@@ -196,9 +212,9 @@ def _describe(turn: Turn, service: Service) -> files.Desired | None:
 
 def _start_plane(folder: Path, now: float) -> None:
     """Start a plane in a session of its own, so that it outlives the owner; not more than one a second."""
-    if now - _started.get(folder.name, float("-inf")) < RESTART_S or files.read_desired(folder) is None:
+    if now - _started.get(folder, float("-inf")) < RESTART_S or files.read_desired(folder) is None:
         return
-    _started[folder.name] = now
+    _started[folder] = now
     with (folder / "plane.log").open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-m", "mainspring.serving.plane", str(folder)],
@@ -212,7 +228,7 @@ def _start_plane(folder: Path, now: float) -> None:
 
 def _complete(turn: Turn, service: Service) -> Service:
     """Add what the plane reports and what is under way."""
-    folder = turn.home.services / service.name
+    folder = turn.home.service_folder(service.project, service.name)
     status = files.read_status(folder)
     pid = files.find_plane(folder)
     service.pid = pid or 0

@@ -19,7 +19,7 @@ from mainspring.store.tables import HEAD, alarms
 _STARTED_AT = time.time()
 
 
-@handles(messages.GetStatus, reads=True)
+@handles(messages.GetStatus, action="home.read", reads=True)
 def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # noqa: ARG001
     """Answer with what the home holds and does."""
     home = turn.home
@@ -30,18 +30,18 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
         schema=HEAD,
         pid=os.getpid(),
         started_at=_STARTED_AT,
-        runs=runs.count_states(turn.connection),
+        runs=runs.count_states(turn.connection, turn.project),
         workers=calls.count_workers(turn.connection),
         services=list_services(turn, messages.ListServices()),
-        alarms=len(find(turn.connection, alarms, Alarm, state="open")),
+        alarms=len(find(turn.connection, alarms, Alarm, project=turn.project, state="open")),
         network_home=home.state != home.root,
     )
 
 
-@handles(messages.ListEvents, reads=True)
+@handles(messages.ListEvents, action="events.read", reads=True)
 def list_events(turn: Turn, command: messages.ListEvents) -> list[Event] | Later:
     """Answer with events after a number, waiting for one when there is none."""
-    found = read_events(turn.connection, command)
+    found = read_events(turn.connection, turn.project, command)
     if not found and command.wait_s > 0 and not turn.expired:
         return Later(("events",), command.wait_s)
     return found

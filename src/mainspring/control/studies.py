@@ -55,6 +55,7 @@ def _find_peers(turn: Turn, run: Run) -> dict[int, tuple[str, int | None]]:
     # A step may have been searched many times: only this study's trials are worth being decoded.
     tag = msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1]
     query = select(table.c.seq, table.c.id, table.c.tags, table.c.state).where(
+        table.c.project == run.project,
         table.c.kind == run.kind,
         table.c.name == run.name,
         type_coerce(table.c.tags, Text).contains(tag, autoescape=True),

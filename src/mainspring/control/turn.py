@@ -7,8 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain import ids
+from mainspring.domain.access import Head
 from mainspring.domain.home import Home
 from mainspring.domain.ports import Blobs, Clock, Randomness
+from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, Principal
+from mainspring.security.audit import chain, write_body
+from mainspring.security.policy import authorise
+from mainspring.store.audit import add_entry, read_last, write_home_head
 from mainspring.store.engine import savepoint
 from mainspring.store.events import add_event
 from mainspring.store.tables import LOCAL
@@ -18,9 +23,6 @@ if TYPE_CHECKING:
 
 NODE_LEASE = "node:"
 """What the names of leases begin with by which owners tell that they live."""
-
-PROJECT = "default"
-"""The one project of a home, until there are several."""
 
 
 class Turn:
@@ -42,8 +44,10 @@ class Turn:
         Where time is read.
     randomness : Randomness
         Where bits are drawn.
-    actor : str
-        Who asks, such as ``user:anna`` or ``owner``.
+    actor : Principal
+        Who asks.
+    project : str, default `DEFAULT_PROJECT`
+        In which project.
     expired : bool
         A request that waited has waited long enough and must be answered now.
     node : str
@@ -57,7 +61,19 @@ class Turn:
         What the requests that wait are told after the commit.
     """
 
-    __slots__ = ("actor", "blobs", "clock", "commits", "connection", "expired", "home", "node", "randomness", "topics")
+    __slots__ = (
+        "actor",
+        "blobs",
+        "clock",
+        "commits",
+        "connection",
+        "expired",
+        "home",
+        "node",
+        "project",
+        "randomness",
+        "topics",
+    )
 
     def __init__(
         self,
@@ -67,7 +83,8 @@ class Turn:
         clock: Clock,
         randomness: Randomness,
         *,
-        actor: str,
+        actor: Principal,
+        project: str = DEFAULT_PROJECT,
         expired: bool = False,
         node: str = LOCAL,
     ) -> None:
@@ -77,6 +94,7 @@ class Turn:
         self.clock = clock
         self.randomness = randomness
         self.actor = actor
+        self.project = project
         self.expired = expired
         self.node = node
         self.commits: list[Callable[[], object]] = []
@@ -104,8 +122,61 @@ class Turn:
         event_time : float, optional
             When it happened in the world, in seconds since 1970 UTC.
         """
-        add_event(self.connection, self.now(), kind, subject, self.actor, body, event_time)
+        add_event(self.connection, self.project, self.now(), kind, subject, str(self.actor), body, event_time)
         self.notify("events")
+
+    def audit(self, action: str, subject: str, *, before: Any = None, after: Any = None, home: bool = False) -> None:
+        """Append an act to the audit's chain, in this transaction.
+
+        Parameters
+        ----------
+        action : str
+            A name of `mainspring.security.policy.ACTIONS`, or what became of one.
+        subject : str
+            What it was done to.
+        before, after : JSON, optional
+            The state around it; never a secret.
+        home : bool, default False
+            It concerns the home, not the project.
+        """
+        entry = chain(
+            read_last(self.connection),
+            time=self.now(),
+            project=ANY_PROJECT if home else self.project,
+            principal=str(self.actor),
+            action=action,
+            subject=subject,
+            body=write_body(before, after),
+        )
+        add_entry(self.connection, entry)
+        head = Head(entry.seq, entry.digest)
+        self.after_commit(lambda: write_home_head(self.home.audit_head, head))
+
+    def require(self, action: str) -> None:
+        """Refuse unless the actor may do something more than its use case asked for.
+
+        Parameters
+        ----------
+        action : str
+            A name of `mainspring.security.policy.ACTIONS`.
+
+        Raises
+        ------
+        Denied
+            AUTH-005, AUTH-006, AUTH-007 or AUTH-010.
+        """
+        refusal = authorise(self.actor, action, self.project)
+        if refusal is not None:
+            raise refusal
+
+    @contextmanager
+    def within(self, project: str) -> Iterator[None]:
+        """Work in another project for a while, as loops do that serve all of them."""
+        before, self.project = self.project, project
+        try:
+            yield
+        finally:
+            self.project = before
 
     def after_commit(self, call: Callable[[], object]) -> None:
         """Run a call once this turn is on disk, and never when it is not."""

@@ -12,6 +12,7 @@ from mainspring.control.turn import Turn
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Command, RunSpec, SubmitRuns
 from mainspring.domain.records import Run
+from mainspring.security.policy import ACTIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +47,10 @@ class Loop(msgspec.Struct, frozen=True):
 
 PASSING: set[type[Command]] = set()
 READING: set[type[Command]] = set()
+UNKEPT: set[type[Command]] = set()
 HANDLERS: dict[type[Command], Callable[[Turn, Any], Any]] = {}
+ASKED: dict[type[Command], str] = {}
+"""Command -> the action that whoever asks it must be allowed."""
 LOOPS: list[Loop] = []
 FINISHED: dict[str, list[Callable[[Turn, Run], None]]] = {}
 REPORTED: list[Callable[[Turn, Run], None]] = []
@@ -55,7 +59,9 @@ ADOPTIONS: list[Callable[[Turn], None]] = []
 ENDINGS: list[Callable[[Home], None]] = []
 
 
-def handles(command: type[Command], *, durable: bool = True, reads: bool = False) -> Callable[[F], F]:
+def handles(
+    command: type[Command], *, action: str, durable: bool = True, reads: bool = False, kept: bool = True
+) -> Callable[[F], F]:
     """Register a use case: ``function(turn, command) -> answer or Later``.
 
     It raises a `MainspringError` to refuse; then nothing that it wrote stays.
@@ -64,21 +70,35 @@ def handles(command: type[Command], *, durable: bool = True, reads: bool = False
     ----------
     command : type of Command
         What it answers.
+    action : str
+        A name of `mainspring.security.policy.ACTIONS`: decided on before the use case is called.
     durable : bool, default True
         False: what it writes is about processes that live now, so its answer need not wait for
         the disk; it outlives the owner, but not the power.
     reads : bool, default False
         True: it writes nothing, so it need not wait until no other owner writes.
+    kept : bool, default True
+        False: its answer holds a secret, so it is told once and not kept for a repetition.
+
+    Raises
+    ------
+    ValueError
+        The action is none, or the command has a use case (mistakes of the programmer).
     """
+    if action not in ACTIONS:
+        raise ValueError(f"{command.__name__} asks for {action!r}, which is no action of the policy")
 
     def register(function: F) -> F:
         if command in HANDLERS:
             raise ValueError(f"two use cases for {command.__name__}")
         HANDLERS[command] = function
+        ASKED[command] = action
         if not durable:
             PASSING.add(command)
         if reads:
             READING.add(command)
+        if not kept:
+            UNKEPT.add(command)
         return function
 
     return register

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from mainspring.domain.principals import DEFAULT_PROJECT
+
 
 class Home(msgspec.Struct, frozen=True):
     """The folder of one record and all that belongs to it.
@@ -84,6 +86,10 @@ class Home(msgspec.Struct, frozen=True):
         """One folder for each service: its desired state, its status, its captures."""
         return self.root / "services"
 
+    def service_folder(self, project: str, name: str) -> Path:
+        """Return the folder of a service; names of projects and services hold no ``@``."""
+        return self.services / name_folder(project, name)
+
     @property
     def journals(self) -> Path:
         """Journals that runs append to and the owner sweeps."""
@@ -105,6 +111,27 @@ class Home(msgspec.Struct, frozen=True):
         return self.root / "keys" / "project.key"
 
     @property
+    def audit_head(self) -> Path:
+        """Where the audit ends, written after each act: a record that was cut shorter is told by it."""
+        return self.root / "keys" / "audit.head"
+
+    @property
+    def envelope_keys(self) -> Path:
+        """Folder of the keys that wrap envelopes, ``0001.key`` and on, mode 0600."""
+        return self.root / "keys" / "envelopes"
+
+    @property
     def token(self) -> Path:
         """The home's token for loopback HTTP, mode 0600."""
         return self.root / "keys" / "token"
+
+
+def name_folder(project: str, name: str) -> str:
+    """Return what the folder of a named thing of a project is called.
+
+    Examples
+    --------
+    >>> name_folder("default", "orders"), name_folder("rail", "orders")
+    ('orders', 'orders@rail')
+    """
+    return name if project == DEFAULT_PROJECT else f"{name}@{project}"

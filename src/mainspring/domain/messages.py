@@ -10,15 +10,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain import records
+from mainspring.domain import access, records
+from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
+from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
 from mainspring.domain.states import EndState
 
 AssetKind = Literal["dataset", "model"]
-
-
-class Command(msgspec.Struct, tag=True, kw_only=True, omit_defaults=True):
-    """What a client asks."""
 
 
 # --- runs ---------------------------------------------------------------------------------
@@ -453,10 +451,6 @@ class Stop(Command):
     """Ask the owner to end; services go on."""
 
 
-class Nothing(msgspec.Struct):
-    """An answer without content."""
-
-
 ANSWERS: dict[type[Command], Any] = {
     BeginRun: Begun,
     SubmitRuns: list[records.Run],
@@ -492,4 +486,5 @@ ANSWERS: dict[type[Command], Any] = {
     Explain: records.Reason,
     GetStatus: Status,
     Stop: Nothing,
+    **access.ANSWERS,
 }

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mainspring.domain.errors import fill_places
+from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.states import RenewalState, RunState
 
 Json = Any
@@ -290,6 +291,7 @@ class Verdict(msgspec.Struct):
     summary: str
     evidence: Json
     created_at: float = 0.0
+    project: str = DEFAULT_PROJECT
 
     def __bool__(self) -> bool:
         return self.passed
@@ -312,6 +314,7 @@ class Alarm(msgspec.Struct):
     renewal_id: str | None = None
     run_id: str | None = None
     created_at: float = 0.0
+    project: str = DEFAULT_PROJECT
 
 
 class Renewal(msgspec.Struct):
@@ -331,6 +334,7 @@ class Renewal(msgspec.Struct):
     steps: list[Json] = []
     created_at: float = 0.0
     closed_at: float | None = None
+    project: str = DEFAULT_PROJECT
 
 
 class Event(msgspec.Struct):
@@ -342,6 +346,7 @@ class Event(msgspec.Struct):
     subject: str
     body: Json = None
     event_time: float | None = None
+    project: str = DEFAULT_PROJECT
 
 
 class Reason(msgspec.Struct):

@@ -26,11 +26,17 @@ class Request(msgspec.Struct, omit_defaults=True):
         The encoded command.
     key : str
         Idempotency key; empty for reads.
+    project : str
+        In which project; empty: the default one.
+    token : str
+        In whose name, when it is not that of the connection's own user.
     """
 
     id: int
     command: msgspec.Raw
     key: str = ""
+    project: str = ""
+    token: str = ""
 
 
 class Reply(msgspec.Struct, omit_defaults=True):
@@ -48,8 +54,18 @@ _commands: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Union[tuple(AN
 _answers: dict[type[Command], msgspec.msgpack.Decoder[Any]] = {}
 
 
-def encode_request(number: int, command: Command, key: str = "") -> bytes:
-    """Return the frame of a request.
+class Asked(msgspec.Struct, frozen=True):
+    """A request as the owner reads it; the fields are those of `Request`."""
+
+    number: int
+    command: Command
+    key: str = ""
+    project: str = ""
+    token: str = ""
+
+
+def encode_request(number: int, command: Command, key: str = "", *, project: str = "", token: str = "") -> bytes:
+    """Return the frame of a request; the arguments are the fields of `Request`.
 
     Raises
     ------
@@ -60,16 +76,11 @@ def encode_request(number: int, command: Command, key: str = "") -> bytes:
         content = _encoder.encode(command)
     except (TypeError, ValueError, OverflowError, RecursionError) as fault:
         raise Invalid("HOME-020", f"{type(command).__name__} cannot be sent: {fault}") from None
-    return _frame(Request(number, msgspec.Raw(content), key))
+    return _frame(Request(number, msgspec.Raw(content), key, project, token))
 
 
-def decode_request(body: bytes) -> tuple[int, Command, str]:
+def decode_request(body: bytes) -> Asked:
     """Read a request without its length.
-
-    Returns
-    -------
-    tuple of int, Command and str
-        Number, command, idempotency key.
 
     Raises
     ------
@@ -78,7 +89,8 @@ def decode_request(body: bytes) -> tuple[int, Command, str]:
     """
     try:
         request = _requests.decode(body)
-        return request.id, _commands.decode(request.command), request.key
+        command = _commands.decode(request.command)
+        return Asked(request.id, command, request.key, request.project, request.token)
     except (msgspec.DecodeError, RecursionError) as fault:
         raise Invalid("HOME-004", f"the request cannot be read: {fault}") from None
 

@@ -9,14 +9,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mainspring.domain import messages
+import msgspec
+
+from mainspring.domain import access, messages
 from mainspring.domain.errors import Denied, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Command
 from mainspring.domain.ports import Blobs
+from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.wire import HEADER, decode_reply, encode_request
-from mainspring.sdk.homes import current_home
+from mainspring.sdk.blobs import screen_blobs
+from mainspring.sdk.homes import current_home, current_project
 from mainspring.sdk.owners import start_owner
+from mainspring.security.masks import is_hiding, mask_all
 from mainspring.security.seals import Seal, project_seal
 from mainspring.store.blobs import open_blobs
 from mainspring.store.choices import is_chosen
@@ -49,6 +54,16 @@ _REPEATABLE: frozenset[type[Command]] = frozenset(
         messages.Explain,
         messages.GetStatus,
         messages.Stop,
+        access.WhoAmI,
+        access.ListProjects,
+        access.GetUser,
+        access.ListUsers,
+        access.ListTokens,
+        access.ListSecrets,
+        access.GetSecret,
+        access.UseSecret,
+        access.ListAudit,
+        access.GetAuditHeads,
     }
 )
 
@@ -74,11 +89,24 @@ class Client:
         The home.
     start : callable, optional
         Starts an owner when none answers; None: never start one.
+    project : str, default `DEFAULT_PROJECT`
+        In which project it asks.
+    token : str, optional
+        In whose name it asks; by default in that of the user who runs this process.
     """
 
-    def __init__(self, home: Home, start: Callable[[Home], None] | None = start_owner) -> None:
+    def __init__(
+        self,
+        home: Home,
+        start: Callable[[Home], None] | None = start_owner,
+        *,
+        project: str = DEFAULT_PROJECT,
+        token: str = "",
+    ) -> None:
         self.home = home
         self._blobs: Blobs | None = None
+        self.project = project
+        self._token = token
         self._start = start
         self._seal: Seal | None = None
         self._idle: list[_Wire] = []
@@ -89,7 +117,7 @@ class Client:
         if self._blobs is None:
             if self.home.blob_store and not is_chosen(self.home):
                 self.ask(messages.GetStatus())
-            self._blobs = open_blobs(self.home)
+            self._blobs = screen_blobs(open_blobs(self.home))
         return self._blobs
 
     @property
@@ -99,7 +127,7 @@ class Client:
             self._seal = project_seal(self.home)
         return self._seal
 
-    def ask(self, command: Command, key: str = "") -> Any:
+    def ask(self, command: Command, key: str = "", *, project: str = "", token: str = "") -> Any:
         """Ask the owner and wait for the answer.
 
         Parameters
@@ -108,6 +136,8 @@ class Client:
             What to ask.
         key : str, optional
             Idempotency key: a command of a key takes effect once. By default each call has its own.
+        project, token : str, optional
+            Replace the client's own for this command.
 
         Returns
         -------
@@ -128,7 +158,9 @@ class Client:
         """
         if not key and type(command) not in _REPEATABLE:
             key = secrets.token_hex(16)
-        frame = encode_request(1, command, key)
+        if is_hiding():
+            command = _mask(command)
+        frame = encode_request(1, command, key, project=project or self.project, token=token or self._token)
         silence_s = float(getattr(command, "wait_s", 0.0)) + _SILENCE_S
         trouble_since: float | None = None
         while True:
@@ -223,6 +255,12 @@ class _Wire:
         return bytes(content)
 
 
+def _mask(command: Command) -> Command:
+    """Take the values of secrets out of what is told to the record."""
+    plain = msgspec.msgpack.encode(mask_all(msgspec.to_builtins(command)))
+    return msgspec.msgpack.decode(plain, type=type(command))
+
+
 def _dial(path: str) -> socket.socket | None:
     """Connect to a socket; None when nobody listens there."""
     connected = socket.socket(socket.AF_UNIX)
@@ -237,15 +275,15 @@ def _dial(path: str) -> socket.socket | None:
     return connected
 
 
-_clients: dict[Home, Client] = {}
+_clients: dict[tuple[Home, str], Client] = {}
 
 
-def connect_home(home: Home) -> Client:
-    """Return the client of a home; one for each home in a process."""
+def connect_home(home: Home, project: str = DEFAULT_PROJECT) -> Client:
+    """Return the client of a project in a home; one for each in a process."""
     # One step, and no lock that a fork could copy while it is held.
-    return _clients.setdefault(home, Client(home))
+    return _clients.setdefault((home, project), Client(home, project=project))
 
 
 def get_client() -> Client:
-    """Return the client of the current home; its owner is started when it is first asked."""
-    return connect_home(current_home())
+    """Return the client of the current home and project; its owner is started when it is first asked."""
+    return connect_home(current_home(), current_project())

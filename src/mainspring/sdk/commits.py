@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Invalid, NotFound
+from mainspring.domain.home import name_folder
 from mainspring.domain.messages import GetRun, GetVersion, ListVersions, PutVersion
 from mainspring.domain.records import Run, Version
 from mainspring.sdk.context import active_run
@@ -34,7 +35,7 @@ def finish_commits(client: Client, name: str) -> Version | None:
     from mainspring.data.places import place_table
     from mainspring.data.tables import hold_table
 
-    with hold_table(place_table(client.home, name)):
+    with hold_table(place_table(client.home, name_folder(client.project, name))):
         return Writer(client, name, anew=True).head
 
 
@@ -67,7 +68,7 @@ class Writer:
 
         self.client = client
         self.name = name
-        self.table: Table = Table(place_table(client.home, name))
+        self.table: Table = Table(place_table(client.home, name_folder(client.project, name)))
         self.head = find_head(client, name)
         self.base = self.head
         if "of" in self.details:

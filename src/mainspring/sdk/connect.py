@@ -17,21 +17,19 @@ def connect(url: str | None = None, *, project: str | None = None, token: str | 
         Path of a home's folder, or a ``file://`` URL of one. None keeps ``MAINSPRING_HOME`` or the
         per-user home.
     project : str, optional
-        Name of the project; a local home has one, ``default``.
+        Name of the project, ``default`` at first.
     token : str, optional
         For remote owners; a local home knows its user by the socket.
 
     Raises
     ------
     Invalid
-        HOME-017 when the URL, project or token are for an owner that is not local.
+        HOME-017 when the URL or token are for an owner that is not local.
     """
-    if (
-        token is not None
-        or project not in {None, "default"}
-        or (url and "://" in url and not url.startswith("file://"))
-    ):
-        given = url if url and "://" in url else f"project={project!r}" if project != "default" and project else "token"
+    if token is not None or (url and "://" in url and not url.startswith("file://")):
+        given = url if url and "://" in url else "token"
         raise Invalid("HOME-017", f"this release connects to local homes only, not to {given}")
     if url:
         os.environ["MAINSPRING_HOME"] = str(Path(url.removeprefix("file://")).expanduser().absolute())
+    if project:
+        os.environ["MAINSPRING_PROJECT"] = project

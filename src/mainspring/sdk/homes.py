@@ -6,7 +6,13 @@ import os
 from pathlib import Path
 
 from mainspring.domain.home import Home
+from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.store.homes import place_home
+
+
+def current_project() -> str:
+    """Return the project that the environment names, ``MAINSPRING_PROJECT``, else the default one."""
+    return os.environ.get("MAINSPRING_PROJECT") or DEFAULT_PROJECT
 
 
 def current_home() -> Home:

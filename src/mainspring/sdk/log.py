@@ -12,6 +12,7 @@ import msgspec
 from mainspring.domain.errors import Interrupted, Invalid, Pruned
 from mainspring.domain.records import Value
 from mainspring.sdk.context import ActiveRun, active_run
+from mainspring.security.masks import mask_all
 from mainspring.tracking.journal import Entry, Facts, Point
 from mainspring.tracking.plain import is_json
 
@@ -77,7 +78,7 @@ def log_params(**params: Any) -> None:
     active = _get_active()
     kept = {name: value if is_json(value) else _shorten(value) for name, value in params.items()}
     if kept:
-        active.journal.append(Facts(params=kept))
+        active.journal.append(Facts(params=mask_all(kept)))
 
 
 def _get_active() -> ActiveRun:

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from mainspring.domain.errors import Invalid
+from mainspring.domain.home import name_folder
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference, parse_reference
 from mainspring.sdk.commits import App, Writer, find_head
@@ -96,7 +97,7 @@ def write_rows(
     mark = secrets.token_hex(8)
     for number in range(_TRIES):
         try:
-            with hold_table(place_table(client.home, name)):
+            with hold_table(place_table(client.home, name_folder(client.project, name))):
                 return _try_write(client, name, wanted, app, mark, again=number > 0)
         except LostRace:
             if number + 1 == _TRIES:
@@ -254,7 +255,7 @@ def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given
     if rows.is_empty():
         head = find_head(client, name) if given.mode != "overwrite" else None
         return head.reference if head is not None else None
-    with hold_table(place_table(client.home, name)):
+    with hold_table(place_table(client.home, name_folder(client.project, name))):
         writer = Writer(client, name, anew=given.mode == "overwrite")
         done = _find_done(writer, given)
         if done is not None and not given.again:

@@ -90,9 +90,9 @@ _WORKERS = (
 )
 
 
-def add_call(connection: Connection, run_id: str, spec: RunSpec, reason: str) -> None:
+def add_call(connection: Connection, run_id: str, spec: RunSpec, dedupe: str | None, reason: str) -> None:
     """Keep what a run executes, and why no kept result answered it."""
-    values = {"run_id": run_id, "call": spec.call, "study": spec.study, "dedupe": spec.dedupe, "reason": reason}
+    values = {"run_id": run_id, "call": spec.call, "study": spec.study, "dedupe": dedupe, "reason": reason}
     _ADD.run_later(connection, values)
 
 

@@ -12,20 +12,28 @@ from mainspring.store.statements import Statement
 from mainspring.store.tables import events
 
 _FIELDS = [events.c[name] for name in Event.__struct_fields__]
-_INSERT = Statement(insert(events), ("time", "kind", "subject", "principal", "body", "event_time"))
+_INSERT = Statement(insert(events), ("project", "time", "kind", "subject", "principal", "body", "event_time"))
 
 
 def add_event(
-    connection: Connection, time: float, kind: str, subject: str, principal: str, body: Any, event_time: float | None
+    connection: Connection,
+    project: str,
+    time: float,
+    kind: str,
+    subject: str,
+    principal: str,
+    body: Any,
+    event_time: float | None,
 ) -> None:
     """Append a fact."""
-    values = {"time": time, "kind": kind, "subject": subject, "principal": principal, "body": body}
+    values = {"project": project, "time": time, "kind": kind, "subject": subject, "principal": principal, "body": body}
     _INSERT.run_later(connection, {**values, "event_time": event_time})
 
 
-def list_events(connection: Connection, wanted: ListEvents) -> list[Event]:
-    """Return events after a number, oldest first."""
-    query = select(*_FIELDS).where(events.c.seq > wanted.after).order_by(events.c.seq).limit(wanted.limit)
+def list_events(connection: Connection, project: str, wanted: ListEvents) -> list[Event]:
+    """Return the events of a project after a number, oldest first."""
+    query = select(*_FIELDS).where(events.c.seq > wanted.after, events.c.project == project)
+    query = query.order_by(events.c.seq).limit(wanted.limit)
     if wanted.kind is not None:
         query = query.where(events.c.kind == wanted.kind)
     if wanted.subject is not None:

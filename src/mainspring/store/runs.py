@@ -62,12 +62,16 @@ _GET_HELD = Statement(select(*_HOLD, *_COLUMNS).where(_IS_ID))
 _FIND = Statement(
     select(runs.c.id)
     .where(((runs.c.id >= bindparam("part")) & (runs.c.id < bindparam("after"))) | runs.c.id.like(bindparam("suffix")))
+    .where(runs.c.project == bindparam("project_"))
     .limit(2)
 )
 _MANY = Statement(select(*_COLUMNS).where(_IS_LISTED))
 _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(1))
 _CHILDREN = Statement(select(*_COLUMNS).where(runs.c.parent_id == bindparam("parent"), _IS_LIVE))
-_COUNT = Statement(select(runs.c.state, func.count()).group_by(runs.c.state))
+_COUNT = Statement(
+    select(runs.c.state, func.count()).where(runs.c.project == bindparam("project_")).group_by(runs.c.state)
+)
+_FOREIGN = Statement(select(runs.c.id).where(_IS_LISTED, runs.c.project != bindparam("project_")).limit(1))
 _IS_HERE = runs.c.node == bindparam("node_")
 _LIVE_HERE = Statement(select(*_COLUMNS).where(_IS_HERE, _IS_LIVE).order_by(runs.c.seq.desc()))
 _ANY_LIVE = Statement(select(runs.c.id).where(_IS_HERE, _IS_LIVE).limit(1))
@@ -89,18 +93,31 @@ _EXTEND_ALL = Statement(
 )
 _MOVE = Statement(update(runs).where(_IS_ID).values(node=bindparam("to_node")))
 _ORDER = Statement(select(runs.c.order).where(_IS_ID))
-_HIT = Statement(select(*_COLUMNS).join(cache, cache.c.run_id == runs.c.id).where(cache.c.key == bindparam("key_")))
+_IN_PROJECT = runs.c.project == bindparam("project_")
+_HIT = Statement(
+    select(*_COLUMNS)
+    .join(cache, cache.c.run_id == runs.c.id)
+    .where(cache.c.project == bindparam("project_"), cache.c.key == bindparam("key_"))
+)
 _EARLIER_OF_KEY = Statement(
-    select(*_COLUMNS).where(runs.c.key == bindparam("key_")).order_by(runs.c.seq.desc()).limit(1)
+    select(*_COLUMNS).where(runs.c.key == bindparam("key_"), _IN_PROJECT).order_by(runs.c.seq.desc()).limit(1)
 )
 _EARLIER_OF_NAME = Statement(
     select(*_COLUMNS)
-    .where(runs.c.kind == bindparam("kind_"), runs.c.name == bindparam("name_"), runs.c.key.is_not(None))
+    .where(_IN_PROJECT, runs.c.kind == bindparam("kind_"), runs.c.name == bindparam("name_"), runs.c.key.is_not(None))
     .order_by(runs.c.seq.desc())
     .limit(1)
 )
-_KEEP_RESULT = Statement(add_or_replace(cache, "name", "run_id", "created_at"), ("key", "name", "run_id", "created_at"))
-_DROP_RESULT = Statement(delete(cache).where(cache.c.key == bindparam("key_"), cache.c.run_id == bindparam("run_id_")))
+_KEEP_RESULT = Statement(
+    add_or_replace(cache, "name", "run_id", "created_at"), ("project", "key", "name", "run_id", "created_at")
+)
+_DROP_RESULT = Statement(
+    delete(cache).where(
+        cache.c.project == bindparam("project_"),
+        cache.c.key == bindparam("key_"),
+        cache.c.run_id == bindparam("run_id_"),
+    )
+)
 
 
 def add_run(connection: Connection, run: Run, **held: Any) -> None:
@@ -142,8 +159,8 @@ def find_held(connection: Connection, run_id: str) -> tuple[Run, Hold] | None:
     return None if row is None else _split(row)
 
 
-def find_run(connection: Connection, part: str) -> Run:
-    """Return the run whose id is, starts or ends with a text, with its metrics.
+def find_run(connection: Connection, project: str, part: str) -> Run:
+    """Return the run of a project whose id is, starts or ends with a text, with its metrics.
 
     Raises
     ------
@@ -151,10 +168,13 @@ def find_run(connection: Connection, part: str) -> Run:
         RUN-001 when none or several match.
     """
     if len(part) == 32:
-        return with_metrics(connection, [get_run(connection, part)])[0]
+        run = get_run(connection, part)
+        if run.project != project:
+            raise NotFound("RUN-001", f"no run has the id {part}", id=part)
+        return with_metrics(connection, [run])[0]
     found: Sequence[Any] = []
     if _HEX.match(part):
-        found = _FIND.all(connection, part=part, after=f"{part}g", suffix=f"%{part}")
+        found = _FIND.all(connection, part=part, after=f"{part}g", suffix=f"%{part}", project_=project)
     if len(found) != 1:
         what = f"{part!r} matches several runs" if found else f"no run matches {part!r}"
         raise NotFound("RUN-001", what, id=part)
@@ -176,9 +196,15 @@ def get_runs(connection: Connection, ids: Sequence[str]) -> list[Run]:
     return with_metrics(connection, [found[run_id] for run_id in ids])
 
 
-def list_runs(connection: Connection, wanted: ListRuns) -> list[Run]:
-    """Return the newest runs with these values, newest first, with their metrics."""
-    query = select(*_COLUMNS).order_by(runs.c.seq.desc()).limit(wanted.limit)
+def find_foreign(connection: Connection, project: str, ids: Sequence[str]) -> str | None:
+    """Return one of these runs that belongs to another project; None when there is none."""
+    row = _FOREIGN.first(connection, project_=project, ids=pack_ids(ids))
+    return None if row is None else str(row[0])
+
+
+def list_runs(connection: Connection, project: str, wanted: ListRuns) -> list[Run]:
+    """Return the newest runs of a project with these values, newest first, with their metrics."""
+    query = select(*_COLUMNS).where(runs.c.project == project).order_by(runs.c.seq.desc()).limit(wanted.limit)
     for name in ("kind", "name", "state", "parent_id", "key"):
         value = getattr(wanted, name)
         if value is not None:
@@ -205,9 +231,9 @@ def live_children(connection: Connection, parent_id: str) -> list[Run]:
     return _read(_CHILDREN, connection, parent=parent_id)
 
 
-def count_states(connection: Connection) -> dict[str, int]:
-    """Return how many runs are in each state."""
-    return {str(state): int(count) for state, count in _COUNT.all(connection)}
+def count_states(connection: Connection, project: str) -> dict[str, int]:
+    """Return how many runs of a project are in each state."""
+    return {str(state): int(count) for state, count in _COUNT.all(connection, project_=project)}
 
 
 def any_live(connection: Connection, node: str) -> bool:
@@ -263,27 +289,29 @@ def change_run(connection: Connection, run: Run, **values: Any) -> bool:
     return change(connection, runs, where, **values)
 
 
-def find_result(connection: Connection, key: str) -> Run | None:
-    """Return the run whose result is kept under a cache key."""
-    row = _HIT.first(connection, key_=key)
+def find_result(connection: Connection, project: str, key: str) -> Run | None:
+    """Return the run whose result is kept under a cache key of a project."""
+    row = _HIT.first(connection, project_=project, key_=key)
     return None if row is None else Run(*row)
 
 
-def find_earlier(connection: Connection, kind: str, name: str, key: str) -> Run | None:
+def find_earlier(connection: Connection, project: str, kind: str, name: str, key: str) -> Run | None:
     """Return the newest run of a cache key, else the newest of that kind and name that had a key."""
-    row = _EARLIER_OF_KEY.first(connection, key_=key) or _EARLIER_OF_NAME.first(connection, kind_=kind, name_=name)
+    row = _EARLIER_OF_KEY.first(connection, project_=project, key_=key) or _EARLIER_OF_NAME.first(
+        connection, project_=project, kind_=kind, name_=name
+    )
     return None if row is None else Run(*row)
 
 
 def keep_result(connection: Connection, run: Run, time: float) -> None:
     """Keep a run as the result of its cache key."""
-    values = {"key": run.key, "name": run.name, "run_id": run.id, "created_at": time}
+    values = {"project": run.project, "key": run.key, "name": run.name, "run_id": run.id, "created_at": time}
     _KEEP_RESULT.run_later(connection, values)
 
 
 def drop_result(connection: Connection, run: Run) -> None:
     """Forget a kept result, as when its bytes are gone."""
-    _DROP_RESULT.run_later(connection, {"key_": run.key, "run_id_": run.id})
+    _DROP_RESULT.run_later(connection, {"project_": run.project, "key_": run.key, "run_id_": run.id})
 
 
 def is_ended(run: Run) -> bool:

@@ -201,6 +201,7 @@ latest = Table(
 cache = Table(
     "cache",
     metadata,
+    _text("project", primary_key=True),
     _text("key", primary_key=True),
     _text("name"),
     _id("run_id"),
@@ -268,13 +269,14 @@ declarations = Table(
     "declarations",
     metadata,
     Column("seq", _Whole, primary_key=True),
+    _text("project"),
     _text("kind"),
     _text("name"),
     _packed("body"),
     _text("snapshot", nullable=True),
     _text("principal"),
     _time("created_at", nullable=False),
-    Index(None, "kind", "name"),
+    Index(None, "project", "kind", "name"),
 )
 
 services = Table(
@@ -306,6 +308,7 @@ verdicts = Table(
     Column("seq", _Whole, primary_key=True),
     _id(unique=True),
     _id("run_id", unique=True),
+    _text("project"),
     _text("model"),
     _text("alias"),
     _text("champion", nullable=True),
@@ -314,7 +317,7 @@ verdicts = Table(
     _text("summary"),
     _packed("evidence"),
     _time("created_at", nullable=False),
-    Index(None, "model", "alias"),
+    Index(None, "project", "model", "alias"),
 )
 
 alarms = Table(
@@ -322,6 +325,7 @@ alarms = Table(
     metadata,
     Column("seq", _Whole, primary_key=True),
     _id(unique=True),
+    _text("project"),
     _text("service"),
     _text("kind"),
     _text("subject"),
@@ -332,7 +336,7 @@ alarms = Table(
     _id("renewal_id", nullable=True),
     _id("run_id", nullable=True),
     _time("created_at", nullable=False),
-    UniqueConstraint("service", "kind", "subject", "event_time"),
+    UniqueConstraint("project", "service", "kind", "subject", "event_time"),
 )
 
 renewals = Table(
@@ -340,6 +344,7 @@ renewals = Table(
     metadata,
     Column("seq", _Whole, primary_key=True),
     _id(unique=True),
+    _text("project"),
     _text("service"),
     _text("state"),
     _text("cause"),
@@ -353,7 +358,7 @@ renewals = Table(
     _packed("steps", list[Any]),
     _time("created_at", nullable=False),
     _time("closed_at"),
-    Index(None, "service", "state"),
+    Index(None, "project", "service", "state"),
     Index(None, "run_id"),
 )
 
@@ -362,6 +367,7 @@ events = Table(
     metadata,
     Column("seq", _Whole, primary_key=True, autoincrement=True),
     _time("time", nullable=False),
+    _text("project"),
     _text("kind"),
     _text("subject"),
     _text("principal"),
@@ -397,3 +403,81 @@ leases = Table(
 
 # What the record says of itself: its id.
 meta = Table("meta", metadata, _text("name", primary_key=True), _text("value"), sqlite_with_rowid=False)
+
+# --- who may -------------------------------------------------------------------------------
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("seq", _Whole, primary_key=True),
+    _text("name", unique=True),
+    _text("created_by"),
+    _time("created_at", nullable=False),
+)
+
+principals = Table(
+    "principals",
+    metadata,
+    Column("seq", _Whole, primary_key=True),
+    _id(unique=True),
+    _text("kind"),
+    _text("name", unique=True),
+    _text("identity", nullable=True, unique=True),  # issuer and subject of one who signs in elsewhere
+    _text("created_by"),
+    _time("created_at", nullable=False),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _id("principal_id", primary_key=True),
+    _text("project", primary_key=True),
+    _text("role"),
+    _text("created_by"),
+    _time("created_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("seq", _Whole, primary_key=True),
+    Column("id", String(16), nullable=False, unique=True),
+    _text("digest"),  # SHA-256 of the whole token; the token itself is nowhere
+    _id("principal_id"),
+    _text("name"),
+    _packed("scopes", tuple[str, ...] | None),
+    _time("expires_at"),
+    _time("revoked_at"),
+    _time("last_used_at"),
+    _text("created_by"),
+    _time("created_at", nullable=False),
+    Index(None, "principal_id"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("seq", _Whole, primary_key=True),
+    _text("project"),
+    _text("name"),
+    Column("envelope", LargeBinary, nullable=False),
+    _text("created_by"),
+    _time("created_at", nullable=False),
+    _time("changed_at", nullable=False),
+    UniqueConstraint("project", "name"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _Whole, primary_key=True, autoincrement=False),
+    _time("time", nullable=False),
+    _text("project"),
+    _text("principal"),
+    _text("action"),
+    _text("subject"),
+    _text("body"),  # canonical JSON, part of what is hashed
+    _text("previous"),
+    _text("digest"),
+)

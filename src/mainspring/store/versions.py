@@ -41,8 +41,8 @@ _BY_ID = Statement(select(*_COLUMNS).where(versions.c.id == bindparam("id_")))
 _MANY = Statement(select(*_COLUMNS).where(versions.c.id.in_(unpack_ids("ids"))).order_by(versions.c.seq))
 _LATEST_OF_EACH = (
     select(func.max(versions.c.seq))
-    .where(versions.c.kind == bindparam("kind_"))
-    .group_by(versions.c.project, versions.c.name)
+    .where(versions.c.kind == bindparam("kind_"), versions.c.project == bindparam("project_"))
+    .group_by(versions.c.name)
 )
 _PAGE_OF_LATEST = Statement(
     select(*_COLUMNS)
@@ -129,7 +129,7 @@ def get_version(connection: Connection, version_id: str) -> Version | None:
 def list_versions(connection: Connection, kind: str, project: str, name: str | None, limit: int) -> list[Version]:
     """Return the versions of a name, or the latest version of each name, newest first."""
     if name is None:
-        return _read(connection, _PAGE_OF_LATEST, kind_=kind, limit_=limit)
+        return _read(connection, _PAGE_OF_LATEST, kind_=kind, project_=project, limit_=limit)
     return _read(connection, _PAGE, kind_=kind, project_=project, name_=name, limit_=limit)
 
 

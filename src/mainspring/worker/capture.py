@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from mainspring.security.masks import sweep
+
 _STDIO = ctypes.CDLL(None)
 
 
@@ -38,6 +40,7 @@ def capture(path: Path, attempt: int) -> Iterator[None]:
         yield
     finally:
         flush()
+        sweep(path)
         for number, saved in zip((1, 2), kept, strict=True):
             os.dup2(saved, number)
             os.close(saved)

@@ -72,6 +72,8 @@ class Worker:
         with capture(forks.log_path(self._home, spec.run_id, spec.attempt), spec.attempt):
             lease = self._lease(spec)
             if lease is not None and lease.run is not None:
+                os.environ["MAINSPRING_PROJECT"] = lease.run.project
+                self._client = connect_home(self._home, lease.run.project)
                 self._work(spec, lease)
         if self._ending:
             os._exit(_ENDED_BY_SIGNAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mainspring.domain.catalogue import (
+    access,
     blobs,
     cli,
     data,
@@ -37,6 +38,7 @@ ENTRIES: dict[str, Entry] = {
         renewals,
         server,
         cli,
+        access,
     )
     for entry in area.ENTRIES
 }

@@ -67,6 +67,7 @@ ENTRIES: tuple[Entry, ...] = (
         "a request without the home's token",
         "every read over HTTP shows the token of the home",
         "send the header Authorization: Bearer TOKEN; mainspring up names the file that holds it",
+        401,
     ),
     Entry(
         "API-002",
@@ -81,5 +82,26 @@ ENTRIES: tuple[Entry, ...] = (
         "a query that cannot be read",
         "a parameter of the query has no such value",
         "take its range from docs/reference/http.md",
+    ),
+    Entry(
+        "API-004",
+        "denied",
+        "a page of another site",
+        "a browser sent the request for a page that is not ours, or without saying for which",
+        "use the page at the address that mainspring up prints, or a token",
+    ),
+    Entry(
+        "API-005",
+        "denied",
+        "past the proxy",
+        "with --behind-proxy only the proxy's own addresses are let in",
+        "ask the proxy, or add its network: mainspring up --behind-proxy CIDR",
+    ),
+    Entry(
+        "API-006",
+        "invalid",
+        "an open address without protection",
+        "beyond loopback tokens would cross the network in the clear",
+        "mainspring up --host HOST --tls, or --behind-proxy CIDR",
     ),
 )

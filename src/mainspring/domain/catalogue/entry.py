@@ -20,6 +20,8 @@ class Entry(msgspec.Struct, frozen=True):
         Why it happens.
     fix : str
         The command or change that mends it.
+    status : int
+        Status of HTTP where the kind's own does not fit; 0: the kind's own.
     """
 
     code: str
@@ -27,11 +29,12 @@ class Entry(msgspec.Struct, frozen=True):
     title: str
     why: str
     fix: str
+    status: int = 0
 
     @property
     def http_status(self) -> int:
         """The status of an HTTP answer that carries this error."""
-        return _HTTP[self.kind]
+        return self.status or _HTTP[self.kind]
 
     @property
     def exit_code(self) -> int:

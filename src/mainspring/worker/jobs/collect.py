@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.domain.errors import NotFound
+from mainspring.domain.home import name_folder
 from mainspring.serving.captures import START, Cursor, Record, read_segments
 from mainspring.serving.files import CAPTURE
 
@@ -85,14 +86,14 @@ def collect(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     from mainspring.sdk.writes import write_rows
 
     service: str = arguments["service"]
-    folder = client.home.services / service
+    folder = client.home.service_folder(client.project, service)
     if not (folder / CAPTURE).is_dir():
         raise NotFound("SERVE-001", f"no service is called {service!r}", name=service)
     name, app = f"{service}.requests", f"service/{service}"
     version: Version | None = None
     requests = rows = 0
     with _hold(folder):
-        reached = Table(place_table(client.home, name)).reached(app)
+        reached = Table(place_table(client.home, name_folder(client.project, name))).reached(app)
         after = START if reached < 0 else Cursor.at(reached)
         for records, cursor in read_segments(folder / CAPTURE, after, limit_rows=BATCH_ROWS):
             frame = make_frame(records)

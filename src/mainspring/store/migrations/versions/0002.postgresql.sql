@@ -94,11 +94,12 @@ CREATE TABLE latest (
 );
 
 CREATE TABLE cache (
+    project TEXT COLLATE "C" NOT NULL,
     key TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
     run_id VARCHAR(32) COLLATE "C" NOT NULL,
     created_at FLOAT NOT NULL,
-    PRIMARY KEY (key)
+    PRIMARY KEY (project, key)
 );
 
 CREATE TABLE versions (
@@ -154,6 +155,7 @@ CREATE TABLE follows (
 
 CREATE TABLE declarations (
     seq BIGSERIAL NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
     body TEXT,
@@ -163,7 +165,7 @@ CREATE TABLE declarations (
     PRIMARY KEY (seq)
 );
 
-CREATE INDEX declarations_kind_name ON declarations (kind, name);
+CREATE INDEX declarations_project_kind_name ON declarations (project, kind, name);
 
 CREATE TABLE services (
     seq BIGSERIAL NOT NULL,
@@ -192,6 +194,7 @@ CREATE TABLE verdicts (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,
     run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
     model TEXT COLLATE "C" NOT NULL,
     alias TEXT COLLATE "C" NOT NULL,
     champion TEXT COLLATE "C",
@@ -205,11 +208,12 @@ CREATE TABLE verdicts (
     CONSTRAINT verdicts_run_id UNIQUE (run_id)
 );
 
-CREATE INDEX verdicts_model_alias ON verdicts (model, alias);
+CREATE INDEX verdicts_project_model_alias ON verdicts (project, model, alias);
 
 CREATE TABLE alarms (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
     service TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     subject TEXT COLLATE "C" NOT NULL,
@@ -221,13 +225,14 @@ CREATE TABLE alarms (
     run_id VARCHAR(32) COLLATE "C",
     created_at FLOAT NOT NULL,
     PRIMARY KEY (seq),
-    CONSTRAINT alarms_service_kind_subject_event_time UNIQUE (service, kind, subject, event_time),
+    CONSTRAINT alarms_project_service_kind_subject_event_time UNIQUE (project, service, kind, subject, event_time),
     CONSTRAINT alarms_id UNIQUE (id)
 );
 
 CREATE TABLE renewals (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
     service TEXT COLLATE "C" NOT NULL,
     state TEXT COLLATE "C" NOT NULL,
     cause TEXT COLLATE "C" NOT NULL,
@@ -245,13 +250,14 @@ CREATE TABLE renewals (
     CONSTRAINT renewals_id UNIQUE (id)
 );
 
-CREATE INDEX renewals_run_id ON renewals (run_id);
+CREATE INDEX renewals_project_service_state ON renewals (project, service, state);
 
-CREATE INDEX renewals_service_state ON renewals (service, state);
+CREATE INDEX renewals_run_id ON renewals (run_id);
 
 CREATE TABLE events (
     seq BIGSERIAL NOT NULL,
     time FLOAT NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     subject TEXT COLLATE "C" NOT NULL,
     principal TEXT COLLATE "C" NOT NULL,
@@ -291,4 +297,79 @@ CREATE TABLE meta (
     name TEXT COLLATE "C" NOT NULL,
     value TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (name)
+);
+
+CREATE TABLE projects (
+    seq BIGSERIAL NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT projects_name UNIQUE (name)
+);
+
+CREATE TABLE principals (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    identity TEXT COLLATE "C",
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT principals_id UNIQUE (id),
+    CONSTRAINT principals_name UNIQUE (name),
+    CONSTRAINT principals_identity UNIQUE (identity)
+);
+
+CREATE TABLE grants (
+    principal_id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    role TEXT COLLATE "C" NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (principal_id, project)
+);
+
+CREATE TABLE tokens (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(16) NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    principal_id VARCHAR(32) COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    scopes TEXT,
+    expires_at FLOAT,
+    revoked_at FLOAT,
+    last_used_at FLOAT,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT tokens_id UNIQUE (id)
+);
+
+CREATE INDEX tokens_principal_id ON tokens (principal_id);
+
+CREATE TABLE secrets (
+    seq BIGSERIAL NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    envelope BYTEA NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT secrets_project_name UNIQUE (project, name)
+);
+
+CREATE TABLE audit (
+    seq BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    principal TEXT COLLATE "C" NOT NULL,
+    action TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    body TEXT COLLATE "C" NOT NULL,
+    previous TEXT COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (seq)
 );

@@ -96,11 +96,12 @@ CREATE TABLE latest (
  WITHOUT ROWID;
 
 CREATE TABLE cache (
+    project TEXT NOT NULL,
     "key" TEXT NOT NULL,
     name TEXT NOT NULL,
     run_id VARCHAR(32) NOT NULL,
     created_at FLOAT NOT NULL,
-    PRIMARY KEY ("key")
+    PRIMARY KEY (project, "key")
 )
  WITHOUT ROWID;
 
@@ -160,6 +161,7 @@ CREATE TABLE follows (
 
 CREATE TABLE declarations (
     seq INTEGER NOT NULL,
+    project TEXT NOT NULL,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     body TEXT,
@@ -169,7 +171,7 @@ CREATE TABLE declarations (
     PRIMARY KEY (seq)
 );
 
-CREATE INDEX declarations_kind_name ON declarations (kind, name);
+CREATE INDEX declarations_project_kind_name ON declarations (project, kind, name);
 
 CREATE TABLE services (
     seq INTEGER NOT NULL,
@@ -198,6 +200,7 @@ CREATE TABLE verdicts (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
     run_id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
     model TEXT NOT NULL,
     alias TEXT NOT NULL,
     champion TEXT,
@@ -211,11 +214,12 @@ CREATE TABLE verdicts (
     CONSTRAINT verdicts_run_id UNIQUE (run_id)
 );
 
-CREATE INDEX verdicts_model_alias ON verdicts (model, alias);
+CREATE INDEX verdicts_project_model_alias ON verdicts (project, model, alias);
 
 CREATE TABLE alarms (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
     service TEXT NOT NULL,
     kind TEXT NOT NULL,
     subject TEXT NOT NULL,
@@ -227,13 +231,14 @@ CREATE TABLE alarms (
     run_id VARCHAR(32),
     created_at FLOAT NOT NULL,
     PRIMARY KEY (seq),
-    CONSTRAINT alarms_service_kind_subject_event_time UNIQUE (service, kind, subject, event_time),
+    CONSTRAINT alarms_project_service_kind_subject_event_time UNIQUE (project, service, kind, subject, event_time),
     CONSTRAINT alarms_id UNIQUE (id)
 );
 
 CREATE TABLE renewals (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
     service TEXT NOT NULL,
     state TEXT NOT NULL,
     cause TEXT NOT NULL,
@@ -251,13 +256,14 @@ CREATE TABLE renewals (
     CONSTRAINT renewals_id UNIQUE (id)
 );
 
-CREATE INDEX renewals_run_id ON renewals (run_id);
+CREATE INDEX renewals_project_service_state ON renewals (project, service, state);
 
-CREATE INDEX renewals_service_state ON renewals (service, state);
+CREATE INDEX renewals_run_id ON renewals (run_id);
 
 CREATE TABLE events (
     seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     time FLOAT NOT NULL,
+    project TEXT NOT NULL,
     kind TEXT NOT NULL,
     subject TEXT NOT NULL,
     principal TEXT NOT NULL,
@@ -301,3 +307,79 @@ CREATE TABLE meta (
     PRIMARY KEY (name)
 )
  WITHOUT ROWID;
+
+CREATE TABLE projects (
+    seq INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT projects_name UNIQUE (name)
+);
+
+CREATE TABLE principals (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    identity TEXT,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT principals_id UNIQUE (id),
+    CONSTRAINT principals_name UNIQUE (name),
+    CONSTRAINT principals_identity UNIQUE (identity)
+);
+
+CREATE TABLE grants (
+    principal_id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    role TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (principal_id, project)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE tokens (
+    seq INTEGER NOT NULL,
+    id VARCHAR(16) NOT NULL,
+    digest TEXT NOT NULL,
+    principal_id VARCHAR(32) NOT NULL,
+    name TEXT NOT NULL,
+    scopes TEXT,
+    expires_at FLOAT,
+    revoked_at FLOAT,
+    last_used_at FLOAT,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT tokens_id UNIQUE (id)
+);
+
+CREATE INDEX tokens_principal_id ON tokens (principal_id);
+
+CREATE TABLE secrets (
+    seq INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    envelope BLOB NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT secrets_project_name UNIQUE (project, name)
+);
+
+CREATE TABLE audit (
+    seq INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    project TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    body TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (seq)
+);

@@ -1,0 +1,105 @@
+"""``mainspring users``: users and service accounts, and their roles."""
+
+from __future__ import annotations
+
+import click
+
+from mainspring.cli.asking import ask
+from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.texts import format_age
+from mainspring.domain.access import (
+    Account,
+    AddUser,
+    GetUser,
+    GrantRole,
+    ListTokens,
+    ListUsers,
+    RemoveUser,
+    RevokeRole,
+    Token,
+)
+from mainspring.domain.principals import ROLES
+
+_role = click.Choice(ROLES)
+_everywhere = click.option("--everywhere", is_flag=True, help="In all projects, and for the home itself.")
+
+
+@click.group(
+    "users",
+    cls=Noun,
+    epilog="Examples: mainspring users add anna --role editor · mainspring users grant anna approver",
+)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """List users and service accounts; add, show or remove one, grant it a role or revoke it."""
+    if context.invoked_subcommand is None:
+        _print(ask(ListUsers()))
+
+
+@command.command("add")
+@click.argument("name")
+@click.option("--service", is_flag=True, help="An account for a program.")
+@click.option("--role", type=_role, help="In the project; without one it may nothing yet.")
+@_everywhere
+def add(name: str, service: bool, role: str | None, everywhere: bool) -> None:
+    """Add a user or service account. There are no passwords: it acts with tokens."""
+    kind = "service" if service else "user"
+    _print([ask(AddUser(name=name, kind=kind, role=role, everywhere=everywhere))])  # type: ignore[arg-type]
+    print_next(f"mainspring tokens add {name}")
+
+
+@command.command("show")
+@click.argument("name")
+def show(name: str) -> None:
+    """Show one principal, its roles and its tokens."""
+    account: Account = ask(GetUser(name=name))
+    tokens: list[Token] = ask(ListTokens(principal=name))
+    if wants_json():
+        print_json({"user": account, "tokens": tokens})
+        return
+    print_fields(
+        {
+            "name": account.name,
+            "kind": account.kind,
+            "roles": _describe_roles(account),
+            "identity": account.identity,
+            "made by": account.created_by,
+            "tokens": "\n".join(f"{each.id} {each.name}".rstrip() for each in tokens),
+        }
+    )
+
+
+@command.command("remove")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove a principal; its roles go, its tokens hold no longer. What it did stays in the record."""
+    _print([ask(RemoveUser(name=name))])
+
+
+@command.command("grant")
+@click.argument("name")
+@click.argument("role", type=_role)
+@_everywhere
+def grant(name: str, role: str, everywhere: bool) -> None:
+    """Give a role in the project; it replaces the one before."""
+    _print([ask(GrantRole(name=name, role=role, everywhere=everywhere))])  # type: ignore[arg-type]
+
+
+@command.command("revoke")
+@click.argument("name")
+@_everywhere
+def revoke(name: str, everywhere: bool) -> None:
+    """Take the role in the project back."""
+    _print([ask(RevokeRole(name=name, everywhere=everywhere))])
+
+
+def _print(accounts: list[Account]) -> None:
+    if wants_json():
+        print_json(accounts)
+        return
+    rows = [(each.name, each.kind, _describe_roles(each), format_age(each.created_at)) for each in accounts]
+    print_table(("name", "kind", "roles", "age"), rows, empty="no users beside yourself, who own the home")
+
+
+def _describe_roles(account: Account) -> str:
+    return ", ".join(f"{role} in {project}" for project, role in sorted(account.roles.items())) or "-"

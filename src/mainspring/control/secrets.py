@@ -1,0 +1,124 @@
+"""Use cases of secrets: kept in envelopes, opened only for a run that is under way."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import handles
+from mainspring.domain import access
+from mainspring.domain.access import Rotated, SecretEntry, SecretValue
+from mainspring.domain.errors import Denied, Invalid, NotFound
+from mainspring.security import envelopes
+from mainspring.security.masks import LEAST_CHARACTERS
+from mainspring.store import runs, secrets
+
+MOST_BYTES = 65_536
+"""Of a value."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
+
+
+@handles(access.AddSecret, action="secrets.write")
+def add_secret(turn: Turn, command: access.AddSecret) -> SecretEntry:
+    """Keep a secret, or replace its value.
+
+    Raises
+    ------
+    Invalid
+        SECRET-004 when name or value cannot be kept; the value is not repeated.
+    """
+    content = command.value.encode()
+    if not _NAME.match(command.name):
+        raise Invalid("SECRET-004", f"{command.name!r} is no name of a secret", name=command.name)
+    if not LEAST_CHARACTERS <= len(content) <= MOST_BYTES:
+        raise Invalid("SECRET-004", f"the value of {command.name} has {len(content):,} bytes", name=command.name)
+    before = secrets.find_secret(turn.connection, turn.project, command.name)
+    now = turn.now()
+    entry = SecretEntry(command.name, turn.project, str(turn.actor), now, now)
+    envelope = envelopes.open_keyring(turn.home).seal(content, _purpose(turn.project, command.name))
+    secrets.put_secret(turn.connection, entry, envelope)
+    turn.audit("secrets.write", command.name, before=before, after={"changed_at": now})
+    return _find(turn, command.name)
+
+
+@handles(access.ListSecrets, action="secrets.read", reads=True)
+def list_secrets(turn: Turn, command: access.ListSecrets) -> list[SecretEntry]:
+    """Answer with the secrets of the project, without their values."""
+    del command
+    return secrets.list_secrets(turn.connection, turn.project)
+
+
+@handles(access.GetSecret, action="secrets.read", reads=True)
+def get_secret(turn: Turn, command: access.GetSecret) -> SecretEntry:
+    """Answer with what is known of one secret."""
+    return _find(turn, command.name)
+
+
+@handles(access.RemoveSecret, action="secrets.write")
+def remove_secret(turn: Turn, command: access.RemoveSecret) -> SecretEntry:
+    """Forget a secret."""
+    before = _find(turn, command.name)
+    secrets.remove_secret(turn.connection, turn.project, command.name)
+    turn.audit("secrets.remove", command.name, before=before)
+    return before
+
+
+@handles(access.UseSecret, action="secrets.use", kept=False)
+def use_secret(turn: Turn, command: access.UseSecret) -> SecretValue:
+    """Answer with a value, to the attempt that holds a run of the project.
+
+    Raises
+    ------
+    Denied
+        SECRET-002 when that attempt is not under way.
+    NotFound
+        SECRET-001.
+    """
+    held = runs.find_held(turn.connection, command.run_id)
+    run = held[0] if held else None
+    if (
+        run is None
+        or run.project != turn.project
+        or run.state != "running"
+        or (run.attempt, run.fence) != (command.attempt, command.fence)
+    ):
+        raise Denied("SECRET-002", f"the attempt that asks for {command.name} is not under way", run=command.run_id)
+    _find(turn, command.name)
+    envelope = secrets.read_envelope(turn.connection, turn.project, command.name)
+    assert envelope is not None
+    content = envelopes.open_keyring(turn.home).open(envelope, _purpose(turn.project, command.name))
+    turn.audit("secrets.use", command.name, after={"run": run.id, "attempt": run.attempt})
+    return SecretValue(content.decode())
+
+
+@handles(access.RotateKeys, action="secrets.rotate")
+def rotate_keys(turn: Turn, command: access.RotateKeys) -> Rotated:
+    """Wrap every data key with a new key, in one transaction; then the old keys go.
+
+    A home that gets its keys from the environment is given the new one there first.
+    """
+    del command
+    own = envelopes.has_own_keys()
+    if own:
+        envelopes.add_key(turn.home)
+    keyring = envelopes.open_keyring(turn.home)
+    found = secrets.list_envelopes(turn.connection)
+    for seq, project, name, envelope in found:
+        secrets.set_envelope(turn.connection, seq, keyring.rewrap(envelope, _purpose(project, name)))
+    if own:
+        turn.after_commit(partial(envelopes.drop_keys, turn.home))
+    turn.audit("secrets.rotate", keyring.current.hex(), after={"envelopes": len(found)}, home=True)
+    return Rotated(len(found), keyring.current.hex())
+
+
+def _find(turn: Turn, name: str) -> SecretEntry:
+    entry = secrets.find_secret(turn.connection, turn.project, name)
+    if entry is None:
+        raise NotFound("SECRET-001", f"project {turn.project!r} has no secret {name!r}", name=name)
+    return entry
+
+
+def _purpose(project: str, name: str) -> str:
+    return f"secret:{project}:{name}"

@@ -1,0 +1,305 @@
+"""Messages about who may: projects, principals, tokens, secrets and the audit.
+
+They travel as those of `mainspring.domain.messages` do, which knows them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from mainspring.domain.command import Command, Nothing
+from mainspring.domain.principals import Role
+
+
+class Project(msgspec.Struct, frozen=True):
+    """The boundary of names and roles."""
+
+    name: str
+    created_by: str = ""
+    created_at: float = 0.0
+
+
+class Account(msgspec.Struct):
+    """A user or service account as the record keeps it.
+
+    Attributes
+    ----------
+    roles : dict of str to Role
+        Project -> role; ``*``: in all projects.
+    identity : str or None
+        Issuer and subject of one who signs in elsewhere.
+    """
+
+    id: str
+    kind: str
+    name: str
+    identity: str | None = None
+    created_by: str = ""
+    created_at: float = 0.0
+    roles: dict[str, Role] = {}
+
+
+class Token(msgspec.Struct):
+    """What is known of a token; the token itself is not.
+
+    Attributes
+    ----------
+    scopes : tuple of str or None
+        ``read``, areas or actions that it is limited to; None: all that its principal may.
+    last_used_at : float or None
+        To the minute.
+    """
+
+    id: str
+    principal: str
+    name: str
+    scopes: tuple[str, ...] | None = None
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    last_used_at: float | None = None
+    created_by: str = ""
+    created_at: float = 0.0
+
+
+class Issued(msgspec.Struct):
+    """A new token, told this once."""
+
+    token: str
+    record: Token
+
+    def __repr__(self) -> str:
+        return f"Issued({self.record!r})"
+
+
+class SecretEntry(msgspec.Struct, frozen=True):
+    """What is known of a secret; its value is not."""
+
+    name: str
+    project: str
+    created_by: str = ""
+    created_at: float = 0.0
+    changed_at: float = 0.0
+
+
+class SecretValue(msgspec.Struct, frozen=True):
+    """The value of a secret, on its way to the run that uses it."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return "SecretValue(***)"
+
+
+class Rotated(msgspec.Struct, frozen=True):
+    """How many envelopes were wrapped anew, and the key that wraps them now."""
+
+    envelopes: int
+    key_id: str
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """One act in the audit.
+
+    Attributes
+    ----------
+    seq : int
+        From 1, without gaps.
+    body : str
+        Canonical JSON of what was before and after.
+    previous, digest : str
+        SHA-256 of the entry before, and of this one with `previous`.
+    """
+
+    seq: int
+    time: float
+    project: str
+    principal: str
+    action: str
+    subject: str
+    body: str
+    previous: str
+    digest: str
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The last entry that a place knows of."""
+
+    seq: int
+    digest: str
+
+
+class Heads(msgspec.Struct, frozen=True):
+    """Where the chain ends: as the record says, and as the home says, which is written after it."""
+
+    record: Head | None = None
+    home: Head | None = None
+
+
+class WhoAmI(Command):
+    """Who asks, and what they may."""
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """A principal as it was recognised."""
+
+    principal: str
+    roles: dict[str, Role]
+    scopes: tuple[str, ...] | None = None
+
+
+class AddProject(Command):
+    """Make a project."""
+
+    name: str
+
+
+class ListProjects(Command):
+    """The projects in which whoever asks has a role."""
+
+
+class RemoveProject(Command):
+    """Remove a project that holds nothing."""
+
+    name: str
+
+
+class AddUser(Command):
+    """Make a user or a service account, with a role in the project when one is given."""
+
+    name: str
+    kind: Literal["user", "service"] = "user"
+    role: Role | None = None
+    everywhere: bool = False
+
+
+class GetUser(Command):
+    """One user or service account."""
+
+    name: str
+
+
+class ListUsers(Command):
+    """All users and service accounts."""
+
+
+class RemoveUser(Command):
+    """Remove a principal with its roles; its tokens are revoked."""
+
+    name: str
+
+
+class GrantRole(Command):
+    """Give a principal a role in the project, or everywhere; it replaces the one before."""
+
+    name: str
+    role: Role
+    everywhere: bool = False
+
+
+class RevokeRole(Command):
+    """Take a principal's role in the project, or everywhere, back."""
+
+    name: str
+    everywhere: bool = False
+
+
+class IssueToken(Command):
+    """Make a token for a principal.
+
+    `expires_s` counts from now; None: it does not expire. A token that was itself limited can make
+    only tokens that are limited as much.
+    """
+
+    principal: str
+    name: str = ""
+    scopes: tuple[str, ...] | None = None
+    expires_s: float | None = None
+
+
+class ListTokens(Command):
+    """Tokens of one principal, or of all; newest first."""
+
+    principal: str | None = None
+
+
+class RevokeToken(Command):
+    """Take a token back, at once."""
+
+    id: str
+
+
+class AddSecret(Command):
+    """Keep a secret, or replace its value."""
+
+    name: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"AddSecret(name={self.name!r}, value=***)"
+
+
+class ListSecrets(Command):
+    """The secrets of the project, without their values."""
+
+
+class GetSecret(Command):
+    """One secret, without its value."""
+
+    name: str
+
+
+class RemoveSecret(Command):
+    """Forget a secret."""
+
+    name: str
+
+
+class UseSecret(Command):
+    """The value of a secret, for an attempt of a run that is under way."""
+
+    name: str
+    run_id: str
+    attempt: int
+    fence: int
+
+
+class RotateKeys(Command):
+    """Wrap all envelopes with a new key."""
+
+
+class ListAudit(Command):
+    """Entries of the audit after a number, oldest first."""
+
+    after: int = 0
+    limit: int = 1000
+
+
+class GetAuditHeads(Command):
+    """Where the audit ends."""
+
+
+ANSWERS: dict[type[Command], Any] = {
+    WhoAmI: Identity,
+    AddProject: Project,
+    ListProjects: list[Project],
+    RemoveProject: Nothing,
+    AddUser: Account,
+    GetUser: Account,
+    ListUsers: list[Account],
+    RemoveUser: Account,
+    GrantRole: Account,
+    RevokeRole: Account,
+    IssueToken: Issued,
+    ListTokens: list[Token],
+    RevokeToken: Token,
+    AddSecret: SecretEntry,
+    ListSecrets: list[SecretEntry],
+    GetSecret: SecretEntry,
+    RemoveSecret: SecretEntry,
+    UseSecret: SecretValue,
+    RotateKeys: Rotated,
+    ListAudit: list[AuditEntry],
+    GetAuditHeads: Heads,
+}

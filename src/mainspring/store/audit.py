@@ -1,0 +1,58 @@
+"""The audit in the record, and the head of its chain, kept in the record and beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from mainspring.domain.access import AuditEntry, Head
+from mainspring.security.audit import GENESIS
+from mainspring.store.files import LocalFileSystem
+from mainspring.store.rows import add, change
+from mainspring.store.tables import audit, cursors
+
+_HEAD = "audit.head"
+_FIELDS = [audit.c[name] for name in AuditEntry.__struct_fields__]
+
+
+def read_last(connection: Connection) -> Head:
+    """Return the last entry's place in the chain, ``Head(0, GENESIS)`` before the first."""
+    row = connection.execute(select(audit.c.seq, audit.c.digest).order_by(audit.c.seq.desc()).limit(1)).first()
+    return Head(0, GENESIS) if row is None else Head(*row)
+
+
+def add_entry(connection: Connection, entry: AuditEntry) -> None:
+    """Append an entry and note it as the head."""
+    add(connection, audit, entry)
+    head = {"seq": entry.seq, "digest": entry.digest}
+    if not change(connection, cursors, {"name": _HEAD}, value=head):
+        connection.execute(cursors.insert(), {"name": _HEAD, "value": head})
+
+
+def list_entries(connection: Connection, after: int, limit: int) -> list[AuditEntry]:
+    """Return entries after a number, oldest first."""
+    query = select(*_FIELDS).where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)
+    return [AuditEntry(*row) for row in connection.execute(query)]
+
+
+def read_head(connection: Connection) -> Head | None:
+    """Return the head that the record notes beside the entries."""
+    value = connection.execute(select(cursors.c.value).where(cursors.c.name == _HEAD)).scalar()
+    return None if value is None else msgspec.convert(value, Head)
+
+
+def read_home_head(path: Path) -> Head | None:
+    """Return the head that the home's file notes; None when there is none, or nothing readable."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Head)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def write_home_head(path: Path, head: Head) -> None:
+    """Note the head in the home's file, whole or not at all."""
+    files = LocalFileSystem()
+    files.make_folder(path.parent)
+    files.write_atomic(path, iter([msgspec.json.encode(head)]))

@@ -1,0 +1,152 @@
+"""Projects: nothing of one is reached from another, by whatever id or name (IDOR)."""
+
+import pytest
+from tests.support.access import HOME_USER, Person
+
+from mainspring.domain import access, messages, records
+from mainspring.domain.errors import MainspringError
+from mainspring.domain.messages import ANSWERS
+
+HIDDEN = {"RUN-001", "DATA-002", "MODEL-001", "SERVE-001", "HOME-010", "SECRET-001", "RENEW-006", "GATE-011"}
+
+
+@pytest.fixture
+def rooms(desk):
+    """Two projects with one of everything in `air`, an admin of each, and one of everything's ids."""
+    for name in ("air", "rail"):
+        desk.ask(access.AddProject(name=name), actor=HOME_USER)
+    inside = Person(desk, "anna", "admin", project="air")
+    outside = Person(desk, "ben", "admin", project="rail")
+    run = inside.ask(messages.BeginRun(kind="step", name="fit", key="k", params={"canary": 1})).run
+    value = records.Value("json", desk.blobs.put(b"1"), 1)
+    data = inside.ask(messages.PutVersion(kind="dataset", name="orders", digest="d1", manifest={"table": "orders"}))
+    inside.ask(messages.PutVersion(kind="model", name="delays", digest="m1", manifest={}))
+    inside.ask(messages.MoveAlias(kind="model", name="delays", alias="best", number=1))
+    inside.ask(messages.Deploy(name="web", model="delays@best"))
+    inside.ask(messages.Apply(declarations=[records.Declaration("gate", "delays->champion", {"alpha": 0.1})]))
+    inside.ask(access.AddSecret(name="database", value="canary-secret"))
+    ended = inside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True)).run
+    done = messages.FinishRun(run_id=ended.id, attempt=1, fence=ended.fence, state="succeeded", outputs=value)
+    inside.ask(done)
+    return desk, inside, outside, run, data
+
+
+def probes(run, data):
+    """One command for each way to name something of the other project."""
+    held = {"run_id": run.id, "attempt": run.attempt, "fence": run.fence}
+    return [
+        messages.BeginRun(kind="step", name="x", parent_id=run.id),
+        messages.SubmitRuns(
+            runs=[messages.RunSpec(kind="step", name="x", call=records.Call(job="gate"), parent_id=run.id)]
+        ),
+        messages.Heartbeat(leases=[(run.id, run.attempt, run.fence)]),
+        messages.Report(**held, offset=1, points=[("auc", 0, 0.0, 1.0)]),
+        messages.FinishRun(**held, state="failed"),
+        messages.GetRun(id=run.id),
+        messages.GetRun(id=run.id[-8:]),
+        messages.GetRun(id=run.id[:12]),
+        messages.WaitRuns(ids=[run.id], wait_s=0.0),
+        messages.CancelRuns(ids=[run.id]),
+        messages.GetSeries(run_id=run.id, key="auc"),
+        messages.GetLogs(run_id=run.id),
+        messages.PutVersion(kind="dataset", name="x", digest="d", manifest={}, inputs=(data.id,)),
+        messages.PutVersion(kind="dataset", name="x", digest="d", manifest={}, run_id=run.id),
+        messages.GetVersion(kind="dataset", reference="orders"),
+        messages.GetVersion(kind="model", reference="delays@best"),
+        messages.ListReads(run_id=run.id),
+        messages.MoveAlias(kind="model", name="delays", alias="best", number=1),
+        messages.Promote(model="delays", alias="champion", data="orders"),
+        messages.GetVerdict(run_id=run.id),
+        messages.GetDeclaration(kind="gate", name="delays->champion"),
+        messages.Deploy(name="mine", model="delays@best"),
+        messages.GetService(name="web"),
+        messages.StopService(name="web"),
+        messages.RollbackService(name="web"),
+        messages.CheckService(name="web", until=0.0),
+        messages.Explain(thing=run.id),
+        messages.Explain(thing=run.id[-8:]),
+        messages.Explain(thing="web"),
+        messages.Explain(thing="delays@best"),
+        access.GetSecret(name="database"),
+        access.RemoveSecret(name="database"),
+        access.UseSecret(name="database", **held),
+    ]
+
+
+def test_nothing_of_another_project_is_reached_by_name_or_id(rooms):
+    _desk, _, outside, run, data = rooms
+    for command in probes(run, data):
+        with pytest.raises(MainspringError) as caught:
+            outside.ask(command)
+        assert caught.value.code in HIDDEN, (command, caught.value)
+        assert "canary" not in str(caught.value)
+
+
+def test_lists_hold_nothing_of_another_project(rooms):
+    _, inside, outside, *_ = rooms
+    for command in (
+        messages.ListRuns(),
+        messages.ListVersions(kind="dataset"),
+        messages.ListVersions(kind="model"),
+        messages.ListVersions(kind="model", name="delays"),
+        messages.ListServices(),
+        messages.ListAlarms(),
+        messages.ListRenewals(),
+        messages.ListEvents(),
+        access.ListSecrets(),
+    ):
+        assert outside.ask(command) == [], command
+    assert inside.ask(messages.ListServices())
+    status = outside.ask(messages.GetStatus())
+    assert (status.runs, status.services) == ({}, [])
+
+
+def test_every_command_that_names_something_is_probed(rooms):
+    *_, run, data = rooms
+    probed = {type(command) for command in probes(run, data)}
+    nameless = {
+        command
+        for command in ANSWERS
+        if not {"run_id", "parent_id", "ids", "id", "name", "reference", "thing", "model", "leases", "runs"}
+        & set(command.__struct_fields__)
+    }
+    about_principals = {
+        access.AddProject, access.RemoveProject, access.AddUser, access.GetUser, access.RemoveUser, access.GrantRole,
+        access.RevokeRole, access.IssueToken, access.RevokeToken,
+    }  # fmt: skip
+    by_lists = {messages.ListRuns, messages.ListVersions}
+    makes = {access.AddSecret}
+    assert set(ANSWERS) - probed - nameless - about_principals - by_lists - makes == set()
+
+
+def test_the_same_names_are_others_in_another_project(rooms):
+    desk, inside, outside, _run, _ = rooms
+    version = outside.ask(messages.PutVersion(kind="model", name="delays", digest="m1", manifest={}))
+    assert version.number == 1
+    assert version.project == "rail"
+    service = outside.ask(messages.Deploy(name="web", model="delays"))
+    assert service.id != inside.ask(messages.GetService(name="web")).id
+    assert desk.home.service_folder("air", "web") != desk.home.service_folder("rail", "web")
+    begun = outside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True))
+    assert not begun.hit, "a result of another project answered"
+    assert inside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True)).hit
+
+
+def test_equal_dedupe_texts_do_not_meet(rooms):
+    desk, inside, outside, *_ = rooms
+    spec = messages.RunSpec(kind="step", name="x", call=records.Call(job="gate"), dedupe="the same")
+    first = inside.ask(messages.SubmitRuns(runs=[spec]))[0]
+    second = outside.ask(messages.SubmitRuns(runs=[spec]))[0]
+    assert first.id != second.id
+    spec.dedupe = "project:air:the same"
+    assert desk.ask(messages.SubmitRuns(runs=[spec]), actor=HOME_USER)[0].id != first.id
+
+
+def test_an_envelope_moved_to_another_project_does_not_open(rooms):
+    desk, _, outside, *_ = rooms
+    desk.call(
+        lambda turn: turn.connection.exec_driver_sql("UPDATE secrets SET project = 'rail' WHERE name = 'database'")
+    )
+    mine = outside.ask(messages.BeginRun(kind="step", name="fit")).run
+    with pytest.raises(MainspringError, match="SECRET-003"):
+        outside.ask(access.UseSecret(name="database", run_id=mine.id, attempt=1, fence=mine.fence))
