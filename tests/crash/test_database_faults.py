@@ -17,6 +17,7 @@ from tests.support.proxies import CuttingProxy
 from mainspring.control.commits import Answer, Ask
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Invalid, MainspringError
+from mainspring.domain.principals import OWNER
 from mainspring.sdk.client import Client
 from mainspring.store.homes import place_home
 
@@ -39,7 +40,7 @@ def commit_through(proxy, address):
 
 
 def begin(name, key=""):
-    return Ask(messages.BeginRun(kind="step", name=name), "user:a", key=key)
+    return Ask(messages.BeginRun(kind="step", name=name), OWNER, key=key)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from mainspring.control.commits import Answer, Ask
 from mainspring.domain import messages
 from mainspring.domain.errors import Unavailable
 from mainspring.domain.home import Home
+from mainspring.domain.principals import OWNER
 from mainspring.store import migrations, schema
 from mainspring.store.dialects.sqlite import driver
 from mainspring.store.engine import open_engine
@@ -48,8 +49,8 @@ def test_a_full_disk_refuses_the_turn_and_leaves_nothing_of_it(desk):
     before = begin(desk, "before").run
     (pages,) = pragma(desk, "PRAGMA page_count")[0]
     pragma(desk, f"PRAGMA max_page_count = {pages}")
-    asks = [Ask(messages.BeginRun(kind="step", name="small"), "a")]
-    asks += [Ask(messages.BeginRun(kind="step", name="big", params={"x": "y" * 100_000}), "a", key="k1")]
+    asks = [Ask(messages.BeginRun(kind="step", name="small"), OWNER)]
+    asks += [Ask(messages.BeginRun(kind="step", name="big", params={"x": "y" * 100_000}), OWNER, key="k1")]
     outcomes, topics = desk.run(asks)
     assert [outcome.code for outcome in outcomes] == ["HOME-006", "HOME-006"]
     assert not topics
