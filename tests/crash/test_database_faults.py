@@ -20,6 +20,8 @@ from mainspring.domain.errors import Conflict, Invalid, MainspringError
 from mainspring.domain.principals import OWNER
 from mainspring.sdk.client import Client
 from mainspring.store.homes import place_home
+from mainspring.testing.engines import submit, wait
+from mainspring.tracking.codecs import load_value
 
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainspring' AND datname = '{}'"
 
@@ -235,3 +237,18 @@ def test_a_driver_that_is_missing_is_named(home, database):
     assert told["code"] == "HOME-034"
     assert "pg8000" in told["what"]
     assert "pip install 'mainspring[postgresql]'" in told["fix"]
+
+
+def test_a_password_is_kept_in_the_home_and_not_told_to_workers(home, start, client, database, monkeypatch):
+    user, _, rest = database.partition("//")[2].partition("@")
+    monkeypatch.setenv("PGPASSWORD", "top secret")
+    address = f"postgresql://{user.partition(':')[0]}@{rest}"
+    owner = start(MAINSPRING_RECORD=address)
+    assert owner.line.strip() == "{}"
+    owner.end()
+    monkeypatch.delenv("PGPASSWORD")
+    owner = start(MAINSPRING_RECORD=database)
+    (ended,) = wait(client, submit(client, os.getenv, "MAINSPRING_RECORD"))
+    assert load_value(ended.outputs, client.blobs, client.seal) == address
+    owner.end()
+    assert start().line.strip() == "{}"

@@ -31,7 +31,7 @@ from mainspring.domain.wire import describe
 from mainspring.store.blobs import open_blobs
 from mainspring.store.files import write_faults
 from mainspring.store.homes import make_folders, place_home
-from mainspring.store.places import read_place
+from mainspring.store.places import forget_password, read_place
 from mainspring.store.schema import open_record
 from mainspring.store.tables import LOCAL
 
@@ -126,6 +126,7 @@ class Owner:
             self._lock.close()
             raise
         try:
+            forget_password()
             place = read_place(home.root)
             blobs = open_blobs(home)
             node = LOCAL if place is None else place.node

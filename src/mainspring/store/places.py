@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -88,12 +89,23 @@ def hide_password(address: str) -> str:
 
 
 def read_address(home: Home) -> str:
-    """Return the whole address of a home's record: of the environment, else as it was kept."""
-    given = os.environ.get(SETTING, "")
-    if given and hide_password(given) == home.record:
+    """Return the whole address of a home's record: as it was kept, unless the environment has a password."""
+    given, kept = os.environ.get(SETTING, ""), read_place(home.root)
+    parts = urlsplit(given or home.record)
+    if parts.password:
         return given
-    kept = read_place(home.root)
+    if os.environ.get("PGPASSWORD"):
+        user, at, host = parts.netloc.rpartition("@")
+        user = user if at else getpass.getuser()
+        password = quote(os.environ["PGPASSWORD"], safe="")
+        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
     return home.record if kept is None else kept.address
+
+
+def forget_password() -> None:
+    """Leave in the environment, which workers and planes inherit, the address without its password."""
+    if SETTING in os.environ:
+        os.environ[SETTING] = hide_password(os.environ[SETTING])
 
 
 def read_place(root: Path) -> Place | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import ipaddress
-import os
 import socket
 import ssl
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -51,8 +50,7 @@ def parse_address(text: str) -> Address:
     Parameters
     ----------
     text : str
-        ``?host=/folder`` names a Unix socket. Without a password that of the variable
-        ``PGPASSWORD`` counts. Without `sslmode` a loopback address or socket is spoken to as it is,
+        ``?host=/folder`` names a Unix socket. Without `sslmode` a loopback address or socket is spoken to as it is,
         any other host with ``verify-full``.
 
     Raises
@@ -76,7 +74,7 @@ def parse_address(text: str) -> Address:
         host,
         port,
         unquote(parts.username or "") or getpass.getuser(),
-        unquote(parts.password or "") or os.environ.get("PGPASSWORD", ""),
+        unquote(parts.password or ""),
         database,
         mode,
     )
