@@ -19,7 +19,7 @@ def rooms(desk):
     outside = Person(desk, "ben", "admin", project="rail")
     run = inside.ask(messages.BeginRun(kind="step", name="fit", key="k", params={"canary": 1})).run
     value = records.Value("json", desk.blobs.put(b"1"), 1)
-    data = inside.ask(messages.PutVersion(kind="dataset", name="orders", digest="d1", manifest={"table": "orders"}))
+    data = inside.ask(messages.PutVersion(kind="dataset", name="orders", digest="d1", manifest={"table": "orders@air"}))
     inside.ask(messages.PutVersion(kind="model", name="delays", digest="m1", manifest={}))
     inside.ask(messages.MoveAlias(kind="model", name="delays", alias="best", number=1))
     inside.ask(messages.Deploy(name="web", model="delays@best"))

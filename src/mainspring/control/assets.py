@@ -6,8 +6,10 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Invalid, MainspringError, NotFound
+from mainspring.domain.home import name_folder
 from mainspring.domain.records import Declaration, Version
 from mainspring.domain.references import Reference, parse_reference
+from mainspring.security.paths import check_relative
 from mainspring.store import follows, versions
 from mainspring.store.rows import find
 from mainspring.store.tables import declarations
@@ -23,7 +25,8 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     Raises
     ------
     Invalid
-        DATA-001 when the name is none.
+        DATA-001 when the name is none; HOME-011 when the manifest names a place outside of the
+        project.
     NotFound
         HOME-010 when an input is no version.
     """
@@ -39,6 +42,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
         source = versions.get_version(turn.connection, version_id)
         if source is None or source.project != turn.project:
             raise NotFound("HOME-010", f"no version has the id {version_id}", id=version_id)
+    _check_manifest(turn, command)
     number = versions.next_number(turn.connection, command.kind, turn.project, command.name)
     version = Version(
         turn.new_id(),
@@ -145,6 +149,18 @@ def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Versio
     if version.kind == "model":
         turn.audit("aliases.move", f"{version.name}@{alias}", before=body["before"], after=body)
     return resolve(turn, version.kind, version.reference)
+
+
+def _check_manifest(turn: Turn, command: messages.PutVersion) -> None:
+    """Refuse places that a client made up: others read what a manifest names."""
+    manifest = command.manifest if isinstance(command.manifest, dict) else {}
+    for name in manifest if command.kind == "model" else manifest.get("files", ()):
+        check_relative(str(name))
+    table = manifest.get("table") if command.kind == "dataset" else None
+    if table is not None:
+        own = str(table).partition("@")[0]
+        if parse_reference(own).name != own or table != name_folder(turn.project, own):
+            raise Invalid("HOME-011", f"{table!r} is no table of project {turn.project!r}", path=str(table))
 
 
 def missing(kind: str, reference: str) -> MainspringError:

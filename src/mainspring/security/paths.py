@@ -33,10 +33,32 @@ def safe_join(root: Path, relative: str) -> Path:
     >>> safe_join(Path("/srv"), "a/b").as_posix()
     '/srv/a/b'
     """
-    parts = relative.split("/")
-    if "\0" in relative or "\\" in relative or ":" in relative or any(part in {"", ".", ".."} for part in parts):
-        raise Invalid("HOME-011", f"{relative!r} is not a plain relative path", path=relative)
-    joined = root.joinpath(*parts)
+    joined = root.joinpath(*check_relative(relative))
     if not joined.resolve().is_relative_to(root.resolve()):
         raise Invalid("HOME-011", f"{relative!r} leads out of {root} through a link", path=relative)
     return joined
+
+
+def check_relative(relative: str) -> list[str]:
+    """Return the parts of a plain relative path; nothing is touched.
+
+    Parameters
+    ----------
+    relative : str
+        POSIX path that somebody else named. It is refused or taken as it is, never cleaned or decoded.
+
+    Raises
+    ------
+    Invalid
+        HOME-011 when it is empty or absolute, or holds NUL, a backslash, a drive, a colon, an empty
+        part, ``.`` or ``..``.
+
+    Examples
+    --------
+    >>> check_relative("sub/file.bin")
+    ['sub', 'file.bin']
+    """
+    parts = relative.split("/")
+    if "\0" in relative or "\\" in relative or ":" in relative or any(part in {"", ".", ".."} for part in parts):
+        raise Invalid("HOME-011", f"{relative!r} is not a plain relative path", path=relative)
+    return parts
