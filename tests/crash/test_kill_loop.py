@@ -23,7 +23,7 @@ from mainspring.tracking.codecs import load_value
 
 TRIALS, PARALLEL, STEPS = 100, 4, 5
 SEEDS = [int(seed) for seed in os.environ.get("KILL_SEEDS", "1").split(",")]
-PLANE_POINTS = {point for point in POINTS if point.startswith("plane.")}
+PLANE_POINTS = {point for point in POINTS if point.startswith(("plane.", "sweep."))}
 LOOP_POINTS = sorted(POINTS - PLANE_POINTS)
 PATHS = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(Path(__file__).parents[2])]))
 KINDS = {"script": 3, "fork_server": 2, "worker": 4, "owner": 5}

@@ -417,6 +417,9 @@ def test_a_home_is_backed_up_while_its_owner_runs_and_restored_elsewhere(shell, 
     shell("status", check=0)
     told = json.loads(shell("server", "backup", str(tmp_path / "copy"), "--json", check=0).stdout)
     assert told["manifest"]["whole"] is False
+    assert json.loads(shell("server", "collect", "--dry-run", "--json", check=0).stdout)["removed"]["blobs"] == 0
+    assert shell("server", "collect", check=0).stdout.startswith("blobs")
+    assert "RUN-003" in shell("server", "collect", "--grace", "1min", check=2).stderr
     assert shell("server", "upgrade", "--check", check=0).stdout.startswith("record")
     assert "SERVER-003" in shell("server", "restore", str(tmp_path / "copy"), check=5).stderr
     other = Shell(tmp_path)

@@ -32,12 +32,12 @@ VERBS: dict[str, str] = {
     "alarms": "List alarms",
     "data": "List and show datasets and their quarantine",
     "models": "List and show models",
-    "server": "Back the record up, restore and upgrade it",
     "projects": "List, make and remove projects",
     "users": "Users and service accounts, and their roles",
     "tokens": "Make tokens and take them back",
     "secrets": "Keep secrets, handed to runs by name",
     "audit": "Who did what; verify and export it",
+    "server": "Back the record up, restore, upgrade and tidy it",
     "doctor": "Check this machine and this home",
 }
 

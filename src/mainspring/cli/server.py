@@ -8,11 +8,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, wants_json
 from mainspring.cli.texts import format_size
+from mainspring.domain.errors import Invalid
+from mainspring.domain.units import parse_duration
+from mainspring.domain.upkeep import SweepFiles, Swept
 
 if TYPE_CHECKING:
     from mainspring.domain.home import Home
+    from mainspring.store.leftovers import Leftovers
+
+_BATCH = 500
+"""So many files are removed in one turn of the owner, some 20 ms of work."""
+
+_LEAST_GRACE_S = 3600.0
 
 
 @click.group(
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     epilog="Examples: mainspring server backup · mainspring server upgrade --check",
 )
 def command() -> None:
-    """Back the record up, restore it, upgrade it."""
+    """Back the record up, restore it, upgrade it, and remove what nothing names."""
 
 
 @command.command("backup")
@@ -100,6 +110,56 @@ def upgrade(check: bool) -> None:
     obstacle = ahead.find_obstacle()
     if obstacle is not None:
         raise obstacle
+
+
+@command.command("collect")
+@click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
+@click.option("--grace", default="1d", show_default=True, help="What was written less long ago stays; at least 1h.")
+def collect(dry_run: bool, grace: str) -> None:
+    """Remove blobs and files of tables that nothing in the record names."""
+    from mainspring.store.leftovers import find_leftovers
+
+    grace_s = parse_duration(grace)
+    if grace_s < _LEAST_GRACE_S:
+        raise Invalid("RUN-003", f"a grace of {grace} is shorter than an hour, and a writer may take that long")
+    found = find_leftovers(_home(), grace_s)
+    done = Swept() if dry_run else _sweep(found)
+    facts = {
+        "dry_run": dry_run,
+        "leftovers": Swept(len(found.blobs), sum(found.blobs.values()), len(found.files), sum(found.files.values())),
+        "removed": done,
+        "kept": {"blobs": found.kept_blobs, "files": found.kept_files},
+    }
+    if wants_json():
+        print_json(facts)
+        return
+    counted, what = (facts["leftovers"], "would go") if dry_run else (done, "removed")
+    assert isinstance(counted, Swept)
+    print_fields(
+        {
+            "blobs": f"{counted.blobs:,} {what} ({format_size(counted.blob_bytes)}), {found.kept_blobs:,} stay",
+            "tables": f"{counted.files:,} files {what} ({format_size(counted.file_bytes)}), {found.kept_files:,} stay",
+        }
+    )
+
+
+def _sweep(found: Leftovers) -> Swept:
+    """Have the owner remove leftovers, a bounded number at a time."""
+    total = Swept()
+    blobs, files = list(found.blobs), list(found.files)
+    while blobs or files:
+        command = SweepFiles(
+            blobs=blobs[:_BATCH],
+            files=files[:_BATCH],
+            before=found.before,
+            marked_at=found.moment.time,
+            numbers=found.moment.numbers,
+        )
+        done: Swept = ask(command)
+        for name in Swept.__struct_fields__:
+            setattr(total, name, getattr(total, name) + getattr(done, name))
+        del blobs[:_BATCH], files[:_BATCH]
+    return total
 
 
 def _home() -> Home:

@@ -44,6 +44,7 @@ USE_CASES = (
     "mainspring.control.queue",
     "mainspring.control.logs",
     "mainspring.control.drafts",
+    "mainspring.control.sweeps",
     "mainspring.control.assets",
     "mainspring.control.studies",
     "mainspring.control.apply",

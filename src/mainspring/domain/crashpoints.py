@@ -22,6 +22,9 @@ POINTS: frozenset[str] = frozenset(
         "table.committed",
         "blobs.before_rename",
         "blobs.after_rename",
+        "sweep.seen",
+        "sweep.aside",
+        "sweep.spared",
         "plane.before_capture",
         "plane.after_capture",
     }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain import access, records
+from mainspring.domain import access, records, upkeep
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
@@ -487,4 +487,5 @@ ANSWERS: dict[type[Command], Any] = {
     GetStatus: Status,
     Stop: Nothing,
     **access.ANSWERS,
+    **upkeep.ANSWERS,
 }

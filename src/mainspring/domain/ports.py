@@ -57,6 +57,10 @@ class FileSystem(Protocol):
         """Rename a file over another of the same disk; MUST be durable on return."""
         ...
 
+    def touch(self, path: Path) -> None:
+        """Have a file count as written now; a missing one is `FileNotFoundError`."""
+        ...
+
     def exists(self, path: Path) -> bool:
         """Tell whether a file or folder is there."""
         ...

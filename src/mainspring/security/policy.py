@@ -64,6 +64,7 @@ ACTIONS: dict[str, Action] = {
     "audit.read": Action("admin", home=True),
     "home.read": Action("viewer"),
     "home.stop": Action("admin", home=True),
+    "home.sweep": Action("admin", home=True),
 }
 """Name ``area.verb`` -> who may; a use case is registered with one of these."""
 

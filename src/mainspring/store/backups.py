@@ -165,6 +165,7 @@ def open_old(home: Home) -> Iterator[Connection]:
         with engine.connect() as connection:
             transaction = dialect_of(connection).begin(connection, writes=False, durable=False)
             try:
+                dialect_of(connection).take_time(connection)
                 if read_revision(connection) is None:
                     raise NotFound("SERVER-007", f"{home.place} holds no record", home=str(home.root))
                 yield connection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -27,6 +28,9 @@ FOLDERS = 256
 
 MOST_ENTRIES = 20_000
 """So many files are looked at in one sweep, some 20 ms of work."""
+
+ASIDE = ".swept"
+"""The folder of blobs that a sweep has laid aside."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -224,10 +228,17 @@ class FolderBlobs:
 
     def _holds(self, path: Path, content: bytes) -> bool:
         # A blob that was cut or swapped on disk is written anew, so it is read, not only looked for.
+        # It is made young before that, so that a sweep which has found it old looks again and spares it.
         try:
+            with contextlib.suppress(PermissionError):  # of another user, or in a home that is read only
+                self._files.touch(path)
             return self._files.read(path) == content
         except FileNotFoundError:
             return False
+        except OSError as fault:
+            if fault.errno != errno.EROFS:
+                raise
+            return self._files.read(path) == content
 
     def _parts(self, content: bytes) -> Iterator[bytes]:
         yield content
@@ -235,7 +246,7 @@ class FolderBlobs:
 
 
 def sweep_drafts(root: Path, before: float, *, first: int = 0, most: int = MOST_ENTRIES) -> int:
-    """Remove the temporary files of writers that were killed.
+    """Remove the temporary files of writers that were killed, and put back what a killed sweep laid aside.
 
     Parameters
     ----------
@@ -253,6 +264,8 @@ def sweep_drafts(root: Path, before: float, *, first: int = 0, most: int = MOST_
     int
         How many were removed.
     """
+    for aside in (root / ASIDE).glob("*"):
+        put_back(aside)
     seen = removed = 0
     for number in range(first, first + FOLDERS):
         with contextlib.suppress(OSError), os.scandir(root / f"{number % FOLDERS:02x}") as entries:
@@ -273,6 +286,59 @@ def _remove_old(entry: os.DirEntry[str], before: float) -> bool:
     except OSError:  # its writer has renamed it, or the home is read-only
         return False
     return True
+
+
+def sweep_blob(root: Path, digest: str, before: float) -> int | None:
+    """Remove a blob that nothing names, unless it was put again.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of blobs.
+    digest : str
+        Of the blob.
+    before : float
+        Seconds since 1970; a blob that was put since then stays.
+
+    Returns
+    -------
+    int or None
+        Its length; None when it stays, or is gone already.
+
+    Notes
+    -----
+    Guarantees: a blob whose `put` returned, at whatever moment of a sweep, is there afterwards.
+    `put` makes a blob young and then reads it; a sweep lays it aside under another name and then
+    looks at its age. Whichever comes first, one of the two sees the other: the sweep puts a young
+    one back, and `put` writes one anew that it does not find. A sweep that was killed loses
+    nothing either: what was laid aside is put back by `sweep_drafts`.
+    """
+    path = root / check_digest(digest)[:2] / digest
+    aside = root / ASIDE / digest
+    aside.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        if path.stat().st_mtime >= before:
+            return None
+        crash_point("sweep.seen")
+        path.rename(aside)
+        crash_point("sweep.aside")
+        facts = aside.stat()
+        if facts.st_mtime >= before:
+            crash_point("sweep.spared")
+            put_back(aside)
+            return None
+        aside.unlink()
+    except FileNotFoundError:
+        return None
+    return facts.st_size
+
+
+def put_back(aside: Path) -> None:
+    """Give a blob that was laid aside its name again, unless it was put anew meanwhile."""
+    with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileExistsError):
+            (aside.parent.parent / aside.name[:2] / aside.name).hardlink_to(aside)
+        aside.unlink()
 
 
 def no_blob(digest: str) -> NotFound:

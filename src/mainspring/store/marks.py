@@ -7,19 +7,79 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from mainspring.domain.errors import Invalid, NotFound
 from mainspring.store.engine import dialect_of
+from mainspring.store.tables import metadata
 
 LEAVES = frozenset({"arrow", "bytes", "json", "ndarray", "png", "text"})
 """Codecs whose bytes name no other blobs."""
 
-_NUMBERS = frozenset({"points", "latest", "series_keys", "requests", "edges", "alembic_version"})
+_WITHOUT = frozenset(
+    {"aliases", "alembic_version", "cache", "edges", "follows", "latest", "leases", "points", "requests", "series_keys"}
+)
 """Tables that name no blob."""
+
+_CHANGING = {
+    "runs": "seq > :seq OR ended_at IS NULL OR ended_at > :since",
+    "calls": "run_id IN (SELECT id FROM runs WHERE seq > :seq OR ended_at IS NULL OR ended_at > :since)",
+    "renewals": "",
+    "services": "",
+}
+"""Tables whose rows change -> which may have changed; in others with a number rows are only added."""
+
+_SLACK_S = 3600.0
+"""Clocks of owners and of the database differ by less."""
 
 _NAMED = re.compile(r"(?:codec\W{1,12}(\w{1,40})\W{1,12}digest\W{1,12})?([0-9a-f]{64})")
 _INSIDE = re.compile(rb"(?=([0-9a-f]{64}))")
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """When the record was marked.
+
+    Attributes
+    ----------
+    time : float
+        Seconds since 1970, by the record's clock.
+    numbers : dict of str to int
+        Table -> greatest number of a row.
+    """
+
+    time: float
+    numbers: dict[str, int]
+
+
+def read_moment(connection: Connection) -> Moment:
+    """Return the present moment of the record."""
+    numbers = {
+        table: int(connection.execute(text(f'SELECT coalesce(max(seq), 0) FROM "{table}"')).scalar_one())  # noqa: S608
+        for table in sorted(dialect_of(connection).list_tables(connection))
+        if table in metadata.tables and "seq" in metadata.tables[table].c
+    }
+    return Moment(dialect_of(connection).now(connection), numbers)
+
+
+def mark_since(connection: Connection, moment: Moment, wanted: Container[str]) -> set[str]:
+    """Return which blobs are named by what was written since a moment.
+
+    Notes
+    -----
+    Cost: reads the rows that were added since, live runs, and small tables whole.
+    """
+    marked: set[str] = set()
+    for table in sorted(dialect_of(connection).list_tables(connection) - _WITHOUT):
+        condition = _CHANGING.get(table, "seq > :seq" if table in moment.numbers else "")
+        query = text(f'SELECT * FROM "{table}"' + (f" WHERE {condition}" if condition else ""))  # noqa: S608
+        number = moment.numbers.get("runs" if table == "calls" else table, 0)
+        given = {"seq": number, "since": moment.time - _SLACK_S}
+        values = {name: given[name] for name in ("seq", "since") if f":{name}" in condition}
+        for row in connection.execute(query, values):
+            for value in _plain(row):
+                marked.update(digest for _, digest in _NAMED.findall(value) if digest in wanted)
+    return marked
 
 
 def mark_blobs(
@@ -63,10 +123,19 @@ def mark_blobs(
     return marked | parted
 
 
-def mark_files(connection: Connection) -> set[str]:
-    """Return the files of tables that versions of datasets name, each as ``table/file``."""
+def mark_files(connection: Connection, after: int = 0) -> set[str]:
+    """Return the files of tables that versions of datasets name, each as ``table/file``.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    after : int, default 0
+        Only versions with a greater number of their row.
+    """
     named: set[str] = set()
-    for (manifest,) in connection.execute(text("SELECT manifest FROM versions WHERE kind = 'dataset'")):
+    query = text("SELECT manifest FROM versions WHERE kind = 'dataset' AND seq > :after")
+    for (manifest,) in connection.execute(query, {"after": after}):
         found = json.loads(manifest) if manifest else None
         if isinstance(found, dict) and "table" in found:
             named.update(f"{found['table']}/{name}" for name in found.get("files") or ())
@@ -83,7 +152,7 @@ def count_rows(connection: Connection) -> dict[str, int]:
 
 def _texts(connection: Connection, others: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Yield every text of the record, and whether what it names has no parts."""
-    for table in sorted(dialect_of(connection).list_tables(connection) - _NUMBERS):
+    for table in sorted(dialect_of(connection).list_tables(connection) - _WITHOUT):
         rows = connection.execution_options(yield_per=500).execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608
         leaf = table in {"versions", "declarations"}  # files of models and of snapshots
         for row in rows:

@@ -152,6 +152,10 @@ class Dialect(Protocol):
         """
         ...
 
+    def take_time(self, connection: Connection) -> None:
+        """Let the present transaction take its time, and wait between its statements."""
+        ...
+
     def set_sequences(self, connection: Connection, table: str) -> None:
         """Have the numbers of new rows follow those of the rows that were copied in."""
         ...

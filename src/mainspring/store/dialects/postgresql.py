@@ -199,11 +199,15 @@ class PostgresqlDialect:
 
     def back_up(self, connection: Connection, home: Home, stem: Path) -> Path:  # noqa: ARG002
         """Write every row into one file; what follows in the transaction may take its time."""
+        self.take_time(connection)
+        copy = stem.with_name(f"{stem.name}.zip")
+        return write_export(driver(connection), sorted(self.list_tables(connection)), copy)
+
+    def take_time(self, connection: Connection) -> None:
+        """Lift the limits that keep an owner which is stopped from holding others up."""
         driver(connection).send_later(
             "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
         )
-        copy = stem.with_name(f"{stem.name}.zip")
-        return write_export(driver(connection), sorted(self.list_tables(connection)), copy)
 
     def set_sequences(self, connection: Connection, table: str) -> None:
         """Set the sequences behind the columns that number rows."""

@@ -1,0 +1,118 @@
+"""Leftovers: blobs and files of tables that the record does not name."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from mainspring.domain.home import Home
+from mainspring.store.backups import open_old
+from mainspring.store.blobs import open_blobs
+from mainspring.store.locations import find_tables
+from mainspring.store.marks import Moment, mark_blobs, mark_files, read_moment
+
+
+class Leftovers(msgspec.Struct, frozen=True):
+    """What may go.
+
+    Attributes
+    ----------
+    moment : Moment
+        When the record was marked.
+    before : float
+        Only what was written before that time is among them, in seconds since 1970.
+    blobs : dict of str to int
+        Digest -> length.
+    files : dict of str to int
+        ``table/file`` -> length.
+    kept_blobs, kept_files : int
+        How many stay.
+    """
+
+    moment: Moment
+    before: float
+    blobs: dict[str, int]
+    files: dict[str, int]
+    kept_blobs: int
+    kept_files: int
+
+
+def find_leftovers(home: Home, grace_s: float) -> Leftovers:
+    """Mark the record of a home and return what it does not name.
+
+    Parameters
+    ----------
+    home : Home
+        Its owner may run.
+    grace_s : float
+        What was written less than so many seconds ago stays: its writer may not have told the
+        record yet.
+
+    Raises
+    ------
+    NotFound
+        SERVER-007 when the home has no record.
+
+    Notes
+    -----
+    Guarantees: errs on the side of keeping. Journals that are not swept yet count as the record
+    does, and so do commits of a table that the record does not know yet. Blobs and tables in
+    object stores are never among the leftovers.
+    """
+    before = time.time() - grace_s
+    store = open_blobs(home)
+    ages = {} if home.blob_store else {each.digest: each for each in store.list()}
+    files = _list_old(home, before) if find_tables(home) is None else {}
+    with open_old(home) as connection:
+        moment = read_moment(connection)
+        used = mark_files(connection) | _list_unrecorded(home, connection)
+        named = mark_blobs(connection, ages, store.stream, _read_journals(home))
+    blobs = {each.digest: each.size_bytes for each in ages.values() if each.modified_at < before}
+    unused = {name: length for name, length in files.items() if name not in used}
+    unnamed = {digest: length for digest, length in blobs.items() if digest not in named}
+    return Leftovers(moment, before, unnamed, unused, len(ages) - len(unnamed), len(files) - len(unused))
+
+
+def _read_journals(home: Home) -> Iterator[str]:
+    for path in home.journals.rglob("*"):
+        if path.is_file():
+            yield path.read_bytes().decode("utf-8", "replace")
+
+
+def _list_old(home: Home, before: float) -> dict[str, int]:
+    found = {}
+    for path in home.tables.glob("*/**/*.parquet"):
+        if "_delta_log" not in path.parts:
+            facts = path.stat()
+            if facts.st_mtime < before:
+                found[path.relative_to(home.tables).as_posix()] = facts.st_size
+    return found
+
+
+def _list_unrecorded(home: Home, connection: Connection) -> set[str]:
+    """Return the files of commits that come after those that the record knows."""
+    known: dict[str, int] = {}
+    for (manifest,) in connection.execute(text("SELECT manifest FROM versions WHERE kind = 'dataset'")):
+        found = json.loads(manifest) if manifest else None
+        if isinstance(found, dict) and "delta_version" in found:
+            table = found["table"]
+            known[table] = max(known.get(table, -1), found["delta_version"])
+    named: set[str] = set()
+    for commit in home.tables.glob("*/_delta_log/*.json"):
+        table = commit.parent.parent.name
+        if commit.stem.isdigit() and int(commit.stem) > known.get(table, -1):
+            named.update(f"{table}/{name}" for name in _read_added(commit))
+    return named
+
+
+def _read_added(commit: Path) -> Iterator[str]:
+    for line in commit.read_bytes().splitlines():
+        action = json.loads(line)
+        if "add" in action:
+            yield unquote(action["add"]["path"])
