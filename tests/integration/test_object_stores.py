@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+import subprocess
 import sys
 import time
 import traceback
@@ -10,6 +11,8 @@ import pytest
 from tests.support.stores import BUCKET, SECRET, spoil
 
 from mainspring.domain.errors import Invalid, MainspringError, Unavailable
+from mainspring.domain.messages import GetStatus
+from mainspring.sdk.client import Client
 from mainspring.store.adapters import obstore
 from mainspring.store.blobs import open_blobs
 from mainspring.store.caches import BlobCache
@@ -259,3 +262,55 @@ def test_a_scheme_without_adapter_and_a_missing_library_are_named(tmp_path, monk
         open_blobs(place_home(tmp_path / "home"))
     assert missing.value.fix == "pip install 'mainspring[cloud]'"
     assert "obstore" in missing.value.what
+
+
+FORK = """
+import os, sys
+from pathlib import Path
+from mainspring.domain.errors import Unavailable
+from mainspring.store.adapters import obstore
+from mainspring.store.caches import BlobCache
+from mainspring.store.files import LocalFileSystem
+from mainspring.store.locations import parse_location
+
+blobs = obstore.make_blobs(parse_location(sys.argv[1]), BlobCache(Path(sys.argv[2]), LocalFileSystem()))
+digest = blobs.put(b"value")
+child = os.fork()
+if not child:
+    print(blobs.get(digest), flush=True)
+    try:
+        blobs.exists(digest)
+    except Unavailable as error:
+        print(error.code, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(blobs.exists(digest))
+"""
+
+
+def test_a_process_forked_after_the_first_use_is_told_and_does_not_hang(open_place, bucket, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK, bucket, str(tmp_path / "cache")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["b'value'", "BLOB-009", "True"], done.stderr
+
+
+def test_an_owner_starts_while_its_store_is_away(home, bucket, monkeypatch, start):
+    monkeypatch.setenv("MAINSPRING_BLOBS", bucket)
+    placed = place_home(home.root)
+    first = start()
+    digest = Client(placed, None).blobs.put(b"value")
+    first.end()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    away = start()
+    assert away.line == "{}\n"
+    client = Client(placed, None)
+    assert client.ask(GetStatus()) is not None
+    assert client.blobs.get(digest) == b"value"  # from the copy
+    with pytest.raises(Unavailable, match="BLOB-008"):
+        client.blobs.put(b"other")
+    client.close()

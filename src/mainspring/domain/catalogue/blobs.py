@@ -61,4 +61,11 @@ ENTRIES = (
         "it was tried again and again, and gave no whole answer; nothing was acknowledged",
         "check the endpoint and the network, then repeat",
     ),
+    Entry(
+        "BLOB-009",
+        "unavailable",
+        "an object store in a forked process",
+        "the library's threads stay with the process that started them; in a fork of it every call would wait for ever",
+        "fork before the first use, or start processes with multiprocessing.get_context('spawn')",
+    ),
 )

@@ -35,6 +35,8 @@ from mainspring.store.outages import explain_outage, is_passing
 MARK = "mainspring.json"
 """The object by which a record owns a place."""
 
+_first_user: int | None = None  # the process whose threads serve the library
+
 _Bucket = AzureStore | GCSStore | S3Store
 _Result = TypeVar("_Result")
 
@@ -229,6 +231,7 @@ class ObjectBlobs:
 
     def _ask(self, operation: Callable[[], _Result], digest: str = "") -> _Result:
         """Do what is safe to repeat, and turn what goes wrong into one clear error."""
+        _refuse_fork(self._url)
         tries = 0
         while True:
             try:
@@ -304,6 +307,15 @@ def _connect(location: Location, patience: Patience, silence_s: float) -> _Bucke
         },
         retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=2 * silence_s)},
     )
+
+
+def _refuse_fork(url: str) -> None:
+    global _first_user
+    if _first_user is None:
+        _first_user = os.getpid()
+    elif _first_user != os.getpid():
+        what = f"process {os.getpid()} was forked after process {_first_user} had used {url}"
+        raise Unavailable("BLOB-009", what, url=url)
 
 
 def _read_limit() -> int:
