@@ -144,6 +144,7 @@ def _render_http() -> Iterator[str]:
     yield "lists take `?limit=` from 1 to 1000. Errors are `application/problem+json`.\n\n"
     yield '| path | answer |\n|---|---|\n| `GET /health` | `{"status": "ok"}`, without a token |\n'
     yield "| `GET /login?code=` | A session's cookie for the code of a link, once. |\n"
+    yield "| `GET /oidc/login`, `GET /oidc/callback` | To the issuer of `--oidc`, and back with a session's cookie. |\n"
     yield "| `POST /logout` | Ends the browser's session. |\n"
     for path, translate in READS.items():
         yield f"| `GET /api/v1{path}` | {_describe_read(translate)} |\n"

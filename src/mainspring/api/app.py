@@ -17,10 +17,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mainspring.api.entrance import Entrance
+from mainspring.api.issuers import CALLBACK, send_away, take_back
 from mainspring.api.sessions import COOKIE, SESSION_S
 from mainspring.domain import messages
 from mainspring.domain.catalogue import find_entry
 from mainspring.domain.errors import Invalid, MainspringError, NotFound
+from mainspring.security.oidc import SignIn
 
 Ask = Callable[..., Any]
 """(command, *, project, token) -> its answer."""
@@ -40,7 +42,7 @@ class Policy(Enum):
     TOKEN = "who shows a token or a session; the owner decides"  # noqa: S105 - a sentence, no secret
 
 
-def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS) -> Starlette:
+def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS, *, sign_in: SignIn | None = None) -> Starlette:
     """Build the application.
 
     Parameters
@@ -52,6 +54,8 @@ def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS) -> Star
         Tells on whose behalf a request acts.
     hosts : sequence of str, default HOSTS
         Names under which it may be asked, without ports.
+    sign_in : SignIn, optional
+        An issuer at which people may sign in.
 
     Returns
     -------
@@ -68,6 +72,7 @@ def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS) -> Star
         _make_route("/health", Policy.PUBLIC, entrance, lambda _: reply({"status": "ok"})),
         _make_route("/login", Policy.CODE, entrance, lambda request: _sign_in(request, entrance)),
         _make_route("/logout", Policy.TOKEN, entrance, lambda request: _sign_out(request, entrance), "POST"),
+        *(_make_issuer_routes(ask, entrance, sign_in) if sign_in else ()),
         *(
             _make_route(f"/api/v1{path}", Policy.TOKEN, entrance, _asks(ask, entrance, make))
             for path, make in READS.items()
@@ -154,11 +159,25 @@ def _asks(ask: Ask, entrance: Entrance, translate: Translate) -> Callable[[Reque
     return work
 
 
+def _make_issuer_routes(ask: Ask, entrance: Entrance, sign_in: SignIn) -> list[Route]:
+    def finish(request: Request) -> Response:
+        return _welcome(request, entrance, take_back(request, entrance, sign_in, ask))
+
+    return [
+        _make_route("/oidc/login", Policy.CODE, entrance, lambda request: send_away(request, entrance, sign_in)),
+        _make_route(CALLBACK, Policy.CODE, entrance, finish),
+    ]
+
+
 def _sign_in(request: Request, entrance: Entrance) -> Response:
-    """Exchange the code of a link for a cookie that no script reads and no other site sends."""
+    """Exchange the code of a link for a session."""
     entrance.check_source(request)
     entrance.check_attempts(request)
-    cookie = entrance.sessions.exchange(request.query_params.get("code", ""))
+    return _welcome(request, entrance, entrance.sessions.exchange(request.query_params.get("code", "")))
+
+
+def _welcome(request: Request, entrance: Entrance, cookie: str) -> Response:
+    """Give a browser its session, in a cookie that no script reads and no other site sends."""
     answer = Response("You are signed in. Close this page, or go on to /api/v1/status.\n", media_type="text/plain")
     answer.headers.update({"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
     secure = entrance.is_secure(request)

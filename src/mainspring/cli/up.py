@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ _HOST = "127.0.0.1"
 @click.option("--cert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="TLS with this certificate.")
 @click.option("--key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its key.")
 @click.option("--behind-proxy", "proxies", multiple=True, metavar="CIDR", help="A proxy of this network does TLS.")
+@click.option("--oidc", "issuer", metavar="URL", help="People may sign in at this issuer of OpenID Connect.")
+@click.option("--oidc-client", "client_id", default="mainspring", show_default=True, help="How it knows us.")
 def command(
     port: int,
     host: str,
@@ -36,6 +39,8 @@ def command(
     cert: Path | None,
     key: Path | None,
     proxies: tuple[str, ...],
+    issuer: str | None,
+    client_id: str,
 ) -> None:
     """Serve the record over HTTP until Ctrl-C; over loopback, where nothing else is asked for.
 
@@ -44,10 +49,12 @@ def command(
     """
     from mainspring.api.app import HOSTS, make_app
     from mainspring.api.entrance import Entrance
+    from mainspring.api.issuers import CALLBACK
     from mainspring.api.sessions import Sessions
     from mainspring.domain.messages import GetStatus
     from mainspring.sdk.client import get_client
     from mainspring.security.certificates import make_certificate, read_fingerprint
+    from mainspring.security.oidc import SignIn
     from mainspring.security.tokens import digest_token, home_token
 
     _check(host, tls or cert is not None, cert, key, proxies)
@@ -77,7 +84,11 @@ def command(
         click.echo(f'try: curl -H "Authorization: Bearer $(cat {client.home.token})" {url}/api/v1/status')
         click.echo("Ctrl-C ends it", err=True)
     entrance = Entrance(digest_token(home_token(client.home)), sessions, proxies=proxies)
-    _serve(make_app(client.ask, entrance, hosts), listener, cert, key)
+    sign_in = None
+    if issuer:
+        back = f"https://{shown}{CALLBACK}" if proxies else f"{url}{CALLBACK}"
+        sign_in = SignIn(issuer, client_id, os.environ.get("MAINSPRING_OIDC_SECRET", ""), back)
+    _serve(make_app(client.ask, entrance, hosts, sign_in=sign_in), listener, cert, key)
 
 
 def _check(host: str, secure: bool, cert: Path | None, key: Path | None, proxies: tuple[str, ...]) -> None:

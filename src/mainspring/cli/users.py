@@ -41,10 +41,12 @@ def command(context: click.Context) -> None:
 @click.option("--service", is_flag=True, help="An account for a program.")
 @click.option("--role", type=_role, help="In the project; without one it may nothing yet.")
 @_everywhere
-def add(name: str, service: bool, role: str | None, everywhere: bool) -> None:
+@click.option("--identity", metavar="ISSUER#SUBJECT", help="Who signs in there acts as this user.")
+def add(name: str, service: bool, role: str | None, everywhere: bool, identity: str | None) -> None:
     """Add a user or service account. There are no passwords: it acts with tokens."""
     kind = "service" if service else "user"
-    _print([ask(AddUser(name=name, kind=kind, role=role, everywhere=everywhere))])  # type: ignore[arg-type]
+    added = AddUser(name=name, kind=kind, role=role, everywhere=everywhere, identity=identity)  # type: ignore[arg-type]
+    _print([ask(added)])
     print_next(f"mainspring tokens add {name}")
 
 

@@ -39,9 +39,23 @@ def add_user(turn: Turn, command: access.AddUser) -> Account:
         raise Invalid("AUTH-011", f"{command.name!r} is no name of a principal", name=command.name)
     if principals.find_account(turn.connection, name=command.name) is not None:
         raise Conflict("AUTH-012", f"there is a principal {command.name!r}", name=command.name)
-    account = Account(turn.new_id(), command.kind, command.name, created_by=str(turn.actor), created_at=turn.now())
+    if command.identity and principals.find_account(turn.connection, identity=command.identity) is not None:
+        raise Conflict("AUTH-012", f"there is a principal of {command.identity!r}", name=command.name)
+    account = Account(
+        turn.new_id(),
+        command.kind,
+        command.name,
+        command.identity or None,
+        created_by=str(turn.actor),
+        created_at=turn.now(),
+    )
     add(turn.connection, table, account)
-    turn.audit("principals.write", account.name, after={"kind": account.kind, "id": account.id}, home=True)
+    turn.audit(
+        "principals.write",
+        account.name,
+        after={"kind": account.kind, "id": account.id, "identity": account.identity},
+        home=True,
+    )
     if command.role is not None:
         _set_role(turn, account, command.role, everywhere=command.everywhere)
     return find_account(turn, account.name)
@@ -50,7 +64,12 @@ def add_user(turn: Turn, command: access.AddUser) -> Account:
 @handles(access.GetUser, action="principals.read", reads=True)
 def get_user(turn: Turn, command: access.GetUser) -> Account:
     """Answer with one principal."""
-    return find_account(turn, command.name)
+    if not command.identity:
+        return find_account(turn, command.name)
+    account = principals.find_account(turn.connection, identity=command.identity)
+    if account is None:
+        raise NotFound("AUTH-014", f"no principal is {command.identity!r}", name=command.identity)
+    return account
 
 
 @handles(access.ListUsers, action="grants.read", reads=True)

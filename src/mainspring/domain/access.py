@@ -172,12 +172,14 @@ class AddUser(Command):
     kind: Literal["user", "service"] = "user"
     role: Role | None = None
     everywhere: bool = False
+    identity: str | None = None
 
 
 class GetUser(Command):
-    """One user or service account."""
+    """One user or service account, by name or by identity."""
 
-    name: str
+    name: str = ""
+    identity: str = ""
 
 
 class ListUsers(Command):

@@ -10,6 +10,7 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_IDLE_S": "Idle seconds after which the owner ends; default 60, 0: never. Runs and services hold it.",
     "MAINSPRING_PROJECT": "Project that this process works in; default `default`.",
     "MAINSPRING_ENVELOPE_KEYS": "Keys of 64 hexadecimal characters, with commas, for secrets; the last one wraps.",
+    "MAINSPRING_OIDC_SECRET": "Secret of the client of `mainspring up --oidc`; none for a public client.",
     "MAINSPRING_PROGRESS": "`0` keeps back the lines that a pipeline prints on standard error.",
     "MAINSPRING_CRASH": "`NAME:N:FILE` kills a process at the N-th passage of a crash point, once a FILE; for tests.",
 }

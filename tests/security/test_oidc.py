@@ -1,0 +1,262 @@
+"""Sign-in at an issuer that is real HTTP with real keys; everything that can be wrong is refused by name."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from tests.support.access import HOME_USER
+
+from mainspring.api.app import make_app
+from mainspring.api.entrance import Entrance
+from mainspring.api.issuers import STATE
+from mainspring.api.sessions import COOKIE, Sessions
+from mainspring.domain import access
+from mainspring.domain.errors import Invalid, Unavailable
+from mainspring.security.oidc import SignIn
+from mainspring.security.tokens import digest_token
+
+BASE = "http://127.0.0.1:8430"
+CLIENT = "mainspring"
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+OTHER_RSA_KEY = rsa.generate_private_key(65537, 2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+
+
+def encode(content):
+    content = json.dumps(content).encode() if isinstance(content, dict) else content
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def number(value):
+    return encode(value.to_bytes((value.bit_length() + 7) // 8))
+
+
+def sign(claims, alg="RS256", kid="rsa", key=None):
+    signed = f"{encode({'alg': alg, 'kid': kid, 'typ': 'JWT'})}.{encode(claims)}"
+    if alg == "ES256":
+        halves = decode_dss_signature((key or EC_KEY).sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+        signature = b"".join(half.to_bytes(32) for half in halves)
+    elif alg == "HS256":
+        signature = hashlib.sha256(signed.encode()).digest()
+    elif alg == "none":
+        signature = b""
+    else:
+        signature = (key or RSA_KEY).sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{signed}.{encode(signature)}"
+
+
+class Issuer:
+    """Answers discovery, keys and codes; `claims` and `signing` spoil what it signs."""
+
+    def __init__(self):
+        self.claims, self.signing, self.codes, self.name = {}, {}, {}, None
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.reply(issuer.discovery() if "openid-configuration" in self.path else issuer.keys())
+
+            def do_POST(self):
+                form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
+                told = issuer.exchange({name: values[0] for name, values in form.items()})
+                self.reply(told or {"error": "invalid_grant"}, 200 if told else 400)
+
+            def reply(self, content, status=200):
+                body = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def discovery(self):
+        paths = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
+        return {"issuer": self.name or self.url, **{name: f"{self.url}/{path}" for name, path in paths.items()}}
+
+    def keys(self):
+        public, point = RSA_KEY.public_key().public_numbers(), EC_KEY.public_key().public_numbers()
+        return {
+            "keys": [
+                {"kty": "RSA", "kid": "rsa", "n": number(public.n), "e": number(public.e)},
+                {"kty": "EC", "kid": "ec", "crv": "P-256", "x": number(point.x), "y": number(point.y)},
+            ]
+        }
+
+    def authorize(self, url):
+        """Do what a person does at the issuer's page; return the way back."""
+        query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        assert query["code_challenge_method"] == "S256"
+        code = secrets.token_hex(8)
+        self.codes[code] = query
+        return {"state": query["state"], "code": code}
+
+    def exchange(self, form):
+        query = self.codes.pop(form["code"], None)
+        challenge = encode(hashlib.sha256(form["code_verifier"].encode()).digest())
+        if query is None or challenge != query["code_challenge"] or form["redirect_uri"] != query["redirect_uri"]:
+            return None
+        now = int(time.time())
+        claims = {"iss": self.url, "aud": CLIENT, "sub": "2482", "nonce": query["nonce"], "iat": now, "exp": now + 300}
+        claims = {name: value for name, value in {**claims, **self.claims}.items() if value is not None}
+        return {"id_token": sign(claims, **self.signing), "token_type": "Bearer"}
+
+
+@pytest.fixture
+def issuer():
+    made = Issuer()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def browse(desk, issuer):
+    desk.ask(access.AddUser(name="anna", role="viewer", identity=f"{issuer.url}#2482"), actor=HOME_USER)
+
+    def ask(command, *, project="", token=""):
+        return desk.ask(command, actor=HOME_USER, project=project or "default", token=token)
+
+    sign_in = SignIn(issuer.url, CLIENT, "", f"{BASE}/oidc/callback")
+    app = make_app(ask, Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
+
+    def get(path, cookies=None, **query):
+        async def send():
+            transport = httpx.ASGITransport(app, client=("127.0.0.1", 40_000))
+            async with httpx.AsyncClient(transport=transport, base_url=BASE, cookies=cookies) as client:
+                return await client.get(path, params=query)
+
+        return asyncio.run(send())
+
+    return get
+
+
+def come_back(browse, issuer, **changes):
+    away = browse("/oidc/login")
+    assert away.status_code == 303
+    back = {**issuer.authorize(away.headers["location"]), **changes.pop("query", {})}
+    cookies = changes.pop("cookies", {STATE: away.cookies[STATE]})
+    return browse("/oidc/callback", cookies, **back), back, cookies
+
+
+def code_of(answer):
+    return answer.status_code, answer.json()["code"]
+
+
+@pytest.mark.parametrize("signing", [{}, {"alg": "ES256", "kid": "ec"}])
+def test_a_person_signs_in_with_either_kind_of_key(browse, issuer, signing, desk):
+    issuer.signing = signing
+    answer, _, _ = come_back(browse, issuer)
+    assert answer.status_code == 200, answer.text
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    session = {COOKIE: answer.cookies[COOKIE]}
+    assert browse("/api/v1/status", session).status_code == 200
+    desk.ask(access.RemoveUser(name="anna"), actor=HOME_USER)
+    assert browse("/api/v1/status", session).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("code", "claims"),
+    [
+        ("OIDC-003", {"iss": "https://evil.example"}),
+        ("OIDC-003", {"iss": None}),
+        ("OIDC-004", {"aud": "another"}),
+        ("OIDC-004", {"aud": None}),
+        ("OIDC-004", {"aud": [CLIENT, "another"]}),
+        ("OIDC-005", {"exp": int(time.time()) - 120}),
+        ("OIDC-005", {"exp": None}),
+        ("OIDC-005", {"iat": None}),
+        ("OIDC-005", {"iat": int(time.time()) + 3600, "exp": int(time.time()) + 7200}),
+        ("OIDC-005", {"nbf": int(time.time()) + 3600}),
+        ("OIDC-006", {"nonce": "of another sign-in"}),
+        ("OIDC-006", {"nonce": None}),
+        ("OIDC-001", {"sub": None}),
+        ("OIDC-001", {"sub": ""}),
+    ],
+)
+def test_a_token_with_a_wrong_claim_is_refused_by_name(browse, issuer, code, claims):
+    issuer.claims = claims
+    answer, _, _ = come_back(browse, issuer)
+    assert code_of(answer) == (401, code)
+    assert COOKIE not in answer.cookies
+
+
+@pytest.mark.parametrize(
+    "signing",
+    [
+        {"key": OTHER_RSA_KEY},
+        {"kid": "unknown"},
+        {"kid": "ec"},
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"alg": "RS512"},
+        {"alg": "ES256", "kid": "rsa"},
+        {"alg": "ES256", "kid": "ec", "key": ec.generate_private_key(ec.SECP256R1())},
+    ],
+)
+def test_a_token_with_a_wrong_key_or_algorithm_is_refused(browse, issuer, signing):
+    issuer.signing = signing
+    answer, _, _ = come_back(browse, issuer)
+    assert code_of(answer) == (401, "OIDC-002")
+
+
+def test_a_way_back_works_once_and_in_its_own_browser(browse, issuer):
+    answer, back, cookies = come_back(browse, issuer)
+    assert answer.status_code == 200
+    assert code_of(browse("/oidc/callback", cookies, **back)) == (401, "OIDC-007")
+    assert code_of(come_back(browse, issuer, cookies={})[0]) == (401, "OIDC-007")
+    assert code_of(come_back(browse, issuer, cookies={STATE: "another"})[0]) == (401, "OIDC-007")
+    assert code_of(come_back(browse, issuer, query={"state": "made up"})[0]) == (401, "OIDC-007")
+    assert code_of(browse("/oidc/callback")) == (401, "OIDC-007")
+
+
+def test_a_code_of_another_sign_in_is_not_exchanged(browse, issuer):
+    """PKCE: a stolen code is worth nothing without the verifier of the sign-in that it belongs to."""
+    stolen = issuer.authorize(browse("/oidc/login").headers["location"])["code"]
+    answer, _, _ = come_back(browse, issuer, query={"code": stolen})
+    assert code_of(answer) == (503, "OIDC-008")
+
+
+def test_who_is_nobodys_identity_gets_no_session(browse, issuer):
+    issuer.claims = {"sub": "9999"}
+    answer, _, _ = come_back(browse, issuer)
+    assert code_of(answer) == (401, "OIDC-009") or code_of(answer) == (403, "OIDC-009")
+    assert COOKIE not in answer.cookies
+
+
+def test_an_issuer_that_is_none_is_named(browse, issuer):
+    issuer.name = "https://evil.example"
+    assert code_of(browse("/oidc/login")) == (503, "OIDC-008")
+    issuer.server.shutdown()
+    issuer.server.server_close()
+    with pytest.raises(Unavailable, match="OIDC-008"):
+        SignIn(issuer.url, CLIENT, "", BASE).begin()
+    for url in ("http://issuer.example", "ftp://issuer.example", "file:///etc/passwd", ""):
+        with pytest.raises(Invalid, match="OIDC-008"):
+            SignIn(url, CLIENT, "", BASE)
+
+
+@pytest.mark.parametrize("text", ["", "a", "a.b", "a.b.c", "....", "e30.e30.", "!!.e30.e30", "W10.W10.W10"])
+def test_what_is_no_token_is_refused(text):
+    from mainspring.domain.errors import Denied
+    from mainspring.security.oidc import verify_id_token
+
+    with pytest.raises(Denied) as caught:
+        verify_id_token(text, [], issuer="x", audience="y", nonce="z", now=0.0)
+    assert caught.value.code in {"OIDC-001", "OIDC-002"}
