@@ -49,6 +49,8 @@ def test_a_restored_record_is_the_one_that_was_backed_up(home, record, whole, tm
     desk = Desk(home)
     blobs = fill(desk, home)
     before = read(desk)
+    home.envelope_keys.mkdir(parents=True, exist_ok=True)
+    (home.envelope_keys / "0001.key").write_bytes(b"k" * 32)
     unnamed = desk.blobs.put(b"nobody names this")
     manifest = write_backup(home, tmp_path / "backup", whole=whole)
     desk.ask(messages.BeginRun(kind="step", name="after the backup"))
@@ -64,6 +66,7 @@ def test_a_restored_record_is_the_one_that_was_backed_up(home, record, whole, tm
     assert restored.record_id == manifest.record_id
     assert set(restored.missing_blobs) == (set() if whole else blobs)
     assert restored.missing_tables == ([] if whole else ["flights/part-1.parquet"])
+    assert (other.envelope_keys / "0001.key").read_bytes() == b"k" * 32
     assert project_seal(other).seal(b"x") == project_seal(home).seal(b"x")
     desk = Desk(other)
     assert read(desk) == before

@@ -148,6 +148,9 @@ def test_a_commit_that_the_record_does_not_know_yet_keeps_its_files(home):
     desk.ask(messages.PutVersion(kind="dataset", name="flights", digest="d" * 64, manifest=manifest))
     age(home)
     assert set(find_leftovers(home, DAY_S).files) == {"flights/old.parquet"}
+    (home.tables / "of").mkdir()
+    folder.rename(home.tables / "of" / "flights")  # as the tables of other projects lie
+    assert find_leftovers(home, DAY_S).files == {}
     desk.close()
 
 

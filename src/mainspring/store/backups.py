@@ -27,7 +27,7 @@ from mainspring.store.schema import read_record_id, read_revision
 
 MANIFEST = "manifest.json"
 _PART_BYTES = 1 << 20
-_OWN = frozenset({"record.json", "token"})
+_OWN = frozenset({"audit.head", "record.json", "token"})
 """Keys that belong to a home and not to its record."""
 
 
@@ -209,6 +209,12 @@ def copy_file(source: Path, target: Path) -> None:
     draft.replace(target)
 
 
+def list_keys(root: Path) -> list[str]:
+    """Return the files of keys that belong to the record of a home, or to a backup: ``keys/project.key`` ..."""
+    found = sorted(path for path in (root / "keys").rglob("*") if path.is_file())
+    return [path.relative_to(root).as_posix() for path in found if path.name not in _OWN]
+
+
 def list_table_files(folder: Path) -> list[str]:
     """Return all files of tables, each log before the files that it names."""
     found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
@@ -231,10 +237,10 @@ def _write(home: Home, draft: Path, *, whole: bool) -> Manifest:
             manifest = _describe(connection, home, database, whole=whole)
         for left in draft.glob("record.db-*"):
             left.unlink()
-    for key in sorted((home.root / "keys").glob("*")):
-        if key.is_file() and key.name not in _OWN:
-            copy_file(key, draft / "keys" / key.name)
-    files = {path.relative_to(draft).as_posix(): measure(path) for path in [copy, *draft.glob("keys/*")]}
+    keys = list_keys(home.root)
+    for name in keys:
+        copy_file(home.root / name, draft / name)
+    files = {name: measure(draft / name) for name in [copy.name, *keys]}
     if whole:
         _copy_whole(home, draft, manifest)
     manifest = msgspec.structs.replace(manifest, files=files)

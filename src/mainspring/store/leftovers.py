@@ -87,7 +87,7 @@ def _read_journals(home: Home) -> Iterator[str]:
 
 def _list_old(home: Home, before: float) -> dict[str, int]:
     found = {}
-    for path in home.tables.glob("*/**/*.parquet"):
+    for path in home.tables.glob("**/*.parquet"):
         if "_delta_log" not in path.parts:
             facts = path.stat()
             if facts.st_mtime < before:
@@ -104,8 +104,8 @@ def _list_unrecorded(home: Home, connection: Connection) -> set[str]:
             table = found["table"]
             known[table] = max(known.get(table, -1), found["delta_version"])
     named: set[str] = set()
-    for commit in home.tables.glob("*/_delta_log/*.json"):
-        table = commit.parent.parent.name
+    for commit in home.tables.glob("**/_delta_log/*.json"):
+        table = commit.parent.parent.relative_to(home.tables).as_posix()
         if commit.stem.isdigit() and int(commit.stem) > known.get(table, -1):
             named.update(f"{table}/{name}" for name in _read_added(commit))
     return named

@@ -19,6 +19,7 @@ from mainspring.store.backups import (
     check_files,
     copy_file,
     find_size,
+    list_keys,
     list_table_files,
     measure,
     open_old,
@@ -86,8 +87,8 @@ def restore_backup(home: Home, folder: Path) -> Restored:
     _check(home, folder, manifest)
     check_files(folder, manifest)
     with write_faults(home.root), hold_home(home):
-        for key in sorted((folder / "keys").glob("*")):
-            copy_file(key, home.root / "keys" / key.name)
+        for name in list_keys(folder):
+            copy_file(folder / name, home.root / name)
         _copy_whole(home, folder, manifest)
         if manifest.database == "sqlite":
             _restore_file(home, folder / "record.db", manifest)
@@ -108,9 +109,9 @@ def _check(home: Home, folder: Path, manifest: Manifest) -> None:
         raise Conflict("SERVER-003", f"{home.root} belongs to record {kept.record_id[:8]}", home=str(home.root))
     if home.metadata.exists():
         raise Conflict("SERVER-003", f"{home.root} has a record", home=str(home.root))
-    for key in (folder / "keys").glob("*"):
-        own = home.root / "keys" / key.name
-        if own.exists() and own.read_bytes() != key.read_bytes():
+    for name in list_keys(folder):
+        own = home.root / name
+        if own.exists() and own.read_bytes() != (folder / name).read_bytes():
             raise Conflict("SERVER-003", f"{own} is another key than the backup's", home=str(home.root))
 
 
