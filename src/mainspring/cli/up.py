@@ -60,6 +60,7 @@ def command(
     _check(host, tls or cert is not None, cert, key, proxies)
     client = get_client()
     client.ask(GetStatus())
+    token = home_token(client.home)
     sessions = Sessions()
     hosts = [*HOSTS, *_show_host(host), *names]
     if tls and cert is None:
@@ -83,7 +84,7 @@ def command(
             click.echo(f"certificate SHA-256 {told['fingerprint']}")
         click.echo(f'try: curl -H "Authorization: Bearer $(cat {client.home.token})" {url}/api/v1/status')
         click.echo("Ctrl-C ends it", err=True)
-    entrance = Entrance(digest_token(home_token(client.home)), sessions, proxies=proxies)
+    entrance = Entrance(digest_token(token), sessions, proxies=proxies)
     sign_in = None
     if issuer:
         back = f"https://{shown}{CALLBACK}" if proxies else f"{url}{CALLBACK}"
