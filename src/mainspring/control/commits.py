@@ -184,11 +184,8 @@ class GroupCommit:
 
         kinds = {type(ask.command) for ask in asks}
         writes = not kinds <= READING or any(ask.key for ask in asks)
-        problem = self._restore()
-        if problem is not None:
-            return [problem] * len(asks), set()
         try:
-            problem = self._commit(work, turns, writes=writes, durable=not kinds <= PASSING)
+            problem = self._restore() or self._commit(work, turns, writes=writes, durable=not kinds <= PASSING)
         except Exception as fault:  # noqa: BLE001 - every client must hear something
             problem = _mistake(asks[0].command, fault)
         if problem is not None:
@@ -264,6 +261,9 @@ class GroupCommit:
                 self.call(adopt)
         except MainspringError as error:
             self._problem, self._asked_at = error, time.monotonic()
+        except BaseException:
+            self._problem = problem  # not adopted yet
+            raise
         return self._problem
 
     def _connect(self) -> Connection:

@@ -111,9 +111,9 @@ def connect(text: str) -> PipelinedConnection:
             ssl_context=_trust(address.mode),
             application_name="mainspring",
         )
-    except ssl.SSLError as fault:
+    except OSError as fault:  # of TLS, or of what the driver does not name itself
         reached.close()
-        raise InterfaceError(f"no TLS with {address.host}: {fault}") from fault
+        raise InterfaceError(f"{address.host}:{address.port} does not answer: {fault}") from fault
     except BaseException:
         reached.close()
         raise

@@ -80,7 +80,7 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
     def perform_later(self, text: str, values: Sequence[Any]) -> None:
         """Run a statement with parameters, whose answer nobody reads, before the next one."""
         prepared = self._prepare(text, ())
-        self._later.append(_Kept(text, prepared.name, core.make_params(self.py_types, values)))
+        self._later.append(_Kept(text, prepared.name, self._encode(values)))
         if len(self._later) >= _AT_ONCE:
             self.settle()
 
@@ -111,9 +111,10 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
         """Run a statement once for each row of values, with one trip for many."""
         prepared = self._prepare(text, ())
         for start in range(0, len(rows), _AT_ONCE):
+            encoded = [self._encode(row) for row in rows[start : start + _AT_ONCE]]
             ahead = self._send_ahead()
-            for row in rows[start : start + _AT_ONCE]:
-                self.send_BIND(prepared.name, core.make_params(self.py_types, row))
+            for each in encoded:
+                self.send_BIND(prepared.name, each)
                 self.send_EXECUTE()
             core._write(self._sock, core.SYNC_MSG)
             self._receive(ahead, core.Context(text))
@@ -150,7 +151,7 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
     def rollback(self) -> None:
         """Roll back; what was not sent needs none."""
         self._later.clear()
-        if self._in_transaction:
+        if self._in_transaction and not self.lost:
             self.execute_simple("ROLLBACK")
 
     def close(self) -> None:
@@ -174,14 +175,12 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
         """Read answers up to the end of a statement."""
         try:
             super().handle_messages(context)
-        except InterfaceError as fault:
-            if fault is context.error:
-                raise
+        except (InterfaceError, OSError) as fault:
             self.lost = True
             # A server that ends a connection says why before it closes it.
             if context.error is not None:
                 raise context.error from None
-            raise
+            raise InterfaceError(f"network error: {fault}") from fault
 
     def handle_COMMAND_COMPLETE(self, data: bytes, context: Any) -> None:  # noqa: N802
         """Count the rows that were changed."""
@@ -190,12 +189,19 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
         super().handle_COMMAND_COMPLETE(data, context)
 
     def _perform(self, text: str, values: Sequence[Any], oids: tuple[int, ...]) -> Any:
-        prepared = self._prepare(text, oids)
+        prepared, encoded = self._prepare(text, oids), self._encode(values)
         ahead = self._send_ahead()
-        self.send_BIND(prepared.name, core.make_params(self.py_types, values))
+        self.send_BIND(prepared.name, encoded)
         self.send_EXECUTE()
         core._write(self._sock, core.SYNC_MSG)
         return self._receive(ahead, core.Context(text, columns=prepared.columns, input_funcs=prepared.readers))
+
+    def _encode(self, values: Sequence[Any]) -> Any:
+        encoded = core.make_params(self.py_types, values)
+        for each in encoded:
+            if each is not None and not each.isascii():
+                each.encode()  # what cannot be sent must fail before anything of it is sent
+        return encoded
 
     def _prepare(self, text: str, oids: tuple[int, ...]) -> _Prepared:
         key = (text, oids) if oids else text
@@ -212,7 +218,7 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
 
     def _send_ahead(self) -> list[str]:
         """Send what was kept; return the texts whose answers come first."""
-        if self._sock is None:
+        if self._sock is None or self.lost:
             raise InterfaceError("connection is closed")
         kept, self._later = self._later, []
         sent: list[str] = []
