@@ -94,6 +94,12 @@ def test_each_bad_token_is_one_clear_answer(server, desk):
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
+def test_a_viewer_is_not_told_where_things_lie(server, desk):
+    anna = Person(desk, "anna", "admin")
+    assert str(desk.home.root) not in server.status(anna.token).text
+    assert server.status(HOME_TOKEN).json()["home"] == str(desk.home.root)
+
+
 def test_a_scope_holds_over_http(server, desk):
     anna = Person(desk, "anna", "admin", scopes=("services",))
     assert code_of(server.status(anna.token)) == (403, "AUTH-006")

@@ -9,6 +9,7 @@ from mainspring.control.services import list_services
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
+from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Alarm, Event
 from mainspring.store import calls, runs
 from mainspring.store.engine import dialect_of
@@ -23,9 +24,11 @@ _STARTED_AT = time.time()
 def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # noqa: ARG001
     """Answer with what the home holds and does."""
     home = turn.home
+    # Where things lie on this machine is for whoever owns it.
+    rules = turn.actor.role_in(ANY_PROJECT) == "admin"
     return messages.Status(
-        home=str(home.root),
-        record=home.place,
+        home=str(home.root) if rules else "",
+        record=home.place if rules else "",
         size_bytes=dialect_of(turn.connection).size_bytes(turn.connection, home),
         schema=HEAD,
         pid=os.getpid(),
