@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import re
+import json
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import click
 
 import mainspring
-from mainspring.api.app import READS
+from mainspring.api.actions import list_actions
+from mainspring.api.openapi import make_document
+from mainspring.api.routes import TABLE
 from mainspring.cli.main import cli
 from mainspring.domain.catalogue import ENTRIES
 from mainspring.domain.settings import SETTINGS
@@ -51,13 +52,13 @@ def render_pages() -> dict[str, str]:
     index = "\n".join(f"- [{title}]({name})" for name, (title, _) in pages.items())
     texts = {name: f"{NOTE}\n\n# {title}\n\n{''.join(body)}" for name, (title, body) in pages.items()}
     texts["README.md"] = f"{NOTE}\n\n# Reference\n\n{index}\n"
-    return {name: text.rstrip() + "\n" for name, text in texts.items()}
+    return {**{name: text.rstrip() + "\n" for name, text in texts.items()}, "openapi.json": render_openapi()}
 
 
 def find_stale(folder: Path = FOLDER) -> list[str]:
     """Return the pages that differ from the code, and those that have no source any more."""
     pages = render_pages()
-    there = {path.name: path.read_text("utf-8") for path in folder.glob("*.md")}
+    there = {path.name: path.read_text("utf-8") for path in folder.iterdir()}
     return sorted(name for name in pages.keys() | there.keys() if pages.get(name) != there.get(name))
 
 
@@ -139,24 +140,24 @@ def _render_errors() -> Iterator[str]:
 
 
 def _render_http() -> Iterator[str]:
-    yield "`mainspring up` serves these. Each needs the header `Authorization: Bearer TOKEN`, with the home's token\n"
-    yield "or one of `mainspring tokens`, or a browser's session. `?project=` names the project, default `default`;\n"
-    yield "lists take `?limit=` from 1 to 1000. Errors are `application/problem+json`.\n\n"
-    yield '| path | answer |\n|---|---|\n| `GET /health` | `{"status": "ok"}`, without a token |\n'
-    yield "| `GET /login?code=` | A session's cookie for the code of a link, once. |\n"
-    yield "| `GET /oidc/login`, `GET /oidc/callback` | To the issuer of `--oidc`, and back with a session's cookie. |\n"
-    yield "| `POST /logout` | Ends the browser's session. |\n"
-    for path, translate in READS.items():
-        yield f"| `GET /api/v1{path}` | {_describe_read(translate)} |\n"
+    actions = list_actions()
+    yield "`mainspring up` serves these below `/api/v1`; [the OpenAPI document](openapi.json) has every field, and\n"
+    yield "[the guide](../guide/remote.md) the rules. Each needs `Authorization: Bearer TOKEN`, takes\n"
+    yield "`?project=`, and answers errors as `application/problem+json`.\n\n"
+    yield "| verb and path | action | what |\n|---|---|---|\n"
+    for entry in TABLE:
+        first = (inspect.getdoc(entry.command) or "").split("\n\n", 1)[0].replace("\n", " ")
+        yield f"| `{entry.method} {entry.path}` | `{actions[entry.command.__name__]}` | {first} |\n"
+    yield "| `GET /events/stream` | `events.read` | Events as they happen, as server-sent events. |\n"
+    yield "| `POST /commands/{Command}` | that of the command | Any command in MessagePack, from remote clients. |\n"
+    yield "| `GET /openapi.json` | a token | This table with every field. |\n\n"
+    yield '`GET /health` answers `{"status": "ok"}` to anybody. Browsers: `GET /login?code=`,\n'
+    yield "`GET /oidc/login` and `GET /oidc/callback` give a session's cookie, `POST /logout` ends it.\n"
 
 
-def _describe_read(translate: object) -> str:
-    names = re.findall(r"messages\.([A-Z][A-Za-z]+)\(", inspect.getsource(translate))  # type: ignore[arg-type]
-    texts = []
-    for name in dict.fromkeys(names):
-        command = getattr(import_module("mainspring.domain.messages"), name)
-        texts.append((inspect.getdoc(command) or name).split("\n\n", 1)[0].replace("\n", " "))
-    return " ".join(texts)
+def render_openapi() -> str:
+    """Return the OpenAPI document as it is kept beside the pages."""
+    return json.dumps(make_document(list_actions()), indent=1) + "\n"
 
 
 def _render_settings() -> Iterator[str]:
@@ -183,7 +184,7 @@ def main() -> int:
         return 1 if stale else 0
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages = render_pages()
-    for path in FOLDER.glob("*.md"):
+    for path in FOLDER.iterdir():
         if path.name not in pages:
             path.unlink()
     for name, text in pages.items():

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from tests.support.access import HOME_USER
+from tests.support.relays import DeskRelay
 
 from mainspring.api.app import make_app
 from mainspring.api.entrance import Entrance
@@ -130,11 +131,8 @@ def issuer():
 def browse(desk, issuer):
     desk.ask(access.AddUser(name="anna", role="viewer", identity=f"{issuer.url}#2482"), actor=HOME_USER)
 
-    def ask(command, *, project="", token=""):
-        return desk.ask(command, actor=HOME_USER, project=project or "default", token=token)
-
     sign_in = SignIn(issuer.url, CLIENT, "", f"{BASE}/oidc/callback")
-    app = make_app(ask, Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
+    app = make_app(DeskRelay(desk), Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
 
     def get(path, cookies=None, **query):
         async def send():

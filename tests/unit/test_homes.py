@@ -92,6 +92,7 @@ def test_the_environment_names_the_home(monkeypatch, tmp_path):
 
 def test_connect_chooses_a_local_home_and_refuses_others(monkeypatch, tmp_path):
     monkeypatch.setenv("MAINSPRING_HOME", "/nowhere")
+    monkeypatch.setenv("MAINSPRING_URL", "https://example.com")
     connect(f"file://{tmp_path}/b")
     assert current_home().root == tmp_path / "b"
     connect()
@@ -99,7 +100,7 @@ def test_connect_chooses_a_local_home_and_refuses_others(monkeypatch, tmp_path):
     monkeypatch.setenv("MAINSPRING_PROJECT", "")
     connect(project="rail")
     assert current_project() == "rail"
-    for given in ({"url": "https://example.com"}, {"token": "secret"}):
+    for given in ({"url": "ftp://example.com"}, {"token": "secret"}):
         with pytest.raises(Invalid) as caught:
             connect(**given)
         assert caught.value.code == "HOME-017"

@@ -1,55 +1,56 @@
-"""The HTTP application: each route names its policy and the command that answers it."""
+"""The HTTP application: each path names its policy, and the table what the owner is asked."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import Enum
+from functools import cache
 from typing import Any
 
-import msgspec
+from anyio import from_thread
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
+from mainspring.api import commands, streams
+from mainspring.api.answers import check_fields, choose_fields, reply, reply_nothing, reply_problem
 from mainspring.api.entrance import Entrance
+from mainspring.api.frame import Frame, check_kind, read_content
+from mainspring.api.inputs import check_key, make_command, read_body, read_path, read_query
 from mainspring.api.issuers import CALLBACK, send_away, take_back
+from mainspring.api.relay import Relay
+from mainspring.api.routes import PREFIX, Entry, find_item, paths
 from mainspring.api.sessions import COOKIE, SESSION_S
-from mainspring.domain import messages
-from mainspring.domain.catalogue import find_entry
+from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid, MainspringError, NotFound
 from mainspring.security.oidc import SignIn
 
-Ask = Callable[..., Any]
-"""(command, *, project, token) -> its answer."""
-Translate = Callable[[Request], messages.Command]
+Work = Callable[[Request], Awaitable[Response]]
 
 HOSTS = ("127.0.0.1", "localhost")
-_LIMIT = 1000
-_NUMBER = re.compile("[0-9]{1,18}")
-_UNAUTHORIZED = 401
 
 
 class Policy(Enum):
-    """Who may use a route."""
+    """Who may use a path."""
 
     PUBLIC = "anybody"
     CODE = "who holds a one-time code"
     TOKEN = "who shows a token or a session; the owner decides"  # noqa: S105 - a sentence, no secret
 
 
-def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS, *, sign_in: SignIn | None = None) -> Starlette:
+def make_app(
+    relay: Relay, entrance: Entrance, hosts: Sequence[str] = HOSTS, *, sign_in: SignIn | None = None
+) -> ASGIApp:
     """Build the application.
 
     Parameters
     ----------
-    ask : callable
-        Sends a command to the owner, in whose name and in which project, and returns its answer;
-        called in a thread.
+    relay : Relay
+        Asks the owner.
     entrance : Entrance
         Tells on whose behalf a request acts.
     hosts : sequence of str, default HOSTS
@@ -59,9 +60,9 @@ def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS, *, sign
 
     Returns
     -------
-    Starlette
-        An ASGI application; it refuses any other host, so that a page of another site cannot reach
-        it under a name of its own.
+    ASGIApp
+        It refuses any other host, so that a page of another site cannot reach it under a name of
+        its own.
 
     Raises
     ------
@@ -69,18 +70,35 @@ def make_app(ask: Ask, entrance: Entrance, hosts: Sequence[str] = HOSTS, *, sign
         A route without a policy.
     """
     routes: list[BaseRoute] = [
-        _make_route("/health", Policy.PUBLIC, entrance, lambda _: reply({"status": "ok"})),
-        _make_route("/login", Policy.CODE, entrance, lambda request: _sign_in(request, entrance)),
-        _make_route("/logout", Policy.TOKEN, entrance, lambda request: _sign_out(request, entrance), "POST"),
-        *(_make_issuer_routes(ask, entrance, sign_in) if sign_in else ()),
+        _make_route("/health", Policy.PUBLIC, entrance, {"GET": _tell_health}),
+        _make_route("/login", Policy.CODE, entrance, {"GET": lambda request: _sign_in(request, entrance)}),
+        _make_route("/logout", Policy.TOKEN, entrance, {"POST": lambda request: _sign_out(request, entrance)}),
+        *(_make_issuer_routes(relay, entrance, sign_in) if sign_in else ()),
         *(
-            _make_route(f"/api/v1{path}", Policy.TOKEN, entrance, _asks(ask, entrance, make))
-            for path, make in READS.items()
+            _make_route(f"{PREFIX}{path}", Policy.TOKEN, entrance, works)
+            for path, works in _make_works(relay, entrance).items()
         ),
-        _make_route("/{path:path}", Policy.TOKEN, entrance, _asks(ask, entrance, _refuse_path)),
+        *(
+            _make_route(
+                f"{PREFIX}{path}",
+                Policy.TOKEN,
+                entrance,
+                {verb: _asks(relay, entrance, entry) for verb, entry in verbs.items()},
+            )
+            for path, verbs in paths().items()
+        ),
+        _make_route("/{path:path}", Policy.TOKEN, entrance, {}),
     ]
     check_policies(routes)
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))])
+    return Frame(Starlette(routes=routes), hosts)
+
+
+def _make_works(relay: Relay, entrance: Entrance) -> dict[str, dict[str, Work]]:
+    return {
+        **commands.make_works(relay, entrance),
+        **streams.make_works(streams.Streams(relay, entrance)),
+        "/openapi.json": {"GET": _tell_document},
+    }
 
 
 def check_policies(routes: list[BaseRoute]) -> None:
@@ -96,80 +114,101 @@ def check_policies(routes: list[BaseRoute]) -> None:
             raise RuntimeError(f"{route} has no policy")  # noqa: TRY004 - a mistake of the programmer
 
 
-def _search_runs(request: Request) -> messages.Command:
-    query = request.query_params
-    return messages.SearchRuns(
-        query.get("filter", ""), query.get("order_by", ""), _read_limit(request), query.get("page", ""), count=True
-    )
+def _make_route(path: str, policy: Policy, entrance: Entrance, works: Mapping[str, Work]) -> Route:
+    verbs = [*works, *(["HEAD"] if "GET" in works else []), "OPTIONS"]
 
-
-def _read_limit(request: Request) -> int:
-    text = request.query_params.get("limit", "100")
-    if not (_NUMBER.fullmatch(text) and 1 <= int(text) <= _LIMIT):
-        raise Invalid("API-003", f"limit is {text[:40]!r}, not a number from 1 to {_LIMIT}", limit=text)
-    return int(text)
-
-
-READS: dict[str, Translate] = {
-    "/status": lambda _: messages.GetStatus(),
-    "/runs": _search_runs,
-    "/runs/{id}": lambda r: messages.GetRun(r.path_params["id"]),
-    "/runs/{id}/series/{key}": lambda r: messages.GetSeries(r.path_params["id"], r.path_params["key"]),
-    "/runs/{id}/logs": lambda r: messages.GetLogs(r.path_params["id"]),
-    "/datasets": lambda r: messages.ListVersions("dataset", r.query_params.get("name"), _read_limit(r)),
-    "/models": lambda r: messages.ListVersions("model", r.query_params.get("name"), _read_limit(r)),
-    "/services": lambda _: messages.ListServices(),
-    "/services/{name}": lambda r: messages.GetService(r.path_params["name"]),
-    "/alarms": lambda r: messages.ListAlarms(r.query_params.get("service"), _read_limit(r)),
-    "/renewals": lambda r: messages.ListRenewals(r.query_params.get("service"), _read_limit(r)),
-    "/why/{thing:path}": lambda r: messages.Explain(r.path_params["thing"]),
-}
-"""Path below ``/api/v1`` -> the command that its answer is."""
-
-
-def _refuse_path(request: Request) -> messages.Command:
-    raise NotFound("API-002", f"there is no {request.url.path}")
-
-
-def _make_route(
-    path: str, policy: Policy, entrance: Entrance, work: Callable[[Request], Response], method: str = "GET"
-) -> Route:
-    def answer(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         try:
             if policy is Policy.PUBLIC:
                 entrance.check_source(request)
             elif policy is Policy.TOKEN:
                 request.state.token = entrance.identify(request)
-            return work(request)
+            if not works:
+                raise NotFound("API-002", f"there is no {request.url.path}")
+            work = works.get("GET" if request.method == "HEAD" else request.method)
+            if work is not None:
+                return await work(request)
+            if request.method == "OPTIONS":
+                allowed = reply_nothing()
+                allowed.headers["Allow"] = ", ".join(verbs)
+                return allowed
+            return reply_problem(Invalid("API-007", f"{request.method[:20]} {request.url.path[:200]}"), verbs)
         except MainspringError as error:
             entrance.note_failure(request, error)
             return reply_problem(error)
 
     answer.policy = policy  # type: ignore[attr-defined]
-    return Route(path, answer, methods=[method])
+    route = Route(path, answer)
+    route.methods = None  # every verb comes here, so that each is answered by the same rules
+    return route
 
 
-def _asks(ask: Ask, entrance: Entrance, translate: Translate) -> Callable[[Request], Response]:
-    def work(request: Request) -> Response:
+def _asks(relay: Relay, entrance: Entrance, entry: Entry) -> Work:
+    async def work(request: Request) -> Response:
         token = request.state.token
-        answer = ask(translate(request), project=request.query_params.get("project", ""), token=token)
+        query = request.query_params
+        fields = {**read_path(entry, request.path_params), **read_query(entry, query)}
+        if entry.writes:
+            content = await read_content(request)
+            if entry.has_body:
+                check_kind(request, "application/json", content)
+                fields.update(read_body(entry, content))
+            elif content:
+                raise Invalid("API-008", f"{entry.method} {entry.path} takes no body")
+        chosen = check_fields(query["fields"], find_item(entry)) if _is_choosing(entry, request) else ()
+        key = check_key(request.headers.get("idempotency-key", secrets.token_hex(16))) if entry.writes else ""
+        answer = await relay.ask(make_command(entry, fields), key, project=query.get("project", ""), token=token)
         entrance.note_success(token)
-        return reply(answer)
+        if entry.answer is None:
+            return reply_nothing()
+        return reply(choose_fields(answer, chosen) if chosen else answer, entry.status)
 
     return work
 
 
-def _make_issuer_routes(ask: Ask, entrance: Entrance, sign_in: SignIn) -> list[Route]:
-    def finish(request: Request) -> Response:
-        return _welcome(request, entrance, take_back(request, entrance, sign_in, ask))
+def _is_choosing(entry: Entry, request: Request) -> bool:
+    if "fields" not in request.query_params:
+        return False
+    if entry.writes or find_item(entry) is None:
+        raise Invalid("API-003", f"{entry.method} {entry.path} has no fields to choose", fields="")
+    return True
+
+
+async def _tell_document(_: Request) -> Response:
+    return reply(await run_in_threadpool(_make_document))
+
+
+@cache
+def _make_document() -> dict[str, Any]:
+    from mainspring.api.actions import list_actions
+    from mainspring.api.openapi import make_document
+
+    return make_document(list_actions())
+
+
+async def _tell_health(_: Request) -> Response:
+    return reply({"status": "ok"})
+
+
+def _make_issuer_routes(relay: Relay, entrance: Entrance, sign_in: SignIn) -> list[Route]:
+    def ask(command: Command) -> Any:
+        return from_thread.run(relay.ask, command)
+
+    # The issuer is asked over the network, so both wait in threads.
+    async def begin(request: Request) -> Response:
+        return await run_in_threadpool(send_away, request, entrance, sign_in)
+
+    async def finish(request: Request) -> Response:
+        cookie = await run_in_threadpool(take_back, request, entrance, sign_in, ask)
+        return _welcome(request, entrance, cookie)
 
     return [
-        _make_route("/oidc/login", Policy.CODE, entrance, lambda request: send_away(request, entrance, sign_in)),
-        _make_route(CALLBACK, Policy.CODE, entrance, finish),
+        _make_route("/oidc/login", Policy.CODE, entrance, {"GET": begin}),
+        _make_route(CALLBACK, Policy.CODE, entrance, {"GET": finish}),
     ]
 
 
-def _sign_in(request: Request, entrance: Entrance) -> Response:
+async def _sign_in(request: Request, entrance: Entrance) -> Response:
     """Exchange the code of a link for a session."""
     entrance.check_source(request)
     entrance.check_attempts(request)
@@ -185,36 +224,9 @@ def _welcome(request: Request, entrance: Entrance, cookie: str) -> Response:
     return answer
 
 
-def _sign_out(request: Request, entrance: Entrance) -> Response:
+async def _sign_out(request: Request, entrance: Entrance) -> Response:
     """End the browser's session."""
     entrance.sessions.close(request.cookies.get(COOKIE, ""))
     answer = reply({"status": "ok"})
     answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
-    return answer
-
-
-def reply(value: Any, status: int = 200, media_type: str = "application/json") -> Response:
-    """Answer with JSON that no browser guesses about or keeps."""
-    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-    if status == _UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    return Response(msgspec.json.encode(value, enc_hook=str), status, headers, media_type)
-
-
-def reply_problem(error: MainspringError) -> Response:
-    """Answer as RFC 9457 asks: a problem with its code, its cause and the way out."""
-    entry = find_entry(error.code)
-    status = entry.http_status
-    problem = {
-        "type": f"about:mainspring#{error.code}",
-        "title": entry.title,
-        "status": status,
-        "detail": error.what,
-        "code": error.code,
-        "why": error.why,
-        "fix": error.fix,
-    }
-    answer = reply(problem, status, "application/problem+json")
-    if "wait_s" in error.context:
-        answer.headers["Retry-After"] = str(math.ceil(error.context["wait_s"]))
     return answer

@@ -14,7 +14,7 @@ from mainspring.cli.printing import Verb, print_json, wants_json
 from mainspring.domain.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 _HOST = "127.0.0.1"
 
@@ -50,9 +50,11 @@ def command(
     from mainspring.api.app import HOSTS, make_app
     from mainspring.api.entrance import Entrance
     from mainspring.api.issuers import CALLBACK
+    from mainspring.api.relay import Relay
     from mainspring.api.sessions import Sessions
     from mainspring.domain.messages import GetStatus
     from mainspring.sdk.client import get_client
+    from mainspring.sdk.owners import start_owner
     from mainspring.security.certificates import make_certificate, read_fingerprint
     from mainspring.security.oidc import SignIn
     from mainspring.security.tokens import digest_token, home_token
@@ -89,7 +91,7 @@ def command(
     if issuer:
         back = f"https://{shown}{CALLBACK}" if proxies else f"{url}{CALLBACK}"
         sign_in = SignIn(issuer, client_id, os.environ.get("MAINSPRING_OIDC_SECRET", ""), back)
-    _serve(make_app(client.ask, entrance, hosts, sign_in=sign_in), listener, cert, key)
+    _serve(make_app(Relay(client.home, start_owner), entrance, hosts, sign_in=sign_in), listener, cert, key)
 
 
 def _check(host: str, secure: bool, cert: Path | None, key: Path | None, proxies: tuple[str, ...]) -> None:
@@ -132,7 +134,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve(app: Starlette, listener: socket.socket, cert: Path | None, key: Path | None) -> None:
+def _serve(app: ASGIApp, listener: socket.socket, cert: Path | None, key: Path | None) -> None:
     import uvicorn
 
     config = uvicorn.Config(

@@ -9,7 +9,7 @@ import msgspec
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
-from mainspring.domain.errors import NotFound
+from mainspring.domain.errors import Invalid, NotFound
 from mainspring.domain.messages import Apply, Diff, GetDeclaration
 from mainspring.domain.records import Declaration, Snapshot
 from mainspring.pipelines.snapshots import digest_snapshot
@@ -67,7 +67,11 @@ def _apply(turn: Turn, declaration: Declaration, *, dry_run: bool) -> tuple[str,
 def _record(turn: Turn, declaration: Declaration) -> None:
     digest = None
     if "snapshot" in declaration.body:
-        snapshot = msgspec.convert(declaration.body["snapshot"], Snapshot)
+        try:
+            snapshot = msgspec.convert(declaration.body["snapshot"], Snapshot)
+        except msgspec.ValidationError as fault:
+            what = f"the snapshot of {declaration.kind} {declaration.name!r}: {fault}"
+            raise Invalid("API-008", what) from None
         digest = digest_snapshot(snapshot)
     rows.add(
         turn.connection,

@@ -15,7 +15,7 @@ from mainspring.control.identity import admit, name_key
 from mainspring.control.turn import NODE_LEASE, Turn
 from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, UNKEPT, Later
 from mainspring.domain.crashpoints import crash_point
-from mainspring.domain.errors import Denied, Failed, MainspringError, Unavailable
+from mainspring.domain.errors import Conflict, Denied, Failed, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
@@ -317,12 +317,12 @@ class GroupCommit:
                 admit(turn, ask.command, ask.token)
                 return self._handle(turn, ask)
         except _Repeated as repeated:
-            outcome: Outcome = Answer(repeated.body)
+            outcome: Outcome = repeated.outcome
         except Denied as error:
             outcome = error  # what was answered before is no longer for this actor
         except MainspringError as error:
             kept = _find_kept(turn, ask)
-            outcome = error if kept is None else Answer(kept)
+            outcome = error if kept is None else kept
         except Exception as fault:
             cause = find_fault(self._engine, fault, self._home)
             if isinstance(cause, Unavailable | Denied):
@@ -340,17 +340,19 @@ class GroupCommit:
         body = _encoder.encode(answer)
         # Told by the insert, not looked up before it: a repetition is rare, and undone.
         keeps = ask.key and type(ask.command) not in UNKEPT
-        if keeps and not keep_answer(turn.connection, name_key(turn, ask.key), body, turn.now()):
-            raise _Repeated(_find_kept(turn, ask) or body)
+        if keeps and not keep_answer(
+            turn.connection, name_key(turn, ask.key), _encoder.encode(ask.command), body, turn.now()
+        ):
+            raise _Repeated(_find_kept(turn, ask) or Answer(body))
         return Answer(body)
 
 
 class _Repeated(Exception):
     """The request of this key took effect before; what was done again is undone."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, outcome: Answer | Conflict) -> None:
         super().__init__()
-        self.body = body
+        self.outcome = outcome
 
 
 def _mistake(command: Command, fault: Exception) -> MainspringError:
@@ -358,8 +360,16 @@ def _mistake(command: Command, fault: Exception) -> MainspringError:
     return Failed("HOME-015", f"{type(command).__name__}: {type(fault).__name__}: {fault}")
 
 
-def _find_kept(turn: Turn, ask: Ask) -> bytes | None:
-    return find_answer(turn.connection, name_key(turn, ask.key)) if ask.key else None
+def _find_kept(turn: Turn, ask: Ask) -> Answer | Conflict | None:
+    if not ask.key:
+        return None
+    kept = find_answer(turn.connection, name_key(turn, ask.key), _encoder.encode(ask.command))
+    if kept is None:
+        return None
+    body, same = kept
+    if same:
+        return Answer(body)
+    return Conflict("API-011", f"the key of this {type(ask.command).__name__} was sent with another request")
 
 
 def _follow(turns: list[Turn]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -206,9 +206,9 @@ class Declaration(msgspec.Struct, frozen=True):
         Its content.
     """
 
-    kind: str
+    kind: Literal["gate", "pipeline", "monitor", "contract", "view"]
     name: str
-    body: Json
+    body: dict[str, Json]
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -72,11 +72,36 @@ def encode_request(number: int, command: Command, key: str = "", *, project: str
     Invalid
         HOME-005 when it is too large, HOME-020 when it holds a value that the wire does not know.
     """
+    return _frame(Request(number, msgspec.Raw(encode_command(command)), key, project, token))
+
+
+def encode_command(command: Command) -> bytes:
+    """Return a command alone, as HTTP carries it.
+
+    Raises
+    ------
+    Invalid
+        HOME-020 when it holds a value that the wire does not know.
+    """
     try:
-        content = _encoder.encode(command)
+        return _encoder.encode(command)
     except (TypeError, ValueError, OverflowError, RecursionError) as fault:
         raise Invalid("HOME-020", f"{type(command).__name__} cannot be sent: {fault}") from None
-    return _frame(Request(number, msgspec.Raw(content), key, project, token))
+
+
+def decode_command(body: bytes) -> Command:
+    """Read a command alone.
+
+    Raises
+    ------
+    Invalid
+        HOME-004 when the bytes are no command of this version.
+    """
+    try:
+        command: Command = _commands.decode(body)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        raise Invalid("HOME-004", f"the command cannot be read: {fault}") from None
+    return command
 
 
 def decode_request(body: bytes) -> Asked:
@@ -123,13 +148,23 @@ def decode_reply(body: bytes, command: type[Command]) -> tuple[int, Any]:
     MainspringError
         The problem that the reply carries.
     """
-    reply = _replies.decode(body)
+    reply = read_reply(body)
     if reply.problem is not None:
         raise restore(reply.problem)
+    return reply.id, decode_answer(reply.body, command)
+
+
+def read_reply(body: bytes) -> Reply:
+    """Read a reply whose answer stays encoded."""
+    return _replies.decode(body)
+
+
+def decode_answer(body: bytes | msgspec.Raw, command: type[Command]) -> Any:
+    """Read an answer to a command of that type."""
     decoder = _answers.get(command)
     if decoder is None:
         decoder = _answers[command] = msgspec.msgpack.Decoder(ANSWERS[command])
-    return reply.id, decoder.decode(reply.body)
+    return decoder.decode(body)
 
 
 def describe(error: MainspringError, traceback: str = "") -> Problem:

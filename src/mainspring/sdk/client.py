@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 
-from mainspring.domain import access, messages
+from mainspring.domain import messages
 from mainspring.domain.errors import Denied, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Command
 from mainspring.domain.ports import Blobs
 from mainspring.domain.principals import DEFAULT_PROJECT
+from mainspring.domain.repetition import REPEATABLE
 from mainspring.domain.wire import HEADER, decode_reply, encode_request
 from mainspring.sdk.blobs import screen_blobs
 from mainspring.sdk.homes import current_home, current_project
@@ -26,51 +27,10 @@ from mainspring.security.seals import Seal, project_seal
 from mainspring.store.blobs import open_blobs
 from mainspring.store.choices import is_chosen
 
-# Commands that may be asked twice without harm, so that nothing is kept to tell a repetition.
-_REPEATABLE: frozenset[type[Command]] = frozenset(
-    {
-        messages.Heartbeat,
-        messages.LeaseRun,
-        messages.Report,
-        messages.FinishRun,
-        messages.GetRun,
-        messages.ListRuns,
-        messages.SearchRuns,
-        messages.WaitRuns,
-        messages.CancelRuns,
-        messages.GetSeries,
-        messages.GetLogs,
-        messages.PutVersion,
-        messages.GetVersion,
-        messages.ListVersions,
-        messages.ListReads,
-        messages.GetDeclaration,
-        messages.GetVerdict,
-        messages.GetService,
-        messages.ListServices,
-        messages.ListAlarms,
-        messages.ListRenewals,
-        messages.ListEvents,
-        messages.Explain,
-        messages.GetStatus,
-        messages.Stop,
-        access.WhoAmI,
-        access.ListProjects,
-        access.GetUser,
-        access.ListUsers,
-        access.ListTokens,
-        access.ListSecrets,
-        access.GetSecret,
-        access.UseSecret,
-        access.ListAudit,
-        access.GetAuditHeads,
-    }
-)
-
 _PATIENCE_S = 30.0
 """Seconds in which one owner after the other may end before a command is given up."""
 
-_PASSING = frozenset({"HOME-030"})
+PASSING = frozenset({"HOME-030"})
 """Refusals that a command is repeated after: the record's database is away and may come back."""
 
 _REST_S = 0.2
@@ -156,11 +116,15 @@ class Client:
         successor under the same key, so it takes effect once; so it is when the database of the
         record is away for up to half a minute.
         """
-        if not key and type(command) not in _REPEATABLE:
+        if not key and type(command) not in REPEATABLE:
             key = secrets.token_hex(16)
         if is_hiding():
             command = _mask(command)
-        frame = encode_request(1, command, key, project=project or self.project, token=token or self._token)
+        return self._deliver(command, key, project or self.project, token or self._token)
+
+    def _deliver(self, command: Command, key: str, project: str, token: str) -> Any:
+        """Bring a command to the owner and its answer back; a remote client goes another way."""
+        frame = encode_request(1, command, key, project=project, token=token)
         silence_s = float(getattr(command, "wait_s", 0.0)) + _SILENCE_S
         trouble_since: float | None = None
         while True:
@@ -184,9 +148,12 @@ class Client:
             except Unavailable as fault:
                 now = time.monotonic()
                 trouble_since = trouble_since or now
-                if fault.code not in _PASSING or now - trouble_since > _PATIENCE_S:
+                if fault.code not in PASSING or now - trouble_since > _PATIENCE_S:
                     raise
             time.sleep(_REST_S)
+
+    def check_folder(self) -> None:
+        """Refuse what needs the home's own folder, where there is none."""
 
     def close(self) -> None:
         """Close the sockets that are open; the client opens new ones when it is asked again."""
@@ -275,7 +242,7 @@ def _dial(path: str) -> socket.socket | None:
     return connected
 
 
-_clients: dict[tuple[Home, str], Client] = {}
+_clients: dict[tuple[object, ...], Client] = {}
 
 
 def connect_home(home: Home, project: str = DEFAULT_PROJECT) -> Client:
@@ -285,5 +252,18 @@ def connect_home(home: Home, project: str = DEFAULT_PROJECT) -> Client:
 
 
 def get_client() -> Client:
-    """Return the client of the current home and project; its owner is started when it is first asked."""
-    return connect_home(current_home(), current_project())
+    """Return the client of the current project in the current home, or at the server that is set.
+
+    The owner of a home is started when it is first asked.
+    """
+    url = os.environ.get("MAINSPRING_URL")
+    if not url:
+        return connect_home(current_home(), current_project())
+    token, certificate = os.environ.get("MAINSPRING_TOKEN", ""), os.environ.get("MAINSPRING_CERTIFICATE", "")
+    wanted = (url, token, certificate, current_project())
+    found = _clients.get(wanted)
+    if found is None:
+        from mainspring.sdk.remote import RemoteClient
+
+        found = _clients.setdefault(wanted, RemoteClient(url, token, certificate, project=current_project()))
+    return found

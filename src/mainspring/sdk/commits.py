@@ -35,6 +35,7 @@ def finish_commits(client: Client, name: str) -> Version | None:
     from mainspring.data.places import place_table
     from mainspring.data.tables import hold_table
 
+    client.check_folder()
     with hold_table(place_table(client.home, name_folder(client.project, name))):
         return Writer(client, name, anew=True).head
 

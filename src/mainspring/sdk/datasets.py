@@ -212,7 +212,9 @@ class Dataset(Handle):
         from mainspring.data.scans import open_scan
         from mainspring.sdk.lineage import current_client
 
-        return open_scan(current_client().home, self.version.manifest)
+        client = current_client()
+        client.check_folder()
+        return open_scan(client.home, self.version.manifest)
 
     def _repr_html_(self) -> str:
         import polars as pl

@@ -90,6 +90,7 @@ def write_rows(
     if mode not in MODES:
         raise Invalid("DATA-010", f"mode {mode!r} is none of {', '.join(MODES)}", mode=mode)
     client = current_client()
+    client.check_folder()
     declared = read_contract(contract) or (_keep_contract(client, name) if mode != "overwrite" else None)
     frame, parents = _take_rows(rows, declared)
     app = app or _count_append(name, mode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mainspring.domain.catalogue import (
     access,
+    api,
     blobs,
     cli,
     data,
@@ -39,6 +40,7 @@ ENTRIES: dict[str, Entry] = {
         server,
         cli,
         access,
+        api,
     )
     for entry in area.ENTRIES
 }

@@ -1,0 +1,109 @@
+"""What surrounds every request: the host it names, the size of its body, mistakes of ours."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mainspring.api.answers import reply_problem
+from mainspring.domain.errors import Failed, Invalid
+
+MOST_JSON_BYTES = 1024 * 1024
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{1,5})?")
+_NUMBER = re.compile("[0-9a-f]{1,64}")
+_log = logging.getLogger(__name__)
+
+
+class Frame:
+    """Wraps the application.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What answers.
+    hosts : sequence of str
+        Names under which it may be asked, without ports.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(each.lower() for each in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it before anything of it is looked at."""
+        if scope["type"] != "http":
+            return  # no websockets, and nothing that begins or ends with the server
+        headers = Headers(scope=scope)
+        host = read_host(headers.get("host", ""))
+        if host not in self._hosts:
+            problem = reply_problem(Invalid("API-017", f"this server is not called {host[:100]!r}"))
+            await problem(scope, receive, send)
+            return
+        begun, number = False, headers.get("mainspring-request", "")
+
+        async def tell(message: Message) -> None:
+            nonlocal begun
+            if not begun and _NUMBER.fullmatch(number):
+                # The client knows by it that this answers what it asked, and nothing before.
+                message["headers"] = [*message["headers"], (b"mainspring-request", number.encode())]
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tell)
+        except ClientDisconnect:
+            pass  # nobody is left who could hear
+        except Exception as fault:
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            if begun:
+                raise
+            await reply_problem(Failed("HOME-015", f"{type(fault).__name__} while answering"))(scope, receive, tell)
+
+
+def read_host(text: str) -> str:
+    """Return the name in a Host header, without its port; empty when it is none.
+
+    Examples
+    --------
+    >>> read_host("Example.org:8430"), read_host("[::1]:8430"), read_host("[::1].evil.example")
+    ('example.org', '::1', '')
+    """
+    found = _HOST.fullmatch(text.lower())
+    return (found[1] or found[2]) if found else ""
+
+
+async def read_content(request: Request, most_bytes: int = MOST_JSON_BYTES) -> bytes:
+    """Return the body of a request.
+
+    Raises
+    ------
+    Invalid
+        API-009 when it is larger than `most_bytes`; one that says so beforehand is not read at all.
+    """
+    told = request.headers.get("content-length", "")
+    if told.isdecimal() and int(told[:20]) > most_bytes:
+        raise Invalid("API-009", f"a body of {int(told[:20]):,} bytes; at most {most_bytes:,} are read")
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > most_bytes:
+            raise Invalid("API-009", f"a body of more than {most_bytes:,} bytes")
+    return bytes(content)
+
+
+def check_kind(request: Request, kind: str, content: bytes) -> None:
+    """Refuse a body of another media type.
+
+    Raises
+    ------
+    Invalid
+        API-010.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content and given != kind:
+        raise Invalid("API-010", f"the body is {given[:100] or 'of no stated kind'}, not {kind}")

@@ -1,0 +1,144 @@
+"""The table of the native API: what each verb of each path asks the owner.
+
+Everything else is made from it: the routes themselves, the OpenAPI document, the reference, and the
+tests of who may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from mainspring.domain import access, messages
+from mainspring.domain.messages import ANSWERS, Command, Nothing
+from mainspring.domain.records import Run
+
+PREFIX = "/api/v1"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One verb of one path.
+
+    Attributes
+    ----------
+    method : str
+        GET, POST, PUT or DELETE.
+    path : str
+        Below `PREFIX`; what stands in braces is a field of the command.
+    command : type of Command
+        What is asked; the fields that neither path nor `fixed` give are parameters of the query, or
+        the fields of a body of JSON.
+    fixed : dict of str to JSON
+        Fields that the route gives.
+    left_out : tuple of str
+        Fields that only a worker gives.
+    build : callable or None
+        Makes the command of the fields where the names differ.
+    status : int
+        Of the answer.
+    """
+
+    method: str
+    path: str
+    command: type[Command]
+    fixed: dict[str, Any] = {}
+    left_out: tuple[str, ...] = ()
+    build: Callable[..., Command] | None = None
+    status: int = 200
+
+    @property
+    def name(self) -> str:
+        """A name of its own: the command, and the kind that the route gives."""
+        kind = str(self.fixed.get("kind", ""))
+        return f"{self.command.__name__}{kind.capitalize()}"
+
+    @property
+    def writes(self) -> bool:
+        """It may change something."""
+        return self.method != "GET"
+
+    @property
+    def has_body(self) -> bool:
+        """Its fields come as a body of JSON."""
+        return self.method in {"POST", "PUT"}
+
+    @property
+    def answer(self) -> Any:
+        """Type of the answer; None: there is none."""
+        answer = ANSWERS[self.command]
+        return None if answer is Nothing else answer
+
+
+def _cancel(id: str, reason: str) -> Command:  # noqa: A002 - the name in the path
+    return messages.CancelRuns(ids=[id], reason=reason)
+
+
+TABLE: tuple[Entry, ...] = (
+    Entry("GET", "/status", messages.GetStatus),
+    Entry("GET", "/me", access.WhoAmI),
+    Entry("GET", "/runs", messages.SearchRuns),
+    Entry("GET", "/runs/{id}", messages.GetRun),
+    Entry("POST", "/runs/{id}/cancel", messages.CancelRuns, build=_cancel),
+    Entry("GET", "/runs/{run_id}/series/{key}", messages.GetSeries),
+    Entry("GET", "/runs/{run_id}/logs", messages.GetLogs),
+    Entry("GET", "/runs/{run_id}/reads", messages.ListReads),
+    Entry("GET", "/runs/{run_id}/verdict", messages.GetVerdict),
+    Entry("GET", "/datasets", messages.ListVersions, {"kind": "dataset"}),
+    Entry("GET", "/datasets/{reference}", messages.GetVersion, {"kind": "dataset"}, ("run_id", "follower")),
+    Entry("PUT", "/datasets/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "dataset"}),
+    Entry("GET", "/models", messages.ListVersions, {"kind": "model"}),
+    Entry("GET", "/models/{reference}", messages.GetVersion, {"kind": "model"}, ("run_id", "follower")),
+    Entry("PUT", "/models/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "model"}),
+    Entry("POST", "/models/{model}/promote", messages.Promote, left_out=("run_id",)),
+    Entry("POST", "/declarations", messages.Apply),
+    Entry("GET", "/declarations/{kind}/{name}", messages.GetDeclaration),
+    Entry("GET", "/services", messages.ListServices),
+    Entry("GET", "/services/{name}", messages.GetService),
+    Entry("PUT", "/services/{name}", messages.Deploy, left_out=("run_id",)),
+    Entry("POST", "/services/{name}/stop", messages.StopService),
+    Entry("POST", "/services/{name}/rollback", messages.RollbackService),
+    Entry("POST", "/services/{name}/check", messages.CheckService),
+    Entry("GET", "/alarms", messages.ListAlarms),
+    Entry("GET", "/renewals", messages.ListRenewals),
+    Entry("GET", "/events", messages.ListEvents),
+    Entry("GET", "/why/{thing:path}", messages.Explain),
+    Entry("GET", "/projects", access.ListProjects),
+    Entry("POST", "/projects", access.AddProject, status=201),
+    Entry("DELETE", "/projects/{name}", access.RemoveProject, status=204),
+    Entry("GET", "/users", access.ListUsers),
+    Entry("POST", "/users", access.AddUser, status=201),
+    Entry("GET", "/users/{name}", access.GetUser, left_out=("identity",)),
+    Entry("DELETE", "/users/{name}", access.RemoveUser),
+    Entry("PUT", "/users/{name}/role", access.GrantRole),
+    Entry("DELETE", "/users/{name}/role", access.RevokeRole),
+    Entry("GET", "/tokens", access.ListTokens),
+    Entry("POST", "/tokens", access.IssueToken, status=201),
+    Entry("DELETE", "/tokens/{id}", access.RevokeToken),
+    Entry("GET", "/secrets", access.ListSecrets),
+    Entry("GET", "/secrets/{name}", access.GetSecret),
+    Entry("PUT", "/secrets/{name}", access.AddSecret),
+    Entry("DELETE", "/secrets/{name}", access.RemoveSecret),
+    Entry("POST", "/keys/rotate", access.RotateKeys),
+    Entry("GET", "/audit", access.ListAudit),
+    Entry("GET", "/audit/heads", access.GetAuditHeads),
+)
+"""Each verb of each path that the owner answers."""
+
+
+def paths() -> dict[str, dict[str, Entry]]:
+    """Return path -> verb -> entry."""
+    found: dict[str, dict[str, Entry]] = {}
+    for entry in TABLE:
+        found.setdefault(entry.path, {})[entry.method] = entry
+    return found
+
+
+def find_item(entry: Entry) -> Any:
+    """Return the type of which fields can be chosen: the answer's, its list's or its page's; None: none."""
+    answer = entry.answer
+    if answer is messages.RunPage:
+        return Run
+    item = get_args(answer)[0] if get_origin(answer) is list else answer
+    return item if hasattr(item, "__struct_fields__") else None

@@ -1,0 +1,47 @@
+"""Which commands may be asked twice without harm, so that nothing is kept to tell a repetition."""
+
+from __future__ import annotations
+
+from mainspring.domain import access, messages
+from mainspring.domain.command import Command
+
+REPEATABLE: frozenset[type[Command]] = frozenset(
+    {
+        messages.Heartbeat,
+        messages.LeaseRun,
+        messages.Report,
+        messages.FinishRun,
+        messages.GetRun,
+        messages.ListRuns,
+        messages.SearchRuns,
+        messages.WaitRuns,
+        messages.CancelRuns,
+        messages.GetSeries,
+        messages.GetLogs,
+        messages.PutVersion,
+        messages.GetVersion,
+        messages.ListVersions,
+        messages.ListReads,
+        messages.GetDeclaration,
+        messages.GetVerdict,
+        messages.GetService,
+        messages.ListServices,
+        messages.ListAlarms,
+        messages.ListRenewals,
+        messages.ListEvents,
+        messages.Explain,
+        messages.GetStatus,
+        messages.Stop,
+        access.WhoAmI,
+        access.ListProjects,
+        access.GetUser,
+        access.ListUsers,
+        access.ListTokens,
+        access.ListSecrets,
+        access.GetSecret,
+        access.UseSecret,
+        access.ListAudit,
+        access.GetAuditHeads,
+    }
+)
+"""Whoever asks another one gives it an idempotency key, so that it takes effect once."""
