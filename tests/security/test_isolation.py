@@ -3,7 +3,7 @@
 import pytest
 from tests.support.access import HOME_USER, Person
 
-from mainspring.domain import access, messages, records
+from mainspring.domain import access, messages, records, upkeep
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.messages import ANSWERS
 
@@ -55,6 +55,8 @@ def probes(run, data):
         messages.GetVersion(kind="model", reference="delays@best"),
         messages.ListReads(run_id=run.id),
         messages.MoveAlias(kind="model", name="delays", alias="best", number=1),
+        upkeep.DeleteModel(reference="delays@1"),
+        upkeep.RestoreModel(reference="delays@1"),
         messages.Promote(model="delays", alias="champion", data="orders"),
         messages.GetVerdict(run_id=run.id),
         messages.GetDeclaration(kind="gate", name="delays->champion"),

@@ -11,6 +11,7 @@ from mainspring.cli.printing import Noun, print_fields, print_json, print_next, 
 from mainspring.cli.texts import format_age, format_size, format_value, shorten_id
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
+from mainspring.domain.upkeep import DeleteModel, Deletion, RestoreModel
 
 # An alias may stay on a version long after others came; `--limit` counts models.
 _MANY = 10_000
@@ -67,6 +68,29 @@ def show(reference: str) -> None:
         }
     )
     print_next(f"mainspring why {version.reference}")
+
+
+@command.command("delete")
+@click.argument("reference", metavar="NAME@NUMBER")
+def delete(reference: str) -> None:
+    """Hide a version that no alias, service or other version needs."""
+    deletion: Deletion = ask(DeleteModel(reference=reference))
+    if wants_json():
+        print_json(deletion)
+        return
+    print_fields({"deleted": reference, "digest": deletion.digest})
+    print_next(f"mainspring models restore {reference}")
+
+
+@command.command("restore")
+@click.argument("reference", metavar="NAME@NUMBER")
+def restore(reference: str) -> None:
+    """Bring a deleted version back, as long as it was not purged."""
+    version: Version = ask(RestoreModel(reference=reference))
+    if wants_json():
+        print_json(version)
+        return
+    print_fields({"restored": version.reference, "digest": version.digest})
 
 
 def _list_versions(name: str | None, limit: int) -> list[Version]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_fields, print_json, print_next, wants_json
-from mainspring.cli.texts import format_size
+from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.texts import format_age, format_size
 from mainspring.domain.errors import Invalid
 from mainspring.domain.units import parse_duration
-from mainspring.domain.upkeep import SweepFiles, Swept
+from mainspring.domain.upkeep import Deletion, PurgeDeleted, SweepFiles, Swept
 
 if TYPE_CHECKING:
     from mainspring.domain.home import Home
@@ -141,6 +142,21 @@ def collect(dry_run: bool, grace: str) -> None:
             "tables": f"{counted.files:,} files {what} ({format_size(counted.file_bytes)}), {found.kept_files:,} stay",
         }
     )
+
+
+@command.command("purge")
+@click.option("--older-than", default="30d", show_default=True, help="Only what was deleted longer ago.")
+@click.option("--dry-run", is_flag=True, help="Only list.")
+def purge(older_than: str, dry_run: bool) -> None:
+    """Remove for good what was deleted; `collect` then frees its bytes."""
+    found: list[Deletion] = ask(PurgeDeleted(before=time.time() - parse_duration(older_than), dry_run=dry_run))
+    if wants_json():
+        print_json(found)
+        return
+    rows = [(f"{each.name}@{each.number}", each.kind, each.project, format_age(each.deleted_at)) for each in found]
+    print_table(("version", "kind", "project", "deleted"), rows, empty="nothing to purge")
+    if found and not dry_run:
+        print_next("mainspring server collect")
 
 
 def _sweep(found: Leftovers) -> Swept:

@@ -10,7 +10,7 @@ from mainspring.domain.home import name_folder
 from mainspring.domain.records import Declaration, Version
 from mainspring.domain.references import Reference, parse_reference
 from mainspring.security.paths import check_relative
-from mainspring.store import follows, versions
+from mainspring.store import deletions, follows, versions
 from mainspring.store.rows import find
 from mainspring.store.tables import declarations
 
@@ -20,7 +20,7 @@ _MISSING = {"dataset": "DATA-002", "model": "MODEL-001"}
 
 @handles(messages.PutVersion, action="assets.write")
 def put_version(turn: Turn, command: messages.PutVersion) -> Version:
-    """Record a version with the next number of its name; content that is there is that version.
+    """Record a version with the next number of its name; content that is there, or was deleted, is that version.
 
     Raises
     ------
@@ -35,6 +35,9 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     now = turn.now()
     known = versions.find_digest(turn.connection, command.kind, turn.project, command.name, command.digest)
     if known is not None:
+        if deletions.find_deletion(turn.connection, known.id) is not None:
+            known.manifest, known.details = command.manifest, command.details
+            deletions.revive_version(turn.connection, known)
         if command.run_id is not None:
             versions.add_edge(turn.connection, command.run_id, known.id, "wrote", now)
         return known

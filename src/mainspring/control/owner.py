@@ -45,6 +45,7 @@ USE_CASES = (
     "mainspring.control.logs",
     "mainspring.control.drafts",
     "mainspring.control.sweeps",
+    "mainspring.control.deletions",
     "mainspring.control.assets",
     "mainspring.control.studies",
     "mainspring.control.apply",

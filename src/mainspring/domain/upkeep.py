@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mainspring.domain.command import Command
+from mainspring.domain.records import Version
 
 
 class SweepFiles(Command):
@@ -44,4 +45,48 @@ class Swept(msgspec.Struct):
     file_bytes: int = 0
 
 
-ANSWERS: dict[type[Command], Any] = {SweepFiles: Swept}
+class Deletion(msgspec.Struct, frozen=True):
+    """A version that was deleted: what stays of it for good, and when.
+
+    Attributes
+    ----------
+    purged_at : float or None
+        Seconds since 1970 UTC; None: it can still be restored.
+    """
+
+    id: str
+    project: str
+    kind: str
+    name: str
+    number: int
+    digest: str
+    deleted_by: str
+    deleted_at: float
+    purged_at: float | None = None
+
+
+class DeleteModel(Command):
+    """Hide a version of a model that no alias, service or other version needs."""
+
+    reference: str
+
+
+class RestoreModel(Command):
+    """Show a deleted version again, named ``name@number``."""
+
+    reference: str
+
+
+class PurgeDeleted(Command):
+    """Leave nothing but tombstones of what was deleted before a time; with `dry_run` only tell."""
+
+    before: float
+    dry_run: bool = False
+
+
+ANSWERS: dict[type[Command], Any] = {
+    SweepFiles: Swept,
+    DeleteModel: Deletion,
+    RestoreModel: Version,
+    PurgeDeleted: list[Deletion],
+}

@@ -34,6 +34,7 @@ ACTIONS: dict[str, Action] = {
     "runs.lease": Action("runner", worker=True),
     "assets.read": Action("viewer", worker=True),
     "assets.write": Action("runner", worker=True),
+    "assets.delete": Action("editor"),
     "aliases.move": Action("editor", worker=True),
     "declarations.read": Action("viewer", worker=True),
     "declarations.apply": Action("editor"),
@@ -64,6 +65,7 @@ ACTIONS: dict[str, Action] = {
     "audit.read": Action("admin", home=True),
     "home.read": Action("viewer"),
     "home.stop": Action("admin", home=True),
+    "home.purge": Action("admin", home=True),
     "home.sweep": Action("admin", home=True),
 }
 """Name ``area.verb`` -> who may; a use case is registered with one of these."""

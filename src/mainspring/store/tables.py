@@ -242,6 +242,19 @@ aliases = Table(
     sqlite_with_rowid=False,
 )
 
+deletions = Table(
+    "deletions",
+    metadata,
+    _id("id", primary_key=True),
+    _text("project"),
+    _text("deleted_by"),
+    _time("deleted_at", nullable=False),
+    _time("purged_at"),
+    Index(None, "deleted_at"),
+    sqlite_with_rowid=False,
+)
+"""Versions that were deleted; their rows stay, without manifest and details once they are purged."""
+
 # Lineage: (version, version, input), (version, run, read), (run, version, wrote).
 edges = Table(
     "edges",

@@ -11,19 +11,23 @@ from mainspring.domain.records import Version
 from mainspring.domain.references import Reference
 from mainspring.store.rows import add
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
-from mainspring.store.tables import aliases, edges, versions
+from mainspring.store.tables import aliases, deletions, edges, versions
 
 _DAY_S = 86_400
 _FIELDS = tuple(name for name in Version.__struct_fields__ if name in versions.c)
 _COLUMNS = [versions.c[name] for name in _FIELDS]
-_NAMED = select(*_COLUMNS).where(
+_IS_HERE = versions.c.id.not_in(select(deletions.c.id))
+_OF_NAME = select(*_COLUMNS).where(
     versions.c.kind == bindparam("kind_"),
     versions.c.project == bindparam("project_"),
     versions.c.name == bindparam("name_"),
 )
+_NAMED = _OF_NAME.where(_IS_HERE)
 _PAGE = Statement(_NAMED.order_by(versions.c.number.desc()).limit(bindparam("limit_")))
 _BY_NUMBER = Statement(_NAMED.where(versions.c.number == bindparam("number_")))
-_BY_DIGEST = Statement(_NAMED.where(versions.c.digest == bindparam("digest_")))
+_OF_NUMBER = Statement(_OF_NAME.where(versions.c.number == bindparam("number_")))
+_LAST = Statement(_OF_NAME.order_by(versions.c.number.desc()).limit(1))
+_BY_DIGEST = Statement(_OF_NAME.where(versions.c.digest == bindparam("digest_")))
 _BY_DAY = Statement(
     _NAMED.where(versions.c.created_at < bindparam("until")).order_by(versions.c.number.desc()).limit(1)
 )
@@ -41,7 +45,7 @@ _BY_ID = Statement(select(*_COLUMNS).where(versions.c.id == bindparam("id_")))
 _MANY = Statement(select(*_COLUMNS).where(versions.c.id.in_(unpack_ids("ids"))).order_by(versions.c.seq))
 _LATEST_OF_EACH = (
     select(func.max(versions.c.seq))
-    .where(versions.c.kind == bindparam("kind_"), versions.c.project == bindparam("project_"))
+    .where(versions.c.kind == bindparam("kind_"), versions.c.project == bindparam("project_"), _IS_HERE)
     .group_by(versions.c.name)
 )
 _PAGE_OF_LATEST = Statement(
@@ -98,13 +102,13 @@ def add_version(connection: Connection, version: Version, event_time: float | No
 
 
 def next_number(connection: Connection, kind: str, project: str, name: str) -> int:
-    """Return the number of the next version of a name, from 1."""
-    last = _one(connection, _PAGE, kind_=kind, project_=project, name_=name, limit_=1)
+    """Return the number of the next version of a name, from 1; those of deleted ones are not given again."""
+    last = _one(connection, _LAST, kind_=kind, project_=project, name_=name)
     return last.number + 1 if last else 1
 
 
 def find_digest(connection: Connection, kind: str, project: str, name: str, digest: str) -> Version | None:
-    """Return the version of a name that has this content."""
+    """Return the version of a name that has this content, deleted or not."""
     return _one(connection, _BY_DIGEST, kind_=kind, project_=project, name_=name, digest_=digest)
 
 
@@ -119,6 +123,11 @@ def find_version(connection: Connection, kind: str, project: str, reference: Ref
         start = datetime.fromisoformat(reference.day).replace(tzinfo=UTC)
         return _one(connection, _BY_DAY, **named, until=start.timestamp() + _DAY_S)
     return _one(connection, _PAGE, **named, limit_=1)
+
+
+def find_any(connection: Connection, kind: str, project: str, name: str, number: int) -> Version | None:
+    """Return the version of a number, deleted or not."""
+    return _one(connection, _OF_NUMBER, kind_=kind, project_=project, name_=name, number_=number)
 
 
 def get_version(connection: Connection, version_id: str) -> Version | None:

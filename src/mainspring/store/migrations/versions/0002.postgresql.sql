@@ -135,6 +135,17 @@ CREATE TABLE aliases (
 
 CREATE INDEX aliases_version_id ON aliases (version_id);
 
+CREATE TABLE deletions (
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    deleted_by TEXT COLLATE "C" NOT NULL,
+    deleted_at FLOAT NOT NULL,
+    purged_at FLOAT,
+    PRIMARY KEY (id)
+);
+
+CREATE INDEX deletions_deleted_at ON deletions (deleted_at);
+
 CREATE TABLE edges (
     source VARCHAR(32) COLLATE "C" NOT NULL,
     target VARCHAR(32) COLLATE "C" NOT NULL,

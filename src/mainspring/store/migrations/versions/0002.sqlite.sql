@@ -139,6 +139,18 @@ CREATE TABLE aliases (
 
 CREATE INDEX aliases_version_id ON aliases (version_id);
 
+CREATE TABLE deletions (
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    deleted_by TEXT NOT NULL,
+    deleted_at FLOAT NOT NULL,
+    purged_at FLOAT,
+    PRIMARY KEY (id)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX deletions_deleted_at ON deletions (deleted_at);
+
 CREATE TABLE edges (
     source VARCHAR(32) NOT NULL,
     target VARCHAR(32) NOT NULL,
