@@ -1,6 +1,7 @@
 """A PostgreSQL server of the tests, from a wheel; as root it runs as nobody, because it refuses to be root."""
 
 import contextlib
+import ctypes
 import importlib.util
 import os
 import pwd
@@ -48,7 +49,9 @@ class PostgresqlServer:
             self.process = subprocess.Popen(
                 [self._install / "bin" / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.folder,
                  "-clisten_addresses=127.0.0.1", *self.options],
-                stdout=log, stderr=log, cwd=self.folder, start_new_session=True, **self._as_user(),
+                stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock of ours
+                **self._as_user(),
             )  # fmt: skip
         self.wait()
 
@@ -110,6 +113,12 @@ class PostgresqlServer:
         if self._user is not None:
             os.chown(path, self._user.pw_uid, self._user.pw_gid)
         return path
+
+
+def _end_with_parent():
+    """Have the kernel end the server when the tests are killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG
 
 
 def _find_user():
