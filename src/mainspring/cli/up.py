@@ -16,6 +16,8 @@ from mainspring.domain.errors import Invalid, Unavailable
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from mainspring.domain.home import Home
+
 _HOST = "127.0.0.1"
 
 
@@ -71,27 +73,26 @@ def command(
     scheme = "https" if cert else "http"
     shown = (names or _show_host(host) or (socket.gethostname(),))[0]
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
-    told = {
-        "url": url,
-        "token_file": str(client.home.token),
-        "link": f"{url}/login?code={sessions.make_code()}",
-        "fingerprint": read_fingerprint(cert) if cert else None,
-    }
-    if wants_json():
-        print_json(told)
-    else:
-        click.echo(f"Mainspring answers at {url}, record {client.home.root}")
-        click.echo(f"in a browser, once, within ten minutes: {told['link']}")
-        if cert:
-            click.echo(f"certificate SHA-256 {told['fingerprint']}")
-        click.echo(f'try: curl -H "Authorization: Bearer $(cat {client.home.token})" {url}/api/v1/status')
-        click.echo("Ctrl-C ends it", err=True)
+    _tell(client.home, url, sessions.make_code(), read_fingerprint(cert) if cert else None)
     entrance = Entrance(digest_token(token), sessions, proxies=proxies)
     sign_in = None
     if issuer:
         back = f"https://{shown}{CALLBACK}" if proxies else f"{url}{CALLBACK}"
         sign_in = SignIn(issuer, client_id, os.environ.get("MAINSPRING_OIDC_SECRET", ""), back)
     _serve(make_app(Relay(client.home, start_owner), entrance, hosts, sign_in=sign_in), listener, cert, key)
+
+
+def _tell(home: Home, url: str, code: str, fingerprint: str | None) -> None:
+    link = f"{url}/login?code={code}"
+    if wants_json():
+        print_json({"url": url, "token_file": str(home.token), "link": link, "fingerprint": fingerprint})
+        return
+    click.echo(f"Mainspring answers at {url}, record {home.root}")
+    click.echo(f"in a browser, once, within ten minutes: {link}")
+    if fingerprint:
+        click.echo(f"certificate SHA-256 {fingerprint}")
+    click.echo(f'try: curl -H "Authorization: Bearer $(cat {home.token})" {url}/api/v1/status')
+    click.echo("Ctrl-C ends it", err=True)
 
 
 def _check(host: str, secure: bool, cert: Path | None, key: Path | None, proxies: tuple[str, ...]) -> None:
