@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.domain import access, messages, records
+from mainspring.domain import access, messages, records, upkeep
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.wire import (
@@ -92,7 +92,7 @@ def test_a_value_that_holds_itself_is_named():
 
 
 def test_every_command_has_an_answer():
-    things = [*vars(messages).values(), *vars(access).values()]
+    things = [*vars(messages).values(), *vars(access).values(), *vars(upkeep).values()]
     named = {each for each in things if isinstance(each, type) and issubclass(each, Command)}
     assert named - {Command} == set(ANSWERS)
 

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -73,7 +74,7 @@ class SeaweedFS:
         ports = free_ports(8)
         named = [f"-{part}.port={port}" for part, port in zip(parts, ports[:4], strict=True)]
         named += [f"-{part}.port.grpc={port}" for part, port in zip(parts, ports[4:], strict=True)]
-        weed = Path(os.__file__).parents[2] / "bin" / "weed"
+        weed = Path(sys.prefix) / "bin" / "weed"
         command = [which("weed") or str(weed), f"-logdir={folder}", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
         command += [f"-dir={folder / 'data'}", "-s3", "-filer", *named, f"-s3.config={folder / 's3.json'}"]
         # Each bucket takes seven volumes; with few of them the store has no room.

@@ -83,7 +83,7 @@ ENTRIES: tuple[Entry, ...] = (
         "invalid",
         "another host name",
         "a server answers only under its own names, so that no page of another site reaches it under one of its own",
-        "use the address that mainspring up prints, or add the name: mainspring up --name NAME",
+        "use the address that mainspring up prints, or add that name with --name",
     ),
     Entry(
         "API-018",
