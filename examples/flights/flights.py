@@ -49,11 +49,8 @@ def history(flights: ms.Dataset, outcomes: ms.Dataset) -> list[ms.Dataset]:
 
 @ms.step
 def features(flights: ms.Dataset, outcomes: ms.Dataset, readings: list[ms.Dataset]) -> ms.Dataset:
-    rows = (
-        flights.join(*VIEWS, using=readings)
-        .polars()
-        .join(outcomes.polars().select("flight_id", "late"), on="flight_id")
-    )
+    rows = flights.join(*VIEWS, using=readings).polars()
+    rows = rows.join(outcomes.polars().select("flight_id", "late"), on="flight_id")
     return ms.write(rows.select("flight_id", "scheduled", "hour", *TEXTS, *NUMBERS, "late"), "flight_rows")
 
 
@@ -74,7 +71,7 @@ def fit(
 gate = ms.Gate("delays", target="late", better=["auc", "log_loss"], not_worse={"log_loss": 0.05},
                slices=["origin", "carrier", "hour"], limits={"latency_ms": 5, "size_mb": 5})  # fmt: skip
 watch = ms.Monitor(labels="outcomes", key="flight_id", target="late", event_time="scheduled", alarms_per_year=2,
-                   cost=500, gain_per_doubling=0.02, renewals_per_year=5)  # fmt: skip
+                   cost=400, gain_per_doubling=0.02, renewals_per_year=5)  # fmt: skip
 goal = ms.Goal("fewer missed connections", metric="log_loss", owner="operations@air.example")
 space = {"rate": ms.between(0.07, 0.12, log=True), "leaves": ms.between(28, 56), "samples": ms.between(30, 80),
          "l2": ms.between(0.5, 10.0, log=True)}  # sizes for a year of rows  # fmt: skip
@@ -83,8 +80,7 @@ space = {"rate": ms.between(0.07, 0.12, log=True), "leaves": ms.between(28, 56),
 @ms.pipeline(triggers=[ms.On("alarm", service="delays", cooldown="25d")])
 def train(folder: Path = Path("landing"), trials: int = 0) -> ms.Model:
     flights, outcomes, weather = ingest(folder)
-    rows = features(flights, outcomes, [weather, *history(flights, outcomes)])
-    past, recent = rows.split(last="14d")
+    past, recent = features(flights, outcomes, [weather, *history(flights, outcomes)]).split(last="14d")
     if trials:
         budget = ms.Budget(trials=trials)
         params = ms.tune(fit, space, args=(past, "10d"), metric="log_loss", mode="min", budget=budget).params

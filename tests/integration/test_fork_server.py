@@ -69,8 +69,8 @@ def test_an_order_is_about_the_attempt_that_was_asked_for(tmp_path):
         link, _ = listener.accept()
         with link:
             (length,) = wire.HEADER.unpack(link.recv(wire.HEADER.size))
-            number, asked, _ = wire.decode_request(link.recv(length))
-            assert asked.leases == [("a", 2, 5), ("b", 1, 1)]
-            link.sendall(wire.encode_reply(number, Beats({"a": "lost", "b": "keep"})))
+            asked = wire.decode_request(link.recv(length))
+            assert asked.command.leases == [("a", 2, 5), ("b", 1, 1)]
+            link.sendall(wire.encode_reply(asked.number, Beats({"a": "lost", "b": "keep"})))
             assert heart.read() == {("a", 2): "lost", ("b", 1): "keep"}
         heart.close()

@@ -73,3 +73,8 @@ def test_long_files_are_found_and_tests_may_be_longer(structure, tmp_path):
         (tmp_path / folder / "long.py").write_text("x = 1\n" * 600)
     paths = sorted(tmp_path.rglob("*.py"))
     assert list(structure.check_files(paths, tmp_path)) == ["src/long.py: 600 lines, budget 500"]
+
+
+def test_the_flights_stay_short_enough_to_be_read():
+    lines = (ROOT / "examples" / "flights" / "flights.py").read_text().splitlines()
+    assert len(lines) <= 100
