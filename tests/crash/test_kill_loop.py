@@ -168,9 +168,10 @@ class Killer:
         """Make the next kill of the plan, unless it could be one too many for a trial."""
         time.sleep(self.chance.uniform(0, 0.2))  # anywhere in a trial, not where the last one began
         settled = self.search.count_starts() >= self.lost_at + PARALLEL
-        if kind in LOOP_POINTS and settled and attempt <= 2:
-            self._lay(kind)
-            self.plan.pop()
+        if kind in LOOP_POINTS:
+            if settled and attempt <= 2:
+                self._lay(kind)
+                self.plan.pop()
         elif (kind in {"owner", "script"} or (settled and attempt <= 3)) and self._kill(kind):
             self.plan.pop()
 
