@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Boolean
+
 from mainspring.store.engine import open_engine
 from mainspring.store.homes import place_home
 from mainspring.store.tables import HEAD, metadata
@@ -45,7 +47,11 @@ def main() -> None:
             names = ", ".join(f'"{column.name}"' for column in table.columns)
             query = f'SELECT {names} FROM "{table.name}" ORDER BY "{first.name}"'
             rows = [row for row in connection.exec_driver_sql(query).mappings() if _is_short(row)]
-            found[table.name] = [_hide(dict(row), hidden) for row in rows[-MOST_ROWS:]]
+            flags = [column.name for column in table.columns if isinstance(column.type, Boolean)]
+            found[table.name] = [
+                _hide({**row, **{name: bool(row[name]) for name in flags if row[name] is not None}}, hidden)
+                for row in rows[-MOST_ROWS:]
+            ]
     engine.dispose()
     TARGET.mkdir(parents=True, exist_ok=True)
     (TARGET / f"{HEAD}.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")

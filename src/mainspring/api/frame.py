@@ -58,7 +58,7 @@ class Frame:
             await self._app(scope, receive, tell)
         except ClientDisconnect:
             pass  # nobody is left who could hear
-        except Exception as fault:
+        except Exception as fault:  # a client sees a code, whatever broke; the log has the rest
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if begun:
                 raise

@@ -323,7 +323,7 @@ class GroupCommit:
         except MainspringError as error:
             kept = _find_kept(turn, ask)
             outcome = error if kept is None else kept
-        except Exception as fault:
+        except Exception as fault:  # of a use case's bug only its own caller hears, not the turn's others
             cause = find_fault(self._engine, fault, self._home)
             if isinstance(cause, Unavailable | Denied):
                 raise  # the record takes no more: the whole turn is refused

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 from mainspring.domain.records import Version
 from mainspring.domain.references import parse_reference
 
 
-class Handle:
+class Handle(ABC):
     """A handle on one version of an asset; nothing is asked before it is needed.
 
     Parameters
@@ -63,9 +64,9 @@ class Handle:
         """The pinned reference, ``name@12``."""
         return self.version.reference
 
+    @abstractmethod
     def _find(self, reference: str) -> Version:
         """Ask which version a reference names; what reading it means is the asset's own."""
-        raise NotImplementedError
 
     def __mainspring_digest__(self) -> str:
         """Return what the content is, for the fingerprint of a step."""

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.home import Home
 from mainspring.store.blobs import FolderBlobs, open_blobs
-from mainspring.store.engine import dialect_of, find_fault, open_engine
+from mainspring.store.engine import dialect_of, explained, open_engine
 from mainspring.store.files import LocalFileSystem, write_faults
 from mainspring.store.homes import make_private
 from mainspring.store.locations import find_tables
@@ -162,7 +162,7 @@ def open_old(home: Home) -> Iterator[Connection]:
         raise NotFound("SERVER-007", f"{home.root} has no record", home=str(home.root))
     engine = open_engine(home)
     try:
-        with engine.connect() as connection:
+        with explained(engine, home), engine.connect() as connection:
             transaction = dialect_of(connection).begin(connection, writes=False, durable=False)
             try:
                 dialect_of(connection).take_time(connection)
@@ -171,11 +171,6 @@ def open_old(home: Home) -> Iterator[Connection]:
                 yield connection
             finally:
                 transaction.rollback()
-    except Exception as fault:
-        error = find_fault(engine, fault, home)
-        if error is None:
-            raise
-        raise error from fault
     finally:
         engine.dispose()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine
 
@@ -50,3 +51,15 @@ def find_fault(engine: Engine, fault: Exception, home: Home) -> MainspringError 
     if not isinstance(fault, dialect.faults):
         return None
     return dialect.explain_fault(fault, home.place)
+
+
+@contextmanager
+def explained(engine: Engine, home: Home) -> Iterator[None]:
+    """Raise, in place of a database's fault, the error that names its cause; anything else as it is."""
+    try:
+        yield
+    except Exception as fault:  # which types are the database's own is known to its dialect alone
+        error = find_fault(engine, fault, home)
+        if error is None:
+            raise
+        raise error from fault

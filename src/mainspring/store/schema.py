@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, insert, text
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict
 from mainspring.domain.home import Home
-from mainspring.store.engine import dialect_of, find_fault, open_engine
+from mainspring.store.engine import dialect_of, explained, open_engine
 from mainspring.store.places import Place, backup_path, keep_place, read_address, read_place
 from mainspring.store.tables import HEAD, meta, metadata
 
@@ -50,7 +50,7 @@ def open_record(home: Home) -> Engine:
     """
     engine = open_engine(home)
     try:
-        with engine.connect() as connection:
+        with explained(engine, home), engine.connect() as connection:
             with connection.begin():
                 revision = read_revision(connection)
                 if revision is None:
@@ -63,12 +63,9 @@ def open_record(home: Home) -> Engine:
                 _migrate(connection, home, revision)
             with connection.begin():
                 _remember(connection, home)
-    except Exception as fault:
+    except BaseException:
         engine.dispose()
-        error = find_fault(engine, fault, home)
-        if error is None:
-            raise
-        raise error from fault
+        raise
     return engine
 
 

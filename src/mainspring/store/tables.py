@@ -73,7 +73,7 @@ class Packed(TypeDecorator[Any]):
 
 _encode = msgspec.json.Encoder().encode
 
-HEAD = "0002"
+HEAD = "0003"
 """The schema of this release; revisions are four digits and grow."""
 
 LOCAL = "local"

@@ -1,8 +1,8 @@
 """Migrations of the record, by Alembic; imported only when a record is older than this release.
 
-`versions/` holds one module for each revision, four digits that grow, and beside it the whole schema
-that it leads to in SQL, one file for each dialect. ``python tools/schema.py`` writes the newest from the
-tables until it is released; `mainspring.store.tables.HEAD` names it.
+`versions/` holds one module for each revision, four digits that grow, and beside it the SQL of the tables
+that it adds, changes or drops, one file for each dialect. ``python tools/schema.py`` writes the newest from
+the tables until it is released; `mainspring.store.tables.HEAD` names it.
 """
 
 from __future__ import annotations

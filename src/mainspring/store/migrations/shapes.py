@@ -10,20 +10,30 @@ from sqlalchemy import Connection, text
 
 from mainspring.store.engine import dialect_of
 
-_TABLE = re.compile(r'CREATE TABLE "?(\w+)"?|CREATE (?:UNIQUE )?INDEX \w+ ON "?(\w+)"?')
+FOLDER = Path(__file__).parent / "versions"
+"""Here lies, for each revision and dialect, the SQL of the tables that it adds or changes."""
+
+_TABLE = re.compile(r'(?:CREATE|DROP) TABLE "?(\w+)"?|CREATE (?:UNIQUE )?INDEX \w+ ON "?(\w+)"?')
 
 Defaults = Mapping[str, Mapping[str, str]]
 """Table -> new column -> the SQL of its value in rows that are there."""
 
 
 def read_shape(revision: str, dialect: str) -> dict[str, list[str]]:
-    """Return table -> its statements, of a revision's schema."""
-    path = Path(__file__).parent / "versions" / f"{revision}.{dialect}.sql"
+    """Return table -> its statements, of a revision's schema: what each one up to it added, changed or dropped."""
+    shape: dict[str, list[str]] = {}
+    for path in sorted(FOLDER.glob(f"*.{dialect}.sql")):
+        if path.name.partition(".")[0] <= revision:
+            shape.update(_read_changes(path))
+    return {table: statements for table, statements in shape.items() if not statements[0].startswith("DROP")}
+
+
+def _read_changes(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for statement in filter(str.strip, path.read_text("utf-8").split(";\n")):
         match = _TABLE.search(statement)
         assert match is not None, statement
-        found.setdefault(match[1] or match[2], []).append(statement)
+        found.setdefault(match[1] or match[2], []).append(statement.strip())
     return found
 
 

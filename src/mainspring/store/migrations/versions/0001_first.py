@@ -13,8 +13,3 @@ depends_on = None
 def upgrade() -> None:
     """Make every table and index."""
     make_tables(op.get_bind(), revision)
-
-
-def downgrade() -> None:
-    """Refuse; the copy made before a migration is the way back."""
-    raise NotImplementedError("restore the copy in the folder of backups")

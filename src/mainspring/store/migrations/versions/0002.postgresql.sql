@@ -68,31 +68,6 @@ CREATE TABLE calls (
 
 CREATE INDEX calls_worker_id ON calls (worker_id);
 
-CREATE TABLE series_keys (
-    id BIGSERIAL NOT NULL,
-    key TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (id),
-    CONSTRAINT series_keys_key UNIQUE (key)
-);
-
-CREATE TABLE points (
-    run BIGINT NOT NULL,
-    key BIGINT NOT NULL,
-    step BIGINT NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    PRIMARY KEY (run, key, step, time)
-);
-
-CREATE TABLE latest (
-    run BIGINT NOT NULL,
-    key BIGINT NOT NULL,
-    step BIGINT NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    PRIMARY KEY (run, key)
-);
-
 CREATE TABLE cache (
     project TEXT COLLATE "C" NOT NULL,
     key TEXT COLLATE "C" NOT NULL,
@@ -101,39 +76,6 @@ CREATE TABLE cache (
     created_at FLOAT NOT NULL,
     PRIMARY KEY (project, key)
 );
-
-CREATE TABLE versions (
-    seq BIGSERIAL NOT NULL,
-    id VARCHAR(32) COLLATE "C" NOT NULL,
-    kind TEXT COLLATE "C" NOT NULL,
-    project TEXT COLLATE "C" NOT NULL,
-    name TEXT COLLATE "C" NOT NULL,
-    number BIGINT NOT NULL,
-    digest TEXT COLLATE "C" NOT NULL,
-    manifest TEXT,
-    details TEXT,
-    run_id VARCHAR(32) COLLATE "C",
-    created_at FLOAT NOT NULL,
-    event_time FLOAT,
-    PRIMARY KEY (seq),
-    CONSTRAINT versions_kind_project_name_number UNIQUE (kind, project, name, number),
-    CONSTRAINT versions_kind_project_name_digest UNIQUE (kind, project, name, digest),
-    CONSTRAINT versions_id UNIQUE (id)
-);
-
-CREATE INDEX versions_run_id ON versions (run_id);
-
-CREATE TABLE aliases (
-    kind TEXT COLLATE "C" NOT NULL,
-    project TEXT COLLATE "C" NOT NULL,
-    name TEXT COLLATE "C" NOT NULL,
-    alias TEXT COLLATE "C" NOT NULL,
-    version_id VARCHAR(32) COLLATE "C" NOT NULL,
-    moved_at FLOAT NOT NULL,
-    PRIMARY KEY (kind, project, name, alias)
-);
-
-CREATE INDEX aliases_version_id ON aliases (version_id);
 
 CREATE TABLE deletions (
     id VARCHAR(32) COLLATE "C" NOT NULL,
@@ -145,24 +87,6 @@ CREATE TABLE deletions (
 );
 
 CREATE INDEX deletions_deleted_at ON deletions (deleted_at);
-
-CREATE TABLE edges (
-    source VARCHAR(32) COLLATE "C" NOT NULL,
-    target VARCHAR(32) COLLATE "C" NOT NULL,
-    kind TEXT COLLATE "C" NOT NULL,
-    created_at FLOAT NOT NULL,
-    PRIMARY KEY (source, target, kind)
-);
-
-CREATE INDEX edges_target ON edges (target);
-
-CREATE TABLE follows (
-    run_id VARCHAR(32) COLLATE "C" NOT NULL,
-    kind TEXT COLLATE "C" NOT NULL,
-    reference TEXT COLLATE "C" NOT NULL,
-    version_id VARCHAR(32) COLLATE "C" NOT NULL,
-    PRIMARY KEY (run_id, kind, reference)
-);
 
 CREATE TABLE declarations (
     seq BIGSERIAL NOT NULL,
@@ -281,21 +205,6 @@ CREATE INDEX events_kind ON events (kind);
 
 CREATE INDEX events_subject ON events (subject);
 
-CREATE TABLE requests (
-    key TEXT COLLATE "C" NOT NULL,
-    reply BYTEA NOT NULL,
-    created_at FLOAT NOT NULL,
-    PRIMARY KEY (key)
-);
-
-CREATE INDEX requests_created_at ON requests (created_at);
-
-CREATE TABLE cursors (
-    name TEXT COLLATE "C" NOT NULL,
-    value TEXT,
-    PRIMARY KEY (name)
-);
-
 CREATE TABLE leases (
     name TEXT COLLATE "C" NOT NULL,
     holder TEXT COLLATE "C" NOT NULL,
@@ -384,3 +293,5 @@ CREATE TABLE audit (
     digest TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (seq)
 );
+
+DROP TABLE snapshots;

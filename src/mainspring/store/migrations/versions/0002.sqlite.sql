@@ -68,33 +68,6 @@ CREATE TABLE calls (
 
 CREATE INDEX calls_worker_id ON calls (worker_id);
 
-CREATE TABLE series_keys (
-    id INTEGER NOT NULL,
-    "key" TEXT NOT NULL,
-    PRIMARY KEY (id),
-    CONSTRAINT series_keys_key UNIQUE ("key")
-);
-
-CREATE TABLE points (
-    run INTEGER NOT NULL,
-    "key" INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    PRIMARY KEY (run, "key", step, time)
-)
- WITHOUT ROWID;
-
-CREATE TABLE latest (
-    run INTEGER NOT NULL,
-    "key" INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    PRIMARY KEY (run, "key")
-)
- WITHOUT ROWID;
-
 CREATE TABLE cache (
     project TEXT NOT NULL,
     "key" TEXT NOT NULL,
@@ -104,40 +77,6 @@ CREATE TABLE cache (
     PRIMARY KEY (project, "key")
 )
  WITHOUT ROWID;
-
-CREATE TABLE versions (
-    seq INTEGER NOT NULL,
-    id VARCHAR(32) NOT NULL,
-    kind TEXT NOT NULL,
-    project TEXT NOT NULL,
-    name TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    digest TEXT NOT NULL,
-    manifest TEXT,
-    details TEXT,
-    run_id VARCHAR(32),
-    created_at FLOAT NOT NULL,
-    event_time FLOAT,
-    PRIMARY KEY (seq),
-    CONSTRAINT versions_kind_project_name_number UNIQUE (kind, project, name, number),
-    CONSTRAINT versions_kind_project_name_digest UNIQUE (kind, project, name, digest),
-    CONSTRAINT versions_id UNIQUE (id)
-);
-
-CREATE INDEX versions_run_id ON versions (run_id);
-
-CREATE TABLE aliases (
-    kind TEXT NOT NULL,
-    project TEXT NOT NULL,
-    name TEXT NOT NULL,
-    alias TEXT NOT NULL,
-    version_id VARCHAR(32) NOT NULL,
-    moved_at FLOAT NOT NULL,
-    PRIMARY KEY (kind, project, name, alias)
-)
- WITHOUT ROWID;
-
-CREATE INDEX aliases_version_id ON aliases (version_id);
 
 CREATE TABLE deletions (
     id VARCHAR(32) NOT NULL,
@@ -150,26 +89,6 @@ CREATE TABLE deletions (
  WITHOUT ROWID;
 
 CREATE INDEX deletions_deleted_at ON deletions (deleted_at);
-
-CREATE TABLE edges (
-    source VARCHAR(32) NOT NULL,
-    target VARCHAR(32) NOT NULL,
-    kind TEXT NOT NULL,
-    created_at FLOAT NOT NULL,
-    PRIMARY KEY (source, target, kind)
-)
- WITHOUT ROWID;
-
-CREATE INDEX edges_target ON edges (target);
-
-CREATE TABLE follows (
-    run_id VARCHAR(32) NOT NULL,
-    kind TEXT NOT NULL,
-    reference TEXT NOT NULL,
-    version_id VARCHAR(32) NOT NULL,
-    PRIMARY KEY (run_id, kind, reference)
-)
- WITHOUT ROWID;
 
 CREATE TABLE declarations (
     seq INTEGER NOT NULL,
@@ -287,23 +206,6 @@ CREATE INDEX events_kind ON events (kind);
 
 CREATE INDEX events_subject ON events (subject);
 
-CREATE TABLE requests (
-    "key" TEXT NOT NULL,
-    reply BLOB NOT NULL,
-    created_at FLOAT NOT NULL,
-    PRIMARY KEY ("key")
-)
- WITHOUT ROWID;
-
-CREATE INDEX requests_created_at ON requests (created_at);
-
-CREATE TABLE cursors (
-    name TEXT NOT NULL,
-    value TEXT,
-    PRIMARY KEY (name)
-)
- WITHOUT ROWID;
-
 CREATE TABLE leases (
     name TEXT NOT NULL,
     holder TEXT NOT NULL,
@@ -395,3 +297,5 @@ CREATE TABLE audit (
     digest TEXT NOT NULL,
     PRIMARY KEY (seq)
 );
+
+DROP TABLE snapshots;

@@ -21,8 +21,3 @@ def upgrade() -> None:
     """Add nodes, leases, the record's id and who may; put what is there into the first project."""
     change_tables(op.get_bind(), down_revision, revision, DEFAULTS)
     op.get_bind().exec_driver_sql(f"INSERT INTO meta (name, value) VALUES ('record', '{secrets.token_hex(16)}')")  # noqa: S608
-
-
-def downgrade() -> None:
-    """Refuse; the copy made before a migration is the way back."""
-    raise NotImplementedError("restore the copy in the folder of backups")
