@@ -10,8 +10,8 @@ from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import follows
 
 _ADD = Statement(add_once(follows), ("run_id", "kind", "reference", "version_id"))
-_TREE = text(
-    """
+_TREE = Statement(
+    text("""
     WITH RECURSIVE tree(id) AS (
         SELECT CAST(id AS TEXT) FROM runs WHERE id = :run_id
         UNION SELECT CAST(CASE WHEN runs.id = tree.id THEN runs.cached_from ELSE runs.id END AS TEXT)
@@ -21,7 +21,7 @@ _TREE = text(
     SELECT follows.kind, follows.reference, versions.name, versions.number, versions.digest
         FROM follows JOIN tree ON follows.run_id = tree.id JOIN versions ON versions.id = follows.version_id
         ORDER BY follows.reference
-    """
+    """)
 )
 
 
@@ -53,4 +53,4 @@ def add_follow(connection: Connection, run_id: str, kind: str, reference: str, v
 
 def list_follows(connection: Connection, run_id: str) -> list[Followed]:
     """Return what a run and all below it followed; a hit counts with the run whose result it took."""
-    return [Followed(*row) for row in connection.execute(_TREE, {"run_id": run_id})]
+    return [Followed(*row) for row in _TREE.all(connection, run_id=run_id)]
