@@ -1,4 +1,4 @@
-"""The demo under kill -9 of anything: started again it goes on, and ends with the table of a quiet run."""
+"""The demo under kill -9 of anything, and on servers: it ends with the table of a quiet run on one machine."""
 
 import os
 import random
@@ -48,11 +48,11 @@ def find(home: Path, module: str) -> list[int]:
     return found
 
 
-def start(home: Path) -> subprocess.Popen:
+def start(home: Path, **places: str) -> subprocess.Popen:
     command = [sys.executable, str(REPLAY), "--last", "3", "--trials", "2"]
     return subprocess.Popen(
         command,
-        env={**os.environ, "MAINSPRING_HOME": str(home)},
+        env={**os.environ, "MAINSPRING_HOME": str(home), **places},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -73,7 +73,7 @@ def table(text: str) -> list[str]:
 
 @pytest.fixture
 def homes(tmp_path):
-    made = [tmp_path / "quiet", tmp_path / "killed"]
+    made = [tmp_path / "quiet", tmp_path / "killed", tmp_path / "served"]
     yield made
     for home in made:
         client = connect_home(place_home(home))
@@ -83,10 +83,13 @@ def homes(tmp_path):
 
 
 @pytest.mark.timeout(600)
-def test_a_demo_that_is_killed_again_and_again_ends_as_a_quiet_one(homes):
-    quiet, home = homes
+def test_a_demo_that_is_killed_or_kept_on_servers_ends_as_a_quiet_one(homes, database, bucket):
+    quiet, home, served = homes
     out, _ = start(quiet).communicate(timeout=200)
     expected = table(out)
+    out, _ = start(served, MAINSPRING_RECORD=database, MAINSPRING_BLOBS=bucket).communicate(timeout=300)
+    assert table(out) == expected
+    assert {each.name for each in served.iterdir()}.isdisjoint({"record.db", "blobs"})
     again, _ = start(quiet).communicate(timeout=200)
     assert table(again) == expected
     assert steps(again) == dict.fromkeys([*STEPS, "judge_month"], "HIT"), again
