@@ -13,9 +13,9 @@ from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeEngine
 
+from mainspring.store.columns import Packed
 from mainspring.store.dialects import Result
 from mainspring.store.engine import dialect_of
-from mainspring.store.tables import Packed
 
 _encoder = msgspec.json.Encoder()
 

@@ -10,68 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    text,
-)
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy import Boolean, Column, Float, Index, LargeBinary, MetaData, String, Table, UniqueConstraint
 
 from mainspring.domain import records
 from mainspring.domain.messages import Study
-
-
-class Packed(TypeDecorator[Any]):
-    """A value of a msgspec type, kept as JSON text.
-
-    Parameters
-    ----------
-    kind : type
-        What the text is decoded to.
-    """
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, kind: Any = Any) -> None:
-        super().__init__()
-        self.kind = kind
-        self._decoder = msgspec.json.Decoder(kind)
-
-    def encode(self, value: Any) -> str:
-        """Return the text of a value."""
-        return _encode(value).decode()
-
-    def decode(self, text: str) -> Any:
-        """Return the value of a text."""
-        return self._decoder.decode(text)
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Encode."""
-        return None if value is None else self.encode(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Decode."""
-        return None if value is None else self.decode(value)
-
-    def __repr__(self) -> str:
-        return "Packed()"
-
-
-_encode = msgspec.json.Encoder().encode
+from mainspring.store.columns import Whole as _Whole
+from mainspring.store.columns import id_column as _id
+from mainspring.store.columns import only_where as _where
+from mainspring.store.columns import packed_column as _packed
+from mainspring.store.columns import text_column as _text
+from mainspring.store.columns import time_column as _time
 
 HEAD = "0003"
 """The schema of this release; revisions are four digits and grow."""
@@ -82,32 +30,6 @@ LOCAL = "local"
 metadata = MetaData(
     naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s", "uq": "%(table_name)s_%(column_0_N_name)s"}
 )
-
-
-# SQLite orders texts by their bytes and has one kind of integer; PostgreSQL must be told to.
-_Text = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-_Id = String(32).with_variant(postgresql.VARCHAR(32, collation="C"), "postgresql")
-_Whole = Integer().with_variant(BigInteger(), "postgresql")
-
-
-def _id(name: str = "id", **options: Any) -> Column[str]:
-    return Column(name, _Id, **{"nullable": False, **options})
-
-
-def _text(name: str, **options: Any) -> Column[str]:
-    return Column(name, _Text, **{"nullable": False, **options})
-
-
-def _time(name: str, **options: Any) -> Column[float]:
-    return Column(name, Float, **{"nullable": True, **options})
-
-
-def _packed(name: str, kind: Any = Any) -> Column[Any]:
-    return Column(name, Packed(kind), nullable=True)
-
-
-def _where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 runs = Table(
@@ -145,11 +67,11 @@ runs = Table(
     Column("memory_bytes", _Whole, nullable=True),
     # What the owner keeps for itself; no part of the record of a run.
     Column("lease_until", Float, nullable=True),  # monotonic seconds of the owner's machine
-    Column("process_start", _Text, nullable=True),  # tells a process from a later one of the same id
+    _text("process_start", nullable=True),  # tells a process from a later one of the same id
     Column("losses", _Whole, nullable=False, server_default="0"),
     Column("failures", _Whole, nullable=False, server_default="0"),
     Column("journal_offset", _Whole, nullable=False, server_default="0"),
-    Column("order", _Text, nullable=False, server_default="keep"),  # keep, cancel or prune
+    _text("order", server_default="keep"),  # keep, cancel or prune
     Index(None, "parent_id"),
     Index(None, "node", "state"),
     Index(None, "state"),

@@ -1,0 +1,83 @@
+"""Kinds of columns that the tables of the record are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Column, Float, Integer, String, Text, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Packed(TypeDecorator[Any]):
+    """A value of a msgspec type, kept as JSON text.
+
+    Parameters
+    ----------
+    kind : type
+        What the text is decoded to.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, kind: Any = Any) -> None:
+        super().__init__()
+        self.kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def encode(self, value: Any) -> str:
+        """Return the text of a value."""
+        return _encode(value).decode()
+
+    def decode(self, text: str) -> Any:
+        """Return the value of a text."""
+        return self._decoder.decode(text)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Encode."""
+        return None if value is None else self.encode(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Decode."""
+        return None if value is None else self.decode(value)
+
+    def __repr__(self) -> str:
+        return "Packed()"
+
+
+# SQLite orders texts by their bytes and has one kind of integer; PostgreSQL must be told to.
+_Text = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+_Id = String(32).with_variant(postgresql.VARCHAR(32, collation="C"), "postgresql")
+
+Whole = Integer().with_variant(BigInteger(), "postgresql")
+"""A whole number of 64 bits."""
+
+
+def id_column(name: str = "id", **options: Any) -> Column[str]:
+    """Make a column of ids of the wire."""
+    return Column(name, _Id, **{"nullable": False, **options})
+
+
+def text_column(name: str, **options: Any) -> Column[str]:
+    """Make a column of texts, ordered by their code points."""
+    return Column(name, _Text, **{"nullable": False, **options})
+
+
+def time_column(name: str, **options: Any) -> Column[float]:
+    """Make a column of seconds since 1970 UTC that may be empty."""
+    return Column(name, Float, **{"nullable": True, **options})
+
+
+def packed_column(name: str, kind: Any = Any) -> Column[Any]:
+    """Make a column of values of a msgspec type that may be empty."""
+    return Column(name, Packed(kind), nullable=True)
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """Return the options of an index of some rows only."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
