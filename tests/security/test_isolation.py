@@ -136,7 +136,7 @@ def test_the_same_names_are_others_in_another_project(rooms):
 
 def test_equal_dedupe_texts_do_not_meet(rooms):
     desk, inside, outside, *_ = rooms
-    spec = messages.RunSpec(kind="step", name="x", call=records.Call(job="gate"), dedupe="the same")
+    spec = messages.RunSpec(kind="step", name="x", call=records.Call(payload="0" * 64), dedupe="the same")
     first = inside.ask(messages.SubmitRuns(runs=[spec]))[0]
     second = outside.ask(messages.SubmitRuns(runs=[spec]))[0]
     assert first.id != second.id

@@ -226,10 +226,8 @@ def _cooled_down(turn: Turn, service: Service, rule: dict[str, Any], until: floa
 
 def _case_of(turn: Turn, run: Run) -> Renewal | None:
     """Return the renewal that started the tree of runs which a run belongs to."""
-    while "renewal" not in run.tags:
-        parents = rows.find(turn.connection, tables.runs, Run, limit=1, id=run.parent_id) if run.parent_id else []
-        if not parents:
-            return None
-        run = parents[0]
-    found = rows.find(turn.connection, tables.renewals, Renewal, limit=1, id=run.tags["renewal"])
-    return found[0] if found else None
+    while True:
+        found = rows.find(turn.connection, tables.renewals, Renewal, limit=1, project=turn.project, run_id=run.id)
+        if found or run.parent_id is None:
+            return found[0] if found else None
+        run = runs.get_run(turn.connection, run.parent_id)

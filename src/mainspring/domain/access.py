@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Nothing
+from mainspring.domain.command import Command, Count, Nothing
 from mainspring.domain.principals import Role
 
 
@@ -274,8 +274,8 @@ class RotateKeys(Command):
 class ListAudit(Command):
     """Entries of the audit after a number, oldest first."""
 
-    after: int = 0
-    limit: int = 1000
+    after: Count = 0
+    limit: Count = 1000
 
 
 class GetAuditHeads(Command):

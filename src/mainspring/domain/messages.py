@@ -12,6 +12,7 @@ import msgspec
 
 from mainspring.domain import access, records, upkeep
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
+from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
 from mainspring.domain.states import EndState
@@ -133,7 +134,7 @@ class Report(Command):
     run_id: str
     attempt: int
     fence: int
-    offset: int
+    offset: Count
     points: list[tuple[str, int, float, float]] = []
     """(key, step, time, value)"""
     params: dict[str, Json] = {}
@@ -175,7 +176,7 @@ class ListRuns(Command):
     state: str | None = None
     parent_id: str | None = None
     key: str | None = None
-    limit: int = 100
+    limit: Count = 100
 
 
 class SearchRuns(Command):
@@ -197,7 +198,7 @@ class SearchRuns(Command):
 
     filter: str = ""
     order_by: str = ""
-    limit: int = 100
+    limit: Count = 100
     page: str = ""
     count: bool = False
 
@@ -245,7 +246,7 @@ class GetLogs(Command):
     """The text that a run printed, from `offset`; waits for more while it runs."""
 
     run_id: str
-    offset: int = 0
+    offset: Count = 0
     wait_s: float = 0.0
 
 
@@ -289,7 +290,7 @@ class ListVersions(Command):
 
     kind: AssetKind
     name: str | None = None
-    limit: int = 100
+    limit: Count = 100
 
 
 class ListReads(Command):
@@ -401,23 +402,23 @@ class ListAlarms(Command):
     """Alarms, newest first."""
 
     service: str | None = None
-    limit: int = 100
+    limit: Count = 100
 
 
 class ListRenewals(Command):
     """Renewals, newest first."""
 
     service: str | None = None
-    limit: int = 100
+    limit: Count = 100
 
 
 class ListEvents(Command):
     """Events after a sequence number, oldest first; waits at most `wait_s` for one."""
 
-    after: int = 0
+    after: Count = 0
     kind: str | None = None
     subject: str | None = None
-    limit: int = 1000
+    limit: Count = 1000
     wait_s: float = 0.0
 
 
