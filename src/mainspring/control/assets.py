@@ -89,6 +89,8 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
 @handles(messages.ListVersions, action="assets.read", reads=True)
 def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
     """Answer with the versions of a name, or the latest of each name, newest first."""
+    if command.deleted and command.name is not None:
+        return versions.list_all(turn.connection, command.kind, turn.project, command.name, command.limit)
     return versions.list_versions(turn.connection, command.kind, turn.project, command.name, command.limit)
 
 
@@ -126,7 +128,7 @@ def resolve(turn: Turn, kind: str, reference: str) -> Version:
     """
     version = find_version(turn, kind, reference)
     if version is None:
-        raise missing(kind, reference)
+        raise missing(turn, kind, reference)
     return version
 
 
@@ -166,6 +168,14 @@ def _check_manifest(turn: Turn, command: messages.PutVersion) -> None:
             raise Invalid("HOME-011", f"{table!r} is no table of project {turn.project!r}", path=str(table))
 
 
-def missing(kind: str, reference: str) -> MainspringError:
-    """Return the error for a reference that names nothing."""
+def missing(turn: Turn, kind: str, reference: str) -> MainspringError:
+    """Return the error for a reference that names nothing, or something that was deleted."""
+    named = parse_reference(reference)
+    if named.number is not None:
+        gone = versions.find_any(turn.connection, kind, turn.project, named.name, named.number)
+        deletion = deletions.find_deletion(turn.connection, gone.id) if gone is not None else None
+        if deletion is not None:
+            verb = f"mainspring {'data' if kind == 'dataset' else 'models'} restore {reference}"
+            fix = verb if deletion.purged_at is None else ""
+            return NotFound(_MISSING[kind], f"{kind} {reference} was deleted", fix=fix, reference=reference)
     return NotFound(_MISSING[kind], f"no {kind} version is named {reference}", reference=reference)

@@ -286,11 +286,18 @@ class GetVersion(Command):
 
 
 class ListVersions(Command):
-    """Versions of one name, or the latest of each; newest first."""
+    """Versions of one name, or the latest of each; newest first.
+
+    Attributes
+    ----------
+    deleted : bool
+        Those of the name that were deleted too, as its writers want to know.
+    """
 
     kind: AssetKind
     name: str | None = None
     limit: Count = 100
+    deleted: bool = False
 
 
 class ListReads(Command):

@@ -34,6 +34,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from mainspring.domain.errors import Invalid
 from mainspring.domain.filters import Clause, Every, FieldType, Node, Not, Operand, Order, parse_filter, parse_order
 from mainspring.domain.messages import RunPage, SearchRuns
+from mainspring.store.deletions import is_here
 from mainspring.store.runs import get_runs
 from mainspring.store.tables import latest, runs, series_keys
 
@@ -118,7 +119,7 @@ def search_runs(connection: Connection, project: str, wanted: SearchRuns) -> Run
     if not 1 <= wanted.limit <= MOST_RUNS:
         raise Invalid("RUN-011", f"a page of {wanted.limit} runs; from 1 to {MOST_RUNS:,} are given")
     sql = _Sql(connection.dialect.name)
-    condition = and_(runs.c.project == project, sql.compile(parse_filter(wanted.filter, FIELDS)))
+    condition = and_(runs.c.project == project, is_here(runs.c.id), sql.compile(parse_filter(wanted.filter, FIELDS)))
     order = parse_order(wanted.order_by, FIELDS)
     digest = hashlib.sha256(msgspec.json.encode((project, wanted.filter, wanted.order_by))).digest()[:8]
     keys = sql.order(order)

@@ -9,20 +9,22 @@ from sqlalchemy import Connection, bindparam, func, select, text
 
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference
+from mainspring.store.deletions import is_here
 from mainspring.store.rows import add
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
-from mainspring.store.tables import aliases, deletions, edges, versions
+from mainspring.store.tables import aliases, edges, versions
 
 _DAY_S = 86_400
 _FIELDS = tuple(name for name in Version.__struct_fields__ if name in versions.c)
 _COLUMNS = [versions.c[name] for name in _FIELDS]
-_IS_HERE = versions.c.id.not_in(select(deletions.c.id))
+_IS_HERE = is_here(versions.c.id)
 _OF_NAME = select(*_COLUMNS).where(
     versions.c.kind == bindparam("kind_"),
     versions.c.project == bindparam("project_"),
     versions.c.name == bindparam("name_"),
 )
 _NAMED = _OF_NAME.where(_IS_HERE)
+_PAGE_OF_ALL = Statement(_OF_NAME.order_by(versions.c.number.desc()).limit(bindparam("limit_")))
 _PAGE = Statement(_NAMED.order_by(versions.c.number.desc()).limit(bindparam("limit_")))
 _BY_NUMBER = Statement(_NAMED.where(versions.c.number == bindparam("number_")))
 _OF_NUMBER = Statement(_OF_NAME.where(versions.c.number == bindparam("number_")))
@@ -39,6 +41,7 @@ _BY_ALIAS = Statement(
         aliases.c.project == bindparam("project_"),
         aliases.c.name == bindparam("name_"),
         aliases.c.alias == bindparam("alias_"),
+        _IS_HERE,
     )
 )
 _BY_ID = Statement(select(*_COLUMNS).where(versions.c.id == bindparam("id_")))
@@ -128,6 +131,11 @@ def find_version(connection: Connection, kind: str, project: str, reference: Ref
 def find_any(connection: Connection, kind: str, project: str, name: str, number: int) -> Version | None:
     """Return the version of a number, deleted or not."""
     return _one(connection, _OF_NUMBER, kind_=kind, project_=project, name_=name, number_=number)
+
+
+def list_all(connection: Connection, kind: str, project: str, name: str, limit: int) -> list[Version]:
+    """Return the versions of a name, newest first, deleted or not."""
+    return _read(connection, _PAGE_OF_ALL, kind_=kind, project_=project, name_=name, limit_=limit)
 
 
 def get_version(connection: Connection, version_id: str) -> Version | None:
