@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -10,11 +11,12 @@ from mainspring.cli.asking import ask
 from mainspring.cli.deleting import add_verbs, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_size, format_value, shorten_id
+from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
 
 # An alias may stay on a version long after others came; `--limit` counts models.
-_MANY = 10_000
+_MANY = 1_000
 
 
 @click.group(
@@ -83,7 +85,7 @@ def _list_versions(name: str | None, limit: int) -> list[Version]:
         return newest
     found = []
     for each in newest:
-        versions: list[Version] = ask(ListVersions("model", each.name, _MANY))
+        versions: Iterator[Version] = read_all(ask, ListVersions("model", each.name, _MANY))
         found += [version for version in versions if version.aliases or version.id == each.id]
     return found
 

@@ -89,9 +89,7 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
 @handles(messages.ListVersions, action="assets.read", reads=True)
 def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
     """Answer with the versions of a name, or the latest of each name, newest first."""
-    if command.deleted and command.name is not None:
-        return versions.list_all(turn.connection, command.kind, turn.project, command.name, command.limit)
-    return versions.list_versions(turn.connection, command.kind, turn.project, command.name, command.limit)
+    return versions.list_versions(turn.connection, turn.project, command)
 
 
 @handles(messages.ListReads, action="assets.read", reads=True)

@@ -17,6 +17,7 @@ from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, U
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Denied, Failed, MainspringError, Unavailable
 from mainspring.domain.home import Home
+from mainspring.domain.lists import check_limit
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
 from mainspring.domain.principals import DEFAULT_PROJECT, OWNER, Principal
@@ -315,6 +316,7 @@ class GroupCommit:
         try:
             with turn.part():
                 admit(turn, ask.command, ask.token)
+                check_limit(ask.command)
                 return self._handle(turn, ask)
         except _Repeated as repeated:
             outcome: Outcome = repeated.outcome

@@ -9,7 +9,8 @@ from mainspring.control.needs import find_run_need, find_version_need
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import Conflict, Invalid, NotFound
-from mainspring.domain.messages import SearchRuns
+from mainspring.domain.lists import MOST, cut
+from mainspring.domain.messages import ListVersions, SearchRuns
 from mainspring.domain.records import Run, Version
 from mainspring.domain.references import Reference, parse_reference
 from mainspring.domain.upkeep import (
@@ -32,7 +33,6 @@ _PAGE = 200
 _MOST_POINTS = 50_000
 """So many points are dropped in one turn, some 50 ms of work."""
 
-_MANY = 10_000
 _EVENTS = {"dataset": "data", "model": "model", "run": "run"}
 
 
@@ -116,7 +116,8 @@ def restore_versions(turn: Turn, command: RestoreVersions) -> list[Version]:
     """
     named = _check_named(command.reference, all_of_it=command.all)
     if command.all:
-        known = versions.list_all(turn.connection, command.kind, turn.project, named.name, _MANY)
+        asked = ListVersions(command.kind, named.name, MOST, deleted=True)
+        known = versions.list_versions(turn.connection, turn.project, asked)
         gone = [(each, deletions.find_deletion(turn.connection, each.id)) for each in known]
         found = [each for each, deletion in gone if deletion is not None and deletion.purged_at is None]
         if not found:
@@ -180,7 +181,7 @@ def restore_model(turn: Turn, command: RestoreModel) -> Version:
 @handles(ListDeleted, action="assets.read", reads=True)
 def list_deleted(turn: Turn, command: ListDeleted) -> list[Deletion]:
     """Answer with what can be restored, the last deleted first."""
-    return deletions.list_restorable(turn.connection, turn.project, command.kind, command.limit)
+    return cut(deletions.list_restorable(turn.connection, turn.project, command.kind, MOST), command)
 
 
 @handles(PurgeDeleted, action="home.purge")
@@ -262,7 +263,7 @@ def _list_named(turn: Turn, command: DeleteVersions) -> list[Version]:
     found = [
         version
         for name in names
-        for version in versions.list_versions(turn.connection, command.kind, turn.project, name, _MANY)
+        for version in versions.list_versions(turn.connection, turn.project, ListVersions(command.kind, name, MOST))
     ]
     if not found:
         raise missing(turn, command.kind, command.reference)

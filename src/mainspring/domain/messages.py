@@ -169,7 +169,7 @@ class GetRun(Command):
 
 
 class ListRuns(Command):
-    """The newest runs with exactly these values, newest first."""
+    """The newest runs with exactly these values, newest first; `page` is the id of the last run before."""
 
     kind: str | None = None
     name: str | None = None
@@ -177,6 +177,7 @@ class ListRuns(Command):
     parent_id: str | None = None
     key: str | None = None
     limit: Count = 100
+    page: str = ""
 
 
 class SearchRuns(Command):
@@ -286,7 +287,7 @@ class GetVersion(Command):
 
 
 class ListVersions(Command):
-    """Versions of one name, or the latest of each; newest first.
+    """Versions of one name, or the latest of each; newest first; `page` is the id of the last one before.
 
     Attributes
     ----------
@@ -298,6 +299,7 @@ class ListVersions(Command):
     name: str | None = None
     limit: Count = 100
     deleted: bool = False
+    page: str = ""
 
 
 class ListReads(Command):
@@ -379,7 +381,10 @@ class GetService(Command):
 
 
 class ListServices(Command):
-    """All services."""
+    """Services, newest first; `page` is the id of the last one before."""
+
+    limit: Count = 10_000
+    page: str = ""
 
 
 class StopService(Command):
@@ -406,17 +411,19 @@ class CheckService(Command):
 
 
 class ListAlarms(Command):
-    """Alarms, newest first."""
+    """Alarms, newest first; `page` is the id of the last one before."""
 
     service: str | None = None
     limit: Count = 100
+    page: str = ""
 
 
 class ListRenewals(Command):
-    """Renewals, newest first."""
+    """Renewals, newest first; `page` is the id of the last one before."""
 
     service: str | None = None
     limit: Count = 100
+    page: str = ""
 
 
 class ListEvents(Command):

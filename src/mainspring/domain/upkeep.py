@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command
+from mainspring.domain.command import Command, Count
 from mainspring.domain.records import Run, Version
 
 
@@ -141,10 +141,14 @@ class RestoreRuns(Command):
 
 
 class ListDeleted(Command):
-    """What was deleted and can be restored, the last of each kind first; of runs only the uppermost."""
+    """What was deleted and can be restored, the last of each kind first; of runs only the uppermost.
+
+    `page` is the id of the last one before.
+    """
 
     kind: Literal["dataset", "model", "run"] | None = None
-    limit: int = 100
+    limit: Count = 100
+    page: str = ""
 
 
 class DeleteModel(Command):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.home import name_folder
+from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetRun, GetVersion, ListVersions, PutVersion
 from mainspring.domain.records import Run, Version
 from mainspring.sdk.context import active_run
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mainspring.sdk.client import Client
 
 App = tuple[str, int]
-_MANY = 10_000
+_MANY = 1_000
 
 
 def find_head(client: Client, name: str) -> Version | None:
@@ -178,8 +179,7 @@ class Writer:
 
     def _list_versions(self, *, deleted: bool = False) -> list[Version]:
         asked = ListVersions(kind="dataset", name=self.name, limit=_MANY, deleted=deleted)
-        versions: list[Version] = self.client.ask(asked)
-        return versions
+        return list(read_all(self.client.ask, asked))
 
     def _record(self, note: dict[str, Any], number: int) -> Version:
         manifest = self.table.describe(number, self.head.manifest["files"] if self.head is not None else [])

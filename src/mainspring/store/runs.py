@@ -14,7 +14,7 @@ from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.deletions import is_here
-from mainspring.store.rows import add, change
+from mainspring.store.rows import add, change, find_place
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import cache, runs
@@ -211,13 +211,11 @@ def find_foreign(connection: Connection, project: str, ids: Sequence[str]) -> st
 
 def list_runs(connection: Connection, project: str, wanted: ListRuns) -> list[Run]:
     """Return the newest runs of a project with these values, newest first, with their metrics."""
-    query = (
-        select(*_COLUMNS).where(runs.c.project == project, _IS_SHOWN).order_by(runs.c.seq.desc()).limit(wanted.limit)
-    )
-    for name in ("kind", "name", "state", "parent_id", "key"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(runs.c[name] == value)
+    given = {name: getattr(wanted, name) for name in ("kind", "name", "state", "parent_id", "key")}
+    where = {"project": project, **{name: value for name, value in given.items() if value is not None}}
+    query = select(*_COLUMNS).where(_IS_SHOWN, *(runs.c[name] == value for name, value in where.items()))
+    query = query.where(runs.c.seq < find_place(connection, runs, wanted.page, **where))
+    query = query.order_by(runs.c.seq.desc()).limit(wanted.limit)
     return with_metrics(connection, [Run(*row) for row in connection.execute(query)])
 
 

@@ -92,4 +92,11 @@ ENTRIES: tuple[Entry, ...] = (
         "a remote client has no folder of the home, so tables and stored values stay where the home is",
         "run it on the machine of the home",
     ),
+    Entry(
+        "API-025",
+        "invalid",
+        "too much at once",
+        "an answer is bounded, so that no list can take the memory of owner and client; the rest is on further pages",
+        "ask for a page of fewer, then for the next with `page`, or `after`",
+    ),
 )
