@@ -73,11 +73,21 @@ class Desk(GroupCommit):
         self.engine.dispose()
 
 
-class OwnerProcess:
-    """A real owner of a home, as a child of the test."""
+SHORT_LEASES = """
+import sys
+from mainspring.control import leases
+leases.LEASE_S = float(sys.argv.pop(1))
+from mainspring.control.owner import main
+sys.exit(main())
+"""
 
-    def __init__(self, home, **environment):
-        command = [sys.executable, "-m", "mainspring.control.owner", "--home", str(home.root)]
+
+class OwnerProcess:
+    """A real owner of a home, as a child of the test; with `lease_s` runs are lost after so short a silence."""
+
+    def __init__(self, home, *, lease_s=None, **environment):
+        program = ["-m", "mainspring.control.owner"] if lease_s is None else ["-c", SHORT_LEASES, str(lease_s)]
+        command = [sys.executable, *program, "--home", str(home.root)]
         self.home = home
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}, text=True

@@ -236,6 +236,17 @@ class GroupCommit:
             raise problem
         return _follow(turns)
 
+    def adopt(self) -> None:
+        """Take up again what went on while nobody looked.
+
+        Raises
+        ------
+        Unavailable
+            The record takes nothing.
+        """
+        for each in ADOPTIONS:
+            self.call(each)
+
     def _turn(
         self, connection: Connection, actor: Principal, *, project: str = DEFAULT_PROJECT, expired: bool = False
     ) -> Turn:
@@ -258,8 +269,7 @@ class GroupCommit:
             return problem
         self._problem = None
         try:
-            for adopt in ADOPTIONS:
-                self.call(adopt)
+            self.adopt()
         except MainspringError as error:
             self._problem, self._asked_at = error, time.monotonic()
         except BaseException:
