@@ -14,7 +14,7 @@ import click
 import mainspring
 from mainspring.api.actions import list_actions
 from mainspring.api.openapi import make_document
-from mainspring.api.routes import TABLE
+from mainspring.api.routes import TABLE, TRANSFERS
 from mainspring.cli.main import cli
 from mainspring.domain.catalogue import ENTRIES
 from mainspring.domain.settings import SETTINGS
@@ -148,6 +148,9 @@ def _render_http() -> Iterator[str]:
     for entry in TABLE:
         first = (inspect.getdoc(entry.command) or "").split("\n\n", 1)[0].replace("\n", " ")
         yield f"| `{entry.method} {entry.path}` | `{actions[entry.command.__name__]}` | {first} |\n"
+    for transfer in TRANSFERS:
+        action = actions[transfer.command.__name__]
+        yield f"| `{transfer.method} {transfer.path}` | `{action}` | {transfer.text} |\n"
     yield "| `GET /events/stream` | `events.read` | Events as they happen, as server-sent events. |\n"
     yield "| `POST /commands/{Command}` | that of the command | Any command in MessagePack, from remote clients. |\n"
     yield "| `GET /openapi.json` | a token | This table with every field. |\n\n"

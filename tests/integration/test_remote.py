@@ -53,7 +53,7 @@ def test_the_sdk_reads_and_writes_at_a_server(server, client, chosen, tmp_path, 
         get_client().ask(access.AddUser(name="eve"))
     assert caught.value.code in {"AUTH-005", "AUTH-007"}
     with pytest.raises(Invalid) as caught:
-        get_client().seal  # noqa: B018 - it refuses
+        get_client().home_seal  # noqa: B018 - it refuses
     assert caught.value.code == "API-018"
     assert not (tmp_path / "elsewhere" / "record.db").exists()
 

@@ -5,9 +5,8 @@ import asyncio
 import httpx
 import pytest
 from tests.support.access import HOME_USER, Person
-from tests.support.relays import DeskRelay
+from tests.support.relays import DeskRelay, make_desk_app
 
-from mainspring.api.app import make_app
 from mainspring.api.entrance import Entrance
 from mainspring.api.sessions import CODE_S, COOKIE, SESSION_S, Sessions
 from mainspring.domain import access, messages
@@ -34,7 +33,7 @@ class Server:
         self.sessions = Sessions(clock)
         entrance = Entrance(digest_token(HOME_TOKEN), self.sessions, clock=clock, **options)
 
-        self.app = make_app(DeskRelay(desk), entrance)
+        self.app = make_desk_app(DeskRelay(desk), entrance)
 
     def __call__(self, verb, path, *, peer="127.0.0.1", cookies=None, **options):
         async def send():

@@ -16,9 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from tests.support.access import HOME_USER
-from tests.support.relays import DeskRelay
+from tests.support.relays import DeskRelay, make_desk_app
 
-from mainspring.api.app import make_app
 from mainspring.api.entrance import Entrance
 from mainspring.api.issuers import STATE
 from mainspring.api.sessions import COOKIE, Sessions
@@ -132,7 +131,7 @@ def browse(desk, issuer):
     desk.ask(access.AddUser(name="anna", role="viewer", identity=f"{issuer.url}#2482"), actor=HOME_USER)
 
     sign_in = SignIn(issuer.url, CLIENT, "", f"{BASE}/oidc/callback")
-    app = make_app(DeskRelay(desk), Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
+    app = make_desk_app(DeskRelay(desk), Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
 
     def get(path, cookies=None, **query):
         async def send():

@@ -8,6 +8,7 @@ from tests.support.access import HOME_USER
 from mainspring.api.app import make_app
 from mainspring.api.entrance import Entrance
 from mainspring.api.sessions import Sessions
+from mainspring.api.transfers import Transfers
 from mainspring.domain.wire import encode_command
 from mainspring.security.tokens import digest_token
 
@@ -30,13 +31,18 @@ class DeskRelay:
         return encode_command(await self.ask(command, key, project=project, token=token))
 
 
+def make_desk_app(relay, entrance, **options):
+    transfers = Transfers(relay, entrance, relay.desk.home, relay.desk.blobs)
+    return make_app(relay, entrance, transfers, **options)
+
+
 class Site:
     """Sends requests straight into the application."""
 
     def __init__(self, desk, **options):
         self.relay = DeskRelay(desk)
         self.sessions = options.pop("sessions", None) or Sessions()
-        self.app = make_app(self.relay, Entrance(digest_token(HOME_TOKEN), self.sessions, **options))
+        self.app = make_desk_app(self.relay, Entrance(digest_token(HOME_TOKEN), self.sessions, **options))
 
     def __call__(self, verb, path, token=HOME_TOKEN, *, peer="127.0.0.1", cookies=None, headers=None, **options):
         bearer = {"Authorization": f"Bearer {token}"} if token else {}

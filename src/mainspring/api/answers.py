@@ -74,6 +74,7 @@ def reply_problem(error: MainspringError, allow: Sequence[str] = ()) -> Response
         error.context,
     )
     answer = reply(problem, entry.http_status, PROBLEM)
+    answer.headers["Mainspring-Code"] = error.code  # an answer to HEAD has no body to tell it
     if allow:
         answer.headers["Allow"] = ", ".join(allow)
     if "wait_s" in error.context:

@@ -25,9 +25,9 @@ from mainspring.api.issuers import CALLBACK, send_away, take_back
 from mainspring.api.relay import Relay
 from mainspring.api.routes import PREFIX, Entry, find_item, paths
 from mainspring.api.sessions import COOKIE, SESSION_S
+from mainspring.api.transfers import Transfers
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid, MainspringError, NotFound
-from mainspring.domain.lists import PAGES, follow
 from mainspring.security.oidc import SignIn
 
 Work = Callable[[Request], Awaitable[Response]]
@@ -44,7 +44,12 @@ class Policy(Enum):
 
 
 def make_app(
-    relay: Relay, entrance: Entrance, hosts: Sequence[str] = HOSTS, *, sign_in: SignIn | None = None
+    relay: Relay,
+    entrance: Entrance,
+    transfers: Transfers,
+    hosts: Sequence[str] = HOSTS,
+    *,
+    sign_in: SignIn | None = None,
 ) -> ASGIApp:
     """Build the application.
 
@@ -54,6 +59,8 @@ def make_app(
         Asks the owner.
     entrance : Entrance
         Tells on whose behalf a request acts.
+    transfers : Transfers
+        Send and take bytes.
     hosts : sequence of str, default HOSTS
         Names under which it may be asked, without ports.
     sign_in : SignIn, optional
@@ -77,7 +84,7 @@ def make_app(
         *(_make_issuer_routes(relay, entrance, sign_in) if sign_in else ()),
         *(
             _make_route(f"{PREFIX}{path}", Policy.TOKEN, entrance, works)
-            for path, works in _make_works(relay, entrance).items()
+            for path, works in _make_works(relay, entrance, transfers).items()
         ),
         *(
             _make_route(
@@ -94,10 +101,11 @@ def make_app(
     return Frame(Starlette(routes=routes), hosts)
 
 
-def _make_works(relay: Relay, entrance: Entrance) -> dict[str, dict[str, Work]]:
+def _make_works(relay: Relay, entrance: Entrance, transfers: Transfers) -> dict[str, dict[str, Work]]:
     return {
         **commands.make_works(relay, entrance),
         **streams.make_works(streams.Streams(relay, entrance)),
+        **transfers.make_works(),
         "/openapi.json": {"GET": _tell_document},
     }
 
@@ -158,25 +166,13 @@ def _asks(relay: Relay, entrance: Entrance, entry: Entry) -> Work:
                 raise Invalid("API-008", f"{entry.method} {entry.path} takes no body")
         chosen = check_fields(query["fields"], find_item(entry)) if _is_choosing(entry, request) else ()
         key = check_key(request.headers.get("idempotency-key", secrets.token_hex(16))) if entry.writes else ""
-        command = make_command(entry, fields)
-        answer = await relay.ask(command, key, project=query.get("project", ""), token=token)
+        answer = await relay.ask(make_command(entry, fields), key, project=query.get("project", ""), token=token)
         entrance.note_success(token)
         if entry.answer is None:
             return reply_nothing()
-        told = reply(choose_fields(answer, chosen) if chosen else answer, entry.status)
-        following = follow(command, answer)
-        if following is not None:
-            told.headers["Link"] = _link(request, following)
-        return told
+        return reply(choose_fields(answer, chosen) if chosen else answer, entry.status)
 
     return work
-
-
-def _link(request: Request, following: Command) -> str:
-    """Name the next page, as RFC 8288 has it."""
-    field = PAGES[type(following)].field
-    place = request.url.include_query_params(**{field: getattr(following, field)})
-    return f'<{place.path}?{place.query}>; rel="next"'
 
 
 def _is_choosing(entry: Entry, request: Request) -> bool:

@@ -29,12 +29,11 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _TEXT = Annotated[str, Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _LONGEST_S = 1e10
 _GREATEST = 2**53
-_MOST = 1_000
 
 BOUNDS: dict[str, Any] = {
     "after": Annotated[int, Meta(ge=0, le=_GREATEST)],
     "expires_s": Annotated[float, Meta(gt=0, le=_LONGEST_S)] | None,
-    "limit": Annotated[int, Meta(ge=1, le=_MOST)],
+    "limit": Annotated[int, Meta(ge=1, le=1000)],
     "number": Annotated[int, Meta(ge=1, le=2**31)],
     "offset": Annotated[int, Meta(ge=0, le=_GREATEST)],
     "until": Annotated[float, Meta(ge=0, le=_LONGEST_S)],
@@ -80,7 +79,7 @@ def _make_inputs(entry: Entry) -> Inputs:
     given = {*places, *entry.fixed, *entry.left_out}
     if entry.build is not None:
         given.add("ids")
-    rest = [_narrow(fields[name], entry) for name in fields if name not in given]
+    rest = [_narrow(fields[name]) for name in fields if name not in given]
     required = Annotated[str, Meta(min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]
     path = [(name, required) for name in places]
     return Inputs(
@@ -94,15 +93,13 @@ def _define(name: str, fields: list[Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-def _narrow(field: msgspec.structs.FieldInfo, entry: Entry) -> tuple[Any, ...]:
+def _narrow(field: msgspec.structs.FieldInfo) -> tuple[Any, ...]:
     kind = BOUNDS.get(field.name, _narrow_text(field.type))
-    if not entry.has_body and get_origin(kind) in {Union, UnionType}:
-        kind = Union[tuple(each for each in get_args(kind) if each is not NoneType)]  # noqa: UP007 - of a list
     if field.required:
         return field.name, kind
     if field.default_factory is not msgspec.NODEFAULT:
         return field.name, kind, msgspec.field(default_factory=field.default_factory)
-    return field.name, kind, min(field.default, _MOST) if field.name == "limit" else field.default
+    return field.name, kind, field.default
 
 
 def _narrow_text(kind: Any) -> Any:
@@ -133,16 +130,24 @@ def read_query(entry: Entry, query: QueryParams) -> dict[str, Any]:
         API-003 for a parameter that the route does not know, that stands there twice, or that has
         no such value.
     """
-    values: dict[str, Any] = {}
-    for name, value in query.multi_items():
-        if name in values:
-            raise Invalid("API-003", f"{name[:40]} stands in the query twice")
-        values[name] = value
-    if not _PROJECT.fullmatch(values.get("project", DEFAULT_PROJECT)):
-        raise Invalid("API-003", f"{values['project'][:60]!r} is no name of a project")
+    values = _read_once(query)
     for name in RESERVED:
         values.pop(name, None)
     return _convert(values, find_inputs(entry).query, "query")
+
+
+def check_parameters(query: QueryParams) -> None:
+    """Refuse a query that holds more than the name of a project.
+
+    Raises
+    ------
+    Invalid
+        API-003.
+    """
+    unknown = next((name for name in query if name != "project"), None)
+    if unknown is not None:
+        raise Invalid("API-003", f"there is no parameter {unknown[:40]!r} here")
+    _read_once(query)
 
 
 def read_body(entry: Entry, content: bytes) -> dict[str, Any]:
@@ -213,3 +218,14 @@ def _convert(values: dict[str, Any], kind: type[msgspec.Struct], place: str) -> 
     except (msgspec.ValidationError, UnicodeError) as fault:
         raise Invalid("API-003", f"the {place}: {fault}") from None
     return {name: getattr(read, name) for name in kind.__struct_fields__}
+
+
+def _read_once(query: QueryParams) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in query.multi_items():
+        if name in values:
+            raise Invalid("API-003", f"{name[:40]} stands in the query twice")
+        values[name] = value
+    if not _PROJECT.fullmatch(values.get("project", DEFAULT_PROJECT)):
+        raise Invalid("API-003", f"{values['project'][:60]!r} is no name of a project")
+    return values

@@ -10,33 +10,35 @@ import msgspec
 
 from mainspring.api.answers import PROBLEM, ProblemAnswer
 from mainspring.api.inputs import Inputs, find_inputs
-from mainspring.api.routes import PREFIX, TABLE, Entry, find_item
+from mainspring.api.routes import PREFIX, TABLE, TRANSFERS, Entry, Transfer, find_item
 from mainspring.api.streams import PARAMETERS
-from mainspring.domain.lists import PAGES
 from mainspring.domain.messages import RunPage
 from mainspring.domain.protocol import PROTOCOL
 
 _REFERENCE = "#/components/schemas/{name}"
 _PATH = re.compile(r"\{([a-z_]+):path\}")
 _STRICT = r"^[\x21-\x7e]{1,200}$"
-_MEANINGS = {
-    "limit": "So many at most.",
-    "page": "Where the page begins, as the one before said.",
-    "wait_s": "The answer may take so many seconds, when there is nothing to tell yet.",
+_PROJECT = {
+    "name": "project",
+    "in": "query",
+    "schema": {"type": "string", "default": "default", "pattern": "^[a-z][a-z0-9_-]{0,49}$"},
+    "description": "Project in which it is asked.",
 }
-"""Parameter -> what it does, where its name leaves that open."""
-
+_RANGES = {
+    "206": {"description": "a range of the bytes"},
+    "416": {"description": "a range beyond the bytes"},
+}
 _PROBLEMS = {
     "400": "the request cannot be read, or asks for what cannot be",
     "401": "no token, or none that holds",
     "403": "the role, the token's scopes or the page do not allow it",
     "404": "there is no such thing",
     "405": "the path does not know the verb",
-    "409": "it is in another state or has failed, somebody was first, or the idempotency key is another request's",
+    "409": "it is in another state, somebody was first, or the idempotency key is another request's",
     "413": "the body is larger than 1 MiB",
     "415": "the body is no application/json",
     "429": "too many failures from this address",
-    "500": "a mistake of ours",
+    "500": "a mistake of ours, or of the code that ran",
     "503": "something outside does not answer, or is full",
 }
 
@@ -59,6 +61,9 @@ def make_document(actions: dict[str, str] | None = None) -> dict[str, Any]:
     for entry in TABLE:
         path = _PATH.sub(r"{\1}", f"{PREFIX}{entry.path}")
         paths.setdefault(path, {})[entry.method.lower()] = _describe(entry, components, actions or {})
+    for transfer in TRANSFERS:
+        told = _describe_transfer(transfer, actions or {})
+        paths.setdefault(f"{PREFIX}{transfer.path}", {})[transfer.method.lower()] = told
     paths[f"{PREFIX}/events/stream"] = {"get": _describe_stream(components)}
     problem = components.add(ProblemAnswer)
     return {
@@ -90,12 +95,12 @@ class _Components:
     def __init__(self) -> None:
         self.schemas: dict[str, Any] = {}
 
-    def add(self, kind: Any) -> Any:
+    def add(self, kind: Any) -> dict[str, Any]:
         """Return the schema of what a server sends: every field is always there."""
         (schema,), found = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         for name, each in found.items():
-            self.schemas.setdefault(name, _tell_lengths(_tell_all(each)))
-        return _tell_lengths(_allow_gaps(schema) if "prefixItems" in str(schema) else schema)
+            self.schemas.setdefault(name, _tell_all(each))
+        return _allow_gaps(schema) if "prefixItems" in str(schema) else schema
 
     def add_input(self, kind: Any) -> dict[str, Any]:
         """Return the schema of what a client sends."""
@@ -135,19 +140,6 @@ def _allow_gaps(schema: Any) -> Any:
     return {name: _allow_gaps(each) for name, each in schema.items()}
 
 
-def _tell_lengths(schema: Any) -> Any:
-    """Tell a tuple as a list of fixed length: many readers of such documents know no `prefixItems`."""
-    if isinstance(schema, list):
-        return [_tell_lengths(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    told = {name: _tell_lengths(each) for name, each in schema.items() if name != "prefixItems"}
-    if "prefixItems" in schema:
-        kinds = [kind for at, kind in enumerate(schema["prefixItems"]) if kind not in schema["prefixItems"][:at]]
-        told["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
-    return told
-
-
 def _describe(entry: Entry, components: _Components, actions: dict[str, str]) -> dict[str, Any]:
     inputs = find_inputs(entry)
     text = inspect.cleandoc(entry.command.__doc__ or "")
@@ -170,16 +162,36 @@ def _describe(entry: Entry, components: _Components, actions: dict[str, str]) ->
     return found
 
 
+def _describe_transfer(transfer: Transfer, actions: dict[str, str]) -> dict[str, Any]:
+    octets = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    objects = {"application/json": {"schema": {"type": "object"}}}
+    found: dict[str, Any] = {
+        "operationId": transfer.name,
+        "summary": transfer.text,
+        "tags": [transfer.path.split("/")[1]],
+        "parameters": [
+            *(
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in re.findall(r"\{(\w+)\}", transfer.path)
+            ),
+            _PROJECT,
+        ],
+        "responses": {
+            "200": {"description": "the answer", "content": objects if transfer.writes else octets},
+            **({} if transfer.writes else _RANGES),
+            **_refer_problems(transfer),
+        },
+    }
+    if transfer.method == "PUT":
+        found["requestBody"] = {"required": True, "content": octets}
+    if transfer.command.__name__ in actions:
+        found["x-action"] = actions[transfer.command.__name__]
+    return found
+
+
 def _list_parameters(entry: Entry, inputs: Inputs) -> list[dict[str, Any]]:
     found = [*_expand(inputs.path, "path"), *_expand(inputs.query, "query")]
-    found.append(
-        {
-            "name": "project",
-            "in": "query",
-            "schema": {"type": "string", "default": "default", "pattern": "^[a-z][a-z0-9_-]{0,49}$"},
-            "description": "Project in which it is asked.",
-        }
-    )
+    found.append(_PROJECT)
     item = find_item(entry)
     if not entry.writes and item is not None:
         names = list(item.__struct_fields__)
@@ -210,13 +222,7 @@ def _expand(kind: type[msgspec.Struct], place: Literal["path", "query"]) -> list
     schema = found[kind.__name__]
     required = set(schema.get("required", ()))
     return [
-        {
-            "name": name,
-            "in": place,
-            "required": name in required,
-            "schema": _without_null(each),
-            **({"description": _MEANINGS[name]} if name in _MEANINGS else {}),
-        }
+        {"name": name, "in": place, "required": name in required, "schema": _without_null(each)}
         for name, each in schema["properties"].items()
     ]
 
@@ -235,14 +241,7 @@ def _describe_answer(entry: Entry, components: _Components) -> dict[str, Any]:
     if not entry.writes and item is not None:
         chosen = components.add_chosen(item)
         schema = {"anyOf": [schema, _choose(entry, chosen)]}
-    told: dict[str, Any] = {"description": "the answer", "content": {"application/json": {"schema": schema}}}
-    if entry.command in PAGES:
-        link = {
-            "description": 'The next page, `<PATH>; rel="next"`, when there may be one.',
-            "schema": {"type": "string"},
-        }
-        told["headers"] = {"Link": link}
-    return told
+    return {"description": "the answer", "content": {"application/json": {"schema": schema}}}
 
 
 def _choose(entry: Entry, chosen: dict[str, Any]) -> dict[str, Any]:
@@ -256,7 +255,7 @@ def _choose(entry: Entry, chosen: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": chosen} if find_item(entry) is not entry.answer else chosen
 
 
-def _refer_problems(entry: Entry) -> dict[str, Any]:
+def _refer_problems(entry: Entry | Transfer) -> dict[str, Any]:
     writes = {"413", "415"}
     return {
         status: {"$ref": f"#/components/responses/{status}"}

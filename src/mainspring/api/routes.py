@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, messages, upkeep
+from mainspring.domain import access, messages, transfers
 from mainspring.domain.messages import ANSWERS, Command, Nothing
 from mainspring.domain.records import Run
 
@@ -71,16 +71,37 @@ class Entry(msgspec.Struct, frozen=True):
         return None if answer is Nothing else answer
 
 
+class Transfer(msgspec.Struct, frozen=True):
+    """One verb of one path by which bytes travel as they are.
+
+    Attributes
+    ----------
+    method, path
+        As of an `Entry`.
+    command : type of Command
+        What the owner is asked before anything of the body is read or sent: it decides who may.
+    text : str
+        What it does.
+    """
+
+    method: str
+    path: str
+    command: type[Command]
+    text: str
+
+    @property
+    def name(self) -> str:
+        """A name of its own."""
+        return f"{self.method.lower()}{''.join(part.capitalize() for part in self.path.split('/') if part.isalpha())}"
+
+    @property
+    def writes(self) -> bool:
+        """It may change something."""
+        return self.method != "GET"
+
+
 def _cancel(id: str, reason: str) -> Command:  # noqa: A002 - the name in the path
     return messages.CancelRuns(ids=[id], reason=reason)
-
-
-def _delete(id: str, dry_run: bool) -> Command:  # noqa: A002
-    return upkeep.DeleteRuns(ids=[id], dry_run=dry_run)
-
-
-def _restore(id: str) -> Command:  # noqa: A002
-    return upkeep.RestoreRuns(ids=[id])
 
 
 TABLE: tuple[Entry, ...] = (
@@ -88,22 +109,16 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/me", access.WhoAmI),
     Entry("GET", "/runs", messages.SearchRuns),
     Entry("GET", "/runs/{id}", messages.GetRun),
-    Entry("DELETE", "/runs/{id}", upkeep.DeleteRuns, left_out=("filter", "page"), build=_delete),
     Entry("POST", "/runs/{id}/cancel", messages.CancelRuns, build=_cancel),
-    Entry("POST", "/runs/{id}/restore", upkeep.RestoreRuns, build=_restore),
     Entry("GET", "/runs/{run_id}/series/{key}", messages.GetSeries),
     Entry("GET", "/runs/{run_id}/logs", messages.GetLogs),
     Entry("GET", "/runs/{run_id}/reads", messages.ListReads),
     Entry("GET", "/runs/{run_id}/verdict", messages.GetVerdict),
     Entry("GET", "/datasets", messages.ListVersions, {"kind": "dataset"}),
     Entry("GET", "/datasets/{reference}", messages.GetVersion, {"kind": "dataset"}, ("run_id", "follower")),
-    Entry("DELETE", "/datasets/{reference}", upkeep.DeleteVersions, {"kind": "dataset"}),
-    Entry("POST", "/datasets/{reference}/restore", upkeep.RestoreVersions, {"kind": "dataset"}),
     Entry("PUT", "/datasets/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "dataset"}),
     Entry("GET", "/models", messages.ListVersions, {"kind": "model"}),
     Entry("GET", "/models/{reference}", messages.GetVersion, {"kind": "model"}, ("run_id", "follower")),
-    Entry("DELETE", "/models/{reference}", upkeep.DeleteVersions, {"kind": "model"}),
-    Entry("POST", "/models/{reference}/restore", upkeep.RestoreVersions, {"kind": "model"}),
     Entry("PUT", "/models/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "model"}),
     Entry("POST", "/models/{model}/promote", messages.Promote, left_out=("run_id",)),
     Entry("POST", "/declarations", messages.Apply),
@@ -118,7 +133,6 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/renewals", messages.ListRenewals),
     Entry("GET", "/events", messages.ListEvents),
     Entry("GET", "/why/{thing:path}", messages.Explain),
-    Entry("GET", "/deleted", upkeep.ListDeleted),
     Entry("GET", "/projects", access.ListProjects),
     Entry("POST", "/projects", access.AddProject, status=201),
     Entry("DELETE", "/projects/{name}", access.RemoveProject, status=204),
@@ -140,6 +154,25 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/audit/heads", access.GetAuditHeads),
 )
 """Each verb of each path that the owner answers."""
+
+
+TRANSFERS: tuple[Transfer, ...] = (
+    Transfer("GET", "/blobs/{digest}", transfers.FindBlob, "The bytes of a blob, or a range of them."),
+    Transfer("PUT", "/blobs/{digest}", transfers.HoldBlob, "Store bytes under their SHA-256 and claim them."),
+    Transfer(
+        "POST",
+        "/blobs/{digest}/hold",
+        transfers.HoldBlob,
+        "Claim a blob that is there whole and that the caller may read; `known` tells whether it is.",
+    ),
+    Transfer(
+        "GET",
+        "/datasets/{reference}/files/{name}",
+        messages.GetVersion,
+        "A file of a version's rows, or a range of it; `Mainspring-SHA256` tells its digest.",
+    ),
+)
+"""Each verb of each path by which bytes travel."""
 
 
 def paths() -> dict[str, dict[str, Entry]]:

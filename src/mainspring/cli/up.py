@@ -54,12 +54,14 @@ def command(
     from mainspring.api.issuers import CALLBACK
     from mainspring.api.relay import Relay
     from mainspring.api.sessions import Sessions
+    from mainspring.api.transfers import Transfers
     from mainspring.domain.messages import GetStatus
     from mainspring.sdk.client import get_client
     from mainspring.sdk.owners import start_owner
-    from mainspring.security.certificates import make_certificate
+    from mainspring.security.certificates import make_certificate, read_fingerprint
     from mainspring.security.oidc import SignIn
     from mainspring.security.tokens import digest_token, home_token
+    from mainspring.store.blobs import open_blobs
 
     _check(host, tls or cert is not None, cert, key, proxies)
     client = get_client()
@@ -73,19 +75,18 @@ def command(
     scheme = "https" if cert else "http"
     shown = (names or _show_host(host) or (socket.gethostname(),))[0]
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
-    _tell(client.home, url, sessions.make_code(), cert)
+    _tell(client.home, url, sessions.make_code(), read_fingerprint(cert) if cert else None)
     entrance = Entrance(digest_token(token), sessions, proxies=proxies)
     sign_in = None
     if issuer:
         back = f"https://{shown}{CALLBACK}" if proxies else f"{url}{CALLBACK}"
         sign_in = SignIn(issuer, client_id, os.environ.get("MAINSPRING_OIDC_SECRET", ""), back)
-    _serve(make_app(Relay(client.home, start_owner), entrance, hosts, sign_in=sign_in), listener, cert, key)
+    relay = Relay(client.home, start_owner)
+    transfers = Transfers(relay, entrance, client.home, open_blobs(client.home))
+    _serve(make_app(relay, entrance, transfers, hosts, sign_in=sign_in), listener, cert, key)
 
 
-def _tell(home: Home, url: str, code: str, cert: Path | None) -> None:
-    from mainspring.security.certificates import read_fingerprint
-
-    fingerprint = read_fingerprint(cert) if cert else None
+def _tell(home: Home, url: str, code: str, fingerprint: str | None) -> None:
     link = f"{url}/login?code={code}"
     if wants_json():
         print_json({"url": url, "token_file": str(home.token), "link": link, "fingerprint": fingerprint})
@@ -94,8 +95,7 @@ def _tell(home: Home, url: str, code: str, cert: Path | None) -> None:
     click.echo(f"in a browser, once, within ten minutes: {link}")
     if fingerprint:
         click.echo(f"certificate SHA-256 {fingerprint}")
-    trust = f"--cacert {cert} " if cert else ""
-    click.echo(f'try: curl {trust}-H "Authorization: Bearer $(cat {home.token})" {url}/api/v1/status')
+    click.echo(f'try: curl -H "Authorization: Bearer $(cat {home.token})" {url}/api/v1/status')
     click.echo("Ctrl-C ends it", err=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from mainspring.control.blobs import check_named
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import Invalid, NotFound
@@ -14,20 +15,6 @@ from mainspring.domain.messages import Apply, Diff, GetDeclaration
 from mainspring.domain.records import Declaration, Snapshot
 from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.store import rows, tables
-
-
-class _Trigger(msgspec.Struct):
-    event: str
-    match: dict[str, str]
-    cooldown_s: float | None = None
-
-
-class _Pipeline(msgspec.Struct):
-    """What the loops read of a pipeline's declaration."""
-
-    snapshot: Snapshot
-    folder: str
-    triggers: list[_Trigger]
 
 
 @handles(Apply, action="declarations.apply")
@@ -80,11 +67,14 @@ def _apply(turn: Turn, declaration: Declaration, *, dry_run: bool) -> tuple[str,
 
 def _record(turn: Turn, declaration: Declaration) -> None:
     digest = None
-    if declaration.kind == "pipeline":
+    if "snapshot" in declaration.body:
         try:
-            digest = digest_snapshot(msgspec.convert(declaration.body, _Pipeline).snapshot)
+            snapshot = msgspec.convert(declaration.body["snapshot"], Snapshot)
         except msgspec.ValidationError as fault:
-            raise Invalid("API-008", f"{declaration.kind} {declaration.name!r}: {fault}") from None
+            what = f"the snapshot of {declaration.kind} {declaration.name!r}: {fault}"
+            raise Invalid("API-008", what) from None
+        check_named(turn, snapshot.files.values())
+        digest = digest_snapshot(snapshot)
     rows.add(
         turn.connection,
         tables.declarations,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.control.blobs import use_blobs
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import messages
@@ -36,6 +37,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     known = versions.find_digest(turn.connection, command.kind, turn.project, command.name, command.digest)
     if known is not None:
         if deletions.find_deletion(turn.connection, known.id) is not None:
+            use_blobs(turn, known.id, _list_blobs(command))
             known.manifest, known.details = command.manifest, command.details
             deletions.revive_version(turn.connection, known)
         if command.run_id is not None:
@@ -60,6 +62,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
         command.inputs,
         created_at=now,
     )
+    use_blobs(turn, version.id, _list_blobs(command))
     versions.add_version(turn.connection, version, command.event_time)
     body = {"name": version.name, "number": number, "id": version.id, "run_id": command.run_id}
     turn.emit(_EVENTS[command.kind], version.reference, body, command.event_time)
@@ -89,7 +92,7 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
 @handles(messages.ListVersions, action="assets.read", reads=True)
 def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
     """Answer with the versions of a name, or the latest of each name, newest first."""
-    return versions.list_versions(turn.connection, turn.project, command)
+    return versions.list_versions(turn.connection, command.kind, turn.project, command.name, command.limit)
 
 
 @handles(messages.ListReads, action="assets.read", reads=True)
@@ -126,7 +129,7 @@ def resolve(turn: Turn, kind: str, reference: str) -> Version:
     """
     version = find_version(turn, kind, reference)
     if version is None:
-        raise missing(turn, kind, reference)
+        raise missing(kind, reference)
     return version
 
 
@@ -166,14 +169,12 @@ def _check_manifest(turn: Turn, command: messages.PutVersion) -> None:
             raise Invalid("HOME-011", f"{table!r} is no table of project {turn.project!r}", path=str(table))
 
 
-def missing(turn: Turn, kind: str, reference: str) -> MainspringError:
-    """Return the error for a reference that names nothing, or something that was deleted."""
-    named = parse_reference(reference)
-    if named.number is not None:
-        gone = versions.find_any(turn.connection, kind, turn.project, named.name, named.number)
-        deletion = deletions.find_deletion(turn.connection, gone.id) if gone is not None else None
-        if deletion is not None:
-            verb = f"mainspring {'data' if kind == 'dataset' else 'models'} restore {reference}"
-            fix = verb if deletion.purged_at is None else ""
-            return NotFound(_MISSING[kind], f"{kind} {reference} was deleted", fix=fix, reference=reference)
+def _list_blobs(command: messages.PutVersion) -> list[str]:
+    """Return the blobs that a model is made of; the rows of datasets lie in files of tables."""
+    manifest = command.manifest if command.kind == "model" and isinstance(command.manifest, dict) else {}
+    return [str(digest) for digest in manifest.values()]
+
+
+def missing(kind: str, reference: str) -> MainspringError:
+    """Return the error for a reference that names nothing."""
     return NotFound(_MISSING[kind], f"no {kind} version is named {reference}", reference=reference)

@@ -38,6 +38,7 @@ from mainspring.store.tables import LOCAL
 _log = logging.getLogger(__name__)
 
 USE_CASES = (
+    "mainspring.control.blobs",
     "mainspring.control.runs",
     "mainspring.control.leases",
     "mainspring.control.placement",
@@ -151,7 +152,8 @@ class Owner:
         self._end = asyncio.Event()
         usecases.HANDLERS[messages.Stop] = self._stop
         usecases.ASKED[messages.Stop] = "home.stop"
-        self.commits.adopt()
+        for adopt in usecases.ADOPTIONS:
+            self.commits.call(adopt)
         server = Server(self.home, self.commits, usecases.LOOPS)
         try:
             await server.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from mainspring.control.blobs import use_artifacts
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import REPORTED, handles
 from mainspring.domain import messages
@@ -24,7 +25,8 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     if run.attempt > 1 and command.points:
         series.drop_overtaken(turn.connection, hold.seq, command.points, run.started_at or 0.0)
     series.add_points(turn.connection, hold.seq, command.points)
-    run.params, run.tags = {**run.params, **command.params}, {**run.tags, **command.tags}
+    tags = use_artifacts(turn, run, command.tags)
+    run.params, run.tags = {**run.params, **command.params}, {**run.tags, **tags}
     offset = max(command.offset, hold.journal_offset)
     runs.change_run(turn.connection, run, journal_offset=offset, params=run.params, tags=run.tags)
     if command.points:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.control.blobs import use_value
 from mainspring.control.finishing import cancel_run, end_run, requeue
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import process_start, this_host
@@ -64,11 +65,12 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
         what = command.problem.what if command.problem else "no reason given"
         reason = f"retry {hold.failures + 1} of {run.retries}: attempt {run.attempt} failed, {what}"
         return requeue(turn, run, reason, failures=hold.failures + 1)
+    outputs = use_value(turn, run, command.outputs) if command.outputs is not None else None
     return end_run(
         turn,
         run,
         state,
-        outputs=command.outputs,
+        outputs=outputs,
         details=run.details if command.details is None else command.details,
         problem=command.problem,
         cpu_s=command.cpu_s,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Count, Nothing
+from mainspring.domain.command import Command, Nothing
 from mainspring.domain.principals import Role
 
 
@@ -156,10 +156,7 @@ class AddProject(Command):
 
 
 class ListProjects(Command):
-    """The projects in which whoever asks has a role; `page` is the name of the last one before."""
-
-    limit: Count = 10_000
-    page: str = ""
+    """The projects in which whoever asks has a role."""
 
 
 class RemoveProject(Command):
@@ -186,10 +183,7 @@ class GetUser(Command):
 
 
 class ListUsers(Command):
-    """Users and service accounts by name; `page` is the name of the last one before."""
-
-    limit: Count = 10_000
-    page: str = ""
+    """All users and service accounts."""
 
 
 class RemoveUser(Command):
@@ -227,11 +221,9 @@ class IssueToken(Command):
 
 
 class ListTokens(Command):
-    """Tokens of one principal, or of all; newest first; `page` is the id of the last one before."""
+    """Tokens of one principal, or of all; newest first."""
 
     principal: str | None = None
-    limit: Count = 10_000
-    page: str = ""
 
 
 class RevokeToken(Command):
@@ -251,10 +243,7 @@ class AddSecret(Command):
 
 
 class ListSecrets(Command):
-    """The secrets of the project by name, without their values; `page` is the name of the last one before."""
-
-    limit: Count = 10_000
-    page: str = ""
+    """The secrets of the project, without their values."""
 
 
 class GetSecret(Command):
@@ -285,8 +274,8 @@ class RotateKeys(Command):
 class ListAudit(Command):
     """Entries of the audit after a number, oldest first."""
 
-    after: Count = 0
-    limit: Count = 1000
+    after: int = 0
+    limit: int = 1000
 
 
 class GetAuditHeads(Command):

@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain import access, records, upkeep
+from mainspring.domain import access, records, transfers, upkeep
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
-from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
 from mainspring.domain.states import EndState
@@ -134,7 +133,7 @@ class Report(Command):
     run_id: str
     attempt: int
     fence: int
-    offset: Count
+    offset: int
     points: list[tuple[str, int, float, float]] = []
     """(key, step, time, value)"""
     params: dict[str, Json] = {}
@@ -169,15 +168,14 @@ class GetRun(Command):
 
 
 class ListRuns(Command):
-    """The newest runs with exactly these values, newest first; `page` is the id of the last run before."""
+    """The newest runs with exactly these values, newest first."""
 
     kind: str | None = None
     name: str | None = None
     state: str | None = None
     parent_id: str | None = None
     key: str | None = None
-    limit: Count = 100
-    page: str = ""
+    limit: int = 100
 
 
 class SearchRuns(Command):
@@ -199,7 +197,7 @@ class SearchRuns(Command):
 
     filter: str = ""
     order_by: str = ""
-    limit: Count = 100
+    limit: int = 100
     page: str = ""
     count: bool = False
 
@@ -247,7 +245,7 @@ class GetLogs(Command):
     """The text that a run printed, from `offset`; waits for more while it runs."""
 
     run_id: str
-    offset: Count = 0
+    offset: int = 0
     wait_s: float = 0.0
 
 
@@ -287,19 +285,11 @@ class GetVersion(Command):
 
 
 class ListVersions(Command):
-    """Versions of one name, or the latest of each; newest first; `page` is the id of the last one before.
-
-    Attributes
-    ----------
-    deleted : bool
-        Those of the name that were deleted too, as its writers want to know.
-    """
+    """Versions of one name, or the latest of each; newest first."""
 
     kind: AssetKind
     name: str | None = None
-    limit: Count = 100
-    deleted: bool = False
-    page: str = ""
+    limit: int = 100
 
 
 class ListReads(Command):
@@ -381,10 +371,7 @@ class GetService(Command):
 
 
 class ListServices(Command):
-    """Services, newest first; `page` is the id of the last one before."""
-
-    limit: Count = 10_000
-    page: str = ""
+    """All services."""
 
 
 class StopService(Command):
@@ -411,28 +398,26 @@ class CheckService(Command):
 
 
 class ListAlarms(Command):
-    """Alarms, newest first; `page` is the id of the last one before."""
+    """Alarms, newest first."""
 
     service: str | None = None
-    limit: Count = 100
-    page: str = ""
+    limit: int = 100
 
 
 class ListRenewals(Command):
-    """Renewals, newest first; `page` is the id of the last one before."""
+    """Renewals, newest first."""
 
     service: str | None = None
-    limit: Count = 100
-    page: str = ""
+    limit: int = 100
 
 
 class ListEvents(Command):
     """Events after a sequence number, oldest first; waits at most `wait_s` for one."""
 
-    after: Count = 0
+    after: int = 0
     kind: str | None = None
     subject: str | None = None
-    limit: Count = 1000
+    limit: int = 1000
     wait_s: float = 0.0
 
 
@@ -502,5 +487,6 @@ ANSWERS: dict[type[Command], Any] = {
     GetStatus: Status,
     Stop: Nothing,
     **access.ANSWERS,
+    **transfers.ANSWERS,
     **upkeep.ANSWERS,
 }

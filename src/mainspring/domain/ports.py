@@ -102,11 +102,12 @@ class Blobs(Protocol):
     place is gone, `Denied` BLOB-006 when it refuses; an absent place is never an absent blob.
     """
 
-    def put(self, content: bytes | BinaryIO) -> str:
+    def put(self, content: bytes | BinaryIO, digest: str = "") -> str:
         """Store bytes and return their digest.
 
         MUST be atomic and durable on return, MUST be idempotent, and MUST replace bytes that were
-        cut or swapped. A stream MUST be read to its end in bounded memory.
+        cut or swapped. A stream MUST be read to its end in bounded memory. Bytes that are not those
+        of a `digest` that is given MUST be refused with `Invalid` HOME-014 before anybody sees them.
         """
         ...
 
@@ -148,6 +149,14 @@ class Blobs(Protocol):
 
     def presign(self, digest: str, seconds: float) -> str | None:
         """Return a URL that reads the bytes without credentials for that long; None: it cannot."""
+        ...
+
+    def beside(self, name: str) -> Path | None:
+        """Return a copy of what lies in the place under a name that is no digest, as files of tables do.
+
+        None: nothing else lies there. MUST raise `NotFound` HOME-013 when it is gone. The copy
+        stays for at least a minute.
+        """
         ...
 
     def claim(self, record_id: str, *, anew: bool) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Count
 from mainspring.domain.errors import fill_places
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.states import RenewalState, RunState
 
 Json = Any
-_Cores = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class Resources(msgspec.Struct, frozen=True):
@@ -30,9 +28,9 @@ class Resources(msgspec.Struct, frozen=True):
         Name of the pool; None means the local one.
     """
 
-    cpus: _Cores = 1.0
-    memory_bytes: Count | None = None
-    gpus: _Cores = 0.0
+    cpus: float = 1.0
+    memory_bytes: int | None = None
+    gpus: float = 0.0
     pool: str | None = None
 
 
@@ -49,12 +47,16 @@ class Value(msgspec.Struct, frozen=True):
         Length of the blob.
     summary : str
         A few words for people: ``1.2 MB table of 51,955 rows``.
+    parts : tuple of str
+        Digests of the other blobs that it is made of; told on the way to the record, not kept with
+        the value.
     """
 
     codec: str
     digest: str
     size_bytes: int
     summary: str = ""
+    parts: tuple[str, ...] = ()
 
 
 class Problem(msgspec.Struct, frozen=True):

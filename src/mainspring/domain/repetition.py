@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, messages
+from mainspring.domain import access, messages, transfers
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -32,6 +32,9 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         messages.Explain,
         messages.GetStatus,
         messages.Stop,
+        transfers.FindBlob,
+        transfers.HoldBlob,
+        transfers.NoteUpload,
         access.WhoAmI,
         access.ListProjects,
         access.GetUser,

@@ -73,11 +73,9 @@ class Client:
 
     @property
     def blobs(self) -> Blobs:
-        """The blobs of the home; an object store is first claimed for the record by the owner."""
+        """The blobs of the home."""
         if self._blobs is None:
-            if self.home.blob_store and not is_chosen(self.home):
-                self.ask(messages.GetStatus())
-            self._blobs = screen_blobs(open_blobs(self.home))
+            self._blobs = screen_blobs(self._open_blobs())
         return self._blobs
 
     @property
@@ -152,6 +150,11 @@ class Client:
                     raise
             time.sleep(_REST_S)
 
+    @property
+    def home_seal(self) -> Seal:
+        """The seal of what the home's own processes open: calls of steps, models that are code."""
+        return self.seal
+
     def check_folder(self) -> None:
         """Refuse what needs the home's own folder, where there is none."""
 
@@ -159,6 +162,12 @@ class Client:
         """Close the sockets that are open; the client opens new ones when it is asked again."""
         while self._idle:
             self._idle.pop().close()
+
+    def _open_blobs(self) -> Blobs:
+        """Open the blobs; an object store is first claimed for the record by the owner."""
+        if self.home.blob_store and not is_chosen(self.home):
+            self.ask(messages.GetStatus())
+        return open_blobs(self.home)
 
     def _take(self) -> _Wire:
         """Return an idle connection of this process, or a new one."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
+import io
 import os
 import random
 import re
@@ -12,17 +14,20 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from mainspring.domain.errors import Denied, Invalid, Unavailable
+from mainspring.domain.errors import Denied, Invalid, MainspringError, Unavailable
 
 _LOOPBACK = re.compile(r"127(?:\.\d{1,3}){3}\Z|::1\Z|localhost\Z")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _REST_S = 0.05
 _LONGEST_REST_S = 2.0
+_OK = 200
+_PART_BYTES = 1024 * 1024
+_BLOCK_BYTES = 128 * 1024
 
 
 class Address(NamedTuple):
@@ -53,10 +58,31 @@ class Patience(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """Status and body of an answer."""
+    """An answer.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP.
+    body : bytes
+        Empty when it was streamed.
+    code : str
+        Of the error.
+    digest : str
+        SHA-256 of the body, where the server tells it.
+    kept : object
+        What came of a body that was streamed.
+    """
 
     status: int
     body: bytes
+    code: str = ""
+    digest: str = ""
+    kept: Any = None
+
+
+class Broken(http.client.HTTPException):
+    """The connection broke off in the middle of a body."""
 
 
 def read_address(url: str) -> Address:
@@ -106,16 +132,24 @@ class Server:
         self._certificate = certificate
 
     def request(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait_s: float = 0.0
+        self,
+        method: str,
+        path: str,
+        body: bytes | Path | None,
+        headers: Mapping[str, str],
+        wait_s: float = 0.0,
+        keep: Callable[[Iterator[bytes]], Any] | None = None,
     ) -> Answered:
         """Send a request until it is answered; it MUST be one that may be repeated.
 
         Parameters
         ----------
         method, path, body, headers
-            Of the request.
+            Of the request; a body may be a file, which is streamed.
         wait_s : float, default 0
             Seconds that the server may take on purpose.
+        keep : callable, optional
+            Is given the parts of a body of status 200, of bounded size; anew at each repetition.
 
         Raises
         ------
@@ -128,10 +162,10 @@ class Server:
         rest_s = _REST_S
         while True:
             try:
-                return self._try(method, path, body, headers, wait_s)
+                return self._try(method, path, body, headers, wait_s, keep)
             except (OSError, http.client.HTTPException) as fault:
-                if isinstance(fault, Denied):
-                    raise
+                if isinstance(fault, MainspringError):
+                    raise  # it was not trusted, or what it sent could not be kept
                 now = time.monotonic()
                 trouble_since = trouble_since or now
                 if now - trouble_since > self.patience.total_s:
@@ -152,17 +186,26 @@ class Server:
     def __del__(self) -> None:
         self.close()
 
-    def _try(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], wait_s: float) -> Answered:
+    def _try(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Path | None,
+        headers: Mapping[str, str],
+        wait_s: float,
+        keep: Callable[[Iterator[bytes]], Any] | None,
+    ) -> Answered:
         connection = self._take()
         number = secrets.token_hex(8)
         try:
             assert connection.sock is not None
             connection.sock.settimeout(wait_s + self.patience.silence_s)
-            sent = {**headers, "Mainspring-Request": number}
-            connection.request(method, self.address.path + path, body, sent)
+            _send(connection, method, self.address.path + path, body, {**headers, "Mainspring-Request": number})
             answer = connection.getresponse()
-            content = answer.read()
             _check_number(answer, number)
+            streams = keep is not None and answer.status == _OK
+            content = b"" if streams else answer.read()
+            kept = keep(_read_parts(answer)) if keep is not None and streams else None
         except BaseException:
             connection.close()
             raise
@@ -170,7 +213,10 @@ class Server:
             connection.close()
         else:
             self._idle.append((os.getpid(), connection))
-        return Answered(answer.status, content)
+        told = answer.headers
+        return Answered(
+            answer.status, content, told.get("Mainspring-Code", ""), told.get("Mainspring-SHA256", ""), kept
+        )
 
     def _take(self) -> http.client.HTTPConnection:
         while self._idle:
@@ -182,14 +228,15 @@ class Server:
 
     def _open(self) -> http.client.HTTPConnection:
         host, port = self.address.host, self.address.port
+        waits_s = self.patience.connect_s
         if not self.address.secure:
-            plain = http.client.HTTPConnection(host, port, timeout=self.patience.connect_s)
+            plain = http.client.HTTPConnection(host, port, timeout=waits_s, blocksize=_BLOCK_BYTES)
             plain.connect()
             return plain
         pinned = self._certificate.replace(":", "").lower()
         pinned = pinned if _FINGERPRINT.fullmatch(pinned) else ""
         context = _make_context(self._certificate, pinned=bool(pinned))
-        secure = http.client.HTTPSConnection(host, port, timeout=self.patience.connect_s, context=context)
+        secure = http.client.HTTPSConnection(host, port, timeout=waits_s, context=context, blocksize=_BLOCK_BYTES)
         try:
             secure.connect()
             _check_certificate(secure, pinned)
@@ -200,6 +247,34 @@ class Server:
             secure.close()
             raise
         return secure
+
+
+def _send(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | Path | None, headers: dict[str, str]
+) -> None:
+    """Send a request; a body in blocks, each of which has the time that silence may last."""
+    if body is None:
+        connection.request(method, path, None, headers)
+        return
+    with body.open("rb") if isinstance(body, Path) else io.BytesIO(body) as stream:
+        size_bytes = stream.seek(0, io.SEEK_END)
+        stream.seek(0)
+        # A server that refuses does not read to the end; its answer may be there all the same.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(method, path, stream, {**headers, "Content-Length": str(size_bytes)})
+
+
+def _read_parts(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield a body; only one that is as long as it was told ends in peace."""
+    left = answer.length or 0
+    try:
+        while part := answer.read(_PART_BYTES):
+            left -= len(part)
+            yield part
+    except OSError as fault:  # not one of the disk, for which whoever keeps the parts might take it
+        raise Broken(f"{type(fault).__name__}: {fault}") from fault
+    if left > 0:
+        raise Broken(f"{left:,} bytes are missing")
 
 
 def _check_certificate(connection: http.client.HTTPSConnection, pinned: str) -> None:

@@ -97,7 +97,7 @@ def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Versi
     except Invalid as fault:
         if fault.code != "MODEL-002" or not allow_code:
             raise
-    return seal_package(obj, rows, client.seal)
+    return seal_package(obj, rows, client.home_seal)
 
 
 def _find_rows(trained_on: list[Version], names: tuple[str, ...]) -> Any:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
@@ -16,8 +19,10 @@ from mainspring.domain.protocol import PROTOCOL
 from mainspring.domain.wire import decode_answer, encode_command
 from mainspring.sdk.client import PASSING, Client
 from mainspring.sdk.homes import current_home
-from mainspring.sdk.https import Patience, Server
+from mainspring.sdk.https import Answered, Patience, Server
+from mainspring.sdk.remoteblobs import RemoteBlobs
 from mainspring.security.seals import Seal
+from mainspring.store.caches import open_cache
 from mainspring.store.homes import place_home
 
 _MOST_TURNS = 100
@@ -53,8 +58,9 @@ class RemoteClient(Client):
     Notes
     -----
     Guarantees: a command takes effect once, however often connections break on its way, and an
-    answer belongs to its request. Journals stay on this machine until the server has them. What
-    needs the home's own folder, tables, stored and pickled values, is refused (API-018).
+    answer belongs to its request. Journals stay on this machine until the server has them. Values
+    that are pickled are sealed with a key of this machine: no other unpickles them, and this one
+    unpickles no other's. What the home's own processes would run is refused (API-018).
     """
 
     def __init__(
@@ -71,14 +77,9 @@ class RemoteClient(Client):
         self._server = Server(url, certificate, patience)
 
     @property
-    def blobs(self) -> Blobs:
-        """There are none on this side."""
-        _refuse("a stored value")
-
-    @property
-    def seal(self) -> Seal:
-        """There is none: the key that seals pickled values does not leave the home."""
-        _refuse("a pickled value")
+    def home_seal(self) -> Seal:
+        """There is none: whoever had the key could have the home's processes run code of its own."""
+        _refuse("what the home's own processes would run")
 
     def check_folder(self) -> None:
         """Refuse what needs the home's own folder."""
@@ -88,37 +89,56 @@ class RemoteClient(Client):
         """Close the connections that are open; the client opens new ones when it is asked again."""
         self._server.close()
 
+    def _open_blobs(self) -> Blobs:
+        return RemoteBlobs(self._exchange, open_cache(self.home))
+
     def _deliver(self, command: Command, key: str, project: str, token: str) -> Any:
-        body = encode_command(command)
-        path = f"/api/v1/commands/{type(command).__name__}?{urlencode({'project': project})}"
-        headers = {
-            "Content-Type": "application/msgpack",
-            "Authorization": f"Bearer {token}",
-            "Mainspring-Protocol": str(PROTOCOL),
-        }
+        headers = {"Content-Type": "application/msgpack", "Mainspring-Protocol": str(PROTOCOL)}
         if key:
             headers["Idempotency-Key"] = key
+        wait_s = float(getattr(command, "wait_s", 0.0))
+        path, body = f"/commands/{type(command).__name__}", encode_command(command)
+        answer = self._exchange("POST", path, body, headers, wait_s=wait_s, project=project, token=token)
+        return decode_answer(answer.body, type(command))
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Path | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        *,
+        wait_s: float = 0.0,
+        keep: Callable[[Iterator[bytes]], Any] | None = None,
+        project: str = "",
+        token: str = "",
+    ) -> Answered:
+        """Ask until there is an answer of status 200, or a refusal for good."""
+        path = f"/api/v1{path}?{urlencode({'project': project or self.project})}"
+        headers = {**headers, "Authorization": f"Bearer {token or self._token}"}
         for turn in range(_MOST_TURNS):
-            answer = self._server.request("POST", path, body, headers, float(getattr(command, "wait_s", 0.0)))
+            answer = self._server.request(method, path, body, headers, wait_s, keep)
             if answer.status == 200:
-                return decode_answer(answer.body, type(command))
-            error = _read_problem(answer.status, answer.body)
+                return answer
+            error = _read_problem(answer)
             if error.code not in _AGAIN or turn == _MOST_TURNS - 1:
                 raise error
             self._server.rest()
         raise AssertionError
 
 
-_AGAIN = PASSING | {"HOME-001", "API-014"}
+_AGAIN = PASSING | {"HOME-001", "API-014", "API-016"}
 
 
-def _read_problem(status: int, body: bytes) -> MainspringError:
+def _read_problem(answer: Answered) -> MainspringError:
     try:
-        told = msgspec.json.decode(body, type=RemoteProblem)
+        if answer.code and not answer.body:
+            return make_error(answer.code, f"the server answers {answer.status}")
+        told = msgspec.json.decode(answer.body, type=RemoteProblem)
         return make_error(told.code, told.detail, told.why, told.fix, **told.context)
     except (msgspec.DecodeError, KeyError):
         # Not Mainspring's words: a proxy in front of it.
-        return Unavailable("API-014", f"something before the server answers {status}")
+        return Unavailable("API-014", f"something before the server answers {answer.status}")
 
 
 def _refuse(what: str) -> NoReturn:

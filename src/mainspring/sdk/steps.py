@@ -277,7 +277,7 @@ class Step(Generic[P, R]):
         return RunSpec(
             kind="step",
             name=self.name,
-            call=make_call(self.function, args, kwargs, client.blobs, client.seal),
+            call=make_call(self.function, args, kwargs, client.blobs, client.home_seal),
             parent_id=above.run.id if above is not None else None,
             params=select_params(arguments),
             key=key(found) if found is not None else None,

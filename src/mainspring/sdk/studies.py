@@ -332,7 +332,7 @@ class _Search:
         return messages.RunSpec(
             kind="trial",
             name=self.step.name,
-            call=make_call(self.step.function, self.args, point, self.client.blobs, self.client.seal),
+            call=make_call(self.step.function, self.args, point, self.client.blobs, self.client.home_seal),
             dedupe=f"trial:{self.key}:{number}",
             parent_id=run.id,
             params=point,

@@ -83,6 +83,19 @@ def check_digest(digest: str) -> str:
     return digest
 
 
+def check_content(wanted: str, found: str) -> str:
+    """Return the digest of bytes, refusing those that were to have another one; empty: any will do.
+
+    Raises
+    ------
+    Invalid
+        HOME-014.
+    """
+    if wanted and check_digest(wanted) != found:
+        raise Invalid("HOME-014", f"the bytes for {wanted} are those of {found}", digest=wanted)
+    return found
+
+
 def is_digest(text: str) -> bool:
     """Tell whether a text is a digest."""
     return _DIGEST.match(text) is not None
@@ -111,17 +124,19 @@ class FolderBlobs:
         self._root = root
         self._files = files
 
-    def put(self, content: bytes | BinaryIO) -> str:
+    def put(self, content: bytes | BinaryIO, digest: str = "") -> str:
         """Store bytes and return their digest; atomic, durable on return, idempotent.
 
         Raises
         ------
+        Invalid
+            HOME-014 when they are not those of the digest that is given.
         Unavailable
             HOME-006 when the disk is full, HOME-007 when the folder cannot be written.
         """
         if not isinstance(content, bytes):
-            return self._put_stream(content)
-        digest = hashlib.sha256(content).hexdigest()
+            return self._put_stream(content, digest)
+        digest = check_content(digest, hashlib.sha256(content).hexdigest())
         path = self.path(digest)
         if self._holds(path, content):
             return digest
@@ -200,10 +215,15 @@ class FolderBlobs:
         check_digest(digest)
         return None
 
+    def beside(self, name: str) -> Path | None:
+        """Return None: tables have folders of their own."""
+        del name
+        return None
+
     def claim(self, record_id: str, *, anew: bool) -> None:
         """Do nothing: the folder lies in the home, which one owner locks."""
 
-    def _put_stream(self, stream: BinaryIO) -> str:
+    def _put_stream(self, stream: BinaryIO, digest: str) -> str:
         name = secrets.token_hex(8)
         draft = self._root / name[:2] / f".{name}"
         seen = hashlib.sha256()
@@ -217,7 +237,7 @@ class FolderBlobs:
             with write_faults(draft):
                 self._files.make_folder(draft.parent)
                 self._files.write_atomic(draft, hashed())
-                path = self.path(seen.hexdigest())
+                path = self.path(check_content(digest, seen.hexdigest()))
                 self._files.make_folder(path.parent)
                 crash_point("blobs.before_rename")
                 self._files.move(draft, path)

@@ -1,4 +1,4 @@
-"""A bounded folder of copies of what an object store holds, each checked against its name."""
+"""Copies of blobs that lie elsewhere: a bounded folder of them, each checked against its name."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import hashlib
 import os
 import secrets
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Invalid, Unavailable
+from mainspring.domain.home import Home
 from mainspring.domain.ports import FileSystem
-from mainspring.store.blobs import read_parts
-from mainspring.store.files import write_faults
+from mainspring.store.blobs import check_content, check_digest, read_parts
+from mainspring.store.files import LocalFileSystem, write_faults
 
 LIMIT_BYTES = 4096 * 1_000_000
 SPARE_S = 60.0
+
+_Kept = TypeVar("_Kept")
 
 
 class BlobCache:
@@ -90,8 +95,7 @@ class BlobCache:
 
         def approve(found: str, draft: Path) -> None:
             del draft
-            if found != digest:
-                raise Invalid("HOME-014", f"the object of {digest} holds another content", digest=digest)
+            check_content(digest, found)
 
         return self.take(parts, approve)
 
@@ -158,6 +162,82 @@ class BlobCache:
 
     def _path(self, digest: str) -> Path:
         return self._folder / digest[:2] / digest
+
+
+def open_cache(home: Home) -> BlobCache:
+    """Return the copies that the processes of a home share.
+
+    Raises
+    ------
+    Invalid
+        HOME-018 when MAINSPRING_BLOB_CACHE_MB is no number.
+    """
+    text = os.environ.get("MAINSPRING_BLOB_CACHE_MB", "")
+    if text and not text.isdigit():
+        raise Invalid("HOME-018", f"MAINSPRING_BLOB_CACHE_MB={text!r} is not a number of megabytes")
+    return BlobCache(home.cache / "blobs", LocalFileSystem(), int(text) * 1_000_000 if text else LIMIT_BYTES)
+
+
+class CopiedBlobs(ABC):
+    """What stores of blobs have in common that are reached over a network: all is read from copies.
+
+    Parameters
+    ----------
+    cache : BlobCache
+        Where copies lie.
+    """
+
+    def __init__(self, cache: BlobCache) -> None:
+        self._cache = cache
+
+    def put(self, content: bytes | BinaryIO, digest: str = "") -> str:
+        """Store bytes and return their digest; durable on return, idempotent.
+
+        A stream is hashed into the cache and sent from there, so it may be larger than memory.
+        """
+        if not isinstance(content, bytes):
+            return self._cache.take(
+                read_parts(content), lambda found, draft: self._send(check_content(digest, found), draft)
+            ).name
+        digest = check_content(digest, hashlib.sha256(content).hexdigest())
+        self._send(digest, content)
+        with contextlib.suppress(Unavailable):  # a full disk costs a copy, not the blob
+            self._cache.add(digest, [content])
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """Return the bytes of a digest, checked against it."""
+
+        def check(parts: Iterator[bytes]) -> bytes:
+            content = b"".join(parts)
+            check_content(digest, hashlib.sha256(content).hexdigest())
+            return content
+
+        content = self._cache.read(check_digest(digest))
+        if content is not None:
+            return content
+        content = self._bring(digest, check)
+        with contextlib.suppress(Unavailable):
+            self._cache.add(digest, [content])
+        return content
+
+    def stream(self, digest: str) -> Iterator[bytes]:
+        """Yield the bytes in parts, all of them checked before the first is given."""
+        with self.path(digest).open("rb") as file:
+            yield from read_parts(file)
+
+    def path(self, digest: str) -> Path:
+        """Return a checked copy of the bytes in the cache."""
+        copy = self._cache.find(check_digest(digest))
+        return copy or self._bring(digest, lambda parts: self._cache.add(digest, parts))
+
+    @abstractmethod
+    def _send(self, digest: str, content: bytes | Path) -> None:
+        """Have the store keep bytes under a digest that is theirs."""
+
+    @abstractmethod
+    def _bring(self, digest: str, keep: Callable[[Iterator[bytes]], _Kept]) -> _Kept:
+        """Give what the store holds under a digest to `keep`, again when it broke off, and return its answer."""
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -18,7 +18,7 @@ LEAVES = frozenset({"arrow", "bytes", "json", "ndarray", "png", "text"})
 """Codecs whose bytes name no other blobs."""
 
 _WITHOUT = frozenset(
-    {"aliases", "alembic_version", "cache", "edges", "follows", "latest", "leases", "points", "requests", "series_keys"}
+    "aliases alembic_version cache edges follows latest leases points requests series_keys uses".split()  # noqa: SIM905
 )
 """Tables that name no blob."""
 

@@ -323,6 +323,30 @@ requests = Table(
     sqlite_with_rowid=False,
 )
 
+uses = Table(
+    "uses",
+    metadata,
+    _text("project", primary_key=True),
+    _text("digest", primary_key=True),
+    _id("source", primary_key=True),
+    Index(None, "source"),
+    sqlite_with_rowid=False,
+)
+"""Which run or version names which blob: who may read that may read these bytes."""
+
+uploads = Table(
+    "uploads",
+    metadata,
+    _text("project", primary_key=True),
+    _text("digest", primary_key=True),
+    _text("holder", primary_key=True),
+    Column("size_bytes", _Whole, nullable=False),
+    _time("created_at", nullable=False),
+    Index(None, "created_at"),
+    sqlite_with_rowid=False,
+)
+"""Blobs that came over HTTP and that, for a while, need nobody to name them."""
+
 cursors = Table("cursors", metadata, _text("name", primary_key=True), _packed("value"), sqlite_with_rowid=False)
 
 # Who may do what only one owner at a time does, by the time of the database.

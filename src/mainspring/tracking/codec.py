@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from mainspring.domain.ports import Blobs
 from mainspring.domain.records import Value
@@ -14,6 +14,10 @@ class Storage(Protocol):
 
     blobs: Blobs
     seal: Seal
+
+    def put(self, content: bytes | BinaryIO) -> str:
+        """Store bytes that are a part; return their digest."""
+        ...
 
     def store(self, value: Any) -> Value:
         """Store a part."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, BinaryIO
 
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.ports import Blobs
@@ -72,9 +72,15 @@ class _Storage:
     def __init__(self, blobs: Blobs, seal: Seal) -> None:
         self.blobs = blobs
         self.seal = seal
+        self._stored: list[str] = []
+
+    def put(self, content: bytes | BinaryIO) -> str:
+        self._stored.append(self.blobs.put(content))
+        return self._stored[-1]
 
     def store(self, value: Any) -> Value:
         _refuse_plans(value)
+        before = len(self._stored)
         codec = find_codec(value)
         try:
             content = codec.write(value, self)
@@ -86,7 +92,9 @@ class _Storage:
             codec = _SEALED
             content = codec.write(value, self)
         summary = codec.summarise(value)
-        return Value(codec.name, self.blobs.put(content), len(content), f"{summary}, {_show_size(len(content))}")
+        digest = self.put(content)
+        parts = tuple(dict.fromkeys(self._stored[before:-1]))
+        return Value(codec.name, digest, len(content), f"{summary}, {_show_size(len(content))}", parts)
 
     def load(self, stored: Value) -> Any:
         codec = _BY_NAME.get(stored.codec)

@@ -132,7 +132,7 @@ class File:
             relative = "" if each == path else each.relative_to(path).as_posix()
             _check_name(value, relative or path.name)
             with each.open("rb") as stream:
-                files[relative] = [storage.blobs.put(stream), status.st_size, status.st_mtime_ns]
+                files[relative] = [storage.put(stream), status.st_size, status.st_mtime_ns]
         return json.dumps({"path": str(path), "name": path.name, "files": files}).encode()
 
     def read(self, content: bytes, storage: Storage) -> Any:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import obstore
@@ -26,9 +26,8 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.ports import StoredBlob
-from mainspring.store.blobs import PART_BYTES, check_digest, is_digest, no_blob, read_parts
-from mainspring.store.caches import LIMIT_BYTES, BlobCache
-from mainspring.store.files import LocalFileSystem
+from mainspring.store.blobs import PART_BYTES, check_digest, is_digest, no_blob
+from mainspring.store.caches import BlobCache, CopiedBlobs, open_cache
 from mainspring.store.locations import Location, may_speak_http, parse_location
 from mainspring.store.outages import explain_outage, is_passing
 
@@ -71,7 +70,7 @@ class Patience(NamedTuple):
 PATIENCE = Patience()
 
 
-class ObjectBlobs:
+class ObjectBlobs(CopiedBlobs):
     """Implements `mainspring.domain.ports.Blobs` in a bucket.
 
     Parameters
@@ -95,51 +94,14 @@ class ObjectBlobs:
     """
 
     def __init__(self, store: _Bucket, brief: _Bucket, url: str, cache: BlobCache, patience: Patience) -> None:
+        super().__init__(cache)
         self._store = store
         self._brief = brief
         self._url = url
-        self._cache = cache
         self._patience = patience
 
     def __repr__(self) -> str:
         return f"ObjectBlobs({self._url!r})"
-
-    def put(self, content: bytes | BinaryIO) -> str:
-        """Store bytes and return their digest; durable on return, idempotent.
-
-        A stream is hashed into the cache and sent from there, so it may be larger than memory.
-        """
-        if not isinstance(content, bytes):
-            return self._cache.take(read_parts(content), self._upload).name
-        digest = hashlib.sha256(content).hexdigest()
-        self._upload(digest, content)
-        with contextlib.suppress(Unavailable):  # a full disk costs a copy, not the blob
-            self._cache.add(digest, [content])
-        return digest
-
-    def get(self, digest: str) -> bytes:
-        """Return the bytes of a digest, checked against it."""
-        check_digest(digest)
-        content = self._cache.read(digest)
-        if content is not None:
-            return content
-        content = self._ask(lambda: bytes(obstore.get(self._store, _key(digest)).bytes()), digest)
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise self._mismatch(digest, len(content))
-        with contextlib.suppress(Unavailable):
-            self._cache.add(digest, [content])
-        return content
-
-    def stream(self, digest: str) -> Iterator[bytes]:
-        """Yield the bytes in parts, all of them checked before the first is given."""
-        with self.path(digest).open("rb") as file:
-            yield from read_parts(file)
-
-    def path(self, digest: str) -> Path:
-        """Return a checked copy of the bytes in the cache."""
-        check_digest(digest)
-        copy = self._cache.find(digest)
-        return copy or self._ask(lambda: self._cache.add(digest, self._download(digest)), digest)
 
     def exists(self, digest: str) -> bool:
         """Tell whether an object lies under the digest; one request, two when none does."""
@@ -173,6 +135,15 @@ class ObjectBlobs:
             return obstore.sign(self._store, "GET", key, timedelta(seconds=seconds))
         return None
 
+    def beside(self, name: str) -> Path | None:
+        """Return a copy of an object that is no blob."""
+
+        def read() -> Path:
+            parts = obstore.get(self._store, name).stream(min_chunk_size=PART_BYTES)
+            return self._cache.take((bytes(part) for part in parts), lambda *_: None)
+
+        return self._ask(read, name)
+
     def claim(self, record_id: str, *, anew: bool) -> None:
         """Mark the place as the record's, after a trial of what it keeps."""
         if anew:
@@ -199,7 +170,10 @@ class ObjectBlobs:
             return False
         return True
 
-    def _upload(self, digest: str, content: bytes | Path) -> None:
+    def _bring(self, digest: str, keep: Callable[[Iterator[bytes]], _Result]) -> _Result:
+        return self._ask(lambda: keep(self._download(digest)), digest)
+
+    def _send(self, digest: str, content: bytes | Path) -> None:
         key = _key(digest)
         size = len(content) if isinstance(content, bytes) else content.stat().st_size
         if size <= PART_BYTES:
@@ -262,10 +236,6 @@ class ObjectBlobs:
         refused = "AccessDenied " if isinstance(fault, PermissionDeniedError | UnauthenticatedError) else ""
         return explain_outage(refused + str(fault), self._url, missing=isinstance(fault, FileNotFoundError))
 
-    def _mismatch(self, digest: str, size_bytes: int) -> Invalid:
-        what = f"the object {_key(digest)} of {self._url} holds {size_bytes:,} bytes of another content"
-        return Invalid("HOME-014", what, digest=digest)
-
 
 KINDS: dict[str, Callable[..., _Bucket]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 """Scheme -> how its stores are made; settings and keys come from ``AWS_*``, ``GOOGLE_*``, ``AZURE_*``."""
@@ -273,8 +243,7 @@ KINDS: dict[str, Callable[..., _Bucket]] = {"s3": S3Store, "gs": GCSStore, "az":
 
 def open_objects(home: Home) -> ObjectBlobs:
     """Open the blobs of a home in the object store that it names; nothing is connected."""
-    cache = BlobCache(home.cache / "blobs", LocalFileSystem(), _read_limit())
-    return make_blobs(parse_location(home.blob_store), cache)
+    return make_blobs(parse_location(home.blob_store), open_cache(home))
 
 
 def make_blobs(location: Location, cache: BlobCache, patience: Patience = PATIENCE) -> ObjectBlobs:
@@ -316,13 +285,6 @@ def _refuse_fork(url: str) -> None:
     elif _first_user != os.getpid():
         what = f"process {os.getpid()} was forked after process {_first_user} had used {url}"
         raise Unavailable("BLOB-009", what, url=url)
-
-
-def _read_limit() -> int:
-    text = os.environ.get("MAINSPRING_BLOB_CACHE_MB", "")
-    if text and not text.isdigit():
-        raise Invalid("HOME-018", f"MAINSPRING_BLOB_CACHE_MB={text!r} is not a number of megabytes")
-    return int(text) * 1_000_000 if text else LIMIT_BYTES
 
 
 def _key(digest: str) -> str:

@@ -1,6 +1,11 @@
 """What keeping, sealing and the wire came to need."""
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 from alembic import op
+from sqlalchemy import Connection, text
 
 from mainspring.store.migrations.shapes import Defaults, change_tables
 
@@ -16,3 +21,29 @@ DEFAULTS: Defaults = {}
 def upgrade() -> None:
     """Lead the tables of 0002 to these."""
     change_tables(op.get_bind(), down_revision, revision, DEFAULTS)
+    _name_blobs(op.get_bind())
+
+
+def _name_blobs(connection: Connection) -> None:
+    """Record which run or version names which blob, as is done from now on."""
+    add = text("INSERT INTO uses (project, digest, source) VALUES (:project, :digest, :source)")
+    found = connection.execute(text("SELECT id, project, outputs, tags FROM runs")).all()
+    named = [(source, project, _list_values(*kept)) for source, project, *kept in found]
+    found = connection.execute(text("SELECT id, project, manifest FROM versions WHERE kind = 'model'")).all()
+    named += [(source, project, _list_files(kept)) for source, project, kept in found]
+    for source, project, digests in named:
+        for digest in set(digests):
+            connection.execute(add, {"project": project, "digest": digest, "source": source})
+
+
+def _list_values(outputs: str | None, tags: str | None) -> Iterator[str]:
+    values: list[Any] = [json.loads(outputs)] if outputs else []
+    for name, kept in (json.loads(tags) if tags else {}).items():
+        if name.startswith("artifact."):
+            values.append(json.loads(kept))
+    yield from (str(value["digest"]) for value in values if value)
+
+
+def _list_files(manifest: str | None) -> Iterator[str]:
+    found = json.loads(manifest) if manifest else None
+    yield from (map(str, found.values()) if isinstance(found, dict) else ())

@@ -1,0 +1,137 @@
+"""Use cases of blobs that travel: who may have which, and who may name which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import handles, loop
+from mainspring.domain.command import Nothing
+from mainspring.domain.errors import Invalid
+from mainspring.domain.messages import RunSpec
+from mainspring.domain.principals import ANY_PROJECT
+from mainspring.domain.records import Run, Value
+from mainspring.domain.transfers import FindBlob, Held, HoldBlob, NoteUpload
+from mainspring.store import uses
+from mainspring.store.blobs import check_digest, no_blob
+
+HELD_S = 86_400.0
+"""So long an upload is kept that nothing names."""
+
+ARTIFACT = "artifact."
+"""What the tags begin with that hold a stored value."""
+
+
+@handles(FindBlob, action="blobs.read", reads=True)
+def find_blob(turn: Turn, command: FindBlob) -> Nothing:
+    """Answer when the caller may read a blob.
+
+    Raises
+    ------
+    NotFound
+        HOME-013 when it may not, in the words for one that is not there.
+    """
+    _check_readable(turn, command.digest)
+    return Nothing()
+
+
+@handles(HoldBlob, action="blobs.write")
+def hold_blob(turn: Turn, command: HoldBlob) -> Held:
+    """Keep a blob for the caller, provided that it may read it; else it must show the bytes."""
+    digest, holder = check_digest(command.digest), str(turn.actor)
+    known = uses.may_read(turn.connection, turn.project, digest, holder)
+    if known:
+        uses.hold_upload(turn.connection, turn.project, digest, holder, command.size_bytes, turn.now())
+    return Held(holder, known)
+
+
+@handles(NoteUpload, action="blobs.vouch")
+def note_upload(turn: Turn, command: NoteUpload) -> Nothing:
+    """Keep a blob for whoever has shown its bytes."""
+    digest = check_digest(command.digest)
+    uses.hold_upload(turn.connection, turn.project, digest, command.holder, command.size_bytes, turn.now())
+    return Nothing()
+
+
+@loop(every_s=600.0, once=True)
+def forget_uploads(turn: Turn) -> None:
+    """Leave uploads that nothing came to name to the sweep."""
+    uses.drop_uploads(turn.connection, turn.now() - HELD_S)
+
+
+def check_named(turn: Turn, digests: Iterable[str]) -> None:
+    """Refuse blobs that the caller may not name: else naming one would be a way to read it.
+
+    Raises
+    ------
+    NotFound
+        HOME-013 when it has neither uploaded nor may read one of them.
+    """
+    if not reaches_files(turn):
+        for digest in digests:
+            _check_readable(turn, digest)
+
+
+def check_calls(turn: Turn, specs: Iterable[RunSpec]) -> None:
+    """Refuse calls that whoever has not the files of the home would have its workers execute.
+
+    Raises
+    ------
+    Invalid
+        API-018 when one names a job, or an interpreter, paths or a folder of the home's machine.
+    NotFound
+        HOME-013 when the caller may not name the blob of one.
+    """
+    if reaches_files(turn):
+        return
+    for spec in specs:
+        call = spec.call
+        if call.job or call.python or call.paths or call.folder:
+            what = f"{spec.kind} {spec.name} names a job or places of the home's machine"
+            raise Invalid("API-018", what, name=spec.name)
+        check_named(turn, [call.payload])
+
+
+def use_blobs(turn: Turn, source: str, digests: Iterable[str]) -> None:
+    """Record that a run or version names blobs; raises as `check_named` does."""
+    named = tuple(dict.fromkeys(digests))
+    check_named(turn, named)
+    uses.add_uses(turn.connection, turn.project, source, named)
+
+
+def use_value(turn: Turn, run: Run, value: Value) -> Value:
+    """Record that a run names a value with its parts, and return what the record keeps of it."""
+    with turn.within(run.project):
+        use_blobs(turn, run.id, (value.digest, *value.parts))
+    return replace(value, parts=()) if value.parts else value
+
+
+def use_artifacts(turn: Turn, run: Run, tags: dict[str, str]) -> dict[str, str]:
+    """Record what the artifacts among a run's tags name, and return the tags as the record keeps them."""
+    return {name: _use_artifact(turn, run, text) if name.startswith(ARTIFACT) else text for name, text in tags.items()}
+
+
+def reaches_files(turn: Turn) -> bool:
+    """Tell whether the caller has the files of the home anyway: its own user, its workers, an owner.
+
+    An admin of all projects may read all of them. Whoever else shows a token has not, so neither
+    has a leaked one of a worker.
+    """
+    return turn.actor.roles.get(ANY_PROJECT) == "admin" and turn.actor.scopes is None
+
+
+def _check_readable(turn: Turn, digest: str) -> None:
+    check_digest(digest)
+    if not uses.may_read(turn.connection, turn.project, digest, str(turn.actor)):
+        raise no_blob(digest)
+
+
+def _use_artifact(turn: Turn, run: Run, text: str) -> str:
+    try:
+        value = msgspec.json.decode(text, type=Value)
+    except msgspec.DecodeError:
+        return text  # a tag of somebody's own making, which names nothing
+    return msgspec.json.encode(use_value(turn, run, value)).decode()

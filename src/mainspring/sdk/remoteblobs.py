@@ -1,0 +1,126 @@
+"""The blobs of a home that is reached through a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn, Protocol, TypeVar
+
+import msgspec
+
+from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.ports import StoredBlob
+from mainspring.sdk.https import Answered
+from mainspring.store.blobs import check_digest
+from mainspring.store.caches import BlobCache, CopiedBlobs
+
+_ASKED_BYTES = 256 * 1024
+"""What is larger is only sent once the server has said that it lacks it."""
+
+_TRIES = 5
+"""So often do bytes travel that arrive as others."""
+
+_SLOWEST_BYTES_S = 20e6
+"""So many bytes a second does a server at least read, hash and write."""
+
+_Kept = TypeVar("_Kept")
+
+
+class Exchange(Protocol):
+    """Sends a request until it is answered, and raises what the server refuses with."""
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Path | None = None,
+        *,
+        wait_s: float = 0.0,
+        keep: Callable[[Iterator[bytes]], object] | None = None,
+    ) -> Answered:
+        """Return the answer."""
+        ...
+
+
+class RemoteBlobs(CopiedBlobs):
+    """Implements `mainspring.domain.ports.Blobs` at a server, for a client that has no folder of the home.
+
+    Parameters
+    ----------
+    exchange : callable
+        Sends requests in the client's name and project.
+    cache : BlobCache
+        Where copies lie on this machine.
+
+    Notes
+    -----
+    Guarantees: what `put` has acknowledged is kept for the client for a day, until something that
+    it records names it. An upload that broke off is begun again, and stores nothing twice: bytes
+    have their digest for a name. Only what a project names, and what the client has sent itself,
+    is read.
+    """
+
+    def __init__(self, exchange: Exchange, cache: BlobCache) -> None:
+        super().__init__(cache)
+        self._exchange = exchange
+
+    def exists(self, digest: str) -> bool:
+        """Tell whether the client may read the bytes, and they are there."""
+        try:
+            self._exchange("HEAD", f"/blobs/{check_digest(digest)}")
+        except MainspringError as error:
+            if error.code == "HOME-013":
+                return False
+            raise
+        return True
+
+    def list(self) -> Iterator[StoredBlob]:
+        """Refuse: what lies in a home is its own processes' to know."""
+        _refuse()
+
+    def delete(self, digest: str) -> None:
+        """Refuse: nobody deletes what others may have named."""
+        check_digest(digest)
+        _refuse()
+
+    def presign(self, digest: str, seconds: float) -> str | None:
+        """Return None: only the home has the right to sign."""
+        del seconds
+        check_digest(digest)
+        return None
+
+    def beside(self, name: str) -> Path | None:
+        """Return None: files of tables are asked for by the version that they belong to."""
+        del name
+        return None
+
+    def claim(self, record_id: str, *, anew: bool) -> None:
+        """Do nothing: the home's owner has claimed its place."""
+
+    def _send(self, digest: str, content: bytes | Path) -> None:
+        size_bytes = len(content) if isinstance(content, bytes) else content.stat().st_size
+        wait_s = size_bytes / _SLOWEST_BYTES_S
+        if size_bytes > _ASKED_BYTES:
+            answer = self._exchange("POST", f"/blobs/{digest}/hold", wait_s=wait_s)
+            if msgspec.json.decode(answer.body)["known"]:
+                return
+        _insist(lambda: self._exchange("PUT", f"/blobs/{digest}", content, wait_s=wait_s))
+
+    def _bring(self, digest: str, keep: Callable[[Iterator[bytes]], _Kept]) -> _Kept:
+        kept: _Kept = _insist(lambda: self._exchange("GET", f"/blobs/{digest}", keep=keep)).kept
+        return kept
+
+
+def _insist(travel: Callable[[], Answered]) -> Answered:
+    """Have bytes travel again that something between has changed; at last tell that they are others."""
+    for _ in range(_TRIES - 1):
+        try:
+            return travel()
+        except Invalid as error:
+            if error.code != "HOME-014":
+                raise
+    return travel()
+
+
+def _refuse() -> NoReturn:
+    raise Invalid("API-018", "the list of a home's blobs does not travel through a server")
