@@ -1,5 +1,7 @@
 """A backup is the record as of one moment; a restore is that record or nothing."""
 
+import secrets
+
 import pytest
 from sqlalchemy import text
 from tests.contract.test_migrations import make_old
@@ -40,7 +42,7 @@ def read(desk):
 def another_home(tmp_path, monkeypatch, request, record):
     if record == "postgresql":
         server = request.getfixturevalue("postgresql")
-        monkeypatch.setenv("MAINSPRING_RECORD", server.make_database(f"restored{id(tmp_path)}"))
+        monkeypatch.setenv("MAINSPRING_RECORD", server.make_database(f"restored{secrets.token_hex(4)}"))
     return place_home(tmp_path / "other")
 
 

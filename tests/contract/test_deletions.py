@@ -46,19 +46,20 @@ def test_a_deleted_version_is_hidden_and_comes_back(desk):
 
 def test_what_is_needed_is_refused(desk):
     put(desk, b"1")
-    second = put(desk, b"2")
-    put(desk, b"rows", name="scored", kind="dataset", inputs=(second.id,))
+    put(desk, b"2")
+    reader = desk.ask(messages.BeginRun(kind="step", name="score")).run
+    desk.ask(messages.GetVersion(kind="model", reference="delays@2", run_id=reader.id))
     desk.ask(messages.MoveAlias(kind="model", name="delays", alias="candidate", number=1))
     put(desk, b"3")
     desk.ask(messages.Deploy(name="eta", model="delays@3"))
-    for number, need in ((1, "the alias candidate"), (2, "the version scored@1"), (3, "the service eta")):
+    for number, need in ((1, "the alias candidate"), (2, f"run {reader.id[-6:]}"), (3, "the service eta")):
         with pytest.raises(Conflict, match=need) as caught:
             desk.ask(DeleteModel(reference=f"delays@{number}"))
-        assert caught.value.code == "MODEL-031"
+        assert caught.value.code == "KEEP-002"
     assert numbers(desk) == [3, 2, 1]
     with pytest.raises(Invalid) as unpinned:
         desk.ask(DeleteModel(reference="delays@candidate"))
-    assert unpinned.value.code == "MODEL-030"
+    assert unpinned.value.code == "KEEP-001"
 
 
 def test_a_purge_leaves_a_tombstone_and_frees_the_bytes(desk, home):
@@ -75,7 +76,7 @@ def test_a_purge_leaves_a_tombstone_and_frees_the_bytes(desk, home):
     assert set(find_leftovers(home, 1000).blobs) == {first.manifest["model.onnx"]}
     with pytest.raises(Conflict) as caught:
         desk.ask(RestoreModel(reference="delays@1"))
-    assert caught.value.code == "MODEL-032"
+    assert caught.value.code == "KEEP-003"
     assert numbers(desk) == [2]
     assert second.number == 2
 

@@ -46,9 +46,10 @@ def test_one_refused_request_of_a_turn_leaves_nothing_and_its_neighbours_stay(de
     assert "inside" not in names(desk)
 
 
-def test_a_mistake_in_a_use_case_harms_its_own_request_only(desk, caplog):
+def test_a_mistake_in_a_use_case_harms_its_own_request_only(desk, caplog, monkeypatch):
     run = begin(desk).run
-    bad = messages.Report(run_id=run.id, attempt=1, fence=1, offset=2**63)
+    monkeypatch.setitem(HANDLERS, messages.Report, lambda turn, _: turn.mistake)
+    bad = messages.Report(run_id=run.id, attempt=1, fence=1, offset=1)
     outcomes, _ = desk.run([Ask(bad, ANNA), Ask(messages.GetRun(id=run.id), ANNA)])
     assert isinstance(outcomes[0], MainspringError)
     assert outcomes[0].code == "HOME-015"

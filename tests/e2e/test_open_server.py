@@ -14,9 +14,10 @@ import pytest
 
 
 @contextlib.contextmanager
-def up(*words):
+def serve(last_line, *words):
+    """Run `mainspring up`; yield what it prints up to a line."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "mainspring", "up", "--port", "0", "--json", *words],
+        [sys.executable, "-m", "mainspring", "up", "--port", "0", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -25,12 +26,25 @@ def up(*words):
         text = ""
         for line in process.stdout:
             text += line
-            if line.rstrip() == "}":
+            if line.startswith(last_line):
                 break
-        yield json.loads(text)
+        yield text
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
+
+
+@contextlib.contextmanager
+def up(*words):
+    with serve("}", "--json", *words) as text:
+        yield json.loads(text)
+
+
+def test_what_it_says_to_try_works(client):
+    with serve("try:", "--tls") as text:
+        command = text.splitlines()[-1].removeprefix("try: ")
+        done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert json.loads(done.stdout)["runs"] == {}, done.stderr
 
 
 def test_a_certificate_of_the_homes_own_is_the_one_whose_fingerprint_is_printed(client, home):

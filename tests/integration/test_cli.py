@@ -419,7 +419,7 @@ def test_a_home_is_backed_up_while_its_owner_runs_and_restored_elsewhere(shell, 
     assert told["manifest"]["whole"] is False
     assert json.loads(shell("server", "purge", "--dry-run", "--json", check=0).stdout) == []
     assert "MODEL-001" in shell("models", "delete", "none@1", check=3).stderr
-    assert "MODEL-030" in shell("models", "restore", "none", check=2).stderr
+    assert "KEEP-001" in shell("models", "restore", "none", check=2).stderr
     assert json.loads(shell("server", "collect", "--dry-run", "--json", check=0).stdout)["removed"]["blobs"] == 0
     assert shell("server", "collect", check=0).stdout.startswith("blobs")
     assert "RUN-003" in shell("server", "collect", "--grace", "1min", check=2).stderr

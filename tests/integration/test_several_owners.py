@@ -2,30 +2,25 @@
 
 import os
 import select
-import shutil
 import signal
 import threading
 import time
 
 import pytest
 from sqlalchemy import text
-from tests.support.homes import Desk, OwnerProcess
+from tests.support.homes import Desk, OwnerProcess, lapse, place_twins
 
 from mainspring.control.leases import take_over
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Unavailable
 from mainspring.sdk.client import Client
-from mainspring.security.seals import project_seal
 from mainspring.store.dialects.postgresql import PostgresqlListener
 from mainspring.store.engine import open_engine
-from mainspring.store.homes import make_private, place_home
 from mainspring.store.leases import read_lease
 from mainspring.store.places import read_place
 from mainspring.testing import programs
 from mainspring.testing.engines import make_spec, wait_for_file
 from mainspring.tracking.codecs import load_value
-
-LAPSE = "UPDATE leases SET expires_at = 0 WHERE holder LIKE :holder"
 
 
 @pytest.fixture
@@ -33,17 +28,7 @@ def homes(tmp_path, database, monkeypatch):
     """Two homes of one record; they share their blobs as two machines share a bucket."""
     monkeypatch.setenv("MAINSPRING_RECORD", database)
     monkeypatch.setenv("MAINSPRING_IDLE_S", "60")
-    found = []
-    for name in "ab":
-        root = tmp_path / name
-        root.mkdir(mode=0o700)
-        (tmp_path / "blobs").mkdir(exist_ok=True)
-        (root / "blobs").symlink_to(tmp_path / "blobs")
-        found.append(place_home(root))
-    project_seal(found[0])
-    make_private(found[1].project_key.parent)
-    shutil.copy(found[0].project_key, found[1].project_key)
-    return found
+    return place_twins(tmp_path)
 
 
 @pytest.fixture
@@ -63,14 +48,6 @@ def clients(homes, owners):
     yield made
     for each in made:
         each.close()
-
-
-def lapse(home, node):
-    """Let time pass for what a node held."""
-    engine = open_engine(home)
-    with engine.begin() as connection:
-        connection.execute(text(LAPSE), {"holder": f"{node}%"})
-    engine.dispose()
 
 
 def read(home, name):

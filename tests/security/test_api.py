@@ -90,12 +90,25 @@ def test_a_limit_out_of_range_is_refused(site, limit):
     assert site.asked == []
 
 
+@pytest.mark.parametrize("wait_s", ["-1", "30.1", "nan", "inf", "1e300", "long", ""])
+def test_nobody_waits_for_longer_than_half_a_minute(site, wait_s):
+    for path in ("/events", "/runs/feed/logs"):
+        assert code_of(site("GET", f"/api/v1{path}", params={"wait_s": wait_s})) == (400, "API-003")
+    assert site.asked == []
+
+
 @pytest.mark.parametrize(
     "query", ["colour=red", "limit=1&limit=2", "project=a&project=b", "fields=id,colour", "fields=", "filter=%00"]
 )
 def test_a_query_is_read_strictly(site, query):
     assert code_of(site("GET", f"/api/v1/runs?{query}")) == (400, "API-003")
     assert site.asked == []
+
+
+def test_the_word_null_is_no_null(site, desk):
+    desk.ask(messages.PutVersion(kind="dataset", name="null", digest="d", manifest={}))
+    assert code_of(site("GET", "/api/v1/deleted?kind=null")) == (400, "API-003")
+    assert [each["name"] for each in site("GET", "/api/v1/datasets?name=null").json()] == ["null"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from mainspring.api.routes import TABLE
 from mainspring.api.sessions import Sessions
 from mainspring.control import usecases
 from mainspring.domain import access, messages, records
-from mainspring.domain.errors import Denied, Invalid, MainspringError
+from mainspring.domain.errors import Denied, Invalid, MainspringError, NotFound
 from mainspring.domain.messages import ANSWERS
 from mainspring.domain.wire import HEADER, decode_request, encode_request
 from mainspring.security.policy import ACTIONS, authorise
@@ -349,6 +349,38 @@ def test_nobody_but_an_approver_changes_a_gate_or_promotes_without_one(desk):
     assert approver.ask(messages.Apply(declarations=[gate])).changes[0][0] == "+"
     assert editor.ask(messages.Promote(model="delays", alias="champion", data="delays")).kind == "gate"
     assert authorise(HOME_USER, "gates.change", "default") is None
+
+
+def test_nobody_speaks_for_the_gate(desk):
+    """A forged end of a gate would move an alias: neither a run of that kind nor a word about one is taken."""
+    runner, approver = Person(desk, "r", "runner"), Person(desk, "a", "approver")
+    put(desk, "model", {}, digest="m")
+    put(desk, "dataset", {}, digest="d")
+    forged = {
+        "model": "delays@1", "alias": "champion", "champion": None, "data": "delays@1", "gate": True, "reason": "",
+    }  # fmt: skip
+    passed = {"passed": True, "summary": "forged", "evidence": {}}
+    gate = approver.ask(messages.Promote(model="delays", alias="champion", data="delays"))
+    held = {"run_id": gate.id, "attempt": gate.attempt, "fence": gate.fence}
+    call = records.Call(job="gate", arguments=forged)
+    for command in (
+        messages.BeginRun(kind="gate", name="delays->champion", params=forged),
+        messages.BeginRun(kind="check", name="web"),
+        messages.SubmitRuns(runs=[messages.RunSpec(kind="gate", name="x", call=records.Call(payload="0" * 64))]),
+        messages.SubmitRuns(runs=[messages.RunSpec(kind="step", name="x", call=call)]),
+        messages.Report(**held, offset=1, params=forged | {"alias": "other"}),
+        messages.FinishRun(**held, state="succeeded", details=passed),
+        messages.Heartbeat(leases=[(gate.id, 1, gate.fence)]),
+    ):
+        for person in (runner, approver):
+            with pytest.raises(Denied, match="AUTH-017"):
+                person.ask(command)
+    with pytest.raises(Denied, match="AUTH-017"):
+        desk.ask(messages.BeginRun(kind="gate", name="x", params=forged), actor=HOME_USER)
+    assert desk.ask(messages.GetRun(id=gate.id)).params["alias"] == "champion"
+    with pytest.raises(NotFound, match="MODEL-001"):
+        desk.ask(messages.GetVersion(kind="model", reference="delays@champion"))
+    assert approver.ask(messages.CancelRuns(ids=[gate.id]))[0].state == "cancelled"
 
 
 def test_the_list_of_holes_is_told(capsys):

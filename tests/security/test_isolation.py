@@ -7,7 +7,17 @@ from mainspring.domain import access, messages, records, upkeep
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.messages import ANSWERS
 
-HIDDEN = {"RUN-001", "DATA-002", "MODEL-001", "SERVE-001", "HOME-010", "SECRET-001", "RENEW-006", "GATE-011"}
+HIDDEN = {
+    "KEEP-004",
+    "RUN-001",
+    "DATA-002",
+    "MODEL-001",
+    "SERVE-001",
+    "HOME-010",
+    "SECRET-001",
+    "RENEW-006",
+    "GATE-011",
+}
 
 
 @pytest.fixture
@@ -57,6 +67,10 @@ def probes(run, data):
         messages.MoveAlias(kind="model", name="delays", alias="best", number=1),
         upkeep.DeleteModel(reference="delays@1"),
         upkeep.RestoreModel(reference="delays@1"),
+        upkeep.DeleteVersions(kind="model", reference="delays@1"),
+        upkeep.RestoreVersions(kind="model", reference="delays", all=True),
+        upkeep.DeleteRuns(ids=[run.id]),
+        upkeep.RestoreRuns(ids=[run.id]),
         messages.Promote(model="delays", alias="champion", data="orders"),
         messages.GetVerdict(run_id=run.id),
         messages.GetDeclaration(kind="gate", name="delays->champion"),

@@ -3,18 +3,23 @@
 import importlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from sqlalchemy import text
+
 from mainspring.control import owner as owner_module
 from mainspring.control.commits import GroupCommit
 from mainspring.control.processes import process_start
+from mainspring.security.seals import project_seal
 from mainspring.store.blobs import FolderBlobs
+from mainspring.store.engine import open_engine
 from mainspring.store.files import LocalFileSystem
-from mainspring.store.homes import make_folders
+from mainspring.store.homes import make_folders, make_private, place_home
 from mainspring.store.schema import open_record
 
 
@@ -68,11 +73,21 @@ class Desk(GroupCommit):
         self.engine.dispose()
 
 
-class OwnerProcess:
-    """A real owner of a home, as a child of the test."""
+SHORT_LEASES = """
+import sys
+from mainspring.control import leases
+leases.LEASE_S = float(sys.argv.pop(1))
+from mainspring.control.owner import main
+sys.exit(main())
+"""
 
-    def __init__(self, home, **environment):
-        command = [sys.executable, "-m", "mainspring.control.owner", "--home", str(home.root)]
+
+class OwnerProcess:
+    """A real owner of a home, as a child of the test; with `lease_s` runs are lost after so short a silence."""
+
+    def __init__(self, home, *, lease_s=None, **environment):
+        program = ["-m", "mainspring.control.owner"] if lease_s is None else ["-c", SHORT_LEASES, str(lease_s)]
+        command = [sys.executable, *program, "--home", str(home.root)]
         self.home = home
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}, text=True
@@ -117,3 +132,31 @@ def is_owner(pid, home):
     except FileNotFoundError:
         return False
     return b"mainspring.control.owner" in words and str(home.root).encode() in words
+
+
+def place_twins(folder, names="ab"):
+    """Return two homes that share blobs, tables and the project's key, as two machines share a bucket.
+
+    The record that they share is named by ``MAINSPRING_RECORD``.
+    """
+    homes = []
+    for name in names:
+        root = folder / name
+        root.mkdir(mode=0o700)
+        for shared in ("blobs", "tables"):
+            (folder / shared).mkdir(exist_ok=True)
+            (root / shared).symlink_to(folder / shared)
+        homes.append(place_home(root))
+    project_seal(homes[0])
+    for home in homes[1:]:
+        make_private(home.project_key.parent)
+        shutil.copy(homes[0].project_key, home.project_key)
+    return homes
+
+
+def lapse(home, node):
+    """Let time pass for what a node held."""
+    engine = open_engine(home)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET expires_at = 0 WHERE holder LIKE :holder"), {"holder": f"{node}%"})
+    engine.dispose()

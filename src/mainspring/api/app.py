@@ -28,6 +28,7 @@ from mainspring.api.sessions import COOKIE, SESSION_S
 from mainspring.api.transfers import Transfers
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid, MainspringError, NotFound
+from mainspring.domain.lists import PAGES, follow
 from mainspring.security.oidc import SignIn
 
 Work = Callable[[Request], Awaitable[Response]]
@@ -166,13 +167,25 @@ def _asks(relay: Relay, entrance: Entrance, entry: Entry) -> Work:
                 raise Invalid("API-008", f"{entry.method} {entry.path} takes no body")
         chosen = check_fields(query["fields"], find_item(entry)) if _is_choosing(entry, request) else ()
         key = check_key(request.headers.get("idempotency-key", secrets.token_hex(16))) if entry.writes else ""
-        answer = await relay.ask(make_command(entry, fields), key, project=query.get("project", ""), token=token)
+        command = make_command(entry, fields)
+        answer = await relay.ask(command, key, project=query.get("project", ""), token=token)
         entrance.note_success(token)
         if entry.answer is None:
             return reply_nothing()
-        return reply(choose_fields(answer, chosen) if chosen else answer, entry.status)
+        told = reply(choose_fields(answer, chosen) if chosen else answer, entry.status)
+        following = follow(command, answer)
+        if following is not None:
+            told.headers["Link"] = _link(request, following)
+        return told
 
     return work
+
+
+def _link(request: Request, following: Command) -> str:
+    """Name the next page, as RFC 8288 has it."""
+    field = PAGES[type(following)].field
+    place = request.url.include_query_params(**{field: getattr(following, field)})
+    return f'<{place.path}?{place.query}>; rel="next"'
 
 
 def _is_choosing(entry: Entry, request: Request) -> bool:

@@ -29,11 +29,12 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _TEXT = Annotated[str, Meta(max_length=4000, pattern=r"^[^\x00]*$")]
 _LONGEST_S = 1e10
 _GREATEST = 2**53
+_MOST = 1_000
 
 BOUNDS: dict[str, Any] = {
     "after": Annotated[int, Meta(ge=0, le=_GREATEST)],
     "expires_s": Annotated[float, Meta(gt=0, le=_LONGEST_S)] | None,
-    "limit": Annotated[int, Meta(ge=1, le=1000)],
+    "limit": Annotated[int, Meta(ge=1, le=_MOST)],
     "number": Annotated[int, Meta(ge=1, le=2**31)],
     "offset": Annotated[int, Meta(ge=0, le=_GREATEST)],
     "until": Annotated[float, Meta(ge=0, le=_LONGEST_S)],
@@ -79,7 +80,7 @@ def _make_inputs(entry: Entry) -> Inputs:
     given = {*places, *entry.fixed, *entry.left_out}
     if entry.build is not None:
         given.add("ids")
-    rest = [_narrow(fields[name]) for name in fields if name not in given]
+    rest = [_narrow(fields[name], entry) for name in fields if name not in given]
     required = Annotated[str, Meta(min_length=1, max_length=4000, pattern=r"^[^\x00]*$")]
     path = [(name, required) for name in places]
     return Inputs(
@@ -93,13 +94,15 @@ def _define(name: str, fields: list[Any]) -> type[msgspec.Struct]:
     return msgspec.defstruct(name, fields, kw_only=True, forbid_unknown_fields=True)
 
 
-def _narrow(field: msgspec.structs.FieldInfo) -> tuple[Any, ...]:
+def _narrow(field: msgspec.structs.FieldInfo, entry: Entry) -> tuple[Any, ...]:
     kind = BOUNDS.get(field.name, _narrow_text(field.type))
+    if not entry.has_body and get_origin(kind) in {Union, UnionType}:
+        kind = Union[tuple(each for each in get_args(kind) if each is not NoneType)]  # noqa: UP007 - of a list
     if field.required:
         return field.name, kind
     if field.default_factory is not msgspec.NODEFAULT:
         return field.name, kind, msgspec.field(default_factory=field.default_factory)
-    return field.name, kind, field.default
+    return field.name, kind, min(field.default, _MOST) if field.name == "limit" else field.default
 
 
 def _narrow_text(kind: Any) -> Any:

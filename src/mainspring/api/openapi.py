@@ -12,12 +12,20 @@ from mainspring.api.answers import PROBLEM, ProblemAnswer
 from mainspring.api.inputs import Inputs, find_inputs
 from mainspring.api.routes import PREFIX, TABLE, TRANSFERS, Entry, Transfer, find_item
 from mainspring.api.streams import PARAMETERS
+from mainspring.domain.lists import PAGES
 from mainspring.domain.messages import RunPage
 from mainspring.domain.protocol import PROTOCOL
 
 _REFERENCE = "#/components/schemas/{name}"
 _PATH = re.compile(r"\{([a-z_]+):path\}")
 _STRICT = r"^[\x21-\x7e]{1,200}$"
+_MEANINGS = {
+    "limit": "So many at most.",
+    "page": "Where the page begins, as the one before said.",
+    "wait_s": "The answer may take so many seconds, when there is nothing to tell yet.",
+}
+"""Parameter -> what it does, where its name leaves that open."""
+
 _PROJECT = {
     "name": "project",
     "in": "query",
@@ -34,11 +42,11 @@ _PROBLEMS = {
     "403": "the role, the token's scopes or the page do not allow it",
     "404": "there is no such thing",
     "405": "the path does not know the verb",
-    "409": "it is in another state, somebody was first, or the idempotency key is another request's",
+    "409": "it is in another state or has failed, somebody was first, or the idempotency key is another request's",
     "413": "the body is larger than 1 MiB",
     "415": "the body is no application/json",
     "429": "too many failures from this address",
-    "500": "a mistake of ours, or of the code that ran",
+    "500": "a mistake of ours",
     "503": "something outside does not answer, or is full",
 }
 
@@ -95,12 +103,12 @@ class _Components:
     def __init__(self) -> None:
         self.schemas: dict[str, Any] = {}
 
-    def add(self, kind: Any) -> dict[str, Any]:
+    def add(self, kind: Any) -> Any:
         """Return the schema of what a server sends: every field is always there."""
         (schema,), found = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         for name, each in found.items():
-            self.schemas.setdefault(name, _tell_all(each))
-        return _allow_gaps(schema) if "prefixItems" in str(schema) else schema
+            self.schemas.setdefault(name, _tell_lengths(_tell_all(each)))
+        return _tell_lengths(_allow_gaps(schema) if "prefixItems" in str(schema) else schema)
 
     def add_input(self, kind: Any) -> dict[str, Any]:
         """Return the schema of what a client sends."""
@@ -138,6 +146,19 @@ def _allow_gaps(schema: Any) -> Any:
     if schema.get("type") == "number":
         return {**schema, "type": ["number", "null"]}
     return {name: _allow_gaps(each) for name, each in schema.items()}
+
+
+def _tell_lengths(schema: Any) -> Any:
+    """Tell a tuple as a list of fixed length: many readers of such documents know no `prefixItems`."""
+    if isinstance(schema, list):
+        return [_tell_lengths(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    told = {name: _tell_lengths(each) for name, each in schema.items() if name != "prefixItems"}
+    if "prefixItems" in schema:
+        kinds = [kind for at, kind in enumerate(schema["prefixItems"]) if kind not in schema["prefixItems"][:at]]
+        told["items"] = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    return told
 
 
 def _describe(entry: Entry, components: _Components, actions: dict[str, str]) -> dict[str, Any]:
@@ -222,7 +243,13 @@ def _expand(kind: type[msgspec.Struct], place: Literal["path", "query"]) -> list
     schema = found[kind.__name__]
     required = set(schema.get("required", ()))
     return [
-        {"name": name, "in": place, "required": name in required, "schema": _without_null(each)}
+        {
+            "name": name,
+            "in": place,
+            "required": name in required,
+            "schema": _without_null(each),
+            **({"description": _MEANINGS[name]} if name in _MEANINGS else {}),
+        }
         for name, each in schema["properties"].items()
     ]
 
@@ -241,7 +268,14 @@ def _describe_answer(entry: Entry, components: _Components) -> dict[str, Any]:
     if not entry.writes and item is not None:
         chosen = components.add_chosen(item)
         schema = {"anyOf": [schema, _choose(entry, chosen)]}
-    return {"description": "the answer", "content": {"application/json": {"schema": schema}}}
+    told: dict[str, Any] = {"description": "the answer", "content": {"application/json": {"schema": schema}}}
+    if entry.command in PAGES:
+        link = {
+            "description": 'The next page, `<PATH>; rel="next"`, when there may be one.',
+            "schema": {"type": "string"},
+        }
+        told["headers"] = {"Link": link}
+    return told
 
 
 def _choose(entry: Entry, chosen: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, messages, transfers
+from mainspring.domain import access, messages, transfers, upkeep
 from mainspring.domain.messages import ANSWERS, Command, Nothing
 from mainspring.domain.records import Run
 
@@ -104,21 +104,35 @@ def _cancel(id: str, reason: str) -> Command:  # noqa: A002 - the name in the pa
     return messages.CancelRuns(ids=[id], reason=reason)
 
 
+def _delete(id: str, dry_run: bool) -> Command:  # noqa: A002
+    return upkeep.DeleteRuns(ids=[id], dry_run=dry_run)
+
+
+def _restore(id: str) -> Command:  # noqa: A002
+    return upkeep.RestoreRuns(ids=[id])
+
+
 TABLE: tuple[Entry, ...] = (
     Entry("GET", "/status", messages.GetStatus),
     Entry("GET", "/me", access.WhoAmI),
     Entry("GET", "/runs", messages.SearchRuns),
     Entry("GET", "/runs/{id}", messages.GetRun),
+    Entry("DELETE", "/runs/{id}", upkeep.DeleteRuns, left_out=("filter", "page"), build=_delete),
     Entry("POST", "/runs/{id}/cancel", messages.CancelRuns, build=_cancel),
+    Entry("POST", "/runs/{id}/restore", upkeep.RestoreRuns, build=_restore),
     Entry("GET", "/runs/{run_id}/series/{key}", messages.GetSeries),
     Entry("GET", "/runs/{run_id}/logs", messages.GetLogs),
     Entry("GET", "/runs/{run_id}/reads", messages.ListReads),
     Entry("GET", "/runs/{run_id}/verdict", messages.GetVerdict),
     Entry("GET", "/datasets", messages.ListVersions, {"kind": "dataset"}),
     Entry("GET", "/datasets/{reference}", messages.GetVersion, {"kind": "dataset"}, ("run_id", "follower")),
+    Entry("DELETE", "/datasets/{reference}", upkeep.DeleteVersions, {"kind": "dataset"}),
+    Entry("POST", "/datasets/{reference}/restore", upkeep.RestoreVersions, {"kind": "dataset"}),
     Entry("PUT", "/datasets/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "dataset"}),
     Entry("GET", "/models", messages.ListVersions, {"kind": "model"}),
     Entry("GET", "/models/{reference}", messages.GetVersion, {"kind": "model"}, ("run_id", "follower")),
+    Entry("DELETE", "/models/{reference}", upkeep.DeleteVersions, {"kind": "model"}),
+    Entry("POST", "/models/{reference}/restore", upkeep.RestoreVersions, {"kind": "model"}),
     Entry("PUT", "/models/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "model"}),
     Entry("POST", "/models/{model}/promote", messages.Promote, left_out=("run_id",)),
     Entry("POST", "/declarations", messages.Apply),
@@ -133,6 +147,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/renewals", messages.ListRenewals),
     Entry("GET", "/events", messages.ListEvents),
     Entry("GET", "/why/{thing:path}", messages.Explain),
+    Entry("GET", "/deleted", upkeep.ListDeleted),
     Entry("GET", "/projects", access.ListProjects),
     Entry("POST", "/projects", access.AddProject, status=201),
     Entry("DELETE", "/projects/{name}", access.RemoveProject, status=204),

@@ -14,6 +14,7 @@ from mainspring.cli.printing import Noun, print_json, print_table, wants_json
 from mainspring.cli.texts import format_moment
 from mainspring.domain.access import AuditEntry, GetAuditHeads, Head, Heads, ListAudit
 from mainspring.domain.errors import Failed, Invalid
+from mainspring.domain.lists import read_all
 from mainspring.security.audit import Verified
 
 _PAGE = 1000
@@ -88,9 +89,7 @@ def _print(found: Verified) -> None:
 
 
 def _read_record(after: int = 0) -> Iterator[AuditEntry]:
-    while page := ask(ListAudit(after=after, limit=_PAGE)):
-        yield from page
-        after = page[-1].seq
+    yield from read_all(ask, ListAudit(after=after, limit=_PAGE))
 
 
 def _read_file(path: Path) -> Iterator[AuditEntry]:

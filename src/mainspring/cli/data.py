@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from mainspring.cli.asking import ask
+from mainspring.cli.deleting import add_verbs, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.messages import GetVersion, ListVersions
@@ -22,10 +23,14 @@ _FACTS = ("rows", "mode", "given", "quarantined", "reasons", "key", "event_time"
 )
 @click.option("--name", help="All versions of this dataset.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Newest so many.")
+@click.option("--deleted", is_flag=True, help="What was deleted and can be restored.")
 @click.pass_context
-def command(context: click.Context, name: str | None, limit: int) -> None:
-    """List datasets; show a version, or the rows in quarantine."""
+def command(context: click.Context, name: str | None, limit: int, deleted: bool) -> None:
+    """List datasets; show or delete a version, or show the rows in quarantine."""
     if context.invoked_subcommand is not None:
+        return
+    if deleted:
+        print_restorable("dataset", limit)
         return
     versions: list[Version] = ask(ListVersions("dataset", name, limit))
     if wants_json():
@@ -88,6 +93,9 @@ def quarantine(reference: str, limit: int) -> None:
     if counts:
         click.echo()
         print_table(rows.columns, rows.iter_rows())
+
+
+add_verbs(command, "dataset")
 
 
 def describe_columns(details: dict[str, Any]) -> list[tuple[Any, ...]]:

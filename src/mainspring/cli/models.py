@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from mainspring.cli.asking import ask
+from mainspring.cli.deleting import add_verbs, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_size, format_value, shorten_id
+from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
-from mainspring.domain.upkeep import DeleteModel, Deletion, RestoreModel
 
 # An alias may stay on a version long after others came; `--limit` counts models.
-_MANY = 10_000
+_MANY = 1_000
 
 
 @click.group(
@@ -24,10 +26,14 @@ _MANY = 10_000
 )
 @click.option("--name", help="All versions of this model.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Newest so many.")
+@click.option("--deleted", is_flag=True, help="What was deleted and can be restored.")
 @click.pass_context
-def command(context: click.Context, name: str | None, limit: int) -> None:
-    """List models: of each name the newest version and those that an alias points at; show one."""
+def command(context: click.Context, name: str | None, limit: int, deleted: bool) -> None:
+    """List models: of each name the newest version and those that an alias points at; show or delete one."""
     if context.invoked_subcommand is not None:
+        return
+    if deleted:
+        print_restorable("model", limit)
         return
     versions = _list_versions(name, limit)
     if wants_json():
@@ -70,27 +76,7 @@ def show(reference: str) -> None:
     print_next(f"mainspring why {version.reference}")
 
 
-@command.command("delete")
-@click.argument("reference", metavar="NAME@NUMBER")
-def delete(reference: str) -> None:
-    """Hide a version that no alias, service or other version needs."""
-    deletion: Deletion = ask(DeleteModel(reference=reference))
-    if wants_json():
-        print_json(deletion)
-        return
-    print_fields({"deleted": reference, "digest": deletion.digest})
-    print_next(f"mainspring models restore {reference}")
-
-
-@command.command("restore")
-@click.argument("reference", metavar="NAME@NUMBER")
-def restore(reference: str) -> None:
-    """Bring a deleted version back, as long as it was not purged."""
-    version: Version = ask(RestoreModel(reference=reference))
-    if wants_json():
-        print_json(version)
-        return
-    print_fields({"restored": version.reference, "digest": version.digest})
+add_verbs(command, "model")
 
 
 def _list_versions(name: str | None, limit: int) -> list[Version]:
@@ -99,7 +85,7 @@ def _list_versions(name: str | None, limit: int) -> list[Version]:
         return newest
     found = []
     for each in newest:
-        versions: list[Version] = ask(ListVersions("model", each.name, _MANY))
+        versions: Iterator[Version] = read_all(ask, ListVersions("model", each.name, _MANY))
         found += [version for version in versions if version.aliases or version.id == each.id]
     return found
 

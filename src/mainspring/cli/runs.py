@@ -1,14 +1,16 @@
-"""``mainspring runs``: list, show and cancel runs."""
+"""``mainspring runs``: list, show, cancel and delete runs."""
 
 from __future__ import annotations
 
 import click
 
 from mainspring.cli.asking import ask
+from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, format_size, format_span, format_value, shorten_id
 from mainspring.domain.messages import CancelRuns, GetRun, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Run
+from mainspring.domain.upkeep import Deleted, DeleteRuns, RestoreRuns
 
 _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
 
@@ -22,10 +24,21 @@ _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
 @click.option("--order-by", default="", help="A field such as metrics.auc; -metrics.auc for the greatest first.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="So many on a page.")
 @click.option("--page", default="", help="What the page before named as the next.")
+@click.option("--deleted", is_flag=True, help="What was deleted and can be restored.")
 @click.pass_context
-def command(context: click.Context, filter: str, order_by: str, limit: int, page: str) -> None:  # noqa: A002
-    """List runs, newest first; show or cancel one. An id may be a unique prefix or suffix."""
+def command(
+    context: click.Context,
+    filter: str,  # noqa: A002
+    order_by: str,
+    limit: int,
+    page: str,
+    deleted: bool,
+) -> None:
+    """List runs, newest first; show, cancel or delete one. An id may be a unique prefix or suffix."""
     if context.invoked_subcommand is not None:
+        return
+    if deleted:
+        print_restorable("run", limit)
         return
     found: RunPage = ask(SearchRuns(filter, order_by, limit, page, count=True))
     if wants_json():
@@ -59,6 +72,29 @@ def cancel(ids: tuple[str, ...], reason: str) -> None:
     """Cancel runs with everything below them."""
     found = [ask(GetRun(each)).id for each in ids]
     print_or_json(ask(CancelRuns(found, reason)))
+
+
+@command.command("delete")
+@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.option(
+    "--filter", default="", help='All runs that it holds for, such as "state = failed"; what is needed stays.'
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be hidden.")
+def delete(ids: tuple[str, ...], filter: str, dry_run: bool) -> None:  # noqa: A002
+    """Hide runs that have ended, with everything below them; they can be restored until they are purged."""
+    parts: list[Deleted] = [ask(DeleteRuns(list(ids), filter, dry_run=dry_run))]
+    while parts[-1].next is not None:
+        parts.append(ask(DeleteRuns(filter=filter, page=parts[-1].next, dry_run=dry_run)))
+    print_deleted(parts, dry_run=dry_run)
+    if not dry_run:
+        print_next("mainspring runs --deleted")
+
+
+@command.command("restore")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def restore(ids: tuple[str, ...]) -> None:
+    """Bring deleted runs back, with what was deleted along with them, as long as they were not purged."""
+    print_or_json(ask(RestoreRuns(list(ids))))
 
 
 def print_or_json(runs: list[Run]) -> None:

@@ -149,12 +149,15 @@ def collect(dry_run: bool, grace: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Only list.")
 def purge(older_than: str, dry_run: bool) -> None:
     """Remove for good what was deleted; `collect` then frees its bytes."""
-    found: list[Deletion] = ask(PurgeDeleted(before=time.time() - parse_duration(older_than), dry_run=dry_run))
+    before = time.time() - parse_duration(older_than)
+    found: list[Deletion] = ask(PurgeDeleted(before=before, dry_run=dry_run))
+    while not dry_run and ask(PurgeDeleted(before=before, dry_run=True)):
+        found += ask(PurgeDeleted(before=before))
     if wants_json():
         print_json(found)
         return
-    rows = [(f"{each.name}@{each.number}", each.kind, each.project, format_age(each.deleted_at)) for each in found]
-    print_table(("version", "kind", "project", "deleted"), rows, empty="nothing to purge")
+    rows = [(each.reference, each.kind, each.project, format_age(each.deleted_at)) for each in found]
+    print_table(("what", "kind", "project", "deleted"), rows, empty="nothing to purge")
     if found and not dry_run:
         print_next("mainspring server collect")
 

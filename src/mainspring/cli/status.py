@@ -19,10 +19,11 @@ def command() -> None:
         print_json(status)
         return
     place = "network home, metadata on this node" if status.network_home else "local"
+    where = f"{status.home} ({place}, " if status.home else "at the server ("  # the server keeps its paths to itself
     print_fields(
         {
-            "home": f"{status.home} ({place}, {format_size(status.size_bytes)})",
-            "record": f"{status.record} (schema {status.schema})",
+            "home": f"{where}{format_size(status.size_bytes)})",
+            "record": f"{status.record} (schema {status.schema})".lstrip(),
             "owner": f"pid {status.pid}, up {format_age(status.started_at)}, {status.workers} workers",
             "runs": describe_counts(status.runs),
             "services": "\n".join(describe_service(each) for each in status.services) or "none",

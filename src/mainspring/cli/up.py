@@ -58,7 +58,7 @@ def command(
     from mainspring.domain.messages import GetStatus
     from mainspring.sdk.client import get_client
     from mainspring.sdk.owners import start_owner
-    from mainspring.security.certificates import make_certificate, read_fingerprint
+    from mainspring.security.certificates import make_certificate
     from mainspring.security.oidc import SignIn
     from mainspring.security.tokens import digest_token, home_token
     from mainspring.store.blobs import open_blobs
@@ -75,7 +75,7 @@ def command(
     scheme = "https" if cert else "http"
     shown = (names or _show_host(host) or (socket.gethostname(),))[0]
     url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
-    _tell(client.home, url, sessions.make_code(), read_fingerprint(cert) if cert else None)
+    _tell(client.home, url, sessions.make_code(), cert)
     entrance = Entrance(digest_token(token), sessions, proxies=proxies)
     sign_in = None
     if issuer:
@@ -86,7 +86,10 @@ def command(
     _serve(make_app(relay, entrance, transfers, hosts, sign_in=sign_in), listener, cert, key)
 
 
-def _tell(home: Home, url: str, code: str, fingerprint: str | None) -> None:
+def _tell(home: Home, url: str, code: str, cert: Path | None) -> None:
+    from mainspring.security.certificates import read_fingerprint
+
+    fingerprint = read_fingerprint(cert) if cert else None
     link = f"{url}/login?code={code}"
     if wants_json():
         print_json({"url": url, "token_file": str(home.token), "link": link, "fingerprint": fingerprint})
@@ -95,7 +98,8 @@ def _tell(home: Home, url: str, code: str, fingerprint: str | None) -> None:
     click.echo(f"in a browser, once, within ten minutes: {link}")
     if fingerprint:
         click.echo(f"certificate SHA-256 {fingerprint}")
-    click.echo(f'try: curl -H "Authorization: Bearer $(cat {home.token})" {url}/api/v1/status')
+    trust = f"--cacert {cert} " if cert else ""
+    click.echo(f'try: curl {trust}-H "Authorization: Bearer $(cat {home.token})" {url}/api/v1/status')
     click.echo("Ctrl-C ends it", err=True)
 
 

@@ -17,6 +17,20 @@ from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.store import rows, tables
 
 
+class _Trigger(msgspec.Struct):
+    event: str
+    match: dict[str, str]
+    cooldown_s: float | None = None
+
+
+class _Pipeline(msgspec.Struct):
+    """What the loops read of a pipeline's declaration."""
+
+    snapshot: Snapshot
+    folder: str
+    triggers: list[_Trigger]
+
+
 @handles(Apply, action="declarations.apply")
 def apply(turn: Turn, command: Apply) -> Diff:
     """Record the declarations that differ from what was applied last."""
@@ -67,12 +81,11 @@ def _apply(turn: Turn, declaration: Declaration, *, dry_run: bool) -> tuple[str,
 
 def _record(turn: Turn, declaration: Declaration) -> None:
     digest = None
-    if "snapshot" in declaration.body:
+    if declaration.kind == "pipeline":
         try:
-            snapshot = msgspec.convert(declaration.body["snapshot"], Snapshot)
+            snapshot = msgspec.convert(declaration.body, _Pipeline).snapshot
         except msgspec.ValidationError as fault:
-            what = f"the snapshot of {declaration.kind} {declaration.name!r}: {fault}"
-            raise Invalid("API-008", what) from None
+            raise Invalid("API-008", f"{declaration.kind} {declaration.name!r}: {fault}") from None
         check_named(turn, snapshot.files.values())
         digest = digest_snapshot(snapshot)
     rows.add(

@@ -92,7 +92,7 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
 @handles(messages.ListVersions, action="assets.read", reads=True)
 def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
     """Answer with the versions of a name, or the latest of each name, newest first."""
-    return versions.list_versions(turn.connection, command.kind, turn.project, command.name, command.limit)
+    return versions.list_versions(turn.connection, turn.project, command)
 
 
 @handles(messages.ListReads, action="assets.read", reads=True)
@@ -129,7 +129,7 @@ def resolve(turn: Turn, kind: str, reference: str) -> Version:
     """
     version = find_version(turn, kind, reference)
     if version is None:
-        raise missing(kind, reference)
+        raise missing(turn, kind, reference)
     return version
 
 
@@ -175,6 +175,14 @@ def _list_blobs(command: messages.PutVersion) -> list[str]:
     return [str(digest) for digest in manifest.values()]
 
 
-def missing(kind: str, reference: str) -> MainspringError:
-    """Return the error for a reference that names nothing."""
+def missing(turn: Turn, kind: str, reference: str) -> MainspringError:
+    """Return the error for a reference that names nothing, or something that was deleted."""
+    named = parse_reference(reference)
+    if named.number is not None:
+        gone = versions.find_any(turn.connection, kind, turn.project, named.name, named.number)
+        deletion = deletions.find_deletion(turn.connection, gone.id) if gone is not None else None
+        if deletion is not None:
+            verb = f"mainspring {'data' if kind == 'dataset' else 'models'} restore {reference}"
+            fix = verb if deletion.purged_at is None else ""
+            return NotFound(_MISSING[kind], f"{kind} {reference} was deleted", fix=fix, reference=reference)
     return NotFound(_MISSING[kind], f"no {kind} version is named {reference}", reference=reference)

@@ -8,14 +8,11 @@ from mainspring.domain import access
 from mainspring.domain.access import AuditEntry, Heads
 from mainspring.store import audit
 
-MOST_ENTRIES = 10_000
-"""Of one answer."""
-
 
 @handles(access.ListAudit, action="audit.read", reads=True)
 def list_audit(turn: Turn, command: access.ListAudit) -> list[AuditEntry]:
     """Answer with entries after a number, oldest first."""
-    return audit.list_entries(turn.connection, command.after, min(command.limit, MOST_ENTRIES))
+    return audit.list_entries(turn.connection, command.after, command.limit)
 
 
 @handles(access.GetAuditHeads, action="audit.read", reads=True)

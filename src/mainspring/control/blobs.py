@@ -81,7 +81,7 @@ def check_calls(turn: Turn, specs: Iterable[RunSpec]) -> None:
     Raises
     ------
     Invalid
-        API-018 when one names a job, or an interpreter, paths or a folder of the home's machine.
+        API-018 when one names an interpreter, paths or a folder of the home's machine.
     NotFound
         HOME-013 when the caller may not name the blob of one.
     """
@@ -89,8 +89,8 @@ def check_calls(turn: Turn, specs: Iterable[RunSpec]) -> None:
         return
     for spec in specs:
         call = spec.call
-        if call.job or call.python or call.paths or call.folder:
-            what = f"{spec.kind} {spec.name} names a job or places of the home's machine"
+        if call.python or call.paths or call.folder:
+            what = f"{spec.kind} {spec.name} names places of the home's machine"
             raise Invalid("API-018", what, name=spec.name)
         check_named(turn, [call.payload])
 

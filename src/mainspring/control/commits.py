@@ -17,6 +17,7 @@ from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, U
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Denied, Failed, MainspringError, Unavailable
 from mainspring.domain.home import Home
+from mainspring.domain.lists import check_limit
 from mainspring.domain.messages import ANSWERS, Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
 from mainspring.domain.principals import DEFAULT_PROJECT, OWNER, Principal
@@ -235,6 +236,17 @@ class GroupCommit:
             raise problem
         return _follow(turns)
 
+    def adopt(self) -> None:
+        """Take up again what went on while nobody looked.
+
+        Raises
+        ------
+        Unavailable
+            The record takes nothing.
+        """
+        for each in ADOPTIONS:
+            self.call(each)
+
     def _turn(
         self, connection: Connection, actor: Principal, *, project: str = DEFAULT_PROJECT, expired: bool = False
     ) -> Turn:
@@ -257,8 +269,7 @@ class GroupCommit:
             return problem
         self._problem = None
         try:
-            for adopt in ADOPTIONS:
-                self.call(adopt)
+            self.adopt()
         except MainspringError as error:
             self._problem, self._asked_at = error, time.monotonic()
         except BaseException:
@@ -315,6 +326,7 @@ class GroupCommit:
         try:
             with turn.part():
                 admit(turn, ask.command, ask.token)
+                check_limit(ask.command)
                 return self._handle(turn, ask)
         except _Repeated as repeated:
             outcome: Outcome = repeated.outcome

@@ -10,9 +10,10 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import ASKED, loop
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Denied, Invalid, NotFound
-from mainspring.domain.messages import SubmitRuns
+from mainspring.domain.messages import BeginRun, FinishRun, Heartbeat, Report, SubmitRuns
 from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, ROLES, Principal, Role
 from mainspring.domain.records import Run
+from mainspring.domain.states import OWNED
 from mainspring.security.tokens import WORKER_PREFIX, is_token, read_token_id
 from mainspring.store import calls, principals, runs
 from mainspring.store.projects import find_project
@@ -42,7 +43,8 @@ def admit(turn: Turn, command: Command, token: str) -> None:
     ------
     Denied
         AUTH-001 to AUTH-004 for a token that is malformed, unknown, expired or revoked; AUTH-005,
-        AUTH-006, AUTH-007 or AUTH-010 when the policy says no.
+        AUTH-006, AUTH-007 or AUTH-010 when the policy says no; AUTH-017 when it begins or ends what
+        the owner alone does.
     NotFound
         AUTH-009 when there is no such project, RUN-001 when a run of the command belongs to another.
     Invalid
@@ -58,6 +60,9 @@ def admit(turn: Turn, command: Command, token: str) -> None:
         raise NotFound("AUTH-009", f"no project is called {turn.project!r}", name=turn.project)
     if turn.actor.roles.get(ANY_PROJECT) != "admin":
         _check_runs(turn, command)
+        _check_speaker(turn, command)
+    if turn.actor.kind != "owner":
+        _check_kinds(turn, command)
     if isinstance(command, SubmitRuns):
         check_calls(turn, command.runs)
 
@@ -129,6 +134,25 @@ def _check_runs(turn: Turn, command: Command) -> None:
         raise NotFound("RUN-001", f"no run of project {turn.project!r} has the id {ids[0]}", id=ids[0])
     if turn.actor.kind == "worker" and not all(_is_below(turn, run_id, turn.actor.run_id) for run_id in ids):
         raise Denied("AUTH-010", f"{turn.actor} reaches for run {ids[0]}", run=ids[0])
+
+
+def _check_speaker(turn: Turn, command: Command) -> None:
+    """Refuse a job of the platform, and words about runs of the owner, except from their own worker."""
+    if isinstance(command, SubmitRuns) and any(spec.call.job for spec in command.runs):
+        raise Denied("AUTH-017", f"{turn.actor} submits a job of the platform")
+    if isinstance(command, FinishRun | Report | Heartbeat):
+        for run_id in list_run_ids(command):
+            held = runs.find_held(turn.connection, run_id)
+            if held and held[0].kind in OWNED and turn.actor.run_id != run_id:
+                raise Denied("AUTH-017", f"{turn.actor} speaks for {held[0].kind} {run_id}", run=run_id)
+
+
+def _check_kinds(turn: Turn, command: Command) -> None:
+    """Refuse a run of a kind that the owner alone begins: its end would move an alias or a service."""
+    wanted = [command] if isinstance(command, BeginRun) else command.runs if isinstance(command, SubmitRuns) else []
+    for each in wanted:
+        if each.kind in OWNED:
+            raise Denied("AUTH-017", f"{turn.actor} begins a run of kind {each.kind}", kind=each.kind)
 
 
 def list_run_ids(command: Any) -> list[str]:

@@ -152,8 +152,7 @@ class Owner:
         self._end = asyncio.Event()
         usecases.HANDLERS[messages.Stop] = self._stop
         usecases.ASKED[messages.Stop] = "home.stop"
-        for adopt in usecases.ADOPTIONS:
-            self.commits.call(adopt)
+        self.commits.adopt()
         server = Server(self.home, self.commits, usecases.LOOPS)
         try:
             await server.start()

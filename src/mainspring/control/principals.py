@@ -9,6 +9,7 @@ from mainspring.control.usecases import handles
 from mainspring.domain import access
 from mainspring.domain.access import Account, Identity
 from mainspring.domain.errors import Conflict, Denied, Invalid, NotFound
+from mainspring.domain.lists import cut
 from mainspring.domain.principals import ANY_PROJECT, ROLES, Role
 from mainspring.store import principals
 from mainspring.store.rows import add
@@ -74,12 +75,12 @@ def get_user(turn: Turn, command: access.GetUser) -> Account:
 
 @handles(access.ListUsers, action="grants.read", reads=True)
 def list_users(turn: Turn, command: access.ListUsers) -> list[Account]:
-    """Answer with all principals; who is no admin of the home sees those of the project."""
-    del command
+    """Answer with principals; who is no admin of the home sees those of the project."""
     found = principals.list_accounts(turn.connection)
-    if turn.actor.role_in(ANY_PROJECT) == "admin":
-        return found
-    return [_narrow(account, turn.project) for account in found if {turn.project, ANY_PROJECT} & account.roles.keys()]
+    if turn.actor.role_in(ANY_PROJECT) != "admin":
+        here = {turn.project, ANY_PROJECT}
+        found = [_narrow(account, turn.project) for account in found if here & account.roles.keys()]
+    return cut(found, command)
 
 
 @handles(access.RemoveUser, action="principals.write")

@@ -10,6 +10,7 @@ from mainspring.domain import access
 from mainspring.domain.access import Project
 from mainspring.domain.command import Nothing
 from mainspring.domain.errors import Conflict, Invalid, NotFound
+from mainspring.domain.lists import cut
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.store import projects
 
@@ -40,9 +41,8 @@ def add_project(turn: Turn, command: access.AddProject) -> Project:
 @handles(access.ListProjects, action="projects.read", reads=True)
 def list_projects(turn: Turn, command: access.ListProjects) -> list[Project]:
     """Answer with the projects in which the actor has a role."""
-    del command
     found = [Project(DEFAULT_PROJECT), *projects.list_projects(turn.connection)]
-    return [project for project in found if turn.actor.role_in(project.name) is not None]
+    return cut([project for project in found if turn.actor.role_in(project.name) is not None], command)
 
 
 @handles(access.RemoveProject, action="projects.write")

@@ -113,7 +113,7 @@ def _find_promotion(turn: Turn, model: Version, alias: str, data: Version) -> Ru
     A version that holds the alias needs no other verdict. One that held it and was followed by
     another is not moved back by a script that runs again: on the same rows it was judged already.
     """
-    asked = {"project": turn.project, "model": model.reference, "alias": alias, "passed": True}
+    asked: dict[str, Any] = {"project": turn.project, "model": model.reference, "alias": alias, "passed": True}
     holder = find_version(turn, "model", f"{model.name}@{alias}")
     if holder is None or holder.id != model.id:
         asked["data"] = data.reference

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,11 @@ from mainspring.domain.wire import describe
 from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.store import rows, runs, tables
 
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+T = TypeVar("T")
+
 
 @handles(CheckService, action="services.check")
 def check_service(turn: Turn, command: CheckService) -> Run:
@@ -32,13 +37,13 @@ def check_service(turn: Turn, command: CheckService) -> Run:
 @handles(ListAlarms, action="alarms.read", reads=True)
 def list_alarms(turn: Turn, command: ListAlarms) -> list[Alarm]:
     """Return alarms, newest first."""
-    return rows.find(turn.connection, tables.alarms, Alarm, limit=command.limit, **_narrow(turn, command.service))
+    return _list(turn, tables.alarms, Alarm, command)
 
 
 @handles(ListRenewals, action="alarms.read", reads=True)
 def list_renewals(turn: Turn, command: ListRenewals) -> list[Renewal]:
     """Return renewals, newest first."""
-    return rows.find(turn.connection, tables.renewals, Renewal, limit=command.limit, **_narrow(turn, command.service))
+    return _list(turn, tables.renewals, Renewal, command)
 
 
 @loop(every_s=2.0, topics=("events", "services"), once=True)
@@ -106,8 +111,9 @@ def judge_case(turn: Turn, run: Run, verdict: Verdict) -> None:
         move_case(turn, judged, "judged", "canary", {"revision": canary.number}, revision=canary.number)
 
 
-def _narrow(turn: Turn, service: str | None) -> dict[str, str]:
-    return {"project": turn.project} if service is None else {"project": turn.project, "service": service}
+def _list(turn: Turn, table: Table, kind: type[T], command: ListAlarms | ListRenewals) -> list[T]:
+    where = {"project": turn.project} | ({} if command.service is None else {"service": command.service})
+    return rows.find(turn.connection, table, kind, limit=command.limit, page=command.page, **where)
 
 
 def _submit_check(turn: Turn, service: Service, until: float) -> Run:
@@ -226,10 +232,8 @@ def _cooled_down(turn: Turn, service: Service, rule: dict[str, Any], until: floa
 
 def _case_of(turn: Turn, run: Run) -> Renewal | None:
     """Return the renewal that started the tree of runs which a run belongs to."""
-    while "renewal" not in run.tags:
-        parents = rows.find(turn.connection, tables.runs, Run, limit=1, id=run.parent_id) if run.parent_id else []
-        if not parents:
-            return None
-        run = parents[0]
-    found = rows.find(turn.connection, tables.renewals, Renewal, limit=1, id=run.tags["renewal"])
-    return found[0] if found else None
+    while True:
+        found = rows.find(turn.connection, tables.renewals, Renewal, limit=1, project=turn.project, run_id=run.id)
+        if found or run.parent_id is None:
+            return found[0] if found else None
+        run = runs.get_run(turn.connection, run.parent_id)

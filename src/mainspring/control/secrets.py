@@ -10,6 +10,7 @@ from mainspring.control.usecases import handles
 from mainspring.domain import access
 from mainspring.domain.access import Rotated, SecretEntry, SecretValue
 from mainspring.domain.errors import Denied, Invalid, NotFound
+from mainspring.domain.lists import cut
 from mainspring.security import envelopes
 from mainspring.security.masks import LEAST_CHARACTERS
 from mainspring.store import runs, secrets
@@ -46,8 +47,7 @@ def add_secret(turn: Turn, command: access.AddSecret) -> SecretEntry:
 @handles(access.ListSecrets, action="secrets.read", reads=True)
 def list_secrets(turn: Turn, command: access.ListSecrets) -> list[SecretEntry]:
     """Answer with the secrets of the project, without their values."""
-    del command
-    return secrets.list_secrets(turn.connection, turn.project)
+    return cut(secrets.list_secrets(turn.connection, turn.project), command)
 
 
 @handles(access.GetSecret, action="secrets.read", reads=True)

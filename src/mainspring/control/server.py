@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainspring.control.commits import Answer, Ask, GroupCommit, Outcome
+from mainspring.control.leases import LEASE_S
 from mainspring.control.usecases import Later, Loop
 from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _CREDENTIALS = struct.Struct("3i")
 _LINGER_S = 2.0
+_NAP_S = LEASE_S / 2
+"""Seconds without a loop after which this process has heard no heartbeat: it was stopped, or waited for its disk."""
+
 _LOOK_S = 5.0
 """Seconds after which what waits looks again for what another owner may have done."""
 
@@ -61,6 +65,8 @@ class Server:
         self._inode: int | None = None
         self._listener: asyncio.Server | None = None
         self._looking: asyncio.TimerHandle | None = None
+        self._awake_at = 0.0
+        self._deaf = False
         self._ears: Listener | None = None
         self.connections: set[Connection] = set()
 
@@ -78,6 +84,7 @@ class Server:
         self._listener = await asyncio.get_running_loop().create_unix_server(
             lambda: Connection(self, self._uid), sock=listening, backlog=256
         )
+        self._awake_at = asyncio.get_running_loop().time()
         for each in self._loops:
             self._run_loop(each)
         self._look()
@@ -205,14 +212,27 @@ class Server:
             self._ears.close()
             self._ears = None
 
+    def _wake(self) -> None:
+        """After a time in which nothing was done or written, give those that were not heard the time to be heard."""
+        now = asyncio.get_running_loop().time()
+        slept_s, self._awake_at = now - self._awake_at, now
+        if slept_s > _NAP_S:
+            _log.warning("nothing was done for %.1f s", slept_s)
+            self._deaf = True
+        if self._deaf:
+            with contextlib.suppress(Unavailable):
+                self._commits.adopt()
+                self._deaf = False
+
     def _run_loop(self, each: Loop) -> None:
         topics: set[str] = set()
         try:
+            self._wake()
             topics = self._commits.call(
                 each.call, durable=each.durable, lease=f"loop:{each.call.__name__}" if each.once else ""
             )
         except Unavailable:
-            pass  # the commit has said so
+            self._deaf = True  # the commit has said so
         except Exception:  # noqa: BLE001 - a loop that fails must not end the owner
             _log.exception("the loop %s failed", each.call.__name__)
         self._timers[each] = asyncio.get_running_loop().call_later(each.every_s, self._run_loop, each)

@@ -77,12 +77,11 @@ def get_service(turn: Turn, command: GetService) -> Service:
 
 @handles(ListServices, action="services.read", reads=True)
 def list_services(turn: Turn, command: ListServices) -> list[Service]:
-    """Return all services, newest first."""
-    del command
-    return [
-        _complete(turn, service)
-        for service in rows.find(turn.connection, tables.services, Service, project=turn.project)
-    ]
+    """Return services, newest first."""
+    found = rows.find(
+        turn.connection, tables.services, Service, limit=command.limit, page=command.page, project=turn.project
+    )
+    return [_complete(turn, service) for service in found]
 
 
 @handles(StopService, action="services.stop")

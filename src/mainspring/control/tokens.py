@@ -8,6 +8,7 @@ from mainspring.control.usecases import handles
 from mainspring.domain import access
 from mainspring.domain.access import Issued, Token
 from mainspring.domain.errors import Denied, Invalid, NotFound
+from mainspring.domain.lists import cut
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.security.policy import find_unknown_scope
 from mainspring.security.tokens import digest_token, make_token
@@ -55,11 +56,12 @@ def issue_token(turn: Turn, command: access.IssueToken) -> Issued:
 @handles(access.ListTokens, action="tokens.read", reads=True)
 def list_tokens(turn: Turn, command: access.ListTokens) -> list[Token]:
     """Answer with tokens; who is no admin of the home sees his own."""
-    if turn.actor.role_in(ANY_PROJECT) == "admin":
-        return principals.list_tokens(turn.connection, command.principal)
-    if command.principal not in {None, turn.actor.name}:
-        return []
-    return principals.list_tokens(turn.connection, turn.actor.name)
+    principal = command.principal
+    if turn.actor.role_in(ANY_PROJECT) != "admin":
+        if principal not in {None, turn.actor.name}:
+            return []
+        principal = turn.actor.name
+    return cut(principals.list_tokens(turn.connection, principal), command)
 
 
 @handles(access.RevokeToken, action="tokens.issue")

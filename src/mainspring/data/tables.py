@@ -265,6 +265,21 @@ class Table:
             self._sync()
         return number
 
+    def return_to(self, version: int) -> None:
+        """Have the rows of an earlier version be the table's again, in a commit that the record need not know.
+
+        Raises
+        ------
+        LostRace
+            DATA-013 when another writer has committed since.
+        """
+        assert self._table is not None
+        with write_faults(self.place.folder), explain_faults(self.place), self._one_winner():
+            self._table.restore(
+                version, commit_properties=CommitProperties(custom_metadata={_METADATA: "{}"}, max_commit_retries=0)
+            )
+            self._table = self._open()
+
     def _choose_modes(self, *, append: bool) -> dict[str, Any]:
         if self._table is None:
             return {"mode": "error"}  # of two that make a table, one is first

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Nothing
+from mainspring.domain.command import Command, Count, Nothing
 from mainspring.domain.principals import Role
 
 
@@ -156,7 +156,10 @@ class AddProject(Command):
 
 
 class ListProjects(Command):
-    """The projects in which whoever asks has a role."""
+    """The projects in which whoever asks has a role; `page` is the name of the last one before."""
+
+    limit: Count = 10_000
+    page: str = ""
 
 
 class RemoveProject(Command):
@@ -183,7 +186,10 @@ class GetUser(Command):
 
 
 class ListUsers(Command):
-    """All users and service accounts."""
+    """Users and service accounts by name; `page` is the name of the last one before."""
+
+    limit: Count = 10_000
+    page: str = ""
 
 
 class RemoveUser(Command):
@@ -221,9 +227,11 @@ class IssueToken(Command):
 
 
 class ListTokens(Command):
-    """Tokens of one principal, or of all; newest first."""
+    """Tokens of one principal, or of all; newest first; `page` is the id of the last one before."""
 
     principal: str | None = None
+    limit: Count = 10_000
+    page: str = ""
 
 
 class RevokeToken(Command):
@@ -243,7 +251,10 @@ class AddSecret(Command):
 
 
 class ListSecrets(Command):
-    """The secrets of the project, without their values."""
+    """The secrets of the project by name, without their values; `page` is the name of the last one before."""
+
+    limit: Count = 10_000
+    page: str = ""
 
 
 class GetSecret(Command):
@@ -274,8 +285,8 @@ class RotateKeys(Command):
 class ListAudit(Command):
     """Entries of the audit after a number, oldest first."""
 
-    after: int = 0
-    limit: int = 1000
+    after: Count = 0
+    limit: Count = 1000
 
 
 class GetAuditHeads(Command):

@@ -12,6 +12,7 @@ import msgspec
 
 from mainspring.domain import access, records, transfers, upkeep
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
+from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
 from mainspring.domain.states import EndState
@@ -133,7 +134,7 @@ class Report(Command):
     run_id: str
     attempt: int
     fence: int
-    offset: int
+    offset: Count
     points: list[tuple[str, int, float, float]] = []
     """(key, step, time, value)"""
     params: dict[str, Json] = {}
@@ -168,14 +169,15 @@ class GetRun(Command):
 
 
 class ListRuns(Command):
-    """The newest runs with exactly these values, newest first."""
+    """The newest runs with exactly these values, newest first; `page` is the id of the last run before."""
 
     kind: str | None = None
     name: str | None = None
     state: str | None = None
     parent_id: str | None = None
     key: str | None = None
-    limit: int = 100
+    limit: Count = 100
+    page: str = ""
 
 
 class SearchRuns(Command):
@@ -197,7 +199,7 @@ class SearchRuns(Command):
 
     filter: str = ""
     order_by: str = ""
-    limit: int = 100
+    limit: Count = 100
     page: str = ""
     count: bool = False
 
@@ -245,7 +247,7 @@ class GetLogs(Command):
     """The text that a run printed, from `offset`; waits for more while it runs."""
 
     run_id: str
-    offset: int = 0
+    offset: Count = 0
     wait_s: float = 0.0
 
 
@@ -285,11 +287,19 @@ class GetVersion(Command):
 
 
 class ListVersions(Command):
-    """Versions of one name, or the latest of each; newest first."""
+    """Versions of one name, or the latest of each; newest first; `page` is the id of the last one before.
+
+    Attributes
+    ----------
+    deleted : bool
+        Those of the name that were deleted too, as its writers want to know.
+    """
 
     kind: AssetKind
     name: str | None = None
-    limit: int = 100
+    limit: Count = 100
+    deleted: bool = False
+    page: str = ""
 
 
 class ListReads(Command):
@@ -371,7 +381,10 @@ class GetService(Command):
 
 
 class ListServices(Command):
-    """All services."""
+    """Services, newest first; `page` is the id of the last one before."""
+
+    limit: Count = 10_000
+    page: str = ""
 
 
 class StopService(Command):
@@ -398,26 +411,28 @@ class CheckService(Command):
 
 
 class ListAlarms(Command):
-    """Alarms, newest first."""
+    """Alarms, newest first; `page` is the id of the last one before."""
 
     service: str | None = None
-    limit: int = 100
+    limit: Count = 100
+    page: str = ""
 
 
 class ListRenewals(Command):
-    """Renewals, newest first."""
+    """Renewals, newest first; `page` is the id of the last one before."""
 
     service: str | None = None
-    limit: int = 100
+    limit: Count = 100
+    page: str = ""
 
 
 class ListEvents(Command):
     """Events after a sequence number, oldest first; waits at most `wait_s` for one."""
 
-    after: int = 0
+    after: Count = 0
     kind: str | None = None
     subject: str | None = None
-    limit: int = 1000
+    limit: Count = 1000
     wait_s: float = 0.0
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from mainspring.domain.command import Count
 from mainspring.domain.errors import fill_places
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.states import RenewalState, RunState
 
 Json = Any
+_Cores = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 
 
 class Resources(msgspec.Struct, frozen=True):
@@ -28,9 +30,9 @@ class Resources(msgspec.Struct, frozen=True):
         Name of the pool; None means the local one.
     """
 
-    cpus: float = 1.0
-    memory_bytes: int | None = None
-    gpus: float = 0.0
+    cpus: _Cores = 1.0
+    memory_bytes: Count | None = None
+    gpus: _Cores = 0.0
     pool: str | None = None
 
 

@@ -13,6 +13,9 @@ RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "re
 URGENT = ("gate", "check", "collect", "pipeline", "study")
 """Kinds of runs that wait for others, or that others wait for: they go first in line."""
 
+OWNED = frozenset({"gate", "check"})
+"""Kinds of runs that the owner alone begins and their workers alone end: what follows moves aliases and services."""
+
 TERMINAL: frozenset[str] = frozenset(get_args(EndState))
 CLOSED: frozenset[str] = frozenset({"promoted", "refused", "rolled_back", "failed"})
 

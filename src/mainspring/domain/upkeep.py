@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command
-from mainspring.domain.records import Version
+from mainspring.domain.command import Command, Count
+from mainspring.domain.records import Run, Version
 
 
 class SweepFiles(Command):
@@ -46,10 +46,16 @@ class Swept(msgspec.Struct):
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """A version that was deleted: what stays of it for good, and when.
+    """A version or a run that was deleted: what stays of it for good, and when.
 
     Attributes
     ----------
+    kind : str
+        dataset, model or run.
+    number : int
+        Of a version; 0 for a run.
+    digest : str
+        Of a version's content; empty for a run.
     purged_at : float or None
         Seconds since 1970 UTC; None: it can still be restored.
     """
@@ -64,21 +70,106 @@ class Deletion(msgspec.Struct, frozen=True):
     deleted_at: float
     purged_at: float | None = None
 
+    @property
+    def reference(self) -> str:
+        """What it is restored by: ``name@number``, or the run's id."""
+        return self.id if self.kind == "run" else f"{self.name}@{self.number}"
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """What a deletion came to.
+
+    Attributes
+    ----------
+    deletions : list of Deletion
+        What was named and is hidden now; with `dry_run`, what would be.
+    hidden : int
+        How many versions and runs that is, with the runs below the named ones.
+    warnings : list of str
+        What stays and was made from it.
+    kept : list of str
+        Runs of a filter that something still needs, each with the reason.
+    next : str or None
+        The page to go on with, when a filter found more runs than one step deletes.
+    """
+
+    deletions: list[Deletion]
+    hidden: int = 0
+    warnings: list[str] = []
+    kept: list[str] = []
+    next: str | None = None
+
+
+class DeleteVersions(Command):
+    """Hide a version of a dataset or model that nothing needs; with `all`, every version of a name."""
+
+    kind: Literal["dataset", "model"]
+    reference: str
+    all: bool = False
+    dry_run: bool = False
+
+
+class RestoreVersions(Command):
+    """Show a deleted version again, named ``name@number``; with `all`, every version of a name."""
+
+    kind: Literal["dataset", "model"]
+    reference: str
+    all: bool = False
+
+
+class DeleteRuns(Command):
+    """Hide runs that have ended, with everything below them.
+
+    Attributes
+    ----------
+    ids : list of str
+        Each a whole id, a unique prefix or suffix; refused as a whole when one is needed.
+    filter : str
+        Without ids: the runs that it holds for; those that are needed stay. Several steps, by `page`.
+    """
+
+    ids: list[str] = []
+    filter: str = ""
+    page: str = ""
+    dry_run: bool = False
+
+
+class RestoreRuns(Command):
+    """Show deleted runs again, with what was deleted along with them; by whole ids, prefixes or suffixes."""
+
+    ids: list[str]
+
+
+class ListDeleted(Command):
+    """What was deleted and can be restored, the last of each kind first; of runs only the uppermost.
+
+    `page` is the id of the last one before.
+    """
+
+    kind: Literal["dataset", "model", "run"] | None = None
+    limit: Count = 100
+    page: str = ""
+
 
 class DeleteModel(Command):
-    """Hide a version of a model that no alias, service or other version needs."""
+    """As `DeleteVersions` of one version of a model."""
 
     reference: str
 
 
 class RestoreModel(Command):
-    """Show a deleted version again, named ``name@number``."""
+    """As `RestoreVersions` of one version of a model."""
 
     reference: str
 
 
 class PurgeDeleted(Command):
-    """Leave nothing but tombstones of what was deleted before a time; with `dry_run` only tell."""
+    """Remove what was deleted before a time, in all projects; with `dry_run` only tell.
+
+    Notes
+    -----
+    A step is bounded: what is left is told by the next one, until there is nothing to tell.
+    """
 
     before: float
     dry_run: bool = False
@@ -86,6 +177,11 @@ class PurgeDeleted(Command):
 
 ANSWERS: dict[type[Command], Any] = {
     SweepFiles: Swept,
+    DeleteVersions: Deleted,
+    RestoreVersions: list[Version],
+    DeleteRuns: Deleted,
+    RestoreRuns: list[Run],
+    ListDeleted: list[Deletion],
     DeleteModel: Deletion,
     RestoreModel: Version,
     PurgeDeleted: list[Deletion],

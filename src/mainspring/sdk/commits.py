@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.home import name_folder
+from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetRun, GetVersion, ListVersions, PutVersion
 from mainspring.domain.records import Run, Version
 from mainspring.sdk.context import active_run
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mainspring.sdk.client import Client
 
 App = tuple[str, int]
-_MANY = 10_000
+_MANY = 1_000
 
 
 def find_head(client: Client, name: str) -> Version | None:
@@ -72,6 +73,7 @@ class Writer:
         self.table: Table = Table(place_table(client.home, name_folder(client.project, name)))
         self.head = find_head(client, name)
         self.base = self.head
+        self._left_behind = False  # versions after the head were deleted, and the table still ends with them
         if "of" in self.details:
             whole = name.rpartition(".")[0]
             raise Invalid("DATA-010", f"{name} is a part of {whole}", fix=f"write {whole} and split it again")
@@ -138,6 +140,8 @@ class Writer:
         note = {**note, "append": append}
         crash_point("table.before_commit")
         app = tuple(details["app"]) if details["app"] else None
+        if append and self.head is not None and self._left_behind:
+            self.table.return_to(self.head.manifest["delta_version"])
         number = self.table.commit(rows, append=append, note=note, app=app, private=details["private"])
         crash_point("table.committed")
         return self._record(note, number)
@@ -151,9 +155,14 @@ class Writer:
     def _finish_commits(self, *, anew: bool) -> None:
         """Tell the record of commits whose writers died before they could."""
         known = self.head.manifest["delta_version"] if self.head is not None else -1
+        if self.table.version > known:  # a version that was deleted has told the record of its commit before
+            told = [(each.manifest or {}).get("delta_version", -1) for each in self._list_versions(deleted=True)]
+            self._left_behind = max(told, default=-1) > known
+            known = max(known, *told) if told else known
         for commit in self.table.list_commits(known):
             if commit.note:
                 self._record(commit.note, commit.version)
+                self._left_behind = False
             elif commit.note is None and not anew:
                 raise Conflict(
                     "DATA-014",
@@ -168,14 +177,14 @@ class Writer:
         before: Run = self.client.ask(GetRun(id=run_id))
         return before.key == active.run.key and before.state != "succeeded"
 
-    def _list_versions(self) -> list[Version]:
-        versions: list[Version] = self.client.ask(ListVersions(kind="dataset", name=self.name, limit=_MANY))
-        return versions
+    def _list_versions(self, *, deleted: bool = False) -> list[Version]:
+        asked = ListVersions(kind="dataset", name=self.name, limit=_MANY, deleted=deleted)
+        return list(read_all(self.client.ask, asked))
 
     def _record(self, note: dict[str, Any], number: int) -> Version:
         manifest = self.table.describe(number, self.head.manifest["files"] if self.head is not None else [])
-        known = () if note["append"] else self._list_versions()
-        told = next((each for each in known if each.manifest["delta_version"] == number), None)
+        known = () if note["append"] else self._list_versions(deleted=True)
+        told = next((each for each in known if (each.manifest or {}).get("delta_version") == number), None)
         if told is not None:  # another home's writer was faster to tell the record
             self.head = told
             return told

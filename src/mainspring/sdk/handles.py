@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from mainspring.domain.records import Version
 from mainspring.domain.references import parse_reference
+from mainspring.domain.upkeep import Deleted, DeleteVersions, RestoreVersions
+from mainspring.sdk.lineage import current_client
 
 
 class Handle(ABC):
@@ -27,7 +29,7 @@ class Handle(ABC):
     It travels to other processes pinned: they see the version that it stands for here.
     """
 
-    _kind: ClassVar[str]
+    _kind: ClassVar[Literal["dataset", "model"]]
 
     def __init__(self, reference: str) -> None:
         parse_reference(reference)
@@ -63,6 +65,54 @@ class Handle(ABC):
     def reference(self) -> str:
         """The pinned reference, ``name@12``."""
         return self.version.reference
+
+    def delete(self, *, all: bool = False, dry_run: bool = False) -> list[str]:  # noqa: A002 - the word of the verb
+        """Hide the version, as long as nothing needs it; it can be restored until it is purged.
+
+        Parameters
+        ----------
+        all : bool, default False
+            Every version of the name.
+        dry_run : bool, default False
+            Only tell.
+
+        Returns
+        -------
+        list of str
+            What is hidden now, as pinned references.
+
+        Raises
+        ------
+        Conflict
+            KEEP-002 when an alias, a service, a renewal or a live run needs it.
+        NotFound
+            DATA-002 or MODEL-001 when the reference names none.
+        """
+        reference = self.name if all else self.reference
+        asked = DeleteVersions(kind=self._kind, reference=reference, all=all, dry_run=dry_run)
+        done: Deleted = current_client().ask(asked)
+        return [each.reference for each in done.deletions]
+
+    def restore(self, *, all: bool = False) -> list[str]:  # noqa: A002
+        """Show the version again that the reference names by its number, or every one of the name.
+
+        Returns
+        -------
+        list of str
+            What is there again, as pinned references.
+
+        Raises
+        ------
+        Invalid
+            KEEP-001 when the reference has no number.
+        Conflict
+            KEEP-003 when it was purged.
+        NotFound
+            DATA-002, MODEL-001 or KEEP-004 when there is nothing to restore.
+        """
+        asked = RestoreVersions(kind=self._kind, reference=self.name if all else self._reference, all=all)
+        found: list[Version] = current_client().ask(asked)
+        return [each.reference for each in found]
 
     @abstractmethod
     def _find(self, reference: str) -> Version:

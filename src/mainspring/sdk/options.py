@@ -8,6 +8,9 @@ from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Resources
 from mainspring.domain.units import parse_duration, parse_size
 
+_MOST = 1_000_000
+"""Of cores, devices and retries; what is more is a mistake."""
+
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How and where a step runs; the parameters of `step` in plain units."""
@@ -52,10 +55,9 @@ def make_options(
         ("retries", retries, 0, False),
     ):
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not (value > least if above else value >= least):
-            raise Invalid(
-                "STEP-008", f"{name}={value!r}", why=f"{name} is a number {'above' if above else 'from'} {least}"
-            )
+        if not number or not (value > least if above else value >= least) or value > _MOST:
+            why = f"{name} is a number {'above' if above else 'from'} {least} to {_MOST:,}"
+            raise Invalid("STEP-008", f"{name}={value!r}", why=why)
     resources = Resources(
         cpus=float(cpus), memory_bytes=None if memory is None else parse_size(memory), gpus=float(gpus), pool=pool
     )

@@ -22,6 +22,7 @@ from mainspring.domain.messages import (
 )
 from mainspring.domain.records import Reason, Resources
 from mainspring.domain.records import Run as Record
+from mainspring.domain.upkeep import DeleteRuns, RestoreRuns
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import select_params
@@ -141,6 +142,28 @@ class Run:
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """Cancel it with everything below it."""
         current_client().ask(CancelRuns(ids=[self.id], reason=reason))
+
+    def delete(self) -> None:
+        """Hide it with everything below it; it can be restored until it is purged.
+
+        Raises
+        ------
+        Conflict
+            KEEP-002 when one of them, or a run above it, has not ended, or an open renewal needs it.
+        """
+        current_client().ask(DeleteRuns(ids=[self.id]))
+
+    def restore(self) -> None:
+        """Show it again, with what was deleted along with it.
+
+        Raises
+        ------
+        NotFound
+            KEEP-004 when it is not among what was deleted.
+        Conflict
+            KEEP-003 when it was purged.
+        """
+        current_client().ask(RestoreRuns(ids=[self._id]))
 
     def why(self) -> Reason:
         """Explain it: why it waits, ran again, was a hit or failed."""

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, select, update
 
+from mainspring.domain.lists import refuse_page
 from mainspring.store.statements import Statement
 
 T = TypeVar("T")
+_NEWEST = 2**63 - 1
 
 
 def add(connection: Connection, table: Table, record: msgspec.Struct, **columns: Any) -> None:
@@ -36,7 +38,14 @@ def add(connection: Connection, table: Table, record: msgspec.Struct, **columns:
 
 
 def find(
-    connection: Connection, table: Table, struct: Callable[..., T], /, *, limit: int = 1_000_000, **where: Any
+    connection: Connection,
+    table: Table,
+    struct: Callable[..., T],
+    /,
+    *,
+    limit: int = 1_000_000,
+    page: str = "",
+    **where: Any,
 ) -> list[T]:
     """Return the records whose columns equal the given values, newest first.
 
@@ -50,13 +59,41 @@ def find(
         The struct of the record.
     limit : int, default 1,000,000
         At most so many.
+    page : str, default ""
+        Id of the last record of the page before; empty: the first page.
     **where
         Column name -> value; None matches NULL.
+
+    Raises
+    ------
+    Invalid
+        RUN-013 when no record with these values has the id that `page` names.
     """
     fields = _shared(table, struct)
-    statement = _select(table, fields, _shape(where))
-    rows = statement.all(connection, limit_=limit, **_named("was_", where))
+    statement = _select(table, fields, _shape(where), bool(page))
+    place = {"below": find_place(connection, table, page, **where)} if page else {}
+    rows = statement.all(connection, limit_=limit, **place, **_named("was_", where))
     return [struct(**dict(zip(fields, row, strict=True))) for row in rows]
+
+
+class _Place(msgspec.Struct):
+    seq: int
+
+
+def find_place(connection: Connection, table: Table, page: str, **where: Any) -> int:
+    """Return the `seq` below which a page of records begins, newest first; parameters and errors are those of `find`.
+
+    Notes
+    -----
+    Guarantees: a record that is there from the first page to the last is on exactly one of them,
+    whatever is added meanwhile.
+    """
+    if not page:
+        return _NEWEST
+    found = find(connection, table, _Place, limit=1, **{**where, "id": page})
+    if not found:
+        raise refuse_page(page)
+    return found[0].seq
 
 
 def change(connection: Connection, table: Table, where: Mapping[str, Any], **values: Any) -> bool:
@@ -103,8 +140,10 @@ def _insert(table: Table, names: tuple[str, ...]) -> Statement:
 
 
 @cache
-def _select(table: Table, fields: tuple[str, ...], where: tuple[tuple[str, bool], ...]) -> Statement:
+def _select(table: Table, fields: tuple[str, ...], where: tuple[tuple[str, bool], ...], paged: bool) -> Statement:
     query = select(*(table.c[name] for name in fields)).where(*_matches(table, where))
+    if paged:
+        query = query.where(table.c.seq < bindparam("below"))
     return Statement(query.order_by(table.c.seq.desc()).limit(bindparam("limit_")))
 
 

@@ -13,7 +13,8 @@ from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
-from mainspring.store.rows import add, change
+from mainspring.store.deletions import is_here
+from mainspring.store.rows import add, change, find_place
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import cache, runs
@@ -58,18 +59,20 @@ _IS_LIVE = runs.c.state.in_([literal_column(f"'{state}'") for state in LIVE])
 _IS_LISTED = runs.c.id.in_(unpack_ids("ids"))
 _IS_ID = runs.c.id == bindparam("id_")
 _GET = Statement(select(*_COLUMNS).where(_IS_ID))
+_IS_SHOWN = is_here(runs.c.id)
+_GET_SHOWN = Statement(select(*_COLUMNS).where(_IS_ID, runs.c.project == bindparam("project_"), _IS_SHOWN))
 _GET_HELD = Statement(select(*_HOLD, *_COLUMNS).where(_IS_ID))
 _FIND = Statement(
     select(runs.c.id)
     .where(((runs.c.id >= bindparam("part")) & (runs.c.id < bindparam("after"))) | runs.c.id.like(bindparam("suffix")))
-    .where(runs.c.project == bindparam("project_"))
+    .where(runs.c.project == bindparam("project_"), _IS_SHOWN)
     .limit(2)
 )
 _MANY = Statement(select(*_COLUMNS).where(_IS_LISTED))
 _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(1))
 _CHILDREN = Statement(select(*_COLUMNS).where(runs.c.parent_id == bindparam("parent"), _IS_LIVE))
 _COUNT = Statement(
-    select(runs.c.state, func.count()).where(runs.c.project == bindparam("project_")).group_by(runs.c.state)
+    select(runs.c.state, func.count()).where(runs.c.project == bindparam("project_"), _IS_SHOWN).group_by(runs.c.state)
 )
 _FOREIGN = Statement(select(runs.c.id).where(_IS_LISTED, runs.c.project != bindparam("project_")).limit(1))
 _IS_HERE = runs.c.node == bindparam("node_")
@@ -100,11 +103,15 @@ _HIT = Statement(
     .where(cache.c.project == bindparam("project_"), cache.c.key == bindparam("key_"))
 )
 _EARLIER_OF_KEY = Statement(
-    select(*_COLUMNS).where(runs.c.key == bindparam("key_"), _IN_PROJECT).order_by(runs.c.seq.desc()).limit(1)
+    select(*_COLUMNS)
+    .where(runs.c.key == bindparam("key_"), _IN_PROJECT, _IS_SHOWN)
+    .order_by(runs.c.seq.desc())
+    .limit(1)
 )
 _EARLIER_OF_NAME = Statement(
     select(*_COLUMNS)
-    .where(_IN_PROJECT, runs.c.kind == bindparam("kind_"), runs.c.name == bindparam("name_"), runs.c.key.is_not(None))
+    .where(_IN_PROJECT, runs.c.kind == bindparam("kind_"), runs.c.name == bindparam("name_"))
+    .where(runs.c.key.is_not(None), _IS_SHOWN)
     .order_by(runs.c.seq.desc())
     .limit(1)
 )
@@ -168,10 +175,10 @@ def find_run(connection: Connection, project: str, part: str) -> Run:
         RUN-001 when none or several match.
     """
     if len(part) == 32:
-        run = get_run(connection, part)
-        if run.project != project:
+        row = _GET_SHOWN.first(connection, id_=part, project_=project)
+        if row is None:
             raise NotFound("RUN-001", f"no run has the id {part}", id=part)
-        return with_metrics(connection, [run])[0]
+        return with_metrics(connection, [Run(*row)])[0]
     found: Sequence[Any] = []
     if _HEX.match(part):
         found = _FIND.all(connection, part=part, after=f"{part}g", suffix=f"%{part}", project_=project)
@@ -204,11 +211,11 @@ def find_foreign(connection: Connection, project: str, ids: Sequence[str]) -> st
 
 def list_runs(connection: Connection, project: str, wanted: ListRuns) -> list[Run]:
     """Return the newest runs of a project with these values, newest first, with their metrics."""
-    query = select(*_COLUMNS).where(runs.c.project == project).order_by(runs.c.seq.desc()).limit(wanted.limit)
-    for name in ("kind", "name", "state", "parent_id", "key"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(runs.c[name] == value)
+    given = {name: getattr(wanted, name) for name in ("kind", "name", "state", "parent_id", "key")}
+    where = {"project": project, **{name: value for name, value in given.items() if value is not None}}
+    query = select(*_COLUMNS).where(_IS_SHOWN, *(runs.c[name] == value for name, value in where.items()))
+    query = query.where(runs.c.seq < find_place(connection, runs, wanted.page, **where))
+    query = query.order_by(runs.c.seq.desc()).limit(wanted.limit)
     return with_metrics(connection, [Run(*row) for row in connection.execute(query)])
 
 

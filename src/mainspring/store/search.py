@@ -33,7 +33,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from mainspring.domain.errors import Invalid
 from mainspring.domain.filters import Clause, Every, FieldType, Node, Not, Operand, Order, parse_filter, parse_order
+from mainspring.domain.lists import refuse_page
 from mainspring.domain.messages import RunPage, SearchRuns
+from mainspring.store.deletions import is_here
 from mainspring.store.runs import get_runs
 from mainspring.store.tables import latest, runs, series_keys
 
@@ -107,18 +109,16 @@ def search_runs(connection: Connection, project: str, wanted: SearchRuns) -> Run
     Raises
     ------
     Invalid
-        RUN-011 for a filter, order or limit that cannot be read, RUN-013 for a page that is none
-        or belongs to another search.
+        RUN-011 for a filter or order that cannot be read, RUN-013 for a page that is none or
+        belongs to another search.
 
     Notes
     -----
     Guarantees: a run that is there from the first page to the last is on exactly one of them,
     whatever is added meanwhile, unless the value that it is ordered by changes.
     """
-    if not 1 <= wanted.limit <= MOST_RUNS:
-        raise Invalid("RUN-011", f"a page of {wanted.limit} runs; from 1 to {MOST_RUNS:,} are given")
     sql = _Sql(connection.dialect.name)
-    condition = and_(runs.c.project == project, sql.compile(parse_filter(wanted.filter, FIELDS)))
+    condition = and_(runs.c.project == project, is_here(runs.c.id), sql.compile(parse_filter(wanted.filter, FIELDS)))
     order = parse_order(wanted.order_by, FIELDS)
     digest = hashlib.sha256(msgspec.json.encode((project, wanted.filter, wanted.order_by))).digest()[:8]
     keys = sql.order(order)
@@ -134,10 +134,6 @@ def search_runs(connection: Connection, project: str, wanted: SearchRuns) -> Run
     if wanted.count:
         count = int(connection.execute(select(func.count()).select_from(runs).where(condition)).scalar_one())
     return RunPage(get_runs(connection, [str(row[0]) for row in shown]), following, count)
-
-
-MOST_RUNS = 1_000
-"""Runs on one page, at most."""
 
 
 class _Sql:
@@ -245,7 +241,7 @@ def _read_page(page: str, query: bytes) -> _Cursor:
         content = base64.urlsafe_b64decode(page + "=" * (-len(page) % 4))
         cursor = msgspec.msgpack.decode(content, type=_Cursor)
     except (ValueError, binascii.Error, msgspec.MsgspecError):
-        raise Invalid("RUN-013", f"{page[:40]!r} is no page of a search") from None
+        raise refuse_page(page) from None
     if cursor.query != query:
         raise Invalid("RUN-013", "the page belongs to a search with another filter, order or project")
     return cursor

@@ -7,23 +7,28 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
+from mainspring.domain.messages import ListVersions
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference
-from mainspring.store.rows import add
+from mainspring.store.deletions import is_here
+from mainspring.store.rows import add, find_place
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
-from mainspring.store.tables import aliases, deletions, edges, versions
+from mainspring.store.tables import aliases, edges, versions
 
 _DAY_S = 86_400
 _FIELDS = tuple(name for name in Version.__struct_fields__ if name in versions.c)
 _COLUMNS = [versions.c[name] for name in _FIELDS]
-_IS_HERE = versions.c.id.not_in(select(deletions.c.id))
+_IS_HERE = is_here(versions.c.id)
 _OF_NAME = select(*_COLUMNS).where(
     versions.c.kind == bindparam("kind_"),
     versions.c.project == bindparam("project_"),
     versions.c.name == bindparam("name_"),
 )
 _NAMED = _OF_NAME.where(_IS_HERE)
-_PAGE = Statement(_NAMED.order_by(versions.c.number.desc()).limit(bindparam("limit_")))
+_IS_BELOW = versions.c.seq < bindparam("below")
+_PAGE_OF_ALL = Statement(_OF_NAME.where(_IS_BELOW).order_by(versions.c.number.desc()).limit(bindparam("limit_")))
+_PAGE = Statement(_NAMED.where(_IS_BELOW).order_by(versions.c.number.desc()).limit(bindparam("limit_")))
+_NEWEST = Statement(_NAMED.order_by(versions.c.number.desc()).limit(1))
 _BY_NUMBER = Statement(_NAMED.where(versions.c.number == bindparam("number_")))
 _OF_NUMBER = Statement(_OF_NAME.where(versions.c.number == bindparam("number_")))
 _LAST = Statement(_OF_NAME.order_by(versions.c.number.desc()).limit(1))
@@ -39,6 +44,7 @@ _BY_ALIAS = Statement(
         aliases.c.project == bindparam("project_"),
         aliases.c.name == bindparam("name_"),
         aliases.c.alias == bindparam("alias_"),
+        _IS_HERE,
     )
 )
 _BY_ID = Statement(select(*_COLUMNS).where(versions.c.id == bindparam("id_")))
@@ -50,7 +56,7 @@ _LATEST_OF_EACH = (
 )
 _PAGE_OF_LATEST = Statement(
     select(*_COLUMNS)
-    .where(versions.c.seq.in_(_LATEST_OF_EACH))
+    .where(versions.c.seq.in_(_LATEST_OF_EACH), _IS_BELOW)
     .order_by(versions.c.seq.desc())
     .limit(bindparam("limit_"))
 )
@@ -122,7 +128,7 @@ def find_version(connection: Connection, kind: str, project: str, reference: Ref
     if reference.day is not None:
         start = datetime.fromisoformat(reference.day).replace(tzinfo=UTC)
         return _one(connection, _BY_DAY, **named, until=start.timestamp() + _DAY_S)
-    return _one(connection, _PAGE, **named, limit_=1)
+    return _one(connection, _NEWEST, **named)
 
 
 def find_any(connection: Connection, kind: str, project: str, name: str, number: int) -> Version | None:
@@ -135,11 +141,14 @@ def get_version(connection: Connection, version_id: str) -> Version | None:
     return _one(connection, _BY_ID, id_=version_id)
 
 
-def list_versions(connection: Connection, kind: str, project: str, name: str | None, limit: int) -> list[Version]:
-    """Return the versions of a name, or the latest version of each name, newest first."""
-    if name is None:
-        return _read(connection, _PAGE_OF_LATEST, kind_=kind, project_=project, limit_=limit)
-    return _read(connection, _PAGE, kind_=kind, project_=project, name_=name, limit_=limit)
+def list_versions(connection: Connection, project: str, wanted: ListVersions) -> list[Version]:
+    """Return the versions of a name, deleted ones too if wanted, or the latest of each name, newest first."""
+    where = {"kind": wanted.kind, "project": project} | ({} if wanted.name is None else {"name": wanted.name})
+    below = find_place(connection, versions, wanted.page, **where)
+    named = {f"{name}_": value for name, value in where.items()}
+    of_name = _PAGE_OF_ALL if wanted.deleted else _PAGE
+    statement = _PAGE_OF_LATEST if wanted.name is None else of_name
+    return _read(connection, statement, **named, limit_=wanted.limit, below=below)
 
 
 def set_alias(connection: Connection, version: Version, alias: str, time: float) -> None:

@@ -124,6 +124,13 @@ ENTRIES: tuple[Entry, ...] = (
         401,
     ),
     Entry(
+        "AUTH-017",
+        "denied",
+        "what the owner alone begins and ends",
+        "gates and checks decide on aliases and services, so nobody else begins them or speaks for them",
+        "mainspring promote --help",
+    ),
+    Entry(
         "AUDIT-001",
         "failed",
         "the audit was changed",

@@ -92,4 +92,11 @@ ENTRIES: tuple[Entry, ...] = (
         "what the home's own processes run is chosen on its machine only: a client that sends code is not let in",
         "run steps in this process (no submit, map or resources), or run the program on the machine of the home",
     ),
+    Entry(
+        "API-025",
+        "invalid",
+        "too much at once",
+        "an answer is bounded, so that no list can take the memory of owner and client; the rest is on further pages",
+        "ask for a page of fewer, then for the next with `page`, or `after`",
+    ),
 )

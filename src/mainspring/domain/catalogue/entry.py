@@ -42,5 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
         return _EXIT[self.kind]
 
 
-_HTTP = {"invalid": 400, "not_found": 404, "conflict": 409, "denied": 403, "unavailable": 503, "failed": 500}
+_HTTP = {"invalid": 400, "not_found": 404, "conflict": 409, "denied": 403, "unavailable": 503, "failed": 409}
+"""What failed is what was asked about; the few mistakes of the server itself say 500 in their entry."""
+
 _EXIT = {"failed": 1, "invalid": 2, "not_found": 3, "denied": 4, "conflict": 5, "unavailable": 6}

@@ -109,6 +109,7 @@ ENTRIES = (
         "a mistake of Mainspring",
         "the owner met something that its code does not foresee; the request left nothing behind",
         "mainspring doctor, and report it with the end of logs/owner.log",
+        500,
     ),
     Entry(
         "HOME-016",

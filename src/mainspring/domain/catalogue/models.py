@@ -131,25 +131,4 @@ ENTRIES = (
         "metrics of classification need both labels, 0 and 1",
         "promote with data whose target holds both, or use metrics of regression",
     ),
-    Entry(
-        "MODEL-030",
-        "invalid",
-        "a version that is not pinned",
-        "what is deleted or restored must be named so that it is the same tomorrow",
-        "give the version's number, as in mainspring models delete NAME@3",
-    ),
-    Entry(
-        "MODEL-031",
-        "conflict",
-        "a version that is needed",
-        "an alias, a service that is not stopped, or another version points at it",
-        "move the alias, or stop the service; then delete it",
-    ),
-    Entry(
-        "MODEL-032",
-        "conflict",
-        "a version that was removed for good",
-        "a purge has left nothing of it but its name, number and digest",
-        "register the same content again: it gets the same number",
-    ),
 )

@@ -92,8 +92,8 @@ ENTRIES = (
     Entry(
         "RUN-013",
         "invalid",
-        "a page of no search",
-        "the name of a page is given with the page before, and holds for the same filter, order and project",
-        "mainspring runs",
+        "a page of another query",
+        "a page is named by the page before, and holds for the same filter, order and project",
+        "ask for the first page again: leave `page` out",
     ),
 )

@@ -74,6 +74,7 @@ ENTRIES = (
         "the model failed on this request",
         "the request fits the signature, but the model could not predict it; nothing was captured",
         "mainspring services show NAME, then roll back with mainspring services rollback NAME",
+        500,
     ),
     Entry(
         "SERVE-011",
@@ -116,6 +117,7 @@ ENTRIES = (
         "a capture segment is damaged",
         "its bytes do not match their checksum; the disk or another program changed them",
         "restore the file from a backup, or move it away to go on without its rows",
+        500,
     ),
     Entry(
         "SERVE-017",
@@ -130,6 +132,7 @@ ENTRIES = (
         "a revision could not be loaded",
         "its files are missing, or the model does not run here; the live revision goes on",
         "mainspring services show NAME",
+        500,
     ),
     Entry(
         "SERVE-019",

@@ -65,7 +65,9 @@ _FAULTS: dict[str, tuple[type[MainspringError], str]] = {
     "55P03": (Unavailable, "HOME-019"),
     "40": (Unavailable, "HOME-019"),
     "57014": (Unavailable, "HOME-019"),
+    "22003": (Invalid, "HOME-020"),
     "22021": (Invalid, "HOME-020"),
+    "22P05": (Invalid, "HOME-020"),
     "XX001": (Unavailable, "HOME-016"),
     "XX002": (Unavailable, "HOME-016"),
 }
@@ -224,7 +226,8 @@ class PostgresqlDialect:
         MainspringError or None
             HOME-030 for a database that cannot be reached, HOME-031 for one that refuses, HOME-032
             for one that is missing; HOME-006, HOME-007, HOME-016, HOME-019 as for a file;
-            HOME-020 for a text with the character NUL; HOME-003 when a newer release has migrated it.
+            HOME-020 for a text with the character NUL or a number beyond 64 bits; HOME-003 when a newer
+            release has migrated it.
         """
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
         facts = cause.args[0] if cause is not None and cause.args else None
@@ -237,6 +240,8 @@ class PostgresqlDialect:
         for length in (5, 3, 2):
             if state[:length] in _FAULTS:
                 kind, code = _FAULTS[state[:length]]
+                if kind is Invalid:  # of whoever asks, who need not know where the record is
+                    return Invalid(code, str(told))
                 fix = f"createdb {place.partition('?')[0].rpartition('/')[2]}" if code == "HOME-032" else ""
                 return kind(code, f"{place}: {told}", fix=fix, record=place)
         return None

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool
 
-from mainspring.domain.errors import MainspringError, Unavailable
+from mainspring.domain.errors import Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.store.places import sync
 
@@ -52,7 +52,7 @@ class SqliteDialect:
     """
 
     grammar = sqlite.dialect(paramstyle="named")
-    faults = (DBAPIError, sqlite3.Error)
+    faults = (DBAPIError, sqlite3.Error, OverflowError)
     shared = False
 
     def open(self, home: Home) -> Engine:
@@ -194,9 +194,12 @@ class SqliteDialect:
         -------
         MainspringError or None
             HOME-006 for a full disk, HOME-007 for a place that may not be written, HOME-016 for a
-            file that is no record, HOME-019 for one that another program locks.
+            file that is no record, HOME-019 for one that another program locks; HOME-020 for a number
+            beyond 64 bits.
         """
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
+        if isinstance(cause, OverflowError):
+            return Invalid("HOME-020", str(cause)) if "SQLite" in str(cause) else None
         name = _FAULTS.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
         return None if name is None else Unavailable(name, f"{place}: {cause}", path=place)
 

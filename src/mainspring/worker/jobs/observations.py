@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from mainspring.domain.errors import Invalid, MainspringError, NotFound
+from mainspring.domain.lists import read_all
 from mainspring.domain.messages import ListRenewals
 from mainspring.domain.records import Version
 from mainspring.domain.states import CLOSED
@@ -167,7 +168,8 @@ def find_reference(
 
 def list_attempts(client: Client, service: str, until: float) -> tuple[Attempt, ...]:
     """Return the renewals of a service before an event time, oldest first."""
-    found = [each for each in client.ask(ListRenewals(service=service, limit=1000)) if each.event_time < until]
+    renewals = read_all(client.ask, ListRenewals(service=service, limit=1000))
+    found = [each for each in renewals if each.event_time < until]
     return tuple(
         # One that is under way counts against the budget and not as a refusal.
         Attempt(each.event_time, each.state == "promoted" or each.state not in CLOSED)

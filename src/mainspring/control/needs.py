@@ -1,0 +1,81 @@
+"""Needs: why something may not be deleted, and what lets go of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mainspring.control.assets import find_version
+from mainspring.control.services import list_monitored
+from mainspring.control.turn import Turn
+from mainspring.domain.records import Run, Service, Version
+from mainspring.store import needs
+from mainspring.store.rows import find
+from mainspring.store.tables import renewals, services
+
+
+class Need(NamedTuple):
+    """What needs something, and the command that ends it."""
+
+    what: str
+    fix: str
+
+
+def find_version_need(turn: Turn, version: Version, *, alone: bool) -> Need | None:
+    """Return what needs a version, None when nothing does.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    version : Version
+        Of a dataset or model.
+    alone : bool
+        The other versions of its name stay, and so do its aliases.
+    """
+    if alone and version.aliases:
+        alias = version.aliases[0]
+        move = f"mainspring promote {version.name} {alias} --data DATASET" if version.kind == "model" else ""
+        return Need(f"the alias {alias}", move or f"point {version.name}@{alias} at another version, or give --all")
+    service = _find_service(turn, version, alone=alone)
+    if service is not None:
+        return Need(f"the service {service}", f"mainspring services stop {service}")
+    either = (renewals.c.candidate == version.reference) | (renewals.c.champion == version.reference)
+    if version.kind == "model":
+        renewal = needs.find_open_renewal(turn.connection, renewals.c.project == turn.project, either)
+        if renewal is not None:
+            return Need(f"the renewal of service {renewal[1]}", f"mainspring services show {renewal[1]}, until it ends")
+    return _tell_live(needs.find_live_user(turn.connection, version.id, version.reference))
+
+
+def find_run_need(turn: Turn, run: Run) -> Need | None:
+    """Return what needs a run or something below it, None when nothing does."""
+    live = _tell_live(needs.find_live_part(turn.connection, run.id))
+    if live is not None:
+        return live
+    renewal = needs.find_open_renewal(turn.connection, renewals.c.run_id == run.id)
+    if renewal is not None:
+        return Need(f"the renewal of service {renewal[1]}", f"mainspring services show {renewal[1]}, until it ends")
+    return None
+
+
+def _find_service(turn: Turn, version: Version, *, alone: bool) -> str | None:
+    if version.kind == "model":
+        wanted = find(turn.connection, services, Service, project=turn.project, desired=True)
+        holds = (each for each in wanted if any(held.model == version.reference for held in each.revisions))
+        return next((each.name for each in holds), None)
+    latest = find_version(turn, "dataset", version.name)
+    if alone and latest is not None and latest.id != version.id:
+        return None
+    monitored = list_monitored(turn, version.name)
+    if monitored:
+        return monitored[0].name
+    owner = version.name.removesuffix(".requests")
+    captures = find(turn.connection, services, Service, limit=1, project=turn.project, name=owner, desired=True)
+    return owner if captures and owner != version.name else None
+
+
+def _tell_live(live: needs.LiveRun | None) -> Need | None:
+    if live is None:
+        return None
+    short = live.id[-6:]
+    return Need(f"run {short} ({live.name}), which is {live.state}", f"mainspring runs cancel {short}")
