@@ -147,7 +147,7 @@ def test_what_is_written_last_is_committed(desk):
 def test_texts_are_ordered_by_their_code_points(desk):
     words = ["Zebra", "apple", "Äpfel", "a b", "a-b", "_", "zebra", "émile"]
     for at, word in enumerate(words):
-        desk.call(lambda turn, at=at, word=word: add_points(turn.connection, at + 1, [(word, 0, 0.0, 1.0)]))
+        desk.call(lambda turn, at=at, word=word: add_points(turn.connection, at + 1, 1, [(word, 0, 0.0, 1.0)]))
     found = []
     desk.call(lambda turn: found.extend(turn.connection.execute(select(series_keys.c.key).order_by(series_keys.c.key))))
     assert [key for (key,) in found] == sorted(words)
@@ -157,7 +157,7 @@ def test_numbers_come_back_as_they_went(desk):
     run = begin(desk).run
     wanted = [0.1, 1e-300, -1e300, math.inf, math.nan, 2**53 + 1.0]
     points = [("loss", 2**40 + at, 1.7e9 + at / 7, value) for at, value in enumerate(wanted)]
-    desk.call(lambda turn: add_points(turn.connection, get_held(turn.connection, run.id)[1].seq, points))
+    desk.call(lambda turn: add_points(turn.connection, get_held(turn.connection, run.id)[1].seq, 1, points))
     found = desk.ask(messages.GetSeries(run_id=run.id, key="loss"))
     assert repr([tuple(each) for each in found]) == repr([point[1:] for point in points])
     assert repr(desk.ask(messages.GetRun(id=run.id)).metrics["loss"]) == repr(wanted[-1])

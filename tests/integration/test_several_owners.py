@@ -178,6 +178,55 @@ def test_what_waits_in_line_of_a_dead_owner_moves_on(homes):
         desk.close()
 
 
+@pytest.mark.parametrize("jump_s", [86_400.0, -3600.0], ids=["a day forwards", "an hour back"])
+def test_a_jump_of_the_databases_clock_takes_nothing_from_an_owner_that_lives(homes, jump_s):
+    desks = [Desk(home, node) for home, node in zip(homes, ("one", "two"), strict=True)]
+    spec = messages.RunSpec(kind="step", name="queued", call=messages.records.Call(payload="0" * 64))
+    (run,) = desks[0].ask(messages.SubmitRuns(runs=[spec]))
+    inline = desks[0].ask(messages.BeginRun(kind="step", name="inline")).run
+    shift(homes[0], -jump_s)
+    desks[1].call(take_over)
+    desks[0]._seen_at -= 5.0  # as every few seconds, it tells that it lives
+    desks[0].ask(messages.BeginRun(kind="step", name="goes on"))
+    assert 0 < read(homes[0], "node:one").expires_at - time.time() <= 21
+    desks[1].clock.advance(6)
+    desks[1].call(take_over)
+    assert node_of(homes[0], run) == "one"
+    assert desks[1].ask(messages.GetRun(id=inline.id)).state == "running"
+    # One that is gone is missed in time all the same.
+    shift(homes[0], -jump_s)
+    desks[1].call(take_over)
+    assert node_of(homes[0], run) == "one"
+    desks[1].clock.advance(6)
+    desks[1].call(take_over)
+    assert node_of(homes[0], run) == "two"
+    assert desks[1].ask(messages.GetRun(id=inline.id)).problem.code == "RUN-008"
+    for desk in desks:
+        desk.close()
+
+
+def test_a_lease_from_before_the_clock_was_put_back_stops_nobody(homes):
+    desks = [Desk(home, node) for home, node in zip(homes, ("one", "two"), strict=True)]
+    calls = []
+    for desk in desks:
+        desk.call(lambda turn: calls.append(turn.node), lease="loop:test")
+    shift(homes[0], 3600.0)
+    desks[1].call(lambda turn: calls.append(turn.node), lease="loop:test")
+    desks[0].call(lambda turn: calls.append(turn.node), lease="loop:test")
+    assert calls == ["one", "two"]
+    assert read(homes[0], "loop:test").fence == 2
+    for desk in desks:
+        desk.close()
+
+
+def shift(home, seconds):
+    """Have all leases look as if the database's clock had jumped the other way."""
+    engine = open_engine(home)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET expires_at = expires_at + :seconds"), {"seconds": seconds})
+    engine.dispose()
+
+
 def node_of(home, run):
     engine = open_engine(home)
     with engine.connect() as connection:

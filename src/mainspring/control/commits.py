@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.control.identity import admit, name_key
-from mainspring.control.turn import NODE_LEASE, Turn
+from mainspring.control.turn import NODE_LEASE, NODE_LEASE_S, Turn
 from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, UNKEPT, Later
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Denied, Failed, MainspringError, Unavailable
@@ -286,7 +286,7 @@ class GroupCommit:
         """Tell the other owners that this one lives; return until when they need not hear it again."""
         now = time.monotonic()
         if self._dialect.shared and now - self._seen_at > _LEASE_S / 4:
-            take_lease(connection, NODE_LEASE + self._node, self._node, 2 * _LEASE_S)
+            take_lease(connection, NODE_LEASE + self._node, self._node, NODE_LEASE_S)
             return now
         return self._seen_at
 

@@ -45,7 +45,7 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
     """
     check_run_transition(run.state, state, run=run.id)
     result["problem"] = problem.about(run=run.id) if problem is not None else None
-    now = turn.now()
+    now = max(turn.now(), run.started_at or run.created_at)  # the clock may have been put back
     if not runs.change_run(
         turn.connection, run, state=state, ended_at=now, lease_until=None, process_start=None, **result
     ):

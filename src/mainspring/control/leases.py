@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from mainspring.control.finishing import lose_run
 from mainspring.control.processes import process_start
-from mainspring.control.turn import NODE_LEASE, Turn
+from mainspring.control.turn import NODE_LEASE, NODE_LEASE_S, Turn
 from mainspring.control.usecases import adopts, holds, loop
 from mainspring.domain.records import Run
 from mainspring.store import runs
 from mainspring.store.engine import dialect_of
-from mainspring.store.leases import drop_lease, find_lapsed
+from mainspring.store.leases import Lease, drop_lease, find_lapsed
 from mainspring.store.requests import forget_answers
 
 _log = logging.getLogger(__name__)
@@ -19,7 +20,16 @@ _log = logging.getLogger(__name__)
 LEASE_S = 10.0
 """Seconds that a run stays with its worker after a heartbeat."""
 
+_PATIENCE_S = 5.0
+"""Seconds in which an owner that lives takes a lease again that seems to have lapsed: the clock may have jumped."""
+
 _ANSWERS_KEPT_S = 3600.0
+_ANSWERS_KEPT_AT_MOST_S = 7 * 86_400.0
+_DRIFT_S = 60.0
+"""A clock that has moved by more against the one that never jumps has jumped."""
+
+_lapsed: dict[Path, dict[Lease, float]] = {}
+_steady: dict[Path, tuple[float, float]] = {}
 
 
 @adopts
@@ -53,7 +63,7 @@ def _lose(turn: Turn, run: Run, why: str) -> None:
 @loop(every_s=2.0, once=True)
 def take_over(turn: Turn) -> None:
     """Take the runs of owners on that nobody hears of any more: what was queued, and what can run again."""
-    for lease in find_lapsed(turn.connection, NODE_LEASE):
+    for lease in _find_gone(turn):
         node = lease.name.removeprefix(NODE_LEASE)
         if node == turn.node:
             continue
@@ -66,10 +76,30 @@ def take_over(turn: Turn) -> None:
         turn.notify("queue")
 
 
+def _find_gone(turn: Turn) -> list[Lease]:
+    """Return the leases of nodes that have not been taken again since they were seen to have lapsed."""
+    now, known = turn.clock.monotonic(), _lapsed.get(turn.home.root, {})
+    lapsed = find_lapsed(turn.connection, NODE_LEASE, NODE_LEASE_S)
+    seen_at = _lapsed[turn.home.root] = {lease: known.get(lease, now) for lease in lapsed}
+    # Who knows that a node is gone says so by setting its time to 0.
+    return [lease for lease, at in seen_at.items() if not lease.expires_at or now - at >= _PATIENCE_S]
+
+
+def _is_steady(turn: Turn) -> bool:
+    """Tell whether the wall clock has gone without a jump for as long as answers are kept."""
+    now = turn.clock.monotonic()
+    offset = turn.now() - now
+    known, since = _steady.get(turn.home.root, (offset, now))
+    if abs(offset - known) > _DRIFT_S:
+        known, since = offset, now
+    _steady[turn.home.root] = known, since
+    return now - since >= _ANSWERS_KEPT_S
+
+
 @loop(every_s=60.0, once=True)
 def forget_old_answers(turn: Turn) -> None:
     """Forget the answers that no client can still repeat a request for."""
-    forget_answers(turn.connection, turn.now() - _ANSWERS_KEPT_S)
+    forget_answers(turn.connection, turn.now() - (_ANSWERS_KEPT_S if _is_steady(turn) else _ANSWERS_KEPT_AT_MOST_S))
 
 
 @loop(every_s=3600.0, once=True)

@@ -64,7 +64,7 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
             reason=placed.reason or "",
             pid=command.pid,
             host=this_host(),
-            started_at=turn.now(),
+            started_at=max(turn.now(), run.created_at),
             lease_until=turn.clock.monotonic() + LEASE_S,
         )
         turn.notify(run_id)

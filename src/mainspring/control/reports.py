@@ -23,8 +23,8 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     if command.offset <= hold.journal_offset and command.offset:
         return messages.Reported(order, hold.journal_offset)
     if run.attempt > 1 and command.points:
-        series.drop_overtaken(turn.connection, hold.seq, command.points, run.started_at or 0.0)
-    series.add_points(turn.connection, hold.seq, command.points)
+        series.drop_overtaken(turn.connection, hold.seq, run.attempt, command.points)
+    series.add_points(turn.connection, hold.seq, run.attempt, command.points)
     tags = use_artifacts(turn, run, command.tags)
     run.params, run.tags = {**run.params, **command.params}, {**run.tags, **tags}
     offset = max(command.offset, hold.journal_offset)

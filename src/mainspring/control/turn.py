@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 NODE_LEASE = "node:"
 """What the names of leases begin with by which owners tell that they live."""
 
+NODE_LEASE_S = 20.0
+"""Seconds after which an owner that has not told that it lives may be gone."""
+
 
 class Turn:
     """One request's part of a turn.

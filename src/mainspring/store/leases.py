@@ -14,7 +14,8 @@ _IS_NAME = leases.c.name == bindparam("name_")
 _GET = Statement(select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at).where(_IS_NAME))
 _LAPSED = Statement(
     select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at)
-    .where(leases.c.name.like(bindparam("pattern")), leases.c.expires_at < bindparam("now"))
+    .where(leases.c.name.like(bindparam("pattern")))
+    .where((leases.c.expires_at < bindparam("now")) | (leases.c.expires_at > bindparam("latest")))
     .order_by(leases.c.name)
 )
 _ADD = Statement(insert(leases), ("name", "holder", "fence", "expires_at"))
@@ -23,6 +24,9 @@ _TAKE = Statement(
     .where(_IS_NAME, leases.c.fence == bindparam("was_fence"))
     .values(holder=bindparam("holder_"), fence=bindparam("fence_"), expires_at=bindparam("expires_at_"))
 )
+_SLACK_S = 1.0
+"""By so much a lease may seem too long, because floating-point times are rounded."""
+
 _DROP = Statement(delete(leases).where(_IS_NAME, leases.c.fence == bindparam("fence_")))
 
 
@@ -69,7 +73,8 @@ def take_lease(connection: Connection, name: str, holder: str, length_s: float) 
     Notes
     -----
     Guarantees: what is written in the same transaction is written by the holder alone. A lease
-    that has more than half of its time left is not written again.
+    that has more than half of its time left is not written again. One that seems to last longer
+    than a lease can was written before the clock was put back, and is as good as lapsed.
     """
     now = dialect_of(connection).now(connection)
     row = _GET.first(connection, name_=name)
@@ -77,9 +82,11 @@ def take_lease(connection: Connection, name: str, holder: str, length_s: float) 
         _ADD.run(connection, {"name": name, "holder": holder, "fence": 1, "expires_at": now + length_s})
         return 1
     found = Lease(*row)
-    if found.holder != holder and found.expires_at >= now:
+    left_s = found.expires_at - now
+    told_now = left_s <= length_s + _SLACK_S
+    if found.holder != holder and left_s >= 0 and told_now:
         return None
-    if found.holder == holder and found.expires_at - now > length_s / 2:
+    if found.holder == holder and left_s > length_s / 2 and told_now:
         return found.fence
     fence = found.fence + (found.holder != holder)
     values = {"holder_": holder, "fence_": fence, "expires_at_": now + length_s}
@@ -87,10 +94,26 @@ def take_lease(connection: Connection, name: str, holder: str, length_s: float) 
     return fence
 
 
-def find_lapsed(connection: Connection, prefix: str) -> list[Lease]:
-    """Return the leases of names that begin so and that nobody holds any more."""
+def find_lapsed(connection: Connection, prefix: str, length_s: float) -> list[Lease]:
+    """Return the leases of names that begin so and that nobody seems to hold any more.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    prefix : str
+        Of the names.
+    length_s : float
+        For how long they are taken.
+
+    Notes
+    -----
+    When the clock of the database jumps, all of them seem to have lapsed, until their holders
+    take them again: who acts on it looks twice.
+    """
     now = dialect_of(connection).now(connection)
-    return [Lease(*row) for row in _LAPSED.all(connection, pattern=f"{prefix}%", now=now)]
+    found = _LAPSED.all(connection, pattern=f"{prefix}%", now=now, latest=now + length_s + _SLACK_S)
+    return [Lease(*row) for row in found]
 
 
 def drop_lease(connection: Connection, lease: Lease) -> bool:

@@ -15,14 +15,14 @@ Point = tuple[str, int, float, float]
 """(key, step, time in seconds since 1970, value)"""
 
 _KEYS = Statement(select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(unpack_ids("names"))))
-_POINT = ("run", "key", "step", "time", "value")
+_POINT = ("run", "key", "step", "time", "value", "attempt")
 _ADD_KEY = Statement(add_once(series_keys), ("key",))
-_ADD_POINT = Statement(add_or_replace(points, "value"), _POINT)
+_ADD_POINT = Statement(add_or_replace(points, "value", "attempt"), _POINT)
 _upsert = Upsert(latest)
 _SET_LATEST = Statement(
     _upsert.on_conflict_do_update(
         index_elements=["run", "key"],
-        set_={name: _upsert.excluded[name] for name in ("step", "time", "value")},
+        set_={name: _upsert.excluded[name] for name in ("step", "time", "value", "attempt")},
         where=tuple_(_upsert.excluded.step, _upsert.excluded.time) >= tuple_(latest.c.step, latest.c.time),
     ),
     _POINT,
@@ -33,7 +33,7 @@ _OVERTAKEN = [
             table.c.run == bindparam("run_"),
             table.c.key == bindparam("key_"),
             table.c.step >= bindparam("first"),
-            table.c.time < bindparam("before"),
+            table.c.attempt < bindparam("attempt_"),
         )
     )
     for table in (points, latest)
@@ -54,7 +54,7 @@ _SERIES = Statement(
 )
 
 
-def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
+def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Point]) -> None:
     """Add points to the series of a run.
 
     Parameters
@@ -63,6 +63,8 @@ def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
         In a transaction.
     run : int
         The run's number inside the file (`Hold.seq`).
+    attempt : int
+        Which attempt has logged them.
     new : sequence of (key, step, time, value)
         In the order they were logged.
 
@@ -74,7 +76,14 @@ def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
         return
     keys = _find_keys(connection, {key for key, *_ in new})
     rows = [
-        {"run": run, "key": keys[key], "step": step, "time": time, "value": None if math.isnan(value) else value}
+        {
+            "run": run,
+            "key": keys[key],
+            "step": step,
+            "time": time,
+            "value": None if math.isnan(value) else value,
+            "attempt": attempt,
+        }
         for key, step, time, value in new
     ]
     _ADD_POINT.run_many(connection, rows)
@@ -82,7 +91,7 @@ def add_points(connection: Connection, run: int, new: Sequence[Point]) -> None:
     _SET_LATEST.run_many(connection, [*last.values()])
 
 
-def drop_overtaken(connection: Connection, run: int, new: Sequence[Point], before: float) -> None:
+def drop_overtaken(connection: Connection, run: int, attempt: int, new: Sequence[Point]) -> None:
     """Drop what earlier attempts had logged from where a later one has begun to log again.
 
     Parameters
@@ -91,16 +100,16 @@ def drop_overtaken(connection: Connection, run: int, new: Sequence[Point], befor
         In a transaction.
     run : int
         The run's number inside the file.
+    attempt : int
+        The later one. Times would not tell them apart: clocks jump, and differ between machines.
     new : sequence of (key, step, time, value)
         Points of the later attempt, to be added next.
-    before : float
-        When the later attempt began; what is older belongs to another.
     """
     keys = _find_keys(connection, {key for key, *_ in new})
     first: dict[int, int] = {}
     for key, step, *_ in new:
         first[keys[key]] = min(step, first.get(keys[key], step))
-    rows = [{"run_": run, "key_": key, "first": step, "before": before} for key, step in first.items()]
+    rows = [{"run_": run, "key_": key, "first": step, "attempt_": attempt} for key, step in first.items()]
     for statement in _OVERTAKEN:
         statement.run_many(connection, rows)
 

@@ -106,6 +106,7 @@ points = Table(
     Column("step", _Whole, primary_key=True, autoincrement=False),
     Column("time", Float, primary_key=True, autoincrement=False),
     Column("value", Float, nullable=True),  # SQLite keeps NaN as NULL
+    Column("attempt", _Whole, nullable=False, server_default="1"),
     sqlite_with_rowid=False,
 )
 
@@ -117,6 +118,7 @@ latest = Table(
     Column("step", _Whole, nullable=False),
     Column("time", Float, nullable=False),
     Column("value", Float, nullable=True),
+    Column("attempt", _Whole, nullable=False, server_default="1"),
     sqlite_with_rowid=False,
 )
 

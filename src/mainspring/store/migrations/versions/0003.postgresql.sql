@@ -1,3 +1,23 @@
+CREATE TABLE points (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt BIGINT DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, key, step, time)
+);
+
+CREATE TABLE latest (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt BIGINT DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, key)
+);
+
 CREATE TABLE uses (
     project TEXT COLLATE "C" NOT NULL,
     digest TEXT COLLATE "C" NOT NULL,

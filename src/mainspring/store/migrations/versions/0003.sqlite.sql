@@ -1,3 +1,25 @@
+CREATE TABLE points (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt INTEGER DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, "key", step, time)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE latest (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt INTEGER DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, "key")
+)
+ WITHOUT ROWID;
+
 CREATE TABLE uses (
     project TEXT NOT NULL,
     digest TEXT NOT NULL,
