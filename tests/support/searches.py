@@ -91,6 +91,7 @@ class Search:
         self.ledger = Ledger(place / "ledger")
         self.witness = Witness()
         self.known: set[str] = set()
+        self.left_behind: set[str] = set()
         self.gate = place / "gate"
         self.file = place / "search.py"
         self.file.write_text(SCRIPT)
@@ -162,11 +163,15 @@ class Search:
         return []
 
     def move(self) -> None:
-        """Take the script's machine away, and go on at the other one, which is told that nobody hears of it."""
+        """Take the script's machine away, and go on at the other one, which is told that nobody hears of it.
+
+        What its runs had logged and not yet told is in journals there: `left_behind` names them.
+        """
         node = read_place(self.home.root).node
         self.script.kill()
         self.script.wait()
         self.machine.kill_all()
+        self.left_behind |= {run_id for run_id, *_ in self.ledger.read("start")} - self.known
         lapse(self.homes[1 - self.at], node)
         self.at = 1 - self.at
         start_owner(self.home)
