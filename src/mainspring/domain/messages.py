@@ -287,13 +287,7 @@ class GetVersion(Command):
 
 
 class ListVersions(Command):
-    """Versions of one name, or the latest of each; newest first; `page` is the id of the last one before.
-
-    Attributes
-    ----------
-    deleted : bool
-        Those of the name that were deleted too, as its writers want to know.
-    """
+    """Versions of a name, with its deleted ones if wanted, or the latest of each name; newest first, paged by id."""
 
     kind: AssetKind
     name: str | None = None
