@@ -8,7 +8,8 @@ from typing import Any, Union
 import msgspec
 
 from mainspring.domain.errors import Invalid, MainspringError, make_error
-from mainspring.domain.messages import ANSWERS, Command
+from mainspring.domain.messages import ANSWERS, Command, Stop
+from mainspring.domain.protocol import FIRST, PROTOCOL, check_protocol, list_spoken
 from mainspring.domain.records import Problem
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -30,6 +31,8 @@ class Request(msgspec.Struct, omit_defaults=True):
         In which project; empty: the default one.
     token : str
         In whose name, when it is not that of the connection's own user.
+    protocol : int
+        Version of the wire that the client speaks.
     """
 
     id: int
@@ -37,6 +40,7 @@ class Request(msgspec.Struct, omit_defaults=True):
     key: str = ""
     project: str = ""
     token: str = ""
+    protocol: int = FIRST
 
 
 class Reply(msgspec.Struct, omit_defaults=True):
@@ -51,6 +55,8 @@ _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
 _commands: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Union[tuple(ANSWERS)])  # noqa: UP007
+_SPOKEN = list_spoken()
+_stops = msgspec.msgpack.Decoder(Stop)
 _answers: dict[type[Command], msgspec.msgpack.Decoder[Any]] = {}
 
 
@@ -72,7 +78,7 @@ def encode_request(number: int, command: Command, key: str = "", *, project: str
     Invalid
         HOME-005 when it is too large, HOME-020 when it holds a value that the wire does not know.
     """
-    return _frame(Request(number, msgspec.Raw(encode_command(command)), key, project, token))
+    return _frame(Request(number, msgspec.Raw(encode_command(command)), key, project, token, PROTOCOL))
 
 
 def encode_command(command: Command) -> bytes:
@@ -110,14 +116,25 @@ def decode_request(body: bytes) -> Asked:
     Raises
     ------
     Invalid
-        HOME-004 when the bytes are no request of this version.
+        HOME-004 when the bytes are no request of this version, API-013 when it is of a version that
+        is not answered; only `Stop` is taken from every client, so that another owner can follow.
     """
     try:
         request = _requests.decode(body)
+        if request.protocol not in _SPOKEN and not _is_stop(request.command):
+            check_protocol(request.protocol)
         command = _commands.decode(request.command)
         return Asked(request.id, command, request.key, request.project, request.token)
     except (msgspec.DecodeError, RecursionError) as fault:
         raise Invalid("HOME-004", f"the request cannot be read: {fault}") from None
+
+
+def _is_stop(command: msgspec.Raw) -> bool:
+    try:
+        _stops.decode(command)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def encode_reply(number: int, answer: Any) -> bytes:
