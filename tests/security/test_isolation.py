@@ -127,8 +127,8 @@ def test_every_command_that_names_something_is_probed(rooms):
         & set(command.__struct_fields__)
     }
     about_principals = {
-        access.AddProject, access.RemoveProject, access.AddUser, access.GetUser, access.RemoveUser, access.GrantRole,
-        access.RevokeRole, access.IssueToken, access.RevokeToken,
+        access.AddProject, access.SetProject, access.RemoveProject, access.AddUser, access.GetUser, access.RemoveUser,
+        access.GrantRole, access.RevokeRole, access.IssueToken, access.RevokeToken,
     }  # fmt: skip
     by_lists = {messages.ListRuns, messages.ListVersions}
     makes = {access.AddSecret}

@@ -49,6 +49,7 @@ LEAST = {
     "GET /deleted": "viewer",
     "GET /projects": "viewer",
     "POST /projects": "home",
+    "PUT /projects/{name}": "home",
     "DELETE /projects/{name}": "home",
     "GET /users": "viewer",
     "POST /users": "home",

@@ -150,6 +150,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/deleted", upkeep.ListDeleted),
     Entry("GET", "/projects", access.ListProjects),
     Entry("POST", "/projects", access.AddProject, status=201),
+    Entry("PUT", "/projects/{name}", access.SetProject),
     Entry("DELETE", "/projects/{name}", access.RemoveProject, status=204),
     Entry("GET", "/users", access.ListUsers),
     Entry("POST", "/users", access.AddUser, status=201),

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age
-from mainspring.domain.access import AddProject, ListProjects, Project, RemoveProject
+from mainspring.cli.texts import format_age, format_size, format_span
+from mainspring.domain.access import AddProject, ListProjects, Project, ProjectSet, RemoveProject, SetProject
+from mainspring.domain.units import parse_duration, parse_size
+
+T = TypeVar("T", float, int)
 
 
 @click.group(
@@ -17,7 +23,7 @@ from mainspring.domain.access import AddProject, ListProjects, Project, RemovePr
 )
 @click.pass_context
 def command(context: click.Context) -> None:
-    """List projects; make one, or remove one that is empty."""
+    """List projects; make one, set what it keeps, or remove one that is empty."""
     if context.invoked_subcommand is None:
         _print(ask(ListProjects()))
 
@@ -28,6 +34,28 @@ def add(name: str) -> None:
     """Make a project: names of datasets, models and services are unique within it."""
     _print([ask(AddProject(name=name))])
     print_next(f"mainspring -P {name} users add NAME --role editor")
+
+
+@command.command("set")
+@click.argument("name")
+@click.option("--keep-runs", metavar="SPAN", help="Runs go so long after their end, such as 90d; 0: never.")
+@click.option("--keep-versions", metavar="SPAN", help="Versions go that are older, and that nothing needs; 0: never.")
+@click.option("--keep-logs", metavar="SPAN", help="What a run printed goes so long after its end; 0: never.")
+@click.option("--keep-deleted", metavar="SPAN", help="What is deleted can be restored for so long; 0: for ever.")
+@click.option("--quota", metavar="SIZE", help="Blobs and tables may hold so much, such as 200 GB; 0: no limit.")
+@click.option("--dry-run", is_flag=True, help="Set nothing, show what would go.")
+def set_project(name: str, quota: str | None, dry_run: bool, **spans: str | None) -> None:
+    """Set how long a project keeps what is in it, and how much it may hold."""
+    kept = {f"{word}_s": _read(span, parse_duration) for word, span in spans.items()}
+    done: ProjectSet = ask(SetProject(name=name, **kept, quota_bytes=_read(quota, parse_size), dry_run=dry_run))
+    if wants_json():
+        print_json(done)
+        return
+    if not dry_run:
+        _print([done.project])
+        return
+    rows = [(each.reference, each.kind, each.name) for each in done.going]
+    print_table(("would go", "kind", "name"), rows, empty="nothing would go")
 
 
 @command.command("remove")
@@ -43,5 +71,29 @@ def _print(projects: list[Project]) -> None:
     if wants_json():
         print_json(projects)
         return
-    rows = [(each.name, each.created_by or None, format_age(each.created_at or None)) for each in projects]
-    print_table(("name", "made by", "age"), rows, empty="no project in which you have a role")
+    rows = [
+        (
+            each.name,
+            format_size(each.used_bytes) + (f" of {format_size(each.quota_bytes)}" if each.quota_bytes else ""),
+            *(_tell(each, word) for word in ("runs", "versions", "logs", "deleted")),
+            each.created_by or None,
+            format_age(each.created_at or None),
+        )
+        for each in projects
+    ]
+    columns = ("name", "holds", "keeps runs", "versions", "logs", "deleted", "made by", "age")
+    print_table(columns, rows, empty="no project in which you have a role")
+
+
+def _tell(project: Project, word: str) -> str:
+    kept_s = getattr(project, f"keep_{word}_s")
+    if kept_s is None and word == "deleted":
+        return "30d"
+    return format_span(kept_s) if kept_s else "for ever"
+
+
+def _read(text: str | None, parse: Callable[[str], T]) -> T | int | None:
+    """Read a limit; 0 stands for none."""
+    if text is None:
+        return None
+    return 0 if text.strip() == "0" else parse(text)

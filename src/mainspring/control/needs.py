@@ -10,7 +10,7 @@ from mainspring.control.turn import Turn
 from mainspring.domain.records import Run, Service, Version
 from mainspring.store import needs
 from mainspring.store.rows import find
-from mainspring.store.tables import renewals, services
+from mainspring.store.tables import renewals, runs, services
 
 
 class Need(NamedTuple):
@@ -49,6 +49,11 @@ def find_version_need(turn: Turn, version: Version, *, alone: bool) -> Need | No
 
 def find_run_need(turn: Turn, run: Run) -> Need | None:
     """Return what needs a run or something below it, None when nothing does."""
+    if run.kind == "check" and run.state == "succeeded":  # the next check goes on from the last one
+        where = {"project": turn.project, "kind": "check", "name": run.name, "state": "succeeded"}
+        last = find(turn.connection, runs, Run, limit=1, **where)
+        if last[0].id == run.id and _is_wanted(turn, run.name):
+            return Need(f"the service {run.name}", f"mainspring services stop {run.name}")
     live = _tell_live(needs.find_live_part(turn.connection, run.id))
     if live is not None:
         return live
@@ -70,8 +75,11 @@ def _find_service(turn: Turn, version: Version, *, alone: bool) -> str | None:
     if monitored:
         return monitored[0].name
     owner = version.name.removesuffix(".requests")
-    captures = find(turn.connection, services, Service, limit=1, project=turn.project, name=owner, desired=True)
-    return owner if captures and owner != version.name else None
+    return owner if owner != version.name and _is_wanted(turn, owner) else None
+
+
+def _is_wanted(turn: Turn, service: str) -> bool:
+    return bool(find(turn.connection, services, Service, limit=1, project=turn.project, name=service, desired=True))
 
 
 def _tell_live(live: needs.LiveRun | None) -> Need | None:

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import IO
 
@@ -47,6 +48,8 @@ USE_CASES = (
     "mainspring.control.drafts",
     "mainspring.control.sweeps",
     "mainspring.control.deletions",
+    "mainspring.control.retention",
+    "mainspring.control.litter",
     "mainspring.control.assets",
     "mainspring.control.studies",
     "mainspring.control.apply",
@@ -65,6 +68,8 @@ USE_CASES = (
 
 IDLE_S = 60.0
 """Seconds without client, live run, service or trigger after which an owner ends."""
+
+_MOST_LOG_BYTES = 5_000_000
 
 PATIENCE_S = 10.0
 """Seconds that an owner started by a client waits for one that is about to end."""
@@ -273,7 +278,7 @@ def _tell_starter(line: bytes) -> None:
 
 
 def _log_to(home: Home) -> None:
-    handler = logging.FileHandler(home.logs / "owner.log")
+    handler = RotatingFileHandler(home.logs / "owner.log", maxBytes=_MOST_LOG_BYTES, backupCount=2)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 

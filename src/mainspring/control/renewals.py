@@ -127,7 +127,7 @@ def _submit_check(turn: Turn, service: Service, until: float) -> Run:
         "until": until,
         "model": live.model if live else None,
         "monitor": service.monitor,
-        "state": last.details["state"] if last else None,
+        "state": last.details["state"] if last and last.details else None,
         "cooldown_s": trigger[1]["cooldown_s"] if trigger else None,
     }
     spec = RunSpec(

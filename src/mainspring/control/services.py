@@ -28,6 +28,8 @@ from mainspring.store import rows, tables
 
 RESTART_S = 1.0
 
+_MOST_LOG_BYTES = 5_000_000
+
 _started: dict[Path, float] = {}
 
 
@@ -214,12 +216,15 @@ def _start_plane(folder: Path, now: float) -> None:
     if now - _started.get(folder, float("-inf")) < RESTART_S or files.read_desired(folder) is None:
         return
     _started[folder] = now
-    with (folder / "plane.log").open("ab") as log:
+    log = folder / "plane.log"
+    if log.exists() and log.stat().st_size > _MOST_LOG_BYTES:
+        log.replace(folder / "plane.log.1")
+    with log.open("ab") as output:
         subprocess.Popen(
             [sys.executable, "-m", "mainspring.serving.plane", str(folder)],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
             env=os.environ,
         )

@@ -5,20 +5,42 @@ They travel as those of `mainspring.domain.messages` do, which knows them all.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from mainspring.domain.command import Command, Count, Nothing
 from mainspring.domain.principals import Role
+from mainspring.domain.upkeep import Deletion
+
+Span = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
+"""Seconds."""
 
 
 class Project(msgspec.Struct, frozen=True):
-    """The boundary of names and roles."""
+    """The boundary of names and roles, how long it keeps what is in it, and how much it may hold.
+
+    Attributes
+    ----------
+    keep_runs_s, keep_versions_s, keep_logs_s : float or None
+        Seconds after which runs that have ended, versions and what runs printed go; None or 0: never.
+    keep_deleted_s : float or None
+        Seconds for which what was deleted can be restored; None: 30 days, 0: for ever.
+    quota_bytes : int or None
+        Bytes of blobs and tables that it may hold; None or 0: no limit.
+    used_bytes : int
+        What it holds.
+    """
 
     name: str
     created_by: str = ""
     created_at: float = 0.0
+    keep_runs_s: float | None = None
+    keep_versions_s: float | None = None
+    keep_logs_s: float | None = None
+    keep_deleted_s: float | None = None
+    quota_bytes: int | None = None
+    used_bytes: int = 0
 
 
 class Account(msgspec.Struct):
@@ -153,6 +175,37 @@ class AddProject(Command):
     """Make a project."""
 
     name: str
+
+
+class SetProject(Command):
+    """Set how long a project keeps things and how much it may hold; what is None stays as it is.
+
+    Attributes
+    ----------
+    dry_run : bool
+        Set nothing, only tell what would go then.
+    """
+
+    name: str
+    keep_runs_s: Span | None = None
+    keep_versions_s: Span | None = None
+    keep_logs_s: Span | None = None
+    keep_deleted_s: Span | None = None
+    quota_bytes: Count | None = None
+    dry_run: bool = False
+
+
+class ProjectSet(msgspec.Struct, frozen=True):
+    """A project as it is set now, or would be.
+
+    Attributes
+    ----------
+    going : list of Deletion
+        Of a dry run: runs and versions that would be deleted first, oldest first, at most 1,000.
+    """
+
+    project: Project
+    going: list[Deletion] = []
 
 
 class ListProjects(Command):
@@ -296,6 +349,7 @@ class GetAuditHeads(Command):
 ANSWERS: dict[type[Command], Any] = {
     WhoAmI: Identity,
     AddProject: Project,
+    SetProject: ProjectSet,
     ListProjects: list[Project],
     RemoveProject: Nothing,
     AddUser: Account,

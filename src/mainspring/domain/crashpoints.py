@@ -25,6 +25,8 @@ POINTS: frozenset[str] = frozenset(
         "sweep.seen",
         "sweep.aside",
         "sweep.spared",
+        "retention.hidden",
+        "litter.removed",
         "plane.before_capture",
         "plane.after_capture",
     }

@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, bindparam, delete, select
 
 from mainspring.domain.access import Project
-from mainspring.store.rows import add
+from mainspring.domain.principals import DEFAULT_PROJECT
+from mainspring.store.rows import add, change
 from mainspring.store.statements import Statement
-from mainspring.store.tables import declarations, grants, projects, runs, secrets, services, versions
+from mainspring.store.tables import declarations, grants, projects, runs, secrets, services, usage, versions
 
-_GET = Statement(
-    select(projects.c.name, projects.c.created_by, projects.c.created_at).where(projects.c.name == bindparam("name_"))
-)
+_FIELDS = tuple(name for name in Project.__struct_fields__ if name in projects.c)
+_GET = Statement(select(*(projects.c[name] for name in _FIELDS)).where(projects.c.name == bindparam("name_")))
 
 
 def find_project(connection: Connection, name: str) -> Project | None:
-    """Return a project by name, None when there is none."""
+    """Return a project by name, None when there is none; without what it holds."""
     row = _GET.first(connection, name_=name)
-    return None if row is None else Project(*row)
+    if row is None:
+        return Project(name) if name == DEFAULT_PROJECT else None
+    return Project(*row)
 
 
 def list_projects(connection: Connection) -> list[Project]:
-    """Return the projects beside the default one, by name."""
-    query = select(projects.c.name, projects.c.created_by, projects.c.created_at).order_by(projects.c.name)
-    return [Project(*row) for row in connection.execute(query)]
+    """Return the projects with what they hold, the default one first."""
+    query = select(*(projects.c[name] for name in _FIELDS)).order_by(projects.c.name)
+    found = [Project(*row) for row in connection.execute(query)]
+    there = {DEFAULT_PROJECT: Project(DEFAULT_PROJECT)} | {each.name: each for each in found}
+    used = {str(name): int(size) for name, size in connection.execute(select(usage.c.project, usage.c.size_bytes))}
+    return [replace(each, used_bytes=used.get(each.name, 0)) for each in there.values()]
 
 
 def add_project(connection: Connection, project: Project) -> None:
     """Make a project."""
     add(connection, projects, project)
+
+
+def set_project(connection: Connection, project: Project) -> None:
+    """Keep what was set for a project."""
+    values = {name: getattr(project, name) for name in _FIELDS if name not in {"name", "created_by", "created_at"}}
+    if not change(connection, projects, {"name": project.name}, **values):
+        add(connection, projects, project)
 
 
 def remove_project(connection: Connection, name: str) -> None:

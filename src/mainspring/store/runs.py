@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, bindparam, case, delete, func, literal_column, select, update
@@ -17,7 +17,7 @@ from mainspring.store.deletions import is_here
 from mainspring.store.rows import add, change, find_place
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
-from mainspring.store.tables import cache, runs
+from mainspring.store.tables import cache, deletions, runs
 
 LIVE = ("queued", "starting", "running")
 
@@ -54,6 +54,14 @@ class Hold(msgspec.Struct, frozen=True):
     order: str
 
 
+class End(NamedTuple):
+    """When a run of a project ended, and whether only lineage names it any more."""
+
+    project: str
+    ended_at: float | None
+    purged: bool
+
+
 _HOLD = [runs.c[name] for name in Hold.__struct_fields__]
 _IS_LIVE = runs.c.state.in_([literal_column(f"'{state}'") for state in LIVE])
 _IS_LISTED = runs.c.id.in_(unpack_ids("ids"))
@@ -67,6 +75,11 @@ _FIND = Statement(
     .where(((runs.c.id >= bindparam("part")) & (runs.c.id < bindparam("after"))) | runs.c.id.like(bindparam("suffix")))
     .where(runs.c.project == bindparam("project_"), _IS_SHOWN)
     .limit(2)
+)
+_ENDS = Statement(
+    select(runs.c.id, runs.c.project, runs.c.ended_at, deletions.c.purged_at)
+    .outerjoin(deletions, deletions.c.id == runs.c.id)
+    .where(_IS_LISTED)
 )
 _MANY = Statement(select(*_COLUMNS).where(_IS_LISTED))
 _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(1))
@@ -201,6 +214,12 @@ def get_runs(connection: Connection, ids: Sequence[str]) -> list[Run]:
         if run_id not in found:
             raise NotFound("RUN-001", f"no run has the id {run_id}", id=run_id)
     return with_metrics(connection, [found[run_id] for run_id in ids])
+
+
+def find_ends(connection: Connection, ids: Sequence[str]) -> dict[str, End]:
+    """Return when runs ended, deleted or not; without those that there are none of."""
+    rows = _ENDS.all(connection, ids=pack_ids(ids))
+    return {str(run_id): End(project, ended_at, purged_at is not None) for run_id, project, ended_at, purged_at in rows}
 
 
 def find_foreign(connection: Connection, project: str, ids: Sequence[str]) -> str | None:

@@ -77,6 +77,7 @@ runs = Table(
     Index(None, "state"),
     Index(None, "kind", "name"),
     Index(None, "key"),
+    Index("runs_cached_from", "cached_from", **_where("cached_from IS NOT NULL")),
     # Only live runs have these; partial, so that the many that ended cost nothing.
     Index("runs_lease_until", "lease_until", **_where("lease_until IS NOT NULL")),
     Index("runs_process_start", "process_start", "pid", **_where("process_start IS NOT NULL")),
@@ -367,6 +368,7 @@ meta = Table("meta", metadata, _text("name", primary_key=True), _text("value"), 
 
 # --- who may -------------------------------------------------------------------------------
 
+# The default project has a row only once something was set for it.
 projects = Table(
     "projects",
     metadata,
@@ -374,6 +376,29 @@ projects = Table(
     _text("name", unique=True),
     _text("created_by"),
     _time("created_at", nullable=False),
+    Column("keep_runs_s", Float, nullable=True),
+    Column("keep_versions_s", Float, nullable=True),
+    Column("keep_logs_s", Float, nullable=True),
+    Column("keep_deleted_s", Float, nullable=True),
+    Column("quota_bytes", _Whole, nullable=True),
+)
+
+# The blobs and files of tables that a project's rows name; the sum is kept beside them, in the same transaction.
+holdings = Table(
+    "holdings",
+    metadata,
+    _text("project", primary_key=True),
+    _text("name", primary_key=True),  # a digest, or table/file
+    Column("size_bytes", _Whole, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    _text("project", primary_key=True),
+    Column("size_bytes", _Whole, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 principals = Table(

@@ -1,3 +1,60 @@
+CREATE TABLE runs (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    reason TEXT COLLATE "C" NOT NULL,
+    parent_id VARCHAR(32) COLLATE "C",
+    attempt BIGINT NOT NULL,
+    fence BIGINT NOT NULL,
+    key TEXT COLLATE "C",
+    cached_from VARCHAR(32) COLLATE "C",
+    fingerprint TEXT,
+    params TEXT,
+    tags TEXT,
+    resources TEXT,
+    outputs TEXT,
+    details TEXT,
+    problem TEXT,
+    principal TEXT COLLATE "C" NOT NULL,
+    node TEXT COLLATE "C" DEFAULT 'local' NOT NULL,
+    host TEXT COLLATE "C" NOT NULL,
+    pid BIGINT NOT NULL,
+    retries BIGINT NOT NULL,
+    timeout_s FLOAT,
+    created_at FLOAT NOT NULL,
+    started_at FLOAT,
+    ended_at FLOAT,
+    cpu_s FLOAT,
+    memory_bytes BIGINT,
+    lease_until FLOAT,
+    process_start TEXT COLLATE "C",
+    losses BIGINT DEFAULT '0' NOT NULL,
+    failures BIGINT DEFAULT '0' NOT NULL,
+    journal_offset BIGINT DEFAULT '0' NOT NULL,
+    "order" TEXT COLLATE "C" DEFAULT 'keep' NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT runs_id UNIQUE (id)
+);
+
+CREATE INDEX runs_cached_from ON runs (cached_from) WHERE cached_from IS NOT NULL;
+
+CREATE INDEX runs_key ON runs (key);
+
+CREATE INDEX runs_kind_name ON runs (kind, name);
+
+CREATE INDEX runs_lease_until ON runs (lease_until) WHERE lease_until IS NOT NULL;
+
+CREATE INDEX runs_node_state ON runs (node, state);
+
+CREATE INDEX runs_parent_id ON runs (parent_id);
+
+CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
+
+CREATE INDEX runs_state ON runs (state);
+
 CREATE TABLE points (
     run BIGINT NOT NULL,
     key BIGINT NOT NULL,
@@ -37,3 +94,30 @@ CREATE TABLE uploads (
 );
 
 CREATE INDEX uploads_created_at ON uploads (created_at);
+
+CREATE TABLE projects (
+    seq BIGSERIAL NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    keep_runs_s FLOAT,
+    keep_versions_s FLOAT,
+    keep_logs_s FLOAT,
+    keep_deleted_s FLOAT,
+    quota_bytes BIGINT,
+    PRIMARY KEY (seq),
+    CONSTRAINT projects_name UNIQUE (name)
+);
+
+CREATE TABLE holdings (
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    PRIMARY KEY (project, name)
+);
+
+CREATE TABLE usage (
+    project TEXT COLLATE "C" NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    PRIMARY KEY (project)
+);

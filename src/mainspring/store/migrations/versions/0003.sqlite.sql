@@ -1,3 +1,60 @@
+CREATE TABLE runs (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    parent_id VARCHAR(32),
+    attempt INTEGER NOT NULL,
+    fence INTEGER NOT NULL,
+    "key" TEXT,
+    cached_from VARCHAR(32),
+    fingerprint TEXT,
+    params TEXT,
+    tags TEXT,
+    resources TEXT,
+    outputs TEXT,
+    details TEXT,
+    problem TEXT,
+    principal TEXT NOT NULL,
+    node TEXT DEFAULT 'local' NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    retries INTEGER NOT NULL,
+    timeout_s FLOAT,
+    created_at FLOAT NOT NULL,
+    started_at FLOAT,
+    ended_at FLOAT,
+    cpu_s FLOAT,
+    memory_bytes INTEGER,
+    lease_until FLOAT,
+    process_start TEXT,
+    losses INTEGER DEFAULT '0' NOT NULL,
+    failures INTEGER DEFAULT '0' NOT NULL,
+    journal_offset INTEGER DEFAULT '0' NOT NULL,
+    "order" TEXT DEFAULT 'keep' NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT runs_id UNIQUE (id)
+);
+
+CREATE INDEX runs_cached_from ON runs (cached_from) WHERE cached_from IS NOT NULL;
+
+CREATE INDEX runs_key ON runs ("key");
+
+CREATE INDEX runs_kind_name ON runs (kind, name);
+
+CREATE INDEX runs_lease_until ON runs (lease_until) WHERE lease_until IS NOT NULL;
+
+CREATE INDEX runs_node_state ON runs (node, state);
+
+CREATE INDEX runs_parent_id ON runs (parent_id);
+
+CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
+
+CREATE INDEX runs_state ON runs (state);
+
 CREATE TABLE points (
     run INTEGER NOT NULL,
     "key" INTEGER NOT NULL,
@@ -41,3 +98,32 @@ CREATE TABLE uploads (
  WITHOUT ROWID;
 
 CREATE INDEX uploads_created_at ON uploads (created_at);
+
+CREATE TABLE projects (
+    seq INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    keep_runs_s FLOAT,
+    keep_versions_s FLOAT,
+    keep_logs_s FLOAT,
+    keep_deleted_s FLOAT,
+    quota_bytes INTEGER,
+    PRIMARY KEY (seq),
+    CONSTRAINT projects_name UNIQUE (name)
+);
+
+CREATE TABLE holdings (
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (project, name)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE usage (
+    project TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    PRIMARY KEY (project)
+)
+ WITHOUT ROWID;
