@@ -73,6 +73,11 @@ class PostgresqlServer:
             self.process.send_signal(number)
         self.process.wait(timeout=30)
 
+    def kill(self):
+        """End all its processes at once, as a machine does that loses power; its files are what the kernel has."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=30)
+
     def restart(self, number=signal.SIGINT):
         self.stop(number)
         self.start()

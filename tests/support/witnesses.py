@@ -8,6 +8,9 @@ from tests.support.histories import Call, Entry, Held, History, Seen, find_fault
 from mainspring.domain import messages, records
 from mainspring.domain.errors import MainspringError
 
+WRITTEN = "written"
+"""The kind of the runs that writers begin, so that they are told from those of pipelines."""
+
 
 class Witness:
     """Writes the history of a record down as its clients see it; for several threads at once."""
@@ -29,6 +32,7 @@ class Witness:
             try:
                 told = act()
             except MainspringError as error:
+                assert error.fix, error  # noqa: PT017 - whatever is refused says what helps
                 self.refusals.append(error.code)
                 if error.code in retry:
                     time.sleep(0.05)
@@ -87,7 +91,7 @@ class Writer(threading.Thread):
     def write(self, name):
         """Begin a run and finish it with a result of its own."""
         begin_key, finish_key = f"begin {name}", f"finish {name}"
-        run = messages.BeginRun(kind="step", name=name)
+        run = messages.BeginRun(kind=WRITTEN, name=name)
         run_id = self.witness.call(begin_key, lambda: self.client.ask(run, key=begin_key).run.id, self.retry)
         if run_id is None:
             return
@@ -105,10 +109,13 @@ class Writer(threading.Thread):
 
 def read_entries(client):
     """Return what writers have brought into the record; every result must be there, whole."""
-    entries = []
-    for run in client.ask(messages.ListRuns(kind="step", limit=100_000)):
-        entries.append(Entry(f"begin {run.name}", run.id))
-        if run.outputs is not None:
-            assert client.blobs.get(run.outputs.digest) == run.name.encode()
-            entries.append(Entry(f"finish {run.name}", run.outputs.digest))
+    entries, page = [], ""
+    while page is not None:
+        answer = client.ask(messages.SearchRuns(f"kind = {WRITTEN}", limit=1000, page=page))
+        page = answer.next
+        for run in answer.runs:
+            entries.append(Entry(f"begin {run.name}", run.id))
+            if run.outputs is not None:
+                assert client.blobs.get(run.outputs.digest) == run.name.encode()
+                entries.append(Entry(f"finish {run.name}", run.outputs.digest))
     return entries

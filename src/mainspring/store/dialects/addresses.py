@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import ipaddress
+import os
 import socket
 import ssl
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -112,13 +113,20 @@ def connect(text: str) -> PipelinedConnection:
             application_name="mainspring",
         )
     except OSError as fault:  # of TLS, or of what the driver does not name itself
-        reached.close()
+        _drop(reached)
         raise InterfaceError(f"{address.host}:{address.port} does not answer: {fault}") from fault
     except BaseException:
-        reached.close()
+        _drop(reached)
         raise
     connection.set_silence(_SILENCE_S)
     return connection
+
+
+def _drop(reached: socket.socket) -> None:
+    """Close a socket that a driver which failed may still have a file on: `close` would wait for that one."""
+    handle = reached.detach()
+    if handle >= 0:
+        os.close(handle)
 
 
 def _dial(address: Address) -> socket.socket:
