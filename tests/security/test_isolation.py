@@ -132,6 +132,7 @@ def test_every_command_that_names_something_is_probed(rooms):
     }  # fmt: skip
     by_lists = {messages.ListRuns, messages.ListVersions}
     makes = {access.AddSecret}
+    makes |= {access.MakeDataKey, access.UseDataKey}  # test_a_data_key_is_of_one_project
     assert set(ANSWERS) - probed - nameless - about_principals - by_lists - makes == set()
 
 
@@ -167,3 +168,17 @@ def test_an_envelope_moved_to_another_project_does_not_open(rooms):
     mine = outside.ask(messages.BeginRun(kind="step", name="fit")).run
     with pytest.raises(MainspringError, match="SECRET-003"):
         outside.ask(access.UseSecret(name="database", run_id=mine.id, attempt=1, fence=mine.fence))
+
+
+def test_a_data_key_is_of_one_project(rooms):
+    desk, inside, outside, *_ = rooms
+    made = inside.ask(access.MakeDataKey(name="column:people:name"))
+    assert (
+        inside.ask(access.UseDataKey(id=made.id)) == inside.ask(access.MakeDataKey(name="column:people:name")) == made
+    )
+    assert outside.ask(access.MakeDataKey(name="column:people:name")).key != made.key
+    with pytest.raises(MainspringError, match="SECRET-006"):
+        outside.ask(access.UseDataKey(id=made.id))
+    desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE data_keys SET name = NULL, project = 'rail'"))
+    with pytest.raises(MainspringError, match="SECRET-003"):
+        outside.ask(access.UseDataKey(id=made.id))

@@ -22,6 +22,7 @@ from mainspring.serving.files import (
     ContextColumn,
     Desired,
     DesiredRevision,
+    find_plane,
     read_status,
     write_desired,
 )
@@ -177,3 +178,11 @@ def captured_ids(folder: Path) -> list[str]:
     from mainspring.serving.captures import read_segments
 
     return [record.id for batch, _ in read_segments(folder / CAPTURE) for record in batch]
+
+
+def wait_for_planes(home, timeout_s=30.0):
+    """Wait until no plane of a home lives any more."""
+    deadline = time.monotonic() + timeout_s
+    while home.services.exists() and any(find_plane(folder) for folder in home.services.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

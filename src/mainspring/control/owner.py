@@ -61,6 +61,7 @@ USE_CASES = (
     "mainspring.control.projects",
     "mainspring.control.principals",
     "mainspring.control.tokens",
+    "mainspring.control.keys",
     "mainspring.control.secrets",
     "mainspring.control.audit",
 )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import access
-from mainspring.domain.access import Rotated, SecretEntry, SecretValue
+from mainspring.domain.access import SecretEntry, SecretValue
 from mainspring.domain.errors import Denied, Invalid, NotFound
 from mainspring.domain.lists import cut
 from mainspring.security import envelopes
@@ -38,7 +37,7 @@ def add_secret(turn: Turn, command: access.AddSecret) -> SecretEntry:
     before = secrets.find_secret(turn.connection, turn.project, command.name)
     now = turn.now()
     entry = SecretEntry(command.name, turn.project, str(turn.actor), now, now)
-    envelope = envelopes.open_keyring(turn.home).seal(content, _purpose(turn.project, command.name))
+    envelope = envelopes.open_keyring(turn.home).seal(content, name_purpose(turn.project, command.name))
     secrets.put_secret(turn.connection, entry, envelope)
     turn.audit("secrets.write", command.name, before=before, after={"changed_at": now})
     return _find(turn, command.name)
@@ -88,29 +87,9 @@ def use_secret(turn: Turn, command: access.UseSecret) -> SecretValue:
     _find(turn, command.name)
     envelope = secrets.read_envelope(turn.connection, turn.project, command.name)
     assert envelope is not None
-    content = envelopes.open_keyring(turn.home).open(envelope, _purpose(turn.project, command.name))
+    content = envelopes.open_keyring(turn.home).open(envelope, name_purpose(turn.project, command.name))
     turn.audit("secrets.use", command.name, after={"run": run.id, "attempt": run.attempt})
     return SecretValue(content.decode())
-
-
-@handles(access.RotateKeys, action="secrets.rotate")
-def rotate_keys(turn: Turn, command: access.RotateKeys) -> Rotated:
-    """Wrap every data key with a new key, in one transaction; then the old keys go.
-
-    A home that gets its keys from the environment is given the new one there first.
-    """
-    del command
-    own = envelopes.has_own_keys()
-    if own:
-        envelopes.add_key(turn.home)
-    keyring = envelopes.open_keyring(turn.home)
-    found = secrets.list_envelopes(turn.connection)
-    for seq, project, name, envelope in found:
-        secrets.set_envelope(turn.connection, seq, keyring.rewrap(envelope, _purpose(project, name)))
-    if own:
-        turn.after_commit(partial(envelopes.drop_keys, turn.home))
-    turn.audit("secrets.rotate", keyring.current.hex(), after={"envelopes": len(found)}, home=True)
-    return Rotated(len(found), keyring.current.hex())
 
 
 def _find(turn: Turn, name: str) -> SecretEntry:
@@ -120,5 +99,6 @@ def _find(turn: Turn, name: str) -> SecretEntry:
     return entry
 
 
-def _purpose(project: str, name: str) -> str:
+def name_purpose(project: str, name: str) -> str:
+    """Return what the envelope of a secret is for."""
     return f"secret:{project}:{name}"

@@ -192,13 +192,14 @@ def hold_for_services(turn: Turn) -> str | None:
 
 def _describe(turn: Turn, service: Service) -> files.Desired | None:
     """Return what the plane is to be; None as long as model files are still fetched."""
-    held = []
+    held, sensitive = [], set()
     for revision in service.revisions:
         model = resolve(turn, "model", revision.model)
         number, weight, state = revision.number, revision.weight, revision.state
         described = files.DesiredRevision(number, revision.model, revision.digest, {}, weight, state)
         if described.held:
             held.append((described, model.manifest))
+            sensitive.update((model.details or {}).get("sensitive", ()))
     digests = {digest for _, manifest in held for digest in manifest.values()}
     pinned = pin_files(turn.home, name_folder(service.project, service.name), turn.blobs, digests)
     if pinned is None:
@@ -208,7 +209,9 @@ def _describe(turn: Turn, service: Service) -> files.Desired | None:
         for each, manifest in held
     ]
     context = [files.ContextColumn(**column) for column in (service.monitor or {}).get("context", ())]
-    return files.Desired(service.generation, service.name, context, revisions, stopped=not service.desired)
+    return files.Desired(
+        service.generation, service.name, context, revisions, sorted(sensitive), stopped=not service.desired
+    )
 
 
 def _start_plane(folder: Path, now: float) -> None:

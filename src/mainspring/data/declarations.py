@@ -42,6 +42,9 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pii, subject : bool
         Whether it tells about a person, or names the person; kept out of previews and file
         statistics.
+    sensitive : bool
+        Whether its cells lie encrypted wherever they are stored, for those alone who may read
+        what is sensitive; never the event time.
     on_fail : dict of str to str
         Check -> ``fail``, ``quarantine`` or ``warn``; ``*`` for all others; the default is
         ``quarantine``.
@@ -61,6 +64,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     event_time: bool = False
     pii: bool = False
     subject: bool = False
+    sensitive: bool = False
     on_fail: dict[str, Policy] = {}
 
     def policy(self, check: str) -> Policy:
@@ -86,8 +90,13 @@ class Declaration(msgspec.Struct, frozen=True):
 
     @property
     def private(self) -> tuple[str, ...]:
-        """Names of the columns that tell about a person."""
-        return tuple(column.name for column in self.columns if column.pii or column.subject)
+        """Names of the columns that tell about a person, or are sensitive."""
+        return tuple(column.name for column in self.columns if column.pii or column.subject or column.sensitive)
+
+    @property
+    def sensitive(self) -> tuple[str, ...]:
+        """Names of the columns whose cells lie encrypted."""
+        return tuple(column.name for column in self.columns if column.sensitive)
 
 
 def check_declaration(declaration: Declaration) -> Declaration:
@@ -122,8 +131,8 @@ def check_declaration(declaration: Declaration) -> Declaration:
 
 
 def _find_problem(column: Column) -> str:
-    if column.event_time and column.kind not in {"datetime", "date"}:
-        return f"event_time needs datetime or date, not {column.kind}"
+    if column.event_time and (column.kind not in {"datetime", "date"} or column.sensitive):
+        return f"event_time needs datetime or date that is not sensitive, not {column.kind}"
     if column.regex and column.kind != "str":
         return f"regex needs str, not {column.kind}"
     wanted = _VALUES.get(column.kind, object)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
 
 from mainspring.data.columns import require_columns
 from mainspring.data.places import Place, place_table
+from mainspring.data.sealing import open_column
 from mainspring.data.tables import explain_faults, read_schema
 from mainspring.domain.home import Home
+from mainspring.security.ciphers import Cipher
 
 Range = dict[str, float | None]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - tables hold UTC without zone
@@ -35,6 +38,10 @@ class Scan:
     ranges : mapping
         Column -> ``{"from": inclusive, "until": exclusive}``; a time is in seconds since
         1970 UTC, a missing end is None.
+    sealed : mapping
+        Column -> id of the data key that its cells are sealed with.
+    open_key : callable, optional
+        Id -> cipher, for those who may read; asked only for columns that are read.
     """
 
     place: Place
@@ -42,6 +49,8 @@ class Scan:
     schema: pl.Schema
     columns: tuple[str, ...]
     ranges: Mapping[str, Range]
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    open_key: Callable[[str], Cipher] | None = None
 
     def select(self, *columns: str) -> Scan:
         """Read these columns only.
@@ -61,16 +70,23 @@ class Scan:
         return replace(self, ranges={**self.ranges, column: new})
 
     def lazy(self) -> pl.LazyFrame:
-        """Return a lazy Polars frame; the files are pruned by their statistics."""
+        """Return a lazy Polars frame; the files are pruned by their statistics.
+
+        Raises
+        ------
+        Denied
+            AUTH-005, AUTH-006 or AUTH-007 when a column is sensitive and whoever asks may not read it;
+            SECRET-003 when its key is lost.
+        """
         if not self.files:
             return pl.LazyFrame(schema={name: self.schema[name] for name in self.columns})
         frame = pl.scan_parquet(
             list(self.files),
-            schema=self.schema,
+            schema={name: pl.Binary() if name in self.sealed else dtype for name, dtype in self.schema.items()},
             missing_columns="insert",
             storage_options=self.place.reading or None,
             credential_provider=None,
-        )
+        ).with_columns(self._open_columns())
         for column, ends in self.ranges.items():
             since, until = (to_value(ends[end], self.schema[column]) for end in ("from", "until"))
             if since is not None:
@@ -78,6 +94,15 @@ class Scan:
             if until is not None:
                 frame = frame.filter(pl.col(column) < until)
         return frame.select(self.columns)
+
+    def _open_columns(self) -> list[pl.Expr]:
+        opened = []
+        for name in sorted({*self.columns, *self.ranges} & set(self.sealed)):
+            assert self.open_key is not None
+            cipher, dtype = self.open_key(self.sealed[name]), self.schema[name]
+            read = partial(open_column, dtype=dtype, cipher=cipher)
+            opened.append(pl.col(name).map_batches(read, return_dtype=dtype, is_elementwise=True))
+        return opened
 
     def polars(self) -> pl.DataFrame:
         """Read the rows.
@@ -91,7 +116,7 @@ class Scan:
             return self.lazy().collect()
 
 
-def open_scan(home: Home, manifest: Mapping[str, Any]) -> Scan:
+def open_scan(home: Home, manifest: Mapping[str, Any], open_key: Callable[[str], Cipher] | None = None) -> Scan:
     """Return the scan of a version.
 
     Parameters
@@ -101,11 +126,14 @@ def open_scan(home: Home, manifest: Mapping[str, Any]) -> Scan:
     manifest : mapping
         Of the version: ``table``, ``schema``, ``files`` and ``predicate``, which is None or the
         ranges of a `Scan`.
+    open_key : callable, optional
+        Id of a data key -> cipher; needed where the version has sensitive columns.
     """
     place = place_table(home, manifest["table"])
     schema = read_schema(manifest["schema"])
     files = tuple(f"{place.address}/{name}" for name in manifest["files"])
-    return Scan(place, files, schema, tuple(schema), manifest["predicate"] or {})
+    sealed = {name: each["key"] for name, each in (manifest.get("sealed") or {}).items()}
+    return Scan(place, files, schema, tuple(schema), manifest["predicate"] or {}, sealed, open_key)
 
 
 def to_value(number: float | None, dtype: pl.DataType) -> Any:

@@ -114,6 +114,16 @@ class SecretValue(msgspec.Struct, frozen=True):
         return "SecretValue(***)"
 
 
+class DataKey(msgspec.Struct, frozen=True):
+    """A key of what is sensitive, on its way to whoever may read it."""
+
+    id: str
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"DataKey({self.id}, ***)"
+
+
 class Rotated(msgspec.Struct, frozen=True):
     """How many envelopes were wrapped anew, and the key that wraps them now."""
 
@@ -331,6 +341,18 @@ class UseSecret(Command):
     fence: int
 
 
+class MakeDataKey(Command):
+    """A data key of the project: the one of a name, made when it is first asked for, or without a name a new one."""
+
+    name: str = ""
+
+
+class UseDataKey(Command):
+    """The data key of what is sensitive, for whoever may read it."""
+
+    id: str
+
+
 class RotateKeys(Command):
     """Wrap all envelopes with a new key."""
 
@@ -366,6 +388,8 @@ ANSWERS: dict[type[Command], Any] = {
     GetSecret: SecretEntry,
     RemoveSecret: SecretEntry,
     UseSecret: SecretValue,
+    MakeDataKey: DataKey,
+    UseDataKey: DataKey,
     RotateKeys: Rotated,
     ListAudit: list[AuditEntry],
     GetAuditHeads: Heads,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from mainspring.domain.errors import MainspringError
+from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.models.columns import Array, count_rows, to_columns
 from mainspring.models.flavors import Flavor, NativePredictor, find_flavor
 from mainspring.models.mlmodel import write_mlmodel
@@ -19,7 +19,9 @@ from mainspring.models.parity import MIN_ROWS, Parity, compare
 from mainspring.models.runtime import ONNX_FILE, SIGNATURE_FILE, Predictor
 from mainspring.models.signature import Signature, infer
 
+EXAMPLE_FILE = "example.json"
 EXAMPLE_ROWS = 3
+_EMPTY = {"FP32": 0.0, "FP64": 0.0, "INT64": 0, "BOOL": False, "BYTES": ""}
 _LATENCY_CALLS, _LATENCY_S = 200, 0.5
 
 
@@ -153,6 +155,28 @@ def write_request(columns: Mapping[str, Array], signature: Signature, rows: int)
     return json.dumps({"inputs": inputs}, indent=1).encode()
 
 
+def hide_columns(package: Package, names: Collection[str]) -> Package:
+    """Return a package that shows no value of sensitive columns: the example has empty ones in their place.
+
+    Raises
+    ------
+    Invalid
+        MODEL-033 when one is a text: what reads texts holds those that it was trained on.
+    """
+    hidden = [each for each in package.signature.inputs if each.name in names]
+    for each in hidden:
+        if each.datatype == "BYTES":
+            raise Invalid("MODEL-033", f"{each.name!r} is sensitive, and the model reads its texts", column=each.name)
+    if not hidden:
+        return package
+    example = json.loads(package.files[EXAMPLE_FILE])
+    for each in example["inputs"]:
+        if each["name"] in names:
+            each["data"] = [_EMPTY[each["datatype"]]] * len(each["data"])
+    content = json.dumps(example, indent=1).encode()
+    return msgspec.structs.replace(package, files={**package.files, EXAMPLE_FILE: content})
+
+
 def _add_categories(signature: Signature, categories: Mapping[str, tuple[str, ...]]) -> Signature:
     return Signature(
         tuple(msgspec.structs.replace(each, categories=categories.get(each.name)) for each in signature.inputs)
@@ -216,7 +240,7 @@ def _describe(
     pins = [f"{name}=={version}" for name, version in environment.items() if name != "python"]
     return {
         SIGNATURE_FILE: msgspec.json.format(msgspec.json.encode(signature), indent=1),
-        "example.json": write_request(columns, signature, EXAMPLE_ROWS),
+        EXAMPLE_FILE: write_request(columns, signature, EXAMPLE_ROWS),
         "requirements.txt": "".join(f"{pin}\n" for pin in pins).encode(),
         "MLmodel": write_mlmodel(signature, flavor, environment, onnx=onnx).encode(),
     }

@@ -21,6 +21,7 @@ from mainspring.domain.repetition import REPEATABLE
 from mainspring.domain.wire import HEADER, decode_reply, encode_request
 from mainspring.sdk.blobs import screen_blobs
 from mainspring.sdk.homes import current_home, current_project
+from mainspring.sdk.keys import DataKeys
 from mainspring.sdk.owners import start_owner
 from mainspring.security.masks import is_hiding, mask_all
 from mainspring.security.seals import Seal, project_seal
@@ -70,12 +71,13 @@ class Client:
         self._start = start
         self._seal: Seal | None = None
         self._idle: list[_Wire] = []
+        self.data_keys = DataKeys(self)
 
     @property
     def blobs(self) -> Blobs:
         """The blobs of the home."""
         if self._blobs is None:
-            self._blobs = screen_blobs(self._open_blobs())
+            self._blobs = screen_blobs(self._open_blobs(), self.data_keys)
         return self._blobs
 
     @property

@@ -15,6 +15,7 @@ from mainspring.sdk.context import active_run
 if TYPE_CHECKING:
     import polars as pl
 
+    from mainspring.data.sealing import Sealing
     from mainspring.data.tables import Table
     from mainspring.sdk.client import Client
 
@@ -119,7 +120,7 @@ class Writer:
         versions = self._list_versions()
         return next((each for each in versions if (each.details or {}).get("write") == mark), None)
 
-    def commit(self, rows: pl.DataFrame, note: dict[str, Any], *, append: bool) -> Version:
+    def commit(self, rows: pl.DataFrame, note: dict[str, Any], sealing: Sealing, *, append: bool) -> Version:
         """Commit rows to the table and tell the record.
 
         Parameters
@@ -128,6 +129,8 @@ class Writer:
             Storable rows.
         note : dict
             ``digest``, ``details``, ``inputs``, ``run_id`` and ``event_time`` of the version.
+        sealing : Sealing
+            Columns whose cells lie encrypted.
         append : bool
             Add to the rows of the head, or take their place.
 
@@ -142,6 +145,7 @@ class Writer:
         app = tuple(details["app"]) if details["app"] else None
         if append and self.head is not None and self._left_behind:
             self.table.return_to(self.head.manifest["delta_version"])
+        rows = sealing.seal(rows)
         number = self.table.commit(rows, append=append, note=note, app=app, private=details["private"])
         crash_point("table.committed")
         return self._record(note, number)
@@ -183,6 +187,11 @@ class Writer:
 
     def _record(self, note: dict[str, Any], number: int) -> Version:
         manifest = self.table.describe(number, self.head.manifest["files"] if self.head is not None else [])
+        sealed = note["details"].get("sealed")
+        if sealed:
+            from mainspring.data.sealing import name_types
+
+            manifest |= {"schema": name_types(manifest["schema"], sealed), "sealed": sealed}
         known = () if note["append"] else self._list_versions(deleted=True)
         told = next((each for each in known if (each.manifest or {}).get("delta_version") == number), None)
         if told is not None:  # another home's writer was faster to tell the record

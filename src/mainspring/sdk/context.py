@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.errors import Invalid
+from mainspring.sdk.exposures import Exposure, begin_exposure
 from mainspring.sdk.progress import Progress
 from mainspring.tracking.journal import Journal, journal_path
 
@@ -34,6 +35,8 @@ class ActiveRun:
         The owner's last order: ``keep``, ``cancel``, ``prune`` or ``lost``.
     ended : bool
         Its code has returned or raised.
+    exposure : Exposure
+        What sensitive things it has seen.
     progress : Progress or None
         Where steps tell how they went, within a pipeline.
     positions : dict of int
@@ -50,6 +53,7 @@ class ActiveRun:
         self.journal = journal
         self.order = "keep"
         self.ended = False
+        self.exposure = Exposure()
         self.progress: Progress | None = parent.progress if parent is not None else None
         if run.kind == "pipeline":
             self.progress = Progress(run.name, run.id)
@@ -107,7 +111,8 @@ def enter_run(run: Run, client: Client, journal: Journal | None = None) -> Itera
     active = ActiveRun(run, client, journal, _active.get())
     token = _active.set(active)
     try:
-        yield active
+        with begin_exposure() as active.exposure:
+            yield active
     finally:
         active.ended = True
         _active.reset(token)

@@ -38,6 +38,7 @@ def Field(  # noqa: N802 - reads as the type that it stands for, as in pydantic 
     event_time: bool = False,
     pii: bool = False,
     subject: bool = False,
+    sensitive: bool = False,
     on_fail: str | dict[str, str] = "quarantine",
 ) -> Any:
     """Say what a contract checks of a column.
@@ -61,6 +62,9 @@ def Field(  # noqa: N802 - reads as the type that it stands for, as in pydantic 
     pii, subject : bool
         Whether it tells about a person, or names the person: masked in previews, and its
         extremes stand in no log.
+    sensitive : bool
+        Whether its cells lie encrypted in every file, in quarantine too, and are opened only for
+        those who may read what is sensitive; what is computed from them is sealed likewise.
     on_fail : str or dict
         ``quarantine`` (default), ``fail`` or ``warn`` for all checks of the column, or check ->
         policy, where the checks are type, null, ge, gt, le, lt, isin, regex and unique.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.errors import Unavailable
 from mainspring.domain.records import Version
+from mainspring.sdk.exposures import expose
 from mainspring.sdk.handles import Handle
 from mainspring.sdk.lineage import find_dataset, record_read
 
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 
     from mainspring.data.differences import Difference
     from mainspring.data.scans import Scan
+    from mainspring.sdk.client import Client
     from mainspring.sdk.contracts import Contract
     from mainspring.sdk.features import FeatureView, Joined
+    from mainspring.security.ciphers import Cipher
 
 _SHOWN_ROWS = 8
 _MASK = "•••"
@@ -214,17 +218,26 @@ class Dataset(Handle):
 
         client = current_client()
         client.check_folder()
-        return open_scan(client.home, self.version.manifest)
+        return open_scan(client.home, self.version.manifest, partial(_open_key, client, self.version))
 
     def _repr_html_(self) -> str:
         import polars as pl
 
         details = self.version.details
         private = set(details.get("private") or ())
-        head = self.head(_SHOWN_ROWS).with_columns(pl.lit(_MASK).alias(name) for name in self.schema if name in private)
+        shown = self.scan().select(*(name for name in self.schema if name not in private))
+        head = shown.lazy().head(_SHOWN_ROWS).with_columns(pl.lit(_MASK).alias(name) for name in private)
         quarantined = details.get("quarantined") or 0
         note = f" · {quarantined:,} quarantined: {details['reasons']}" if quarantined else ""
-        return f"<p><b>{escape(self.reference)}</b> · {self.rows:,} rows{escape(note)}</p>{head._repr_html_()}"
+        table = head.select(list(self.schema)).collect()._repr_html_()
+        return f"<p><b>{escape(self.reference)}</b> · {self.rows:,} rows{escape(note)}</p>{table}"
+
+
+def _open_key(client: Client, version: Version, id: str) -> Cipher:  # noqa: A002
+    """Return the key of a sensitive column; whoever reads it has seen it."""
+    cipher = client.data_keys.open(id)
+    expose(name for name, each in version.manifest["sealed"].items() if each["key"] == id)
+    return cipher
 
 
 def write(

@@ -14,6 +14,7 @@ from mainspring.domain.records import Declaration
 from mainspring.domain.units import parse_duration
 from mainspring.pipelines.calls import list_modules
 from mainspring.pipelines.snapshots import take_snapshot
+from mainspring.sdk.blobs import store_plainly
 from mainspring.sdk.client import Client, get_client
 
 EVENTS = ("alarm",)
@@ -103,7 +104,7 @@ def _complete(declared: Declared, client: Client) -> Declaration:
     if declaration.kind != "pipeline":
         return declaration
     function: Callable[..., Any] = declared.function  # type: ignore[attr-defined]
-    snapshot = take_snapshot(function, client.blobs, preload=list_modules(function))
+    snapshot = take_snapshot(function, store_plainly(client.blobs), preload=list_modules(function))
     return Declaration(
         "pipeline",
         declaration.name,

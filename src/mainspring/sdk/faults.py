@@ -9,6 +9,7 @@ import mainspring
 from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.records import Problem
 from mainspring.domain.wire import describe
+from mainspring.sdk.exposures import is_exposed
 
 _OWN = str(Path(mainspring.__file__).parent)
 _MOST_TEXT = 4_000
@@ -34,7 +35,7 @@ def explain_fault(name: str, fault: BaseException) -> Problem:
     elif isinstance(fault, SystemExit):
         said = f"{name} called sys.exit({fault.code!r}); return a value instead"
     else:
-        said = f"{name} raised {type(fault).__name__}: {_text_of(fault)}"
+        said = f"{name} raised {tell_fault(fault)}"
     return describe(Failed(code, said[:_MOST_TEXT]), text)
 
 
@@ -47,8 +48,16 @@ def _show(fault: BaseException) -> str:
             theirs = [frame for frame in each.stack if not frame.filename.startswith(_OWN)]
             each.stack = traceback.StackSummary.from_list(theirs)
             seen += [each.__cause__, each.__context__, *(each.exceptions or ())]
-    text = "".join(told.format())
+    # An exception's text may hold a cell, and so may that of each exception behind it.
+    shown = [*told.stack.format(), f"{tell_fault(fault)}\n"] if is_exposed() else told.format()
+    text = "".join(shown)
     return text if len(text) <= _MOST_TRACEBACK else f"...\n{text[-_MOST_TRACEBACK:]}"
+
+
+def tell_fault(fault: BaseException) -> str:
+    """Return type and text of what was raised; of code that has seen something sensitive the type alone."""
+    said = "its text is withheld, for the run has seen what is sensitive" if is_exposed() else _text_of(fault)
+    return f"{type(fault).__name__}: {said}"
 
 
 def _text_of(fault: BaseException) -> str:

@@ -17,6 +17,7 @@ from mainspring.sdk.client import Client
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import ActiveRun, active_run, enter_run, wait_for_children
 from mainspring.sdk.faults import explain_fault
+from mainspring.sdk.results import hide_params, holds_no_cells
 from mainspring.tracking.plain import is_json
 
 R = TypeVar("R")
@@ -76,6 +77,7 @@ def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[
     companion = companion_of(client)
     began, cpu_began = time.perf_counter(), time.process_time()
     outputs: Value | None = None
+    harmless = False
     with enter_run(run, client) as active:
         companion.hold(active)
         try:
@@ -83,11 +85,15 @@ def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[
             wait_for_children()
             wall_s = time.perf_counter() - began
             outputs = store(result)
+            harmless = holds_no_cells(result)
         except BaseException as fault:
             _record(
                 active, _state_of(fault), time.process_time() - cpu_began, None, explain_fault(run.name, fault), fault
             )
             raise
+        finally:
+            if not harmless:
+                active.exposure.tell_above()
         _record(active, "succeeded", time.process_time() - cpu_began, outputs)
     return result, wall_s
 
@@ -99,7 +105,7 @@ def select_params(arguments: dict[str, Any]) -> dict[str, Any]:
         plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () else value
         if is_json(plain) and len(repr(plain)) <= _MOST_PARAM:
             params[name] = plain
-    return params
+    return hide_params(params)
 
 
 def _record(

@@ -12,6 +12,7 @@ import msgspec
 from mainspring.domain.errors import Interrupted, Invalid, Pruned
 from mainspring.domain.records import Value
 from mainspring.sdk.context import ActiveRun, active_run
+from mainspring.sdk.results import hide_params, store_result
 from mainspring.security.masks import mask_all
 from mainspring.tracking.journal import Entry, Facts, Point
 from mainspring.tracking.plain import is_json
@@ -78,7 +79,7 @@ def log_params(**params: Any) -> None:
     active = _get_active()
     kept = {name: value if is_json(value) else _shorten(value) for name, value in params.items()}
     if kept:
-        active.journal.append(Facts(params=mask_all(kept)))
+        active.journal.append(Facts(params=mask_all(hide_params(kept))))
 
 
 def _get_active() -> ActiveRun:
@@ -123,9 +124,7 @@ def _keep(active: ActiveRun, value: Any) -> str:
         content = file.getvalue()
         stored = Value("png", client.blobs.put(content), len(content), f"figure, {len(content):,} B")
     else:
-        from mainspring.tracking.codecs import store_value
-
-        stored = store_value(value, client.blobs, client.seal)
+        stored = store_result(value, client)
     return msgspec.json.encode(stored).decode()
 
 

@@ -16,6 +16,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How and where a step runs; the parameters of `step` in plain units."""
 
     cache: bool = True
+    sensitive: bool = False
     resources: Resources = Resources()
     retries: int = 0
     timeout_s: float | None = None
@@ -32,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 def make_options(
     *,
     cache: bool = True,
+    sensitive: bool = False,
     cpus: float = 1,
     memory: str | int | None = None,
     gpus: float = 0,
@@ -62,4 +64,10 @@ def make_options(
         cpus=float(cpus), memory_bytes=None if memory is None else parse_size(memory), gpus=float(gpus), pool=pool
     )
     timeout_s = None if timeout is None else parse_duration(timeout)
-    return Options(cache=bool(cache), resources=resources, retries=int(retries), timeout_s=timeout_s)
+    return Options(
+        cache=bool(cache),
+        sensitive=bool(sensitive),
+        resources=resources,
+        retries=int(retries),
+        timeout_s=timeout_s,
+    )

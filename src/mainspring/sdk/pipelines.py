@@ -15,6 +15,7 @@ from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.progress import tell_next
+from mainspring.sdk.results import store_result
 from mainspring.sdk.steps import check_function
 
 P = ParamSpec("P")
@@ -159,12 +160,10 @@ def _rebuild(function: Callable[..., Any], triggers: tuple[Any, ...], pool: str 
 
 def _store_if_possible(result: Any, client: Client) -> Value | None:
     """Store what a pipeline returned; unlike a step's, its value may be of any kind."""
-    from mainspring.tracking.codecs import store_value
-
     if isinstance(result, Future):
         result = result.result()
     try:
-        return store_value(result, client.blobs, client.seal)
+        return store_result(result, client)
     except MainspringError as fault:
         if not fault.code.startswith("STEP-"):
             raise

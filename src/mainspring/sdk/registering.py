@@ -17,9 +17,11 @@ from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.messages import ListReads, PutVersion
 from mainspring.domain.records import Fingerprint, Run, Version
 from mainspring.domain.references import Reference, parse_reference
+from mainspring.sdk.blobs import store_plainly
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.datasets import Dataset
+from mainspring.sdk.exposures import seen_columns
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.origins import find_maker
 
@@ -37,15 +39,19 @@ def register_model(
     obj: Any, name: str, example: Any, *, goal: Any, features: tuple[str, ...], allow_code: bool
 ) -> Version:
     """Record a version of a model; `mainspring.sdk.models.register` tells all."""
+    from mainspring.models.package import hide_columns
+
     if parse_reference(name) != Reference(name):
         raise Invalid("DATA-001", f"{name!r} is a reference, not a name", reference=name)
     client, active, maker = current_client(), active_run(), find_maker(obj)
     trained_on = _list_trained_on(client, [maker, active.run if active is not None else None], example)
-    package = _make_package(client, obj, example, trained_on, allow_code=allow_code)
+    sensitive = {name for each in trained_on for name in (each.details or {}).get("sealed") or ()} | seen_columns()
+    package = hide_columns(_make_package(client, obj, example, trained_on, allow_code=allow_code), sensitive)
     if not package.parity.passed and package.format != "sealed":
         text = f"MODEL-003: {name} keeps its native form ({package.format}) only: {package.parity}"
         warnings.warn(text, ParityWarning, stacklevel=3)
-    manifest = {each: client.blobs.put(content) for each, content in sorted(package.files.items())}
+    blobs = store_plainly(client.blobs)
+    manifest = {each: blobs.put(content) for each, content in sorted(package.files.items())}
     made_by = maker or (active.run if active is not None else None)
     version: Version = client.ask(
         PutVersion(
@@ -57,6 +63,7 @@ def register_model(
                 **_describe_package(package),
                 "goal": goal,
                 "features": list(features),
+                "sensitive": sorted(sensitive),
                 "params": {**package.params, **(made_by.params if made_by is not None else {})},
                 "code": _describe_code(made_by),
                 "made_by": made_by.id if made_by is not None else None,

@@ -26,6 +26,8 @@ def split_version(version: Version, scan: Scan, by: str | None, last: Any, at: A
     if column is None:
         raise Invalid("DATA-015", f"{version.reference} has no event time", fix="name the column: split(by=...)")
     require_columns([column], scan.schema, what="split")
+    if column in scan.sealed:
+        raise Invalid("DATA-015", f"{column} is sensitive, and the record would tell where it was cut", column=column)
     values = scan.select(column).polars().to_series()
     border = _find_border(values, last, at)
     below = int((values < border).sum())
@@ -72,7 +74,7 @@ def _record_part(version: Version, scan: Scan, column: str, part: tuple[str, Any
     label, since, until, rows = part
     ends = [None if end is None else to_number(end) for end in (since, until)]
     ranges = scan.within(column, *ends).ranges
-    kept = ("key", "event_time", "columns", "private", "contract", "quarantine")
+    kept = ("key", "event_time", "columns", "private", "sealed", "contract", "quarantine")
     details = {name: version.details.get(name) for name in kept}
     details |= {"of": version.id, "by": column, "from": ends[0], "until": ends[1], "rows": rows}
     active = active_run()

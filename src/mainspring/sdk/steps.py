@@ -16,11 +16,14 @@ from mainspring.domain.messages import RunSpec, SubmitRuns
 from mainspring.domain.records import Fingerprint, Run
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
+from mainspring.sdk.exposures import expose
+from mainspring.sdk.faults import tell_fault
 from mainspring.sdk.futures import Future, defer, has_futures, resolve
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.options import Options, make_options
 from mainspring.sdk.origins import remember_maker
+from mainspring.sdk.results import hide_inputs, store_result
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,6 +109,7 @@ class Step(Generic[P, R]):
         self,
         *,
         cache: bool | None = None,
+        sensitive: bool | None = None,
         cpus: float | None = None,
         memory: str | int | None = None,
         gpus: float | None = None,
@@ -118,6 +122,7 @@ class Step(Generic[P, R]):
         old, asks = self.settings, self.settings.resources
         fresh = make_options(
             cache=old.cache if cache is None else cache,
+            sensitive=old.sensitive if sensitive is None else sensitive,
             cpus=asks.cpus if cpus is None else cpus,
             memory=asks.memory_bytes if memory is None else memory,
             gpus=asks.gpus if gpus is None else gpus,
@@ -150,6 +155,8 @@ class Step(Generic[P, R]):
         except TypeError as fault:
             raise TypeError(f"{self.name}() {fault}") from None
         bound.apply_defaults()
+        if self.settings.sensitive:
+            expose()
         return bound.arguments
 
     def _run_here(self, arguments: dict[str, Any]) -> R:
@@ -162,15 +169,13 @@ class Step(Generic[P, R]):
         value = self._look_up(client, arguments, found, began)
         if not isinstance(value, Run):
             return value[0]
-        from mainspring.tracking.codecs import store_value
-
         progress = above.progress if above is not None else None
         try:
             result, wall_s = carry_out(
                 value,
                 client,
                 lambda: self._attempt(arguments),
-                lambda made: store_value(made, client.blobs, client.seal),
+                lambda made: store_result(made, client),
             )
         except BaseException:
             if progress is not None:
@@ -220,7 +225,7 @@ class Step(Generic[P, R]):
             try:
                 return self._call(arguments)
             except Exception as fault:  # noqa: BLE001 - a retry is for whatever user code raises
-                warn(f"{self.name} raised {type(fault).__name__}: {fault}; {left} retries left")
+                warn(f"{self.name} raised {tell_fault(fault)}; {left} retries left")
         return self._call(arguments)
 
     def _call(self, arguments: dict[str, Any]) -> R:
@@ -238,7 +243,7 @@ class Step(Generic[P, R]):
         from mainspring.pipelines.fingerprint import fingerprint
 
         self._caution(arguments)
-        return fingerprint(self.function, arguments)
+        return hide_inputs(fingerprint(self.function, arguments), current_client())
 
     def _caution(self, arguments: Mapping[str, Any]) -> None:
         """Tell, once for each argument, that a path given as text counts by its letters alone."""
@@ -303,6 +308,7 @@ def step(function: Callable[P, R], /) -> Step[P, R]: ...
 def step(
     *,
     cache: bool = True,
+    sensitive: bool = False,
     cpus: float = 1,
     memory: str | int | None = None,
     gpus: float = 0,
@@ -322,6 +328,9 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         A plain function with a name that returns one value.
     cache : bool, default True
         Load what an earlier call returned, when code, inputs and environment are the same.
+    sensitive : bool, default False
+        Its arguments and its result are sensitive: they lie encrypted, and whoever is given them
+        seals in turn. A step that reads a sensitive column seals by itself.
     cpus : float, default 1
         Cores, > 0. More than one, or any of memory, gpus, pool and timeout, sends plain calls to
         a worker; else they run in this process.

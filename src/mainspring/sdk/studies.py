@@ -23,9 +23,10 @@ from mainspring.pipelines.fingerprint import fingerprint, key
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.inline import begin_run, carry_out
+from mainspring.sdk.results import hide_inputs, store_result
 from mainspring.sdk.runs import Run
 from mainspring.sdk.steps import Step
-from mainspring.tracking.codecs import load_value, store_value
+from mainspring.tracking.codecs import load_value
 from mainspring.tuning.pruners import PRUNERS
 from mainspring.tuning.searchers import find_searcher
 from mainspring.tuning.space import Range, Space, make_range, read_space
@@ -250,7 +251,8 @@ class _Search:
 
     def run(self, parallel: int) -> Study:
         """Answer from the record, or search and record."""
-        found = fingerprint(self.step.function, {"args": list(self.args), **self._describe()})
+        inputs = {"args": list(self.args), **self._describe()}
+        found = hide_inputs(fingerprint(self.step.function, inputs), self.client)
         self.key = key(found)
         begun = begin_run(
             self.client,
@@ -279,7 +281,7 @@ class _Search:
 
     def _store(self, study: Study) -> Value:
         body = {"trials": msgspec.to_builtins(study.trials), "importances": study.importances}
-        return store_value(body, self.client.blobs, self.client.seal)
+        return store_result(body, self.client)
 
     def _restore(self, run: RunRecord) -> Study:
         assert run.outputs is not None

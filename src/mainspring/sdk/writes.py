@@ -18,6 +18,7 @@ from mainspring.domain.references import Reference, parse_reference
 from mainspring.sdk.commits import App, Writer, find_head
 from mainspring.sdk.context import ActiveRun, active_run
 from mainspring.sdk.contracts import read_contract
+from mainspring.sdk.exposures import seen_columns
 from mainspring.sdk.lineage import current_client, list_reads
 from mainspring.sdk.sources import Source
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mainspring.data.contracts import Checked
     from mainspring.data.declarations import Declaration
     from mainspring.data.scans import Scan
+    from mainspring.data.sealing import Sealing
     from mainspring.sdk.client import Client
 
 MODES = ("overwrite", "append", "upsert")
@@ -110,28 +112,39 @@ def write_rows(
 def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark: str, *, again: bool) -> Version:
     """Write rows on top of what the table holds now, unless an earlier try has done it."""
     from mainspring.data.contracts import check_rows
-    from mainspring.data.digests import digest_rows
     from mainspring.data.profiles import hide_extremes
 
     frame, declared, mode = wanted.frame, wanted.declared, wanted.mode
     writer = Writer(client, name, anew=mode == "overwrite")
-    digest = digest_rows(frame) if mode == "append" else ""
+    sealing = _seal_columns(writer, frame, declared)
+    digest = sealing.digest(frame) if mode == "append" else ""
     given = _Given(frame.height, writer.base_id, digest, mode, app, mark, again)
     done = _find_done(writer, given)
     if done is not None:
         return writer.touch(done)
     details = _describe(writer, frame, declared, mode, wanted.key)
     checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
-    change = _plan_change(writer, checked, details, given)
+    change = _plan_change(writer, checked, details, given, sealing)
     details |= {
         "profile": hide_extremes(details["profile"], details["private"]),
         "quarantined": checked.quarantined.height,
         "reasons": checked.reasons,
         "warnings": checked.warnings,
-        "quarantine": _write_quarantine(client, name, checked, given),
+        "quarantine": _write_quarantine(client, name, checked, given, list(sealing.ciphers)),
         "parents": wanted.parents,
     }
-    return _commit_change(writer, change, details, given)
+    return _commit_change(writer, change, details, given, sealing)
+
+
+def _seal_columns(writer: Writer, frame: pl.DataFrame, declared: Declaration | None, names: Any = ()) -> Sealing:
+    """Say which columns are sealed: by contract, and wherever one of that name was sealed before."""
+    from mainspring.data.sealing import Sealing
+
+    known = [writer.details, *(version.details or {} for version in list_reads())]
+    sensitive = {*names, *(declared.sensitive if declared else ()), *seen_columns()}
+    sensitive |= {name for each in known for name in each.get("sealed") or ()}
+    make = writer.client.data_keys.make
+    return Sealing({name: make(f"column:{writer.name}:{name}") for name in frame.columns if name in sensitive})
 
 
 def _find_done(writer: Writer, given: _Given) -> Version | None:
@@ -179,6 +192,7 @@ def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None,
     known = [writer.details] if mode != "overwrite" and writer.head is not None else []
     known += [version.details or {} for version in list_reads()]
     private = {*(declared.private if declared else ()), *(name for each in known for name in each.get("private") or ())}
+    private |= seen_columns()
     event_times = {each["event_time"] for each in known if each.get("event_time") in frame.columns}
     keys = {tuple(each["key"]) for each in known if each.get("key") and set(each["key"]) <= set(frame.columns)}
     names = [key] if isinstance(key, str) else list(key or ())
@@ -207,12 +221,12 @@ def _scan(writer: Writer) -> Scan:
     from mainspring.data.scans import open_scan
 
     assert writer.head is not None
-    return open_scan(writer.client.home, writer.head.manifest)
+    return open_scan(writer.client.home, writer.head.manifest, writer.client.data_keys.open)
 
 
-def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], given: _Given) -> _Change:
+def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], given: _Given, sealing: Sealing) -> _Change:
     """Work out what the accepted rows change, and refuse them before anything is written."""
-    from mainspring.data.digests import chain_digest, digest_rows
+    from mainspring.data.digests import chain_digest
     from mainspring.data.merging import check_key, fit_columns, merge_rows
     from mainspring.data.profiles import merge_profiles, profile_rows
 
@@ -221,18 +235,21 @@ def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], give
     if given.mode == "upsert":
         check_key(rows, details["key"])
     if given.mode == "overwrite" or writer.head is None:
-        return _Change(rows, append=False, digest=digest_rows(rows))
+        return _Change(rows, append=False, digest=sealing.digest(rows))
     scan = _scan(writer)
     rows = fit_columns(rows, scan.schema)
     if given.mode == "upsert":
         rows, merged = merge_rows(scan.lazy(), rows, details["key"])
         if merged is not None:
             details["profile"] = profile_rows(merged)
-            return _Change(merged, append=False, digest=digest_rows(merged))
+            return _Change(merged, append=False, digest=sealing.digest(merged))
     # Of an upsert only the rows that it adds count: one that is there already was counted before.
     added = profile_rows(rows) if given.mode == "upsert" else checked.profile
     details["profile"] = merge_profiles(writer.details["profile"], added)
-    return _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", digest_rows(rows)))
+    if set(scan.sealed) != set(sealing.ciphers):  # a column that is sensitive from now on is sealed in every row
+        rows = scan.polars().vstack(rows)
+        return _Change(rows, append=False, digest=sealing.digest(rows))
+    return _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", sealing.digest(rows)))
 
 
 def _find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
@@ -245,8 +262,8 @@ def _find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
     return {"event_time": event_time, "latest": to_number(latest) if latest is not None else None}
 
 
-def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given) -> str | None:
-    from mainspring.data.digests import chain_digest, digest_rows
+def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given, sensitive: list[str]) -> str | None:
+    from mainspring.data.digests import chain_digest
     from mainspring.data.places import place_table
     from mainspring.data.quarantine import select_new
     from mainspring.data.tables import hold_table
@@ -263,16 +280,19 @@ def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given
             return writer.touch(done).reference
         if (given.mode == "upsert" or done is not None) and writer.head is not None:
             rows = select_new(rows, _scan(writer).polars())
-        digest = digest_rows(rows)
+        sealing = _seal_columns(writer, rows, None, sensitive)
+        digest = sealing.digest(rows)
         change = _Change(rows, append=False, digest=digest)
         if given.mode != "overwrite" and writer.head is not None:
             change = _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", digest))
         details: dict[str, Any] = {"contract": None, "key": [], "event_time": None, "private": rows.columns}
         details |= {"quarantined": 0, "reasons": checked.reasons, "profile": {}}
-        return _commit_change(writer, change, details, given).reference
+        return _commit_change(writer, change, details, given, sealing).reference
 
 
-def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], given: _Given) -> Version:
+def _commit_change(
+    writer: Writer, change: _Change, details: dict[str, Any], given: _Given, sealing: Sealing
+) -> Version:
     """Commit a change, unless neither the rows nor the quarantine beside them change."""
     rows = change.rows
     if writer.head is not None and writer.details.get("quarantine") == details.get("quarantine"):
@@ -285,6 +305,7 @@ def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], giv
     details |= {
         "rows": rows.height + (writer.details["rows"] if change.append else 0),
         "columns": {column: str(dtype) for column, dtype in rows.schema.items()},
+        "sealed": sealing.describe(rows),
         "mode": given.mode,
         "given": given.rows,
         "given_digest": given.digest,
@@ -300,4 +321,4 @@ def _commit_change(writer: Writer, change: _Change, details: dict[str, Any], giv
         "run_id": active.run.id if active is not None else None,
         "event_time": latest,
     }
-    return writer.commit(rows, note, append=change.append)
+    return writer.commit(rows, note, sealing, append=change.append)

@@ -56,6 +56,7 @@ ACTIONS: dict[str, Action] = {
     "secrets.read": Action("viewer"),
     "secrets.write": Action("editor"),
     "secrets.use": Action("runner", worker=True),
+    "sensitive.read": Action("editor", worker=True),
     "secrets.rotate": Action("admin", home=True),
     "grants.read": Action("viewer"),
     "grants.write": Action("admin"),

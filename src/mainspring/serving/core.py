@@ -20,6 +20,7 @@ from mainspring.serving.files import ContextColumn, Desired, DesiredRevision, Re
 from mainspring.serving.lane import Lane, Outcome, Waiting
 from mainspring.serving.loading import Loaded
 from mainspring.serving.protocol import choose_outputs
+from mainspring.serving.redaction import redact
 from mainspring.serving.schema import Asked, Schema, identify
 
 # How long a request waits for the first revisions to load.
@@ -102,16 +103,17 @@ class Core:
                 await asyncio.wait_for(self._started.wait(), _START_S)
         arrived = time.perf_counter()
         asked = self.find_lane(revision).schema.read(body)
+        kept = redact(body, self.desired.sensitive)
         if asked.id is None:
             asked.id = os.urandom(16).hex()
         else:
             first = self._pending.get(asked.id)
             if first is not None:
-                _check_same(asked.id, first.body, body)
+                _check_same(asked.id, first.body, kept)
                 return _raise_or_return(await asyncio.shield(first.future))
             record = self.captures.find(asked.id)
             if record is not None:
-                _check_same(asked.id, record.body, body)
+                _check_same(asked.id, record.body, kept)
                 return record.reply
         lane = self._route(asked) if revision is None else self.find_lane(revision)
         if lane.is_full(asked.rows, self.desired.limits, arrived):
@@ -120,7 +122,7 @@ class Core:
             raise Unavailable("SERVE-009", f"{lane.queued_rows:,} rows wait for revision {lane.revision.number}")
         outputs = choose_outputs(lane.predictor.signature.outputs, asked.outputs)
         future: asyncio.Future[bytes | MainspringError] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(asked.id, body, asked.columns, asked.rows, outputs, arrived, future)
+        waiting = Waiting(asked.id, kept, asked.columns, asked.rows, outputs, arrived, future)
         self._pending[asked.id] = waiting
         lane.put(waiting)
         self._schedule()

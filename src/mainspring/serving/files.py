@@ -116,6 +116,8 @@ class Desired(msgspec.Struct, frozen=True, omit_defaults=True):
         Inputs that are captured and not given to the model.
     revisions : list of DesiredRevision
         In order of their numbers.
+    sensitive : list of str
+        Inputs that are not captured, for what was sensitive in training lies nowhere in the clear.
     token_sha256 : list of str
         Digests of the tokens that may ask; empty: everybody on this machine may.
     limits : Limits
@@ -128,6 +130,7 @@ class Desired(msgspec.Struct, frozen=True, omit_defaults=True):
     service: str
     context: list[ContextColumn] = []
     revisions: list[DesiredRevision] = []
+    sensitive: list[str] = []
     token_sha256: list[str] = []
     limits: Limits = LIMITS
     stopped: bool = False

@@ -454,6 +454,20 @@ secrets = Table(
     UniqueConstraint("project", "name"),
 )
 
+# Keys of sensitive columns and blobs, each in an envelope of its own.
+data_keys = Table(
+    "data_keys",
+    metadata,
+    Column("seq", _Whole, primary_key=True),
+    _id(unique=True),
+    _text("project"),
+    _text("name", nullable=True),
+    Column("envelope", LargeBinary, nullable=False),
+    _text("created_by"),
+    _time("created_at", nullable=False),
+    UniqueConstraint("project", "name"),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -14,7 +14,8 @@ from mainspring.domain.messages import FinishRun, Lease
 from mainspring.domain.records import Call, Problem, Run, Value
 from mainspring.domain.wire import describe
 from mainspring.sdk.context import wait_for_children
-from mainspring.sdk.faults import explain_fault
+from mainspring.sdk.faults import explain_fault, tell_fault
+from mainspring.sdk.results import store_result
 from mainspring.worker.capture import Usage
 from mainspring.worker.jobs import JOBS
 
@@ -141,15 +142,13 @@ def _call_job(what: Call, client: Client) -> Any:
 
 
 def _store(run: Run, client: Client, outcome: Outcome) -> Value | None:
-    from mainspring.tracking.codecs import store_value
-
     try:
-        return store_value(outcome.value, client.blobs, client.seal)
+        return store_result(outcome.value, client)
     except MainspringError as error:
         outcome.problem = _explain(run, error)
     except Exception as fault:  # noqa: BLE001 - a value's own code runs while it is stored
         problem = _explain(run, fault)
-        what = f"the result of {run.name} cannot be stored: {type(fault).__name__}: {fault}"
+        what = f"the result of {run.name} cannot be stored: {tell_fault(fault)}"
         outcome.problem = describe(Failed("WORK-004", what[:_MOST_TEXT]), problem.traceback)
     outcome.state = "failed"
     return None

@@ -23,6 +23,7 @@ from mainspring.domain.messages import Lease, LeaseRun
 from mainspring.sdk.client import connect_home
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import enter_run
+from mainspring.sdk.exposures import forget_exposure
 from mainspring.worker import execute
 from mainspring.worker.capture import Usage, capture, flush
 from mainspring.worker.preload import find_third_party
@@ -72,6 +73,7 @@ class Worker:
         with capture(forks.log_path(self._home, spec.run_id, spec.attempt), spec.attempt):
             lease = self._lease(spec)
             if lease is not None and lease.run is not None:
+                forget_exposure()
                 os.environ["MAINSPRING_PROJECT"] = lease.run.project
                 self._client = connect_home(self._home, lease.run.project)
                 self._work(spec, lease)
@@ -109,7 +111,8 @@ class Worker:
             # Who hears of the end finds all that was printed.
             flush()
             companion.release(active)
-        execute.finish(lease, self._client, outcome, usage, lambda: self._mark("finishing"))
+            # Within the run: what it has seen says how its result is stored.
+            execute.finish(lease, self._client, outcome, usage, lambda: self._mark("finishing"))
         if active.journal.used:
             active.journal.remove()
 

@@ -180,6 +180,14 @@ ENTRIES: tuple[Entry, ...] = (
         "return what was fetched with the secret, or the reference to it",
     ),
     Entry(
+        "SECRET-006",
+        "not_found",
+        "a data key that is not there",
+        "what is sensitive is sealed with a data key of the record; this one is of another record or project, "
+        "or was destroyed",
+        "read it in the project that wrote it, or restore the record: mainspring server restore",
+    ),
+    Entry(
         "OIDC-001",
         "denied",
         "a malformed ID token",

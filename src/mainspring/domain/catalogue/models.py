@@ -131,4 +131,18 @@ ENTRIES = (
         "metrics of classification need both labels, 0 and 1",
         "promote with data whose target holds both, or use metrics of regression",
     ),
+    Entry(
+        "GATE-007",
+        "invalid",
+        "a slice by a sensitive column",
+        "the verdict names the values that a slice is made of, and it is read without keys",
+        "slice by what is made of the column: a group, a flag",
+    ),
+    Entry(
+        "MODEL-033",
+        "invalid",
+        "a model that holds sensitive values",
+        "the files of a model are read without keys, and a model that reads texts holds those that it was trained on",
+        "train on what is made of the column: a group, a number, a flag",
+    ),
 )

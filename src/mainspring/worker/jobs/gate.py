@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import GetVersion
 from mainspring.evaluation.gate import judge
 from mainspring.evaluation.rules import Rules, read_rules
@@ -43,7 +44,7 @@ def run(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     Raises
     ------
     Invalid
-        GATE-002, GATE-004 to GATE-006 for rows or predictions that cannot be judged; MODEL-005
+        GATE-002, GATE-004 to GATE-007 for rows or predictions that cannot be judged; MODEL-005
         and MODEL-007 to MODEL-009 when the rows do not fit a model's signature.
 
     Notes
@@ -54,8 +55,12 @@ def run(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     if arguments["gate"] is None:
         return {"passed": True, "summary": "no gate is declared", "evidence": {}}
     rules = read_rules(arguments["gate"])
-    rows = Dataset(arguments["data"]).polars()
+    data = Dataset(arguments["data"])
+    rows = data.polars()
     require_columns(rows, rules.slices)
+    hidden = [name for name in rules.slices if name in (data.version.details.get("sealed") or ())]
+    if hidden:
+        raise Invalid("GATE-007", f"the gate slices by {hidden[0]!r}, which is sensitive", column=hidden[0])
     truth = read_truth(rows, rules.target)
     challenger, answers = _ask_model(arguments["model"], rows, client)
     evidence: dict[str, Any] = {"data": arguments["data"], "form": challenger.format}

@@ -34,7 +34,8 @@ def list_watched(model: Version, settings: Settings) -> list[str]:
     if isinstance(settings.drift, list):
         return settings.drift
     inputs = model.details["signature"]["inputs"] if settings.drift else []
-    return [column["name"] for column in inputs]
+    hidden = model.details.get("sensitive", ())  # no plane captures those
+    return [column["name"] for column in inputs if column["name"] not in hidden]
 
 
 def read_requests(

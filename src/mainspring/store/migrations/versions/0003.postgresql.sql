@@ -121,3 +121,16 @@ CREATE TABLE usage (
     size_bytes BIGINT NOT NULL,
     PRIMARY KEY (project)
 );
+
+CREATE TABLE data_keys (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C",
+    envelope BYTEA NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT data_keys_project_name UNIQUE (project, name),
+    CONSTRAINT data_keys_id UNIQUE (id)
+);

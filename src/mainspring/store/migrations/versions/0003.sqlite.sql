@@ -127,3 +127,16 @@ CREATE TABLE usage (
     PRIMARY KEY (project)
 )
  WITHOUT ROWID;
+
+CREATE TABLE data_keys (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT,
+    envelope BLOB NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT data_keys_project_name UNIQUE (project, name),
+    CONSTRAINT data_keys_id UNIQUE (id)
+);
