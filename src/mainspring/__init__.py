@@ -35,6 +35,7 @@ _MODULES: dict[str, str] = {
     "secret": "secrets",
     "Service": "services",
     "source": "sources",
+    "start_run": "scripts",
     "step": "steps",
     "tune": "studies",
     "why": "why",

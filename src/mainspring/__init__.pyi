@@ -20,6 +20,7 @@ from mainspring.sdk.pipelines import pipeline as pipeline
 from mainspring.sdk.runs import Run as Run
 from mainspring.sdk.runs import run as run
 from mainspring.sdk.runs import runs as runs
+from mainspring.sdk.scripts import start_run as start_run
 from mainspring.sdk.secrets import secret as secret
 from mainspring.sdk.services import Service as Service
 from mainspring.sdk.services import deploy as deploy

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, messages, transfers, upkeep
+from mainspring.domain import access, messages, tracking, transfers, upkeep
 from mainspring.domain.messages import ANSWERS, Command, Nothing
 from mainspring.domain.records import Run
 
@@ -124,6 +124,10 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/runs/{run_id}/logs", messages.GetLogs),
     Entry("GET", "/runs/{run_id}/reads", messages.ListReads),
     Entry("GET", "/runs/{run_id}/verdict", messages.GetVerdict),
+    Entry("GET", "/runs/{run_id}/artifacts", tracking.ListArtifacts),
+    Entry("GET", "/runs/{run_id}/provenance", tracking.GetProvenance),
+    Entry("PUT", "/runs/{run_id}/tags", tracking.TagRun),
+    Entry("GET", "/runs/{before}/diff/{after}", tracking.CompareRuns),
     Entry("GET", "/datasets", messages.ListVersions, {"kind": "dataset"}),
     Entry("GET", "/datasets/{reference}", messages.GetVersion, {"kind": "dataset"}, ("run_id", "follower")),
     Entry("DELETE", "/datasets/{reference}", upkeep.DeleteVersions, {"kind": "dataset"}),

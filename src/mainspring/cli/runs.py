@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from mainspring.cli.asking import ask
@@ -10,6 +12,16 @@ from mainspring.cli.printing import Noun, print_fields, print_json, print_next, 
 from mainspring.cli.texts import format_age, format_moment, format_size, format_span, format_value, shorten_id
 from mainspring.domain.messages import CancelRuns, GetRun, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Run
+from mainspring.domain.tracking import (
+    Artifact,
+    CompareRuns,
+    Comparison,
+    Environment,
+    GetProvenance,
+    ListArtifacts,
+    Provenance,
+    TagRun,
+)
 from mainspring.domain.upkeep import Deleted, DeleteRuns, RestoreRuns
 
 _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
@@ -34,7 +46,7 @@ def command(
     page: str,
     deleted: bool,
 ) -> None:
-    """List runs, newest first; show, cancel or delete one. An id may be a unique prefix or suffix."""
+    """List runs, newest first; show, compare, tag, cancel or delete them. An id may be a unique prefix or suffix."""
     if context.invoked_subcommand is not None:
         return
     if deleted:
@@ -55,10 +67,12 @@ def show(id: str) -> None:  # noqa: A002
     """Show one run: its state, parameters, metrics and what is below it."""
     run: Run = ask(GetRun(id))
     below: list[Run] = ask(ListRuns(parent_id=run.id, limit=200))
+    artifacts: list[Artifact] = ask(ListArtifacts(run_id=run.id))
+    provenance: Provenance | None = ask(GetProvenance(run_id=run.id))
     if wants_json():
-        print_json({"run": run, "below": below})
+        print_json({"run": run, "below": below, "artifacts": artifacts, "provenance": provenance})
         return
-    print_fields(describe_run(run))
+    print_fields(describe_run(run) | describe_logged(artifacts) | describe_provenance(provenance))
     if below:
         click.echo()
         print_runs(below[::-1])
@@ -95,6 +109,53 @@ def delete(ids: tuple[str, ...], filter: str, dry_run: bool) -> None:  # noqa: A
 def restore(ids: tuple[str, ...]) -> None:
     """Bring deleted runs back, with what was deleted along with them, as long as they were not purged."""
     print_or_json(ask(RestoreRuns(list(ids))))
+
+
+@command.command("tag")
+@click.argument("id")
+@click.argument("tags", nargs=-1, required=True, metavar="NAME=TEXT|NAME-...")
+def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
+    """Set tags of a run, or remove them by a dash behind the name."""
+    changes, remove = {}, []
+    for each in tags:
+        name, sign, text = each.partition("=")
+        if sign:
+            changes[name] = text
+        elif each.endswith("-"):
+            remove.append(each[:-1])
+        else:
+            raise click.UsageError(f"{each!r} is neither NAME=TEXT nor NAME-")
+    run: Run = ask(TagRun(run_id=ask(GetRun(id)).id, tags=changes, remove=tuple(remove)))
+    if wants_json():
+        print_json(run)
+    else:
+        print_fields({"run": run.id, "tags": describe_run(run)["tags"]})
+
+
+@command.command("diff")
+@click.argument("before")
+@click.argument("after")
+def diff(before: str, after: str) -> None:
+    """Show what differs between two runs: parameters, metrics, code, data, environment, Git."""
+    found: Comparison = ask(CompareRuns(before=before, after=after))
+    if wants_json():
+        print_json(found)
+        return
+    rows = [
+        (part, name, format_side(old), format_side(new))
+        for part, changes in found.changes.items()
+        for name, old, new in changes
+    ]
+    heads = (shorten_id(found.before.id), shorten_id(found.after.id))
+    print_table(("part", "name", *heads), rows, empty="nothing differs")
+
+
+def format_side(value: object) -> str | None:
+    """Return one side of a difference in a few characters; a Git diff by its number of lines."""
+    if value is None:
+        return None
+    text = str(value)
+    return f"{text.count(chr(10)) + 1:,} lines" if "\n" in text else format_value(value)
 
 
 def print_or_json(runs: list[Run]) -> None:
@@ -140,6 +201,7 @@ def describe_run(run: Run) -> dict[str, object]:
         "started": format_moment(run.started_at) if run.started_at else None,
         "took": f"{format_span(_measure(run))}{cpu}{memory}" if run.started_at else None,
         "by": f"{run.principal} on {run.host}, pid {run.pid}" if run.pid else run.principal,
+        "experiment": run.experiment or None,
         "below": shorten_id(run.parent_id) if run.parent_id else None,
         "from": f"{shorten_id(run.cached_from)} (cached)" if run.cached_from else None,
         "params": "\n".join(f"{key} = {format_value(value)}" for key, value in run.params.items()),
@@ -148,6 +210,32 @@ def describe_run(run: Run) -> dict[str, object]:
         "result": run.outputs.summary or run.outputs.codec if run.outputs else None,
         "problem": f"{run.problem.code}: {run.problem.what}\nfix: {run.problem.fix}" if run.problem else None,
     }
+
+
+def describe_logged(artifacts: list[Artifact]) -> dict[str, object]:
+    """Return what `show` prints of artifacts: of each name the newest."""
+    newest = {each.name: each for each in artifacts}
+    counts = Counter(each.name for each in artifacts)
+    lines = [
+        f"{name}: {each.value.summary}, step {each.step}{f' of {counts[name]}' if counts[name] > 1 else ''}"
+        for name, each in newest.items()
+    ]
+    return {"artifacts": "\n".join(lines)}
+
+
+def describe_provenance(told: Provenance | None) -> dict[str, object]:
+    """Return what `show` prints of where a run came from."""
+    if told is None:
+        return {}
+    found: dict[str, object] = {"command": " ".join(told.command), "folder": told.folder}
+    if told.git is not None:
+        branch = f" on {told.git.branch}" if told.git.branch else ""
+        state = {True: ", changed", False: "", None: ", Git was too slow to tell what changed"}[told.git.dirty]
+        found["git"] = f"{told.git.commit[:12] or 'no commit'}{branch}{state}"
+    if isinstance(told.environment, Environment):
+        packages = len(told.environment.packages)
+        found["python"] = f"{told.environment.python}, {packages} packages, {told.environment.platform}"
+    return found
 
 
 def _measure(run: Run) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
 from msgspec.structs import replace
 
 from mainspring.control.turn import Turn
@@ -14,15 +13,13 @@ from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import RunSpec
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Run, Value
+from mainspring.domain.tracking import Artifact
 from mainspring.domain.transfers import FindBlob, Held, HoldBlob, NoteUpload
 from mainspring.store import uses
 from mainspring.store.blobs import check_digest, no_blob
 
 HELD_S = 86_400.0
 """So long an upload is kept that nothing names."""
-
-ARTIFACT = "artifact."
-"""What the tags begin with that hold a stored value."""
 
 
 @handles(FindBlob, action="blobs.read", reads=True)
@@ -109,9 +106,9 @@ def use_value(turn: Turn, run: Run, value: Value) -> Value:
     return replace(value, parts=()) if value.parts else value
 
 
-def use_artifacts(turn: Turn, run: Run, tags: dict[str, str]) -> dict[str, str]:
-    """Record what the artifacts among a run's tags name, and return the tags as the record keeps them."""
-    return {name: _use_artifact(turn, run, text) if name.startswith(ARTIFACT) else text for name, text in tags.items()}
+def use_artifacts(turn: Turn, run: Run, artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """Record what the artifacts of a run name, and return them as the record keeps them."""
+    return [replace(each, value=use_value(turn, run, each.value)) for each in artifacts]
 
 
 def reaches_files(turn: Turn) -> bool:
@@ -127,11 +124,3 @@ def _check_readable(turn: Turn, digest: str) -> None:
     check_digest(digest)
     if not uses.may_read(turn.connection, turn.project, digest, str(turn.actor)):
         raise no_blob(digest)
-
-
-def _use_artifact(turn: Turn, run: Run, text: str) -> str:
-    try:
-        value = msgspec.json.decode(text, type=Value)
-    except msgspec.DecodeError:
-        return text  # a tag of somebody's own making, which names nothing
-    return msgspec.json.encode(use_value(turn, run, value)).decode()

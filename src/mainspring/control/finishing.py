@@ -71,8 +71,8 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
     return run
 
 
-def check_parent(turn: Turn, parent_id: str | None) -> None:
-    """Refuse a run below one that has ended, which nobody would wait for or cancel.
+def find_parent(turn: Turn, parent_id: str | None) -> Run | None:
+    """Return the run above a new one; refuse one that has ended, for nobody would wait or cancel.
 
     Raises
     ------
@@ -82,11 +82,12 @@ def check_parent(turn: Turn, parent_id: str | None) -> None:
         RUN-001 when there is no such parent.
     """
     if parent_id is None:
-        return
+        return None
     parent = runs.get_run(turn.connection, parent_id)
     if runs.is_ended(parent):
         what = f"a run cannot begin below {parent.name} {parent.id[-6:]}, which has {parent.state}"
         raise Conflict("RUN-002", what, run=parent.id, state=parent.state)
+    return parent
 
 
 def cancel_run(turn: Turn, run: Run, reason: str) -> None:

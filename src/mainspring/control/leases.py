@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from mainspring.control.finishing import lose_run
-from mainspring.control.processes import process_start
+from mainspring.control.processes import process_start, this_host
 from mainspring.control.turn import NODE_LEASE, NODE_LEASE_S, Turn
 from mainspring.control.usecases import adopts, holds, loop
 from mainspring.domain.records import Run
@@ -30,6 +30,28 @@ _DRIFT_S = 60.0
 
 _lapsed: dict[Path, dict[Lease, float]] = {}
 _steady: dict[Path, tuple[float, float]] = {}
+
+
+def lease_of(turn: Turn, host: str, pid: int) -> tuple[str | None, float | None]:
+    """Return by what the owner tells that a process that runs its own code lives.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    host : str
+        Machine of the process.
+    pid : int
+        Its id there.
+
+    Returns
+    -------
+    tuple of str or None and float or None
+        `Hold.process_start` of a process of this machine, which is watched; `Hold.lease_until` of
+        any other, which has to send heartbeats.
+    """
+    start = process_start(pid) if pid and host == this_host() else None
+    return start, None if start else turn.clock.monotonic() + LEASE_S
 
 
 @adopts

@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 USE_CASES = (
     "mainspring.control.blobs",
     "mainspring.control.runs",
+    "mainspring.control.tracking",
     "mainspring.control.leases",
     "mainspring.control.placement",
     "mainspring.control.queue",

@@ -9,7 +9,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import REPORTED, handles
 from mainspring.domain import messages
 from mainspring.domain.records import Run
-from mainspring.store import runs, series
+from mainspring.store import artifacts, runs, series
 from mainspring.tracking.journal import journal_path, read_report
 
 
@@ -25,8 +25,9 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     if run.attempt > 1 and command.points:
         series.drop_overtaken(turn.connection, hold.seq, run.attempt, command.points)
     series.add_points(turn.connection, hold.seq, run.attempt, command.points)
-    tags = use_artifacts(turn, run, command.tags)
-    run.params, run.tags = {**run.params, **command.params}, {**run.tags, **tags}
+    new = use_artifacts(turn, run, command.artifacts)
+    artifacts.add_artifacts(turn.connection, hold.seq, new)
+    run.params, run.tags = {**run.params, **command.params}, {**run.tags, **command.tags}
     offset = max(command.offset, hold.journal_offset)
     runs.change_run(turn.connection, run, journal_offset=offset, params=run.params, tags=run.tags)
     if command.points:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainspring.control.assets import find_version
-from mainspring.control.finishing import check_parent
+from mainspring.control.finishing import find_parent
 from mainspring.control.turn import Turn
 from mainspring.domain.messages import BeginRun, RunSpec
 from mainspring.domain.records import Fingerprint, Run
@@ -35,7 +35,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
     NotFound
         RUN-001 when there is no run above it.
     """
-    check_parent(turn, wanted.parent_id)
+    parent = find_parent(turn, wanted.parent_id)
     source, reason = _find_source(turn, wanted)
     now = turn.now()
     run = Run(
@@ -54,6 +54,8 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
         resources=wanted.resources,
         principal=str(turn.actor),
         created_at=now,
+        experiment=wanted.experiment or (parent.experiment if parent else ""),
+        provenance=wanted.provenance,
     )
     if source is not None:
         run.state, run.started_at, run.ended_at = "succeeded", now, now

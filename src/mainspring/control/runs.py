@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mainspring.control.blobs import use_value
 from mainspring.control.finishing import cancel_run, end_run, requeue
-from mainspring.control.leases import LEASE_S
-from mainspring.control.processes import process_start, this_host
+from mainspring.control.leases import LEASE_S, lease_of
 from mainspring.control.reports import find_order
 from mainspring.control.results import make_run
 from mainspring.control.turn import Turn
@@ -34,8 +33,7 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
         runs.add_run(turn.connection, run, node=turn.node)
         return messages.Begun(run, True, run.reason)
     run.started_at, run.details = run.created_at, command.details
-    start = process_start(command.pid) if command.pid and command.host == this_host() else None
-    lease = None if start else turn.clock.monotonic() + LEASE_S
+    start, lease = lease_of(turn, command.host, command.pid)
     runs.add_run(turn.connection, run, process_start=start, lease_until=lease, node=turn.node)
     return messages.Begun(run, False, run.reason)
 

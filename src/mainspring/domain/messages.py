@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain import access, records, transfers, upkeep
+from mainspring.domain import access, records, tracking, transfers, upkeep
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
 from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
 from mainspring.domain.states import EndState
+from mainspring.domain.tracking import GetSeries as GetSeries  # noqa: PLC0414 - told on
+from mainspring.domain.tracking import Report as Report  # noqa: PLC0414 - told on
+from mainspring.domain.tracking import Reported as Reported  # noqa: PLC0414 - told on
 
 AssetKind = Literal["dataset", "model"]
 
@@ -42,6 +45,8 @@ class BeginRun(Command):
     host: str = ""
     pid: int = 0
     details: Json = None
+    experiment: str = ""
+    provenance: str | None = None
 
 
 class Begun(msgspec.Struct):
@@ -75,6 +80,8 @@ class RunSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
     retries: int = 0
     timeout_s: float | None = None
     study: Study | None = None
+    experiment: str = ""
+    provenance: str | None = None
 
 
 class Study(msgspec.Struct, frozen=True):
@@ -123,29 +130,6 @@ class Beats(msgspec.Struct):
     """Per run id: ``keep``, ``cancel``, ``prune`` or ``lost`` (the fence is old)."""
 
     orders: dict[str, str]
-
-
-class Report(Command):
-    """Points and params of a running run, in order, shipped from its journal.
-
-    `offset` is the position in the journal after these points: a second delivery is dropped.
-    """
-
-    run_id: str
-    attempt: int
-    fence: int
-    offset: Count
-    points: list[tuple[str, int, float, float]] = []
-    """(key, step, time, value)"""
-    params: dict[str, Json] = {}
-    tags: dict[str, str] = {}
-
-
-class Reported(msgspec.Struct):
-    """`order` is ``keep``, ``cancel``, ``prune`` or ``lost``."""
-
-    order: str
-    offset: int
 
 
 class FinishRun(Command):
@@ -234,13 +218,6 @@ class CancelRuns(Command):
 
     ids: list[str]
     reason: str = "cancelled by the user"
-
-
-class GetSeries(Command):
-    """The points of one metric, in order of step."""
-
-    run_id: str
-    key: str
 
 
 class GetLogs(Command):
@@ -465,14 +442,12 @@ ANSWERS: dict[type[Command], Any] = {
     SubmitRuns: list[records.Run],
     LeaseRun: Lease,
     Heartbeat: Beats,
-    Report: Reported,
     FinishRun: records.Run,
     GetRun: records.Run,
     ListRuns: list[records.Run],
     SearchRuns: RunPage,
     WaitRuns: list[records.Run],
     CancelRuns: list[records.Run],
-    GetSeries: list[tuple[int, float, float]],
     GetLogs: Logs,
     PutVersion: records.Version,
     GetVersion: records.Version,
@@ -496,6 +471,7 @@ ANSWERS: dict[type[Command], Any] = {
     GetStatus: Status,
     Stop: Nothing,
     **access.ANSWERS,
+    **tracking.ANSWERS,
     **transfers.ANSWERS,
     **upkeep.ANSWERS,
 }

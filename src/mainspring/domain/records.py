@@ -161,6 +161,8 @@ class Run(msgspec.Struct):
     ended_at: float | None = None
     cpu_s: float | None = None
     memory_bytes: int | None = None
+    experiment: str = ""
+    provenance: str | None = None
     metrics: dict[str, float] = {}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, messages, transfers
+from mainspring.domain import access, messages, tracking, transfers
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -32,6 +32,11 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         messages.Explain,
         messages.GetStatus,
         messages.Stop,
+        tracking.PutProvenance,
+        tracking.GetProvenance,
+        tracking.ListArtifacts,
+        tracking.TagRun,
+        tracking.CompareRuns,
         transfers.FindBlob,
         transfers.HoldBlob,
         transfers.NoteUpload,

@@ -14,6 +14,7 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_CERTIFICATE": "SHA-256 of its certificate, or the file of an authority; default: the system's ones.",
     "MAINSPRING_ENVELOPE_KEYS": "Keys of 64 hexadecimal characters, with commas, for secrets; the last one wraps.",
     "MAINSPRING_OIDC_SECRET": "Secret of the client of `mainspring up --oidc`; none for a public client.",
+    "MAINSPRING_MOST_LOGGED_MB": "Most megabytes of one file or folder that `log` keeps; default 5000.",
     "MAINSPRING_PROGRESS": "`0` keeps back the lines that a pipeline prints on standard error.",
     "MAINSPRING_CRASH": "`NAME:N:FILE` kills a process at the N-th passage of a crash point, once a FILE; for tests.",
 }

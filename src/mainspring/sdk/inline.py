@@ -6,7 +6,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -44,10 +45,13 @@ def begin_run(client: Client, kind: str, name: str, **facts: Any) -> Begun:
     """
     above = active_run()
     parent_id = above.run.id if above is not None else None
-    begun: Begun = client.ask(
-        BeginRun(kind=kind, name=name, parent_id=parent_id, host=_host(), pid=os.getpid(), **facts)
-    )
+    begun: Begun = client.ask(BeginRun(kind=kind, name=name, parent_id=parent_id, **this_process(), **facts))
     return begun
+
+
+def this_process() -> dict[str, Any]:
+    """Return the fields of a command that tell the process which runs the code."""
+    return {"host": _host(), "pid": os.getpid()}
 
 
 def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[R], Value | None]) -> tuple[R, float]:
@@ -74,28 +78,69 @@ def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[
     BaseException
         What the code raised, as it was raised, after the run was recorded as failed.
     """
-    companion = companion_of(client)
-    began, cpu_began = time.perf_counter(), time.process_time()
-    outputs: Value | None = None
-    harmless = False
+    began = time.perf_counter()
+    with carry(run, client) as carried:
+        result = call()
+        wait_for_children()
+        wall_s = time.perf_counter() - began
+        carried.outputs = store(result)
+        carried.harmless = holds_no_cells(result)
+    return result, wall_s
+
+
+class Carried:
+    """A run while its code runs here.
+
+    Attributes
+    ----------
+    active : ActiveRun
+        What its code logs to.
+    outputs : Value or None
+        What it is recorded with when it succeeds.
+    harmless : bool
+        What comes out of it holds nothing that its code has read.
+    """
+
+    __slots__ = ("active", "harmless", "outputs")
+
+    def __init__(self, active: ActiveRun) -> None:
+        self.active = active
+        self.outputs: Value | None = None
+        self.harmless = False
+
+
+@contextmanager
+def carry(run: Run, client: Client) -> Iterator[Carried]:
+    """Make a run that has begun the active one, and record how the code inside ended.
+
+    Parameters
+    ----------
+    run : Run
+        From `begin_run`.
+    client : Client
+        Of the same home.
+
+    Raises
+    ------
+    BaseException
+        What the code raised, as it was raised, after the run was recorded as failed or cancelled.
+    """
+    cpu_began = time.process_time()
     with enter_run(run, client) as active:
-        companion.hold(active)
+        carried = Carried(active)
+        companion_of(client).hold(active)
         try:
-            result = call()
+            yield carried
             wait_for_children()
-            wall_s = time.perf_counter() - began
-            outputs = store(result)
-            harmless = holds_no_cells(result)
         except BaseException as fault:
-            _record(
-                active, _state_of(fault), time.process_time() - cpu_began, None, explain_fault(run.name, fault), fault
-            )
+            state = _state_of(run, fault)
+            problem = None if state == "succeeded" else explain_fault(run.name, fault)
+            _record(active, state, time.process_time() - cpu_began, None, problem, fault)
             raise
         finally:
-            if not harmless:
+            if not carried.harmless:
                 active.exposure.tell_above()
-        _record(active, "succeeded", time.process_time() - cpu_began, outputs)
-    return result, wall_s
+        _record(active, "succeeded", time.process_time() - cpu_began, carried.outputs)
 
 
 def select_params(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -140,9 +185,11 @@ def _record(
         active.journal.remove()
 
 
-def _state_of(fault: BaseException) -> str:
+def _state_of(run: Run, fault: BaseException) -> str:
     if isinstance(fault, Pruned):
         return "pruned"
+    if run.kind == "script" and isinstance(fault, SystemExit) and fault.code in {None, 0}:
+        return "succeeded"  # a script ends by it; a step would have no result
     return "cancelled" if isinstance(fault, KeyboardInterrupt) else "failed"
 
 

@@ -19,7 +19,7 @@ _DIGESTS = "digests"
 """Name of the key that digests of sensitive inputs are made with."""
 
 
-def store_result(value: Any, client: Client) -> Value:
+def store_result(value: Any, client: Client, *, shown: bool = False) -> Value:
     """Write a value to the blobs in the format of its type.
 
     Parameters
@@ -28,6 +28,8 @@ def store_result(value: Any, client: Client) -> Value:
         What a run gives back or logs.
     client : Client
         Of the run.
+    shown : bool, default False
+        It is to be looked at: figures, pictures and foreign tables get formats of their own.
 
     Returns
     -------
@@ -42,8 +44,9 @@ def store_result(value: Any, client: Client) -> Value:
         SECRET-005 when it holds a secret; AUTH-005, AUTH-006 or AUTH-007 when it is sensitive and the
         run may not seal it.
     """
-    from mainspring.tracking.codecs import store_value
+    from mainspring.tracking import codecs
 
+    store_value = codecs.store_shown if shown else codecs.store_value
     if not is_exposed():
         return store_value(value, client.blobs, client.seal)
     if holds_no_cells(value):

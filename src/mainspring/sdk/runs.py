@@ -22,13 +22,16 @@ from mainspring.domain.messages import (
 )
 from mainspring.domain.records import Reason, Resources
 from mainspring.domain.records import Run as Record
+from mainspring.domain.tracking import TagRun
 from mainspring.domain.upkeep import DeleteRuns, RestoreRuns
+from mainspring.sdk.artifacts import Logged, list_logged
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import select_params
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.pipelines import Pipeline
 from mainspring.sdk.steps import Step
+from mainspring.security.masks import mask_all
 
 _PAGE = 500
 
@@ -106,8 +109,30 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Its tags; artifacts of `log` stand here as ``artifact.NAME``."""
+        """Its tags."""
         return self.record.tags
+
+    @property
+    def experiment(self) -> str:
+        """Name of the group of runs that it belongs to; empty: none."""
+        return self.record.experiment
+
+    @property
+    def artifacts(self) -> dict[str, Logged]:
+        """What it logged beside numbers, by name: ``run.artifacts["curve"].load()``."""
+        return list_logged(self.id)
+
+    def tag(self, **tags: object) -> None:
+        """Set tags, now or long after its end; None removes one.
+
+        Raises
+        ------
+        Invalid
+            STEP-009 for a name that is none; LOG-002 for a text above 5,000 characters.
+        """
+        kept = mask_all({name: str(value) for name, value in tags.items() if value is not None})
+        gone = tuple(name for name, value in tags.items() if value is None)
+        self._known = current_client().ask(TagRun(run_id=self.id, tags=kept, remove=gone))
 
     def series(self, key: str) -> list[tuple[int, float, float]]:
         """Return the points of a metric: (step, time in seconds since 1970 UTC, value)."""

@@ -31,6 +31,7 @@ ACTIONS: dict[str, Action] = {
     "runs.start": Action("runner", worker=True),
     "runs.report": Action("runner", worker=True),
     "runs.cancel": Action("runner", worker=True),
+    "runs.tag": Action("runner", worker=True),
     "runs.delete": Action("editor"),
     "runs.lease": Action("runner", worker=True),
     "assets.read": Action("viewer", worker=True),

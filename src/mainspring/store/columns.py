@@ -1,16 +1,21 @@
-"""Kinds of columns that the tables of the record are made of."""
+"""What the tables of the record are made of: kinds of columns, and how indexes are named."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Float, Integer, String, Text, text
+from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Text, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
 _encode = msgspec.json.Encoder().encode
+
+metadata = MetaData(
+    naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s", "uq": "%(table_name)s_%(column_0_N_name)s"}
+)
+"""Every table of the record."""
 
 
 class Packed(TypeDecorator[Any]):

@@ -14,11 +14,11 @@ from mainspring.domain.errors import Invalid, NotFound
 from mainspring.store.engine import dialect_of
 from mainspring.store.tables import metadata
 
-LEAVES = frozenset({"arrow", "bytes", "json", "ndarray", "png", "text"})
+LEAVES = frozenset({"arrow", "bytes", "image", "json", "ndarray", "plotly", "png", "text"})
 """Codecs whose bytes name no other blobs."""
 
 _WITHOUT = frozenset(
-    "aliases alembic_version cache edges follows latest leases points requests series_keys uses".split()  # noqa: SIM905
+    "aliases alembic_version cache edges follows latest leases points provenances requests series_keys uses".split()  # noqa: SIM905
 )
 """Tables that name no blob."""
 

@@ -11,6 +11,7 @@ from mainspring.store.statements import pack_ids, unpack_ids
 from mainspring.store.tables import (
     alarms,
     aliases,
+    artifacts,
     cache,
     calls,
     deletions,
@@ -56,6 +57,7 @@ _EMPTY: dict[str, Any] = {
     "outputs": None,
     "details": None,
     "problem": None,
+    "provenance": None,
 }
 """What a run that only lineage names has instead of what it was."""
 
@@ -90,7 +92,8 @@ def read_number(connection: Connection, run_id: str) -> int:
 
 def purge_run(connection: Connection, run_id: str, number: int, time: float) -> None:
     """Remove a deleted run whose points are dropped; where lineage passes, a tombstone stays."""
-    connection.execute(delete(latest).where(latest.c.run == number))
+    for numbered in (latest, artifacts):
+        connection.execute(delete(numbered).where(numbered.c.run == number))
     for table in (calls, cache, follows):
         connection.execute(delete(table).where(table.c.run_id == run_id))
     if _is_named(connection, run_id):

@@ -45,6 +45,7 @@ FIELDS: dict[str, FieldType] = {
     "name": "text",
     "state": "text",
     "reason": "text",
+    "experiment": "text",
     "parent_id": "text",
     "principal": "text",
     "host": "text",

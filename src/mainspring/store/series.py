@@ -45,6 +45,11 @@ _LATEST = Statement(
     .where(runs.c.id.in_(unpack_ids("ids")))
     .order_by(series_keys.c.key)
 )
+_LAST_STEPS = Statement(
+    select(series_keys.c.key, latest.c.step)
+    .join_from(latest, series_keys, series_keys.c.id == latest.c.key)
+    .where(latest.c.run == bindparam("run_"))
+)
 _SERIES = Statement(
     select(points.c.step, points.c.time, points.c.value)
     .join_from(points, series_keys, series_keys.c.id == points.c.key)
@@ -118,6 +123,11 @@ def read_series(connection: Connection, run_id: str, key: str) -> list[tuple[int
     """Return (step, time, value) of one metric of a run, in order of step."""
     rows = _SERIES.all(connection, run_id=run_id, name=key)
     return [(step, time, _number(value)) for step, time, value in rows]
+
+
+def read_positions(connection: Connection, run: int) -> dict[str, int]:
+    """Return key -> the step after the last one of each series of a run, by its number inside the file."""
+    return {str(key): int(step) + 1 for key, step in _LAST_STEPS.all(connection, run_=run)}
 
 
 def read_latest(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -10,27 +10,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, Index, LargeBinary, MetaData, String, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, Index, LargeBinary, String, Table, UniqueConstraint
 
 from mainspring.domain import records
 from mainspring.domain.messages import Study
 from mainspring.store.columns import Whole as _Whole
 from mainspring.store.columns import id_column as _id
+from mainspring.store.columns import metadata as metadata  # noqa: PLC0414 - told on
 from mainspring.store.columns import only_where as _where
 from mainspring.store.columns import packed_column as _packed
 from mainspring.store.columns import text_column as _text
 from mainspring.store.columns import time_column as _time
+from mainspring.store.logged import artifacts as artifacts  # noqa: PLC0414 - told on
+from mainspring.store.logged import latest as latest  # noqa: PLC0414 - told on
+from mainspring.store.logged import points as points  # noqa: PLC0414 - told on
+from mainspring.store.logged import provenances as provenances  # noqa: PLC0414 - told on
+from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 - told on
 
 HEAD = "0003"
 """The schema of this release; revisions are four digits and grow."""
 
 LOCAL = "local"
 """The node of a record that only one home uses."""
-
-metadata = MetaData(
-    naming_convention={"ix": "%(table_name)s_%(column_0_N_name)s", "uq": "%(table_name)s_%(column_0_N_name)s"}
-)
-
 
 runs = Table(
     "runs",
@@ -65,6 +66,8 @@ runs = Table(
     _time("ended_at"),
     Column("cpu_s", Float, nullable=True),
     Column("memory_bytes", _Whole, nullable=True),
+    _text("experiment", server_default=""),
+    _text("provenance", nullable=True),
     # What the owner keeps for itself; no part of the record of a run.
     Column("lease_until", Float, nullable=True),  # monotonic seconds of the owner's machine
     _text("process_start", nullable=True),  # tells a process from a later one of the same id
@@ -77,6 +80,7 @@ runs = Table(
     Index(None, "state"),
     Index(None, "kind", "name"),
     Index(None, "key"),
+    Index("runs_experiment", "project", "experiment", **_where("experiment <> ''")),
     Index("runs_cached_from", "cached_from", **_where("cached_from IS NOT NULL")),
     # Only live runs have these; partial, so that the many that ended cost nothing.
     Index("runs_lease_until", "lease_until", **_where("lease_until IS NOT NULL")),
@@ -95,32 +99,6 @@ calls = Table(
     _time("placed_at"),
     _text("reason", nullable=True),  # why no kept result answered it
     Index(None, "worker_id"),
-)
-
-series_keys = Table("series_keys", metadata, Column("id", _Whole, primary_key=True), _text("key", unique=True))
-
-points = Table(
-    "points",
-    metadata,
-    Column("run", _Whole, primary_key=True, autoincrement=False),
-    Column("key", _Whole, primary_key=True, autoincrement=False),
-    Column("step", _Whole, primary_key=True, autoincrement=False),
-    Column("time", Float, primary_key=True, autoincrement=False),
-    Column("value", Float, nullable=True),  # SQLite keeps NaN as NULL
-    Column("attempt", _Whole, nullable=False, server_default="1"),
-    sqlite_with_rowid=False,
-)
-
-latest = Table(
-    "latest",
-    metadata,
-    Column("run", _Whole, primary_key=True, autoincrement=False),
-    Column("key", _Whole, primary_key=True, autoincrement=False),
-    Column("step", _Whole, nullable=False),
-    Column("time", Float, nullable=False),
-    Column("value", Float, nullable=True),
-    Column("attempt", _Whole, nullable=False, server_default="1"),
-    sqlite_with_rowid=False,
 )
 
 cache = Table(

@@ -74,8 +74,7 @@ _ADD_EDGE = Statement(add_once(edges), ("source", "target", "kind", "created_at"
 _SET_ALIAS = Statement(
     add_or_replace(aliases, "version_id", "moved_at"), ("kind", "project", "name", "alias", "version_id", "moved_at")
 )
-_READS = text(
-    """
+_READS = """
     WITH RECURSIVE
     above(id, parent_id) AS (
         SELECT CAST(id AS TEXT), CAST(parent_id AS TEXT) FROM runs WHERE id = :run_id
@@ -83,7 +82,7 @@ _READS = text(
             FROM runs JOIN above ON runs.id = above.parent_id
     ),
     tree(id) AS (
-        SELECT id FROM above WHERE parent_id IS NULL
+        SELECT id FROM above WHERE {start}
         UNION SELECT CAST(CASE WHEN runs.id = tree.id THEN runs.cached_from ELSE runs.id END AS TEXT)
             FROM tree JOIN runs
             ON (runs.parent_id = tree.id AND runs.kind NOT IN ('gate', 'check', 'collect'))
@@ -95,7 +94,8 @@ _READS = text(
         GROUP BY versions.id, versions.seq
         ORDER BY versions.seq
     """
-)
+_READ_IN_TREE = text(_READS.format(start="parent_id IS NULL"))
+_READ_BELOW = text(_READS.format(start="id = :run_id"))
 
 
 def add_version(connection: Connection, version: Version, event_time: float | None) -> None:
@@ -162,15 +162,16 @@ def add_edge(connection: Connection, source: str, target: str, kind: str, time: 
     _ADD_EDGE.run_later(connection, {"source": source, "target": target, "kind": kind, "created_at": time})
 
 
-def list_reads(connection: Connection, run_id: str) -> list[Version]:
+def list_reads(connection: Connection, run_id: str, *, below: bool = False) -> list[Version]:
     """Return the dataset versions that the tree of a run has read, oldest first.
 
     Notes
     -----
-    The tree is all runs below the topmost one above `run_id`, without gates, checks and
-    collections. A hit stands for the run whose result it took.
+    The tree is all runs below the topmost one above `run_id`, or `below` it alone, without gates,
+    checks and collections. A hit stands for the run whose result it took.
     """
-    ids = [str(version_id) for (version_id,) in connection.execute(_READS, {"run_id": run_id})]
+    query = _READ_BELOW if below else _READ_IN_TREE
+    ids = [str(version_id) for (version_id,) in connection.execute(query, {"run_id": run_id})]
     return _read(connection, _MANY, ids=pack_ids(ids))
 
 

@@ -10,13 +10,14 @@ from mainspring.domain.records import Value
 from mainspring.security.seals import Seal
 from mainspring.tracking.arrays import Array, Table
 from mainspring.tracking.codec import Codec
+from mainspring.tracking.displays import DISPLAYS
 from mainspring.tracking.pickles import Sealed
 from mainspring.tracking.plain import Bytes, Json, Text
 from mainspring.tracking.structures import Collection, File, Record
 
 _SEALED = Sealed()
 CODECS: tuple[Codec, ...] = (Text(), Bytes(), Json(), Array(), Table(), File(), Record(), Collection(), _SEALED)
-_BY_NAME = {codec.name: codec for codec in CODECS}
+_BY_NAME = {codec.name: codec for codec in (*DISPLAYS, *CODECS)}
 
 
 def store_value(value: Any, blobs: Blobs, seal: Seal) -> Value:
@@ -48,6 +49,26 @@ def store_value(value: Any, blobs: Blobs, seal: Seal) -> Value:
     import already.
     """
     return _Storage(blobs, seal).store(value)
+
+
+def store_shown(value: Any, blobs: Blobs, seal: Seal) -> Value:
+    """Write what was logged: figures and pictures as such, the rest as `store_value` does.
+
+    Parameters
+    ----------
+    value : object
+        Matplotlib's and Plotly's figures, Pillow's pictures, arrays that look like one, tables of
+        pandas or Arrow, or what `store_value` takes.
+    blobs : Blobs
+        Where the bytes go.
+    seal : Seal
+        The project's seal.
+    """
+    codec = next((each for each in DISPLAYS if each.accepts(value)), None)
+    if codec is None:
+        return store_value(value, blobs, seal)
+    storage = _Storage(blobs, seal)
+    return storage.keep(codec, codec.write(value, storage), codec.summarise(value))
 
 
 def load_value(value: Value, blobs: Blobs, seal: Seal) -> Any:
@@ -91,7 +112,10 @@ class _Storage:
                 raise
             codec = _SEALED
             content = codec.write(value, self)
-        summary = codec.summarise(value)
+        return self.keep(codec, content, codec.summarise(value), before)
+
+    def keep(self, codec: Codec, content: bytes, summary: str, before: int = 0) -> Value:
+        """Store the bytes of a value whose parts were stored after the first `before` ones."""
         digest = self.put(content)
         parts = tuple(dict.fromkeys(self._stored[before:-1]))
         return Value(codec.name, digest, len(content), f"{summary}, {_show_size(len(content))}", parts)

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from mainspring.domain.messages import Report
+from mainspring.domain.tracking import Artifact
 
 _HEADER = struct.Struct("!II")
 _READ_BYTES = 1 << 20
@@ -46,7 +47,13 @@ class Facts(msgspec.Struct, frozen=True, array_like=True, tag="f"):
     tags: dict[str, str] = {}
 
 
-Entry = Point | Facts
+class Item(msgspec.Struct, frozen=True, array_like=True, tag="a"):
+    """Something that a run logged and that is no number; its bytes are stored already."""
+
+    artifact: Artifact
+
+
+Entry = Point | Facts | Item
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
@@ -198,10 +205,20 @@ def read_report(path: Path, run_id: str, attempt: int, fence: int, offset: int =
     if not entries:
         return None
     points = [(each.key, each.step, each.time, each.value) for each in entries if isinstance(each, Point)]
+    artifacts = [each.artifact for each in entries if isinstance(each, Item)]
     params: dict[str, Any] = {}
     tags: dict[str, str] = {}
     for each in entries:
         if isinstance(each, Facts):
             params.update(each.params)
             tags.update(each.tags)
-    return Report(run_id=run_id, attempt=attempt, fence=fence, offset=end, points=points, params=params, tags=tags)
+    return Report(
+        run_id=run_id,
+        attempt=attempt,
+        fence=fence,
+        offset=end,
+        points=points,
+        params=params,
+        tags=tags,
+        artifacts=artifacts,
+    )

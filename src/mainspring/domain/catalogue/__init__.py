@@ -19,6 +19,7 @@ from mainspring.domain.catalogue import (
     serving,
     steps,
     studies,
+    tracking,
     workers,
 )
 from mainspring.domain.catalogue.entry import Entry
@@ -30,6 +31,7 @@ ENTRIES: dict[str, Entry] = {
         blobs,
         runs,
         steps,
+        tracking,
         workers,
         studies,
         data,

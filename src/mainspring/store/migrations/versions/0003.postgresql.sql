@@ -1,3 +1,44 @@
+CREATE TABLE points (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt BIGINT DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, key, step, time)
+);
+
+CREATE TABLE latest (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt BIGINT DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, key)
+);
+
+CREATE TABLE artifacts (
+    seq BIGSERIAL NOT NULL,
+    run BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    value TEXT,
+    PRIMARY KEY (seq),
+    CONSTRAINT artifacts_run_name_step UNIQUE (run, name, step)
+);
+
+CREATE TABLE provenances (
+    seq BIGSERIAL NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    body TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT provenances_project_digest UNIQUE (project, digest)
+);
+
 CREATE TABLE runs (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,
@@ -29,6 +70,8 @@ CREATE TABLE runs (
     ended_at FLOAT,
     cpu_s FLOAT,
     memory_bytes BIGINT,
+    experiment TEXT COLLATE "C" DEFAULT '' NOT NULL,
+    provenance TEXT COLLATE "C",
     lease_until FLOAT,
     process_start TEXT COLLATE "C",
     losses BIGINT DEFAULT '0' NOT NULL,
@@ -40,6 +83,8 @@ CREATE TABLE runs (
 );
 
 CREATE INDEX runs_cached_from ON runs (cached_from) WHERE cached_from IS NOT NULL;
+
+CREATE INDEX runs_experiment ON runs (project, experiment) WHERE experiment <> '';
 
 CREATE INDEX runs_key ON runs (key);
 
@@ -54,26 +99,6 @@ CREATE INDEX runs_parent_id ON runs (parent_id);
 CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
 
 CREATE INDEX runs_state ON runs (state);
-
-CREATE TABLE points (
-    run BIGINT NOT NULL,
-    key BIGINT NOT NULL,
-    step BIGINT NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    attempt BIGINT DEFAULT '1' NOT NULL,
-    PRIMARY KEY (run, key, step, time)
-);
-
-CREATE TABLE latest (
-    run BIGINT NOT NULL,
-    key BIGINT NOT NULL,
-    step BIGINT NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    attempt BIGINT DEFAULT '1' NOT NULL,
-    PRIMARY KEY (run, key)
-);
 
 CREATE TABLE uses (
     project TEXT COLLATE "C" NOT NULL,

@@ -1,3 +1,44 @@
+CREATE TABLE points (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt INTEGER DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, "key", step, time)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE latest (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    value FLOAT,
+    attempt INTEGER DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, "key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE artifacts (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    run INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    value TEXT,
+    CONSTRAINT artifacts_run_name_step UNIQUE (run, name, step)
+);
+
+CREATE TABLE provenances (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    project TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    body TEXT,
+    created_at FLOAT NOT NULL,
+    CONSTRAINT provenances_project_digest UNIQUE (project, digest)
+);
+
 CREATE TABLE runs (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
@@ -29,6 +70,8 @@ CREATE TABLE runs (
     ended_at FLOAT,
     cpu_s FLOAT,
     memory_bytes INTEGER,
+    experiment TEXT DEFAULT '' NOT NULL,
+    provenance TEXT,
     lease_until FLOAT,
     process_start TEXT,
     losses INTEGER DEFAULT '0' NOT NULL,
@@ -40,6 +83,8 @@ CREATE TABLE runs (
 );
 
 CREATE INDEX runs_cached_from ON runs (cached_from) WHERE cached_from IS NOT NULL;
+
+CREATE INDEX runs_experiment ON runs (project, experiment) WHERE experiment <> '';
 
 CREATE INDEX runs_key ON runs ("key");
 
@@ -54,28 +99,6 @@ CREATE INDEX runs_parent_id ON runs (parent_id);
 CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
 
 CREATE INDEX runs_state ON runs (state);
-
-CREATE TABLE points (
-    run INTEGER NOT NULL,
-    "key" INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    attempt INTEGER DEFAULT '1' NOT NULL,
-    PRIMARY KEY (run, "key", step, time)
-)
- WITHOUT ROWID;
-
-CREATE TABLE latest (
-    run INTEGER NOT NULL,
-    "key" INTEGER NOT NULL,
-    step INTEGER NOT NULL,
-    time FLOAT NOT NULL,
-    value FLOAT,
-    attempt INTEGER DEFAULT '1' NOT NULL,
-    PRIMARY KEY (run, "key")
-)
- WITHOUT ROWID;
 
 CREATE TABLE uses (
     project TEXT NOT NULL,

@@ -18,10 +18,14 @@ DEFAULTS: Defaults = {}
 """New columns have defaults of their own."""
 
 
+_ARTIFACT = "artifact."
+
+
 def upgrade() -> None:
     """Lead the tables of 0002 to these."""
     change_tables(op.get_bind(), down_revision, revision, DEFAULTS)
     _name_blobs(op.get_bind())
+    _move_artifacts(op.get_bind())
 
 
 def _name_blobs(connection: Connection) -> None:
@@ -36,10 +40,23 @@ def _name_blobs(connection: Connection) -> None:
             connection.execute(add, {"project": project, "digest": digest, "source": source})
 
 
+def _move_artifacts(connection: Connection) -> None:
+    """Give artifacts, which were tags, the table that they have from now on."""
+    add = text("INSERT INTO artifacts (run, name, step, time, value) VALUES (:run, :name, 0, :time, :value)")
+    change = text("UPDATE runs SET tags = :tags WHERE seq = :run")
+    for run, time, kept in connection.execute(text("SELECT seq, created_at, tags FROM runs")).all():
+        tags = json.loads(kept) if kept else {}
+        found = {name: tags.pop(name) for name in list(tags) if name.startswith(_ARTIFACT)}
+        for name, value in found.items():
+            connection.execute(add, {"run": run, "name": name.removeprefix(_ARTIFACT), "time": time, "value": value})
+        if found:
+            connection.execute(change, {"tags": json.dumps(tags), "run": run})
+
+
 def _list_values(outputs: str | None, tags: str | None) -> Iterator[str]:
     values: list[Any] = [json.loads(outputs)] if outputs else []
     for name, kept in (json.loads(tags) if tags else {}).items():
-        if name.startswith("artifact."):
+        if name.startswith(_ARTIFACT):
             values.append(json.loads(kept))
     yield from (str(value["digest"]) for value in values if value)
 

@@ -1,0 +1,64 @@
+"""The tables of what runs log: points by series, artifacts, and what processes know of themselves."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Table, UniqueConstraint
+
+from mainspring.domain import records
+from mainspring.store.columns import Whole as _Whole
+from mainspring.store.columns import metadata
+from mainspring.store.columns import packed_column as _packed
+from mainspring.store.columns import text_column as _text
+from mainspring.store.columns import time_column as _time
+
+series_keys = Table("series_keys", metadata, Column("id", _Whole, primary_key=True), _text("key", unique=True))
+
+points = Table(
+    "points",
+    metadata,
+    Column("run", _Whole, primary_key=True, autoincrement=False),
+    Column("key", _Whole, primary_key=True, autoincrement=False),
+    Column("step", _Whole, primary_key=True, autoincrement=False),
+    Column("time", Float, primary_key=True, autoincrement=False),
+    Column("value", Float, nullable=True),  # SQLite keeps NaN as NULL
+    Column("attempt", _Whole, nullable=False, server_default="1"),
+    sqlite_with_rowid=False,
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("run", _Whole, primary_key=True, autoincrement=False),
+    Column("key", _Whole, primary_key=True, autoincrement=False),
+    Column("step", _Whole, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("value", Float, nullable=True),
+    Column("attempt", _Whole, nullable=False, server_default="1"),
+    sqlite_with_rowid=False,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("seq", _Whole, primary_key=True, autoincrement=True),  # grows: what replaces another comes after it
+    Column("run", _Whole, nullable=False),
+    _text("name"),
+    Column("step", _Whole, nullable=False),
+    _time("time", nullable=False),
+    _packed("value", records.Value),
+    UniqueConstraint("run", "name", "step"),
+    sqlite_autoincrement=True,
+)
+
+provenances = Table(
+    "provenances",
+    metadata,
+    Column("seq", _Whole, primary_key=True, autoincrement=True),
+    _text("project"),
+    _text("digest"),  # SHA-256 of the body
+    _packed("body"),
+    _time("created_at", nullable=False),
+    UniqueConstraint("project", "digest"),
+    sqlite_autoincrement=True,
+)
+"""What processes knew of themselves, and environments; equal ones are one row."""
