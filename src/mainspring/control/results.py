@@ -55,7 +55,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
         principal=str(turn.actor),
         created_at=now,
         experiment=wanted.experiment or (parent.experiment if parent else ""),
-        provenance=wanted.provenance,
+        provenance=wanted.provenance or (parent.provenance if parent else None),
     )
     if source is not None:
         run.state, run.started_at, run.ended_at = "succeeded", now, now

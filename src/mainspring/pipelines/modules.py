@@ -132,7 +132,7 @@ def _find_distribution(top: str) -> tuple[str, str]:
     site = next((parent for parent in Path(file).parents if parent.name in _SITES), None) if file else None
     if site is None:
         return top, "unknown"
-    installed = _list_distributions(site)
+    installed = list_distributions(site)
     for candidate in (_KNOWN.get(top, top), f"python_{top}", f"py{top}"):
         if candidate.lower() in installed:
             return installed[candidate.lower()][:2]
@@ -143,7 +143,7 @@ def _find_distribution(top: str) -> tuple[str, str]:
 
 
 @cache
-def _list_distributions(site: Path) -> dict[str, tuple[str, str, Path]]:
+def list_distributions(site: Path) -> dict[str, tuple[str, str, Path]]:
     """Read the distributions of a folder from the names of their metadata folders alone."""
     found = {}
     for folder in site.iterdir():

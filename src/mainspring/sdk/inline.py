@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, TypeVar
 
 from mainspring.domain.errors import MainspringError, Pruned
@@ -18,6 +16,7 @@ from mainspring.sdk.client import Client
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import ActiveRun, active_run, enter_run, wait_for_children
 from mainspring.sdk.faults import explain_fault
+from mainspring.sdk.provenance import host_name, provenance_of
 from mainspring.sdk.results import hide_params, holds_no_cells
 from mainspring.tracking.plain import is_json
 
@@ -45,13 +44,14 @@ def begin_run(client: Client, kind: str, name: str, **facts: Any) -> Begun:
     """
     above = active_run()
     parent_id = above.run.id if above is not None else None
-    begun: Begun = client.ask(BeginRun(kind=kind, name=name, parent_id=parent_id, **this_process(), **facts))
+    facts |= {"parent_id": parent_id, "provenance": provenance_of(client)}
+    begun: Begun = client.ask(BeginRun(kind=kind, name=name, **this_process(), **facts))
     return begun
 
 
 def this_process() -> dict[str, Any]:
     """Return the fields of a command that tell the process which runs the code."""
-    return {"host": _host(), "pid": os.getpid()}
+    return {"host": host_name(), "pid": os.getpid()}
 
 
 def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[R], Value | None]) -> tuple[R, float]:
@@ -191,11 +191,6 @@ def _state_of(run: Run, fault: BaseException) -> str:
     if run.kind == "script" and isinstance(fault, SystemExit) and fault.code in {None, 0}:
         return "succeeded"  # a script ends by it; a step would have no result
     return "cancelled" if isinstance(fault, KeyboardInterrupt) else "failed"
-
-
-@cache
-def _host() -> str:
-    return socket.gethostname()
 
 
 def warn(text: str) -> None:

@@ -30,6 +30,7 @@ from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import select_params
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.pipelines import Pipeline
+from mainspring.sdk.provenance import provenance_of
 from mainspring.sdk.steps import Step
 from mainspring.security.masks import mask_all
 
@@ -344,6 +345,7 @@ def _start(
         parent_id=above.run.id if above is not None else None,
         params=params,
         resources=Resources(gpus=float(gpus), pool=pool),
+        provenance=provenance_of(client),
     )
     (record,) = client.ask(SubmitRuns(runs=[spec]))
     return Run._of(record)

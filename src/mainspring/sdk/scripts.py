@@ -17,6 +17,7 @@ from mainspring.sdk.context import active_run
 from mainspring.sdk.inline import Carried, begin_run, carry, select_params, this_process
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.log import prepare_params
+from mainspring.sdk.provenance import provenance_of
 from mainspring.sdk.runs import Run
 from mainspring.sdk.steps import check_function
 from mainspring.security.masks import mask_all
@@ -74,7 +75,9 @@ class ScriptRun(Run):
         check_tags(tags)
         positions: dict[str, int] = {}
         if self._resume:
-            asked = ResumeRun(run_id=self._resume, params=params, tags=tags, **this_process())
+            asked = ResumeRun(
+                run_id=self._resume, params=params, tags=tags, provenance=provenance_of(client), **this_process()
+            )
             resumed: Resumed = client.ask(asked)
             run, positions = resumed.run, resumed.positions
         else:

@@ -23,6 +23,7 @@ from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.options import Options, make_options
 from mainspring.sdk.origins import remember_maker
+from mainspring.sdk.provenance import provenance_of
 from mainspring.sdk.results import hide_inputs, store_result
 
 P = ParamSpec("P")
@@ -291,6 +292,7 @@ class Step(Generic[P, R]):
             resources=self.settings.resources,
             retries=self.settings.retries,
             timeout_s=self.settings.timeout_s,
+            provenance=provenance_of(client),
         )
 
     def _track(self, future: Future[R]) -> Future[R]:
