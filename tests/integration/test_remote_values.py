@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.laptops import Laptop
 
 import mainspring as ms
 from mainspring.domain import messages
-from mainspring.sdk.client import get_client
+from mainspring.sdk.client import Client, get_client
 
 
 @dataclass
@@ -83,3 +84,30 @@ def test_a_pipeline_runs_and_is_answered_from_what_it_stored(laptop):
     assert work() == first
     assert list_hits() == {"make": True, "fit": True, "keep": True, "wrap": True}
     assert not (laptop.folder / "record.db").exists()
+
+
+ROWS = [{"id": number, "amount": number * 1.5, "day": date(2026, 11, 1 + number)} for number in range(8)]
+
+
+class Orders(ms.Contract):
+    id: int = ms.Field(key=True)
+    amount: float = ms.Field(ge=0)
+
+
+def test_rows_are_written_and_read_as_at_home(laptop, client):
+    first = ms.write(ROWS[:4], "orders", contract=Orders)
+    assert (first.reference, first.rows) == ("orders@1", 4)
+    assert ms.write(ROWS[:4], "orders", contract=Orders).reference == "orders@1"
+    added = ms.write([*ROWS[4:6], {**ROWS[6], "amount": -1.0}], "orders", mode="append")
+    assert (added.reference, added.rows) == ("orders@2", 6)
+    changed = ms.write([{**ROWS[0], "amount": 9.0}], "orders", mode="upsert")
+    assert changed.reference == "orders@3"
+    assert added.quarantined()["id"].to_list() == ["6"]
+    laptop.forget()
+    assert sorted(changed.polars()["amount"]) == sorted([9.0, *(each["amount"] for each in ROWS[1:6])])
+    past, recent = changed.split(by="day", at="2026-11-04")
+    assert (past.polars().height, recent.polars().height) == (3, 3)
+    local = Client(client.home, project="air")
+    assert local.ask(messages.GetVersion(kind="dataset", reference="orders")).reference == "orders@3"
+    assert local.tables.open_scan(changed.version, local.data_keys.open).polars().equals(changed.polars())
+    local.close()

@@ -3,7 +3,7 @@
 import pytest
 from tests.support.access import HOME_USER, Person
 
-from mainspring.domain import access, messages, records, upkeep
+from mainspring.domain import access, messages, records, transfers, upkeep
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.messages import ANSWERS
 
@@ -61,6 +61,8 @@ def probes(run, data):
         messages.GetLogs(run_id=run.id),
         messages.PutVersion(kind="dataset", name="x", digest="d", manifest={}, inputs=(data.id,)),
         messages.PutVersion(kind="dataset", name="x", digest="d", manifest={}, run_id=run.id),
+        transfers.WriteRows(name="x", parts=(), append=False, after="", digest="d", details={}, inputs=(data.id,)),
+        transfers.WriteRows(name="x", parts=(), append=False, after="", digest="d", details={}, run_id=run.id),
         messages.GetVersion(kind="dataset", reference="orders"),
         messages.GetVersion(kind="model", reference="delays@best"),
         messages.ListReads(run_id=run.id),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mainspring.control.blobs import use_blobs
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
@@ -31,8 +33,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     NotFound
         HOME-010 when an input is no version.
     """
-    if parse_reference(command.name) != Reference(command.name):
-        raise Invalid("DATA-001", f"{command.name!r} is a reference, not a name", reference=command.name)
+    check_name(command.name)
     now = turn.now()
     known = versions.find_digest(turn.connection, command.kind, turn.project, command.name, command.digest)
     if known is not None:
@@ -43,10 +44,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
         if command.run_id is not None:
             versions.add_edge(turn.connection, command.run_id, known.id, "wrote", now)
         return known
-    for version_id in command.inputs:
-        source = versions.get_version(turn.connection, version_id)
-        if source is None or source.project != turn.project:
-            raise NotFound("HOME-010", f"no version has the id {version_id}", id=version_id)
+    check_inputs(turn, command.inputs)
     _check_manifest(turn, command)
     number = versions.next_number(turn.connection, command.kind, turn.project, command.name)
     version = Version(
@@ -155,6 +153,32 @@ def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Versio
     if version.kind == "model":
         turn.audit("aliases.move", f"{version.name}@{alias}", before=body["before"], after=body)
     return resolve(turn, version.kind, version.reference)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a dataset or model.
+
+    Raises
+    ------
+    Invalid
+        DATA-001.
+    """
+    if parse_reference(name) != Reference(name):
+        raise Invalid("DATA-001", f"{name!r} is a reference, not a name", reference=name)
+
+
+def check_inputs(turn: Turn, ids: Iterable[str]) -> None:
+    """Refuse ids that name no version of the project.
+
+    Raises
+    ------
+    NotFound
+        HOME-010.
+    """
+    for version_id in ids:
+        source = versions.get_version(turn.connection, version_id)
+        if source is None or source.project != turn.project:
+            raise NotFound("HOME-010", f"no version has the id {version_id}", id=version_id)
 
 
 def _check_manifest(turn: Turn, command: messages.PutVersion) -> None:

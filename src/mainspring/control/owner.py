@@ -52,6 +52,7 @@ USE_CASES = (
     "mainspring.control.retention",
     "mainspring.control.litter",
     "mainspring.control.assets",
+    "mainspring.control.writes",
     "mainspring.control.studies",
     "mainspring.control.apply",
     "mainspring.control.promotion",

@@ -42,6 +42,8 @@ class Scan:
         Column -> id of the data key that its cells are sealed with.
     open_key : callable, optional
         Id -> cipher, for those who may read; asked only for columns that are read.
+    locate : callable, optional
+        File -> where it lies on this machine, when it must first be brought there.
     """
 
     place: Place
@@ -51,6 +53,7 @@ class Scan:
     ranges: Mapping[str, Range]
     sealed: Mapping[str, str] = field(default_factory=dict)
     open_key: Callable[[str], Cipher] | None = None
+    locate: Callable[[str], str] | None = None
 
     def select(self, *columns: str) -> Scan:
         """Read these columns only.
@@ -81,7 +84,7 @@ class Scan:
         if not self.files:
             return pl.LazyFrame(schema={name: self.schema[name] for name in self.columns})
         frame = pl.scan_parquet(
-            list(self.files),
+            [self.locate(name) if self.locate else name for name in self.files],
             schema={name: pl.Binary() if name in self.sealed else dtype for name, dtype in self.schema.items()},
             missing_columns="insert",
             storage_options=self.place.reading or None,

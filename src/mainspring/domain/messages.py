@@ -1,7 +1,6 @@
 """The wire's messages: what SDK, command line and workers ask the owner, and its answers.
 
-Each command is a tagged struct; `ANSWERS` names the type of its answer. A command that writes
-takes effect once for one `idempotency key` of its request.
+Each command is a tagged struct, answered by what `ANSWERS` names; one that writes takes effect once for one key.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ RunState = Literal["queued", "starting", "running", "succeeded", "failed", "canc
 EndState = Literal["succeeded", "failed", "cancelled", "pruned"]
 RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "refused", "rolled_back", "failed"]
 
-URGENT = ("gate", "check", "collect", "pipeline", "study")
+URGENT = ("commit", "gate", "check", "collect", "pipeline", "study")
 """Kinds of runs that wait for others, or that others wait for: they go first in line."""
 
-OWNED = frozenset({"gate", "check"})
-"""Kinds of runs that the owner alone begins and their workers alone end: what follows moves aliases and services."""
+OWNED = frozenset({"commit", "gate", "check"})
+"""Kinds of runs that the owner alone begins and their workers alone end: what follows moves what others rely on."""
 
 TERMINAL: frozenset[str] = frozenset(get_args(EndState))
 CLOSED: frozenset[str] = frozenset({"promoted", "refused", "rolled_back", "failed"})

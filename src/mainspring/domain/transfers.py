@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mainspring.domain.command import Command, Nothing
+from mainspring.domain.records import Run
 
 
 class FindBlob(Command):
@@ -45,8 +46,37 @@ class NoteUpload(Command):
     holder: str
 
 
+class WriteRows(Command):
+    """Have a worker of the home commit rows to a dataset and record the version; answers with its run.
+
+    Attributes
+    ----------
+    name : str
+        The dataset.
+    parts : tuple of str
+        Blobs of Parquet with the rows, in order.
+    append : bool
+        Add to the rows of the version before, or take their place.
+    after : str
+        Id of the version that it must follow; empty: the first.
+    digest, details, inputs, run_id, event_time
+        Of the version, as of `PutVersion`.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    append: bool
+    after: str
+    digest: str
+    details: dict[str, Any]
+    inputs: tuple[str, ...] = ()
+    run_id: str | None = None
+    event_time: float | None = None
+
+
 ANSWERS: dict[type[Command], Any] = {
     FindBlob: Nothing,
     HoldBlob: Held,
     NoteUpload: Nothing,
+    WriteRows: Run,
 }

@@ -7,6 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ from mainspring.sdk.blobs import screen_blobs
 from mainspring.sdk.homes import current_home, current_project
 from mainspring.sdk.keys import DataKeys
 from mainspring.sdk.owners import start_owner
+from mainspring.sdk.tables import HomeTables
 from mainspring.security.masks import is_hiding, mask_all
 from mainspring.security.seals import Seal, project_seal
 from mainspring.store.blobs import open_blobs
@@ -79,6 +81,11 @@ class Client:
         if self._blobs is None:
             self._blobs = screen_blobs(self._open_blobs(), self.data_keys)
         return self._blobs
+
+    @cached_property
+    def tables(self) -> HomeTables:
+        """The tables of the home."""
+        return HomeTables(self)
 
     @property
     def seal(self) -> Seal:
@@ -156,9 +163,6 @@ class Client:
     def home_seal(self) -> Seal:
         """The seal of what the home's own processes open: calls of steps, models that are code."""
         return self.seal
-
-    def check_folder(self) -> None:
-        """Refuse what needs the home's own folder, where there is none."""
 
     def close(self) -> None:
         """Close the sockets that are open; the client opens new ones when it is asked again."""

@@ -34,12 +34,8 @@ def find_head(client: Client, name: str) -> Version | None:
 
 def finish_commits(client: Client, name: str) -> Version | None:
     """Tell the record of commits whose writers died before they could, and return the latest version."""
-    from mainspring.data.places import place_table
-    from mainspring.data.tables import hold_table
-
-    client.check_folder()
-    with hold_table(place_table(client.home, name_folder(client.project, name))):
-        return Writer(client, name, anew=True).head
+    with client.tables.hold(name):
+        return client.tables.open_writer(name, anew=True).head
 
 
 class Writer:
@@ -66,19 +62,15 @@ class Writer:
     """
 
     def __init__(self, client: Client, name: str, *, anew: bool) -> None:
-        from mainspring.data.places import place_table
-        from mainspring.data.tables import Table
-
         self.client = client
         self.name = name
-        self.table: Table = Table(place_table(client.home, name_folder(client.project, name)))
         self.head = find_head(client, name)
         self.base = self.head
         self._left_behind = False  # versions after the head were deleted, and the table still ends with them
         if "of" in self.details:
             whole = name.rpartition(".")[0]
             raise Invalid("DATA-010", f"{name} is a part of {whole}", fix=f"write {whole} and split it again")
-        self._finish_commits(anew=anew)
+        self._begin(anew=anew)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -103,7 +95,7 @@ class Writer:
             Digest of the rows as they came: the head is this append when it was made of the
             same rows on the same base, or by a run of the same key that did not succeed.
         """
-        if app is not None and self.table.is_done(*app):
+        if app is not None and self.is_done(app):
             versions = self._list_versions()
             return next((each for each in versions if (each.details or {}).get("app") == list(app)), self.head)
         if self.head is None or self.details.get("given_digest") != given:
@@ -139,22 +131,35 @@ class Writer:
         Version
             The new head.
         """
-        details = note["details"]
-        note = {**note, "append": append}
+        return self.write(sealing.seal(rows), {**note, "append": append})
+
+    def write(self, rows: pl.DataFrame, note: dict[str, Any]) -> Version:
+        """Commit rows as they are to lie in the table, with a note that has ``append``, and tell the record."""
+        details, append = note["details"], bool(note["append"])
         crash_point("table.before_commit")
         app = tuple(details["app"]) if details["app"] else None
         if append and self.head is not None and self._left_behind:
             self.table.return_to(self.head.manifest["delta_version"])
-        rows = sealing.seal(rows)
         number = self.table.commit(rows, append=append, note=note, app=app, private=details["private"])
         crash_point("table.committed")
         return self._record(note, number)
+
+    def is_done(self, app: App) -> bool:
+        """Tell whether the commit of a transaction, or of a later one of its application, is there."""
+        return self.table.is_done(*app)
 
     def touch(self, version: Version) -> Version:
         """Tell the record that the active run came to a version that was there already."""
         active = active_run()
         run_id = active.run.id if active is not None else None
         return self._put({"digest": version.digest, "run_id": run_id}, version.manifest)
+
+    def _begin(self, *, anew: bool) -> None:
+        from mainspring.data.places import place_table
+        from mainspring.data.tables import Table
+
+        self.table: Table = Table(place_table(self.client.home, name_folder(self.client.project, self.name)))
+        self._finish_commits(anew=anew)
 
     def _finish_commits(self, *, anew: bool) -> None:
         """Tell the record of commits whose writers died before they could."""

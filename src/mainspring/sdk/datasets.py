@@ -213,12 +213,10 @@ class Dataset(Handle):
         return Dataset(reference).polars()
 
     def _open(self) -> Scan:
-        from mainspring.data.scans import open_scan
         from mainspring.sdk.lineage import current_client
 
         client = current_client()
-        client.check_folder()
-        return open_scan(client.home, self.version.manifest, partial(_open_key, client, self.version))
+        return client.tables.open_scan(self.version, partial(_open_key, client, self.version))
 
     def _repr_html_(self) -> str:
         import polars as pl

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
 import msgspec
+from msgspec.structs import replace
 
 from mainspring.domain.errors import Invalid, MainspringError, Unavailable, make_error
 from mainspring.domain.messages import Command
@@ -21,6 +23,8 @@ from mainspring.sdk.client import PASSING, Client
 from mainspring.sdk.homes import current_home
 from mainspring.sdk.https import Answered, Patience, Server
 from mainspring.sdk.remoteblobs import RemoteBlobs
+from mainspring.sdk.remotetables import RemoteTables
+from mainspring.sdk.tables import HomeTables
 from mainspring.security.seals import Seal
 from mainspring.store.caches import open_cache
 from mainspring.store.homes import place_home
@@ -73,7 +77,8 @@ class RemoteClient(Client):
         patience: Patience | None = None,
     ) -> None:
         folder = hashlib.sha256(url.encode()).hexdigest()[:16]
-        super().__init__(place_home(current_home().root / "remotes" / folder), None, project=project, token=token)
+        home = replace(place_home(current_home().root / "remotes" / folder), record="", blob_store="")
+        super().__init__(home, None, project=project, token=token)
         self._server = Server(url, certificate, patience)
 
     @property
@@ -81,9 +86,10 @@ class RemoteClient(Client):
         """There is none: whoever had the key could have the home's processes run code of its own."""
         _refuse("what the home's own processes would run")
 
-    def check_folder(self) -> None:
-        """Refuse what needs the home's own folder."""
-        _refuse("a table")
+    @cached_property
+    def tables(self) -> HomeTables:
+        """The tables of the home, as far as they travel."""
+        return RemoteTables(self, self._exchange, open_cache(self.home))
 
     def close(self) -> None:
         """Close the connections that are open; the client opens new ones when it is asked again."""

@@ -104,14 +104,14 @@ class RemoteBlobs(CopiedBlobs):
             answer = self._exchange("POST", f"/blobs/{digest}/hold", wait_s=wait_s)
             if msgspec.json.decode(answer.body)["known"]:
                 return
-        _insist(lambda: self._exchange("PUT", f"/blobs/{digest}", content, wait_s=wait_s))
+        insist(lambda: self._exchange("PUT", f"/blobs/{digest}", content, wait_s=wait_s))
 
     def _bring(self, digest: str, keep: Callable[[Iterator[bytes]], _Kept]) -> _Kept:
-        kept: _Kept = _insist(lambda: self._exchange("GET", f"/blobs/{digest}", keep=keep)).kept
+        kept: _Kept = insist(lambda: self._exchange("GET", f"/blobs/{digest}", keep=keep)).kept
         return kept
 
 
-def _insist(travel: Callable[[], Answered]) -> Answered:
+def insist(travel: Callable[[], Answered]) -> Answered:
     """Have bytes travel again that something between has changed; at last tell that they are others."""
     for _ in range(_TRIES - 1):
         try:

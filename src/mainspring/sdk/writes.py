@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from mainspring.domain.errors import Invalid
-from mainspring.domain.home import name_folder
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference, parse_reference
 from mainspring.sdk.commits import App, Writer, find_head
@@ -84,15 +83,13 @@ def write_rows(
         Transaction of the caller: an append with the number that the application has reached in
         this dataset, or a lower one, writes nothing and answers with the version that it made.
     """
-    from mainspring.data.places import place_table
-    from mainspring.data.tables import LostRace, hold_table
+    from mainspring.data.tables import LostRace
 
     if parse_reference(name) != Reference(name):
         raise Invalid("DATA-001", f"{name!r} is a reference to a version; a name is wanted", reference=name)
     if mode not in MODES:
         raise Invalid("DATA-010", f"mode {mode!r} is none of {', '.join(MODES)}", mode=mode)
     client = current_client()
-    client.check_folder()
     declared = read_contract(contract) or (_keep_contract(client, name) if mode != "overwrite" else None)
     frame, parents = _take_rows(rows, declared)
     app = app or _count_append(name, mode)
@@ -100,7 +97,7 @@ def write_rows(
     mark = secrets.token_hex(8)
     for number in range(_TRIES):
         try:
-            with hold_table(place_table(client.home, name_folder(client.project, name))):
+            with client.tables.hold(name):
                 return _try_write(client, name, wanted, app, mark, again=number > 0)
         except LostRace:
             if number + 1 == _TRIES:
@@ -115,7 +112,7 @@ def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark
     from mainspring.data.profiles import hide_extremes
 
     frame, declared, mode = wanted.frame, wanted.declared, wanted.mode
-    writer = Writer(client, name, anew=mode == "overwrite")
+    writer = client.tables.open_writer(name, anew=mode == "overwrite")
     sealing = _seal_columns(writer, frame, declared)
     digest = sealing.digest(frame) if mode == "append" else ""
     given = _Given(frame.height, writer.base_id, digest, mode, app, mark, again)
@@ -151,7 +148,7 @@ def _find_done(writer: Writer, given: _Given) -> Version | None:
     """Return the version that this write has made already, in an earlier try or process."""
     if given.again:
         made = writer.find_write(given.mark)
-        if made is not None or given.app is None or not writer.table.is_done(*given.app):
+        if made is not None or given.app is None or not writer.is_done(given.app):
             return made
     return writer.find_done(given.app, given.base, given.digest) if given.mode == "append" else None
 
@@ -218,10 +215,8 @@ def _read_taken(writer: Writer, details: dict[str, Any]) -> pl.DataFrame | None:
 
 
 def _scan(writer: Writer) -> Scan:
-    from mainspring.data.scans import open_scan
-
     assert writer.head is not None
-    return open_scan(writer.client.home, writer.head.manifest, writer.client.data_keys.open)
+    return writer.client.tables.open_scan(writer.head, writer.client.data_keys.open)
 
 
 def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], given: _Given, sealing: Sealing) -> _Change:
@@ -264,17 +259,15 @@ def _find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
 
 def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given, sensitive: list[str]) -> str | None:
     from mainspring.data.digests import chain_digest
-    from mainspring.data.places import place_table
     from mainspring.data.quarantine import select_new
-    from mainspring.data.tables import hold_table
 
     name = f"{name}.quarantine"
     rows = checked.quarantined
     if rows.is_empty():
         head = find_head(client, name) if given.mode != "overwrite" else None
         return head.reference if head is not None else None
-    with hold_table(place_table(client.home, name_folder(client.project, name))):
-        writer = Writer(client, name, anew=given.mode == "overwrite")
+    with client.tables.hold(name):
+        writer = client.tables.open_writer(name, anew=given.mode == "overwrite")
         done = _find_done(writer, given)
         if done is not None and not given.again:
             return writer.touch(done).reference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 JOBS: dict[str, str] = {
     "check": "mainspring.worker.jobs.check:run",
+    "commit": "mainspring.worker.jobs.commit:commit",
     "collect": "mainspring.worker.jobs.collect:collect",
     "gate": "mainspring.worker.jobs.gate:run",
     "pipeline": "mainspring.worker.jobs.pipeline:run_pipeline",

@@ -1,0 +1,62 @@
+"""The tables of a client: who writes them, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from mainspring.domain.home import name_folder
+
+if TYPE_CHECKING:
+    from mainspring.data.scans import Scan
+    from mainspring.domain.records import Version
+    from mainspring.sdk.client import Client
+    from mainspring.sdk.commits import Writer
+    from mainspring.security.ciphers import Cipher
+
+
+class HomeTables:
+    """The tables of a home that this process has the files of, or the object store.
+
+    Parameters
+    ----------
+    client : Client
+        Of a project of the home.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """Be the only writer of a dataset in this home, as far as that can be had.
+
+        Raises
+        ------
+        Conflict
+            DATA-013 when it is held for too long.
+        """
+        from mainspring.data.places import place_table
+        from mainspring.data.tables import hold_table
+
+        return hold_table(place_table(self._client.home, name_folder(self._client.project, name)))
+
+    def open_writer(self, name: str, *, anew: bool) -> Writer:
+        """Return what commits to a dataset; used while it is held."""
+        from mainspring.sdk.commits import Writer
+
+        return Writer(self._client, name, anew=anew)
+
+    def open_scan(self, version: Version, open_key: Callable[[str], Cipher]) -> Scan:
+        """Return the scan of a version; nothing is read.
+
+        Parameters
+        ----------
+        version : Version
+            Of a dataset.
+        open_key : callable
+            Id of a data key -> cipher, for columns that are sensitive.
+        """
+        from mainspring.data.scans import open_scan
+
+        return open_scan(self._client.home, version.manifest, open_key)
