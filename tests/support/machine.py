@@ -14,7 +14,7 @@ from mainspring.control import leases
 from mainspring.control.commits import Ask
 from mainspring.control.placement import close_pool
 from mainspring.control.turn import NODE_LEASE
-from mainspring.domain import access, messages, records, upkeep
+from mainspring.domain import access, messages, records, transfers, upkeep
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.principals import Principal
 from mainspring.domain.states import TERMINAL
@@ -123,30 +123,26 @@ class States(RuleBasedStateMachine):
         if lost and key:
             assert self.send(who + 1, person, project, key, command) == (None, body)
         if key:
-            self.kept.append((self.clock.now(), person, project, key, command, action, body))
+            self.kept.append((person, project, key, command, action, body))
         return decode_answer(body, type(command))
 
     @rule(data=st.data(), who=owners)
     def repeat(self, data, who):
         """A client that lost the reply repeats its request, now or much later."""
-        known = [each for each in self.kept if each[0] > self.clock.now() - model.KEPT_S]
-        if known:
-            _, person, project, key, command, action, body = data.draw(st.sampled_from(known))
-            wanted = None
-            try:
-                self.model.admit(person, action, project)
-            except Refused as refused:
-                wanted = refused.code
-            assert self.send(who, person, project, key, command) == (wanted, b"" if wanted else body)
+        person, project, key, command, action, body = data.draw(st.sampled_from(self.kept))
+        wanted = None
+        try:
+            self.model.admit(person, action, project)
+        except Refused as refused:
+            wanted = refused.code
+        assert self.send(who, person, project, key, command) == (wanted, b"" if wanted else body)
 
     @rule(data=st.data(), who=owners)
     def clash(self, data, who):
         """A key of another request is refused, and nothing comes of it."""
-        own = [each for each in self.kept if each[1] is None and each[0] > self.clock.now() - model.KEPT_S]
-        if own:
-            _, _, project, key, *_ = data.draw(st.sampled_from(own))
-            other = messages.BeginRun(kind="step", name="another")
-            assert self.send(who, None, project, key, other) == ("API-011", b"")
+        _, project, key, *_ = data.draw(st.sampled_from([each for each in self.kept if each[0] is None]))
+        other = messages.BeginRun(kind="step", name="another")
+        assert self.send(who, None, project, key, other) == ("API-011", b"")
 
     # --- time and owners ------------------------------------------------------------------
 
@@ -156,15 +152,15 @@ class States(RuleBasedStateMachine):
         self.model.expire(self.node(who))
         self.desk(who).call(leases.expire_leases)
 
-    @rule(jump=st.sampled_from([86_400.0, -86_400.0, 4_000.0]))
-    def jump(self, jump):
-        """The wall clock is set; nothing that waits may care."""
-        self.clock.time += jump
+    @rule(off_s=st.sampled_from([0.0, 86_400.0, -86_400.0, 4_000.0]))
+    def jump(self, off_s):
+        """The wall clock is set; nothing that waits, and no answer that is kept, may care."""
+        self.clock.time = ManualClock().now() - ManualClock().steady + self.clock.steady + off_s
 
     @rule(who=owners)
     def forget(self, who):
+        """No answer of the last hour is forgotten."""
         self.desk(who).call(leases.forget_old_answers)
-        self.kept = [each for each in self.kept if each[0] >= self.clock.now() - model.KEPT_S]
 
     @rule(who=owners)
     def reopen(self, who):
@@ -218,6 +214,7 @@ class States(RuleBasedStateMachine):
           parent=st.none() | st.none() | run_ids, retries=st.integers(0, 2), lost=st.booleans())  # fmt: skip
     def submit(self, person, project, who, key, cache, parent, retries, lost):
         call = records.Call(payload="0" * 64)
+        self.vouch(person, project, call.payload)
         spec = messages.RunSpec(
             kind="step", name="fit", call=call, key=key, cache=cache, parent_id=parent, retries=retries
         )
@@ -271,6 +268,7 @@ class States(RuleBasedStateMachine):
     def finish(self, run_id, person, project, behind, content, state, who, lost):
         attempt = self.model.runs[run_id].attempt - behind
         value = self.put_blob(content) if state == "succeeded" else None
+        self.vouch(person, project, value)
         outputs = value and records.Value("json", value, 1)
         command = messages.FinishRun(run_id=run_id, attempt=attempt, fence=attempt, state=state, outputs=outputs)
         asked = {"person": person, "project": project, "action": "runs.report", "named": [run_id]}
@@ -281,6 +279,13 @@ class States(RuleBasedStateMachine):
         asked = {"person": person, "project": project, "action": "runs.cancel", "named": [run_id]}
         command = messages.CancelRuns(ids=[run_id])
         self.ask(command, lambda: self.model.cancel(run_id, project), **asked, who=who, lost=lost)
+
+    @rule(run_id=run_ids, person=people, project=projects, who=owners, lost=st.booleans(), back=st.booleans())
+    def delete_run(self, run_id, person, project, who, lost, back):
+        act = self.model.restore_run if back else self.model.delete_run
+        command = upkeep.RestoreRuns(ids=[run_id]) if back else upkeep.DeleteRuns(ids=[run_id])
+        asked = {"person": person, "project": project, "action": "runs.delete", "named": [run_id]}
+        self.ask(command, lambda: act(run_id, project), **asked, who=who, lost=lost)
 
     @rule(target=run_ids, at=st.integers(0, 9), lost=st.booleans(), who=owners)
     def miss(self, at, lost, who):
@@ -294,6 +299,12 @@ class States(RuleBasedStateMachine):
             self.desk(0).blobs.path(value).unlink()
             self.model.blobs.discard(value)
         return self.begin(person=None, project=project, who=who, key=key, cache=True, parent=None, lost=lost)
+
+    def vouch(self, person, project, digest):
+        """Have it known that a person has shown these bytes."""
+        if person is not None and digest is not None:
+            upload = transfers.NoteUpload(digest=digest, size_bytes=1, holder=f"user:{person}")
+            self.desk(0).ask(upload, actor=HOME_USER, project=project)
 
     def put_blob(self, content):
         digest = self.desk(0).blobs.put(b"%d" % content)
@@ -394,13 +405,8 @@ class States(RuleBasedStateMachine):
         asked = {"person": person, "project": project, "action": "runs.read", "who": who}
         listed = self.ask(messages.ListRuns(limit=1000), **asked)
         if listed is not None:
-            assert {run.id for run in listed} == {key for key, run in self.model.runs.items() if run.project == project}
-
-        def check():
-            if self.model.runs[run_id].project != project:
-                raise Refused("RUN-001")
-
-        self.ask(messages.GetRun(id=run_id), check, **asked)
+            assert [run.id for run in listed] == [known for known, _ in self.model.shown(project)]
+        self.ask(messages.GetRun(id=run_id), lambda: self.model.find(run_id, project), **asked)
 
     # --- what holds always ----------------------------------------------------------------
 
@@ -421,7 +427,7 @@ class States(RuleBasedStateMachine):
                 assert all(each.details == {"of": each.digest} for each in listed)
 
     def compare_runs(self, project, found, counts):
-        wanted = [(run_id, run) for run_id, run in self.model.runs.items() if run.project == project][::-1]
+        wanted = self.model.shown(project)
         assert [run.id for run in found] == [run_id for run_id, _ in wanted]
         for run, (_, known) in zip(found, wanted, strict=True):
             assert (run.state, run.attempt, run.fence) == (known.state, known.attempt, known.attempt)

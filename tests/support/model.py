@@ -13,9 +13,6 @@ from mainspring.domain.principals import ROLES
 from mainspring.domain.states import TERMINAL
 from mainspring.security.policy import ACTIONS
 
-KEPT_S = 3600.0
-"""Seconds for which a repeated request is answered as it was."""
-
 MISSING = {"dataset": "DATA-002", "model": "MODEL-001"}
 
 
@@ -43,6 +40,8 @@ class Run:
     worker: str = ""
     value: str | None = None
     source: str | None = None
+    deletion: tuple | None = None
+    purged: bool = False
 
     @property
     def ended(self):
@@ -173,10 +172,47 @@ class Record:
         else:
             self._end(run_id, state, value)
 
-    def cancel(self, run_id, project):
-        if self.runs[run_id].project != project:
+    def find(self, run_id, project):
+        run = self.runs[run_id]
+        if run.project != project or run.deletion is not None:
             raise Refused("RUN-001")
-        if not self.runs[run_id].ended:
+        return run
+
+    def shown(self, project):
+        """Return the runs of a project that are not deleted, newest first."""
+        return [(each, run) for each, run in self.runs.items() if run.project == project and run.deletion is None][::-1]
+
+    def above(self, run_id):
+        """Return a run and all above it."""
+        return [] if run_id is None else [run_id, *self.above(self.runs[run_id].parent)]
+
+    def below(self, run_id):
+        """Return a run and all below it."""
+        return [each for each in self.runs if run_id in self.above(each)]
+
+    def delete_run(self, run_id, project):
+        self.find(run_id, project)
+        if not all(self.runs[each].ended for each in self.above(run_id) + self.below(run_id)):
+            raise Refused("KEEP-002")
+        for each in self.below(run_id):
+            self.runs[each].deletion = self.runs[each].deletion or (self.clock.now(), project)
+            self.results = {key: known for key, known in self.results.items() if known != each}
+        self.acts += 1
+
+    def restore_run(self, run_id, project):
+        run = self.runs[run_id]
+        if run.deletion is None or run.deletion[1] != project:
+            raise Refused("KEEP-004")
+        if run.purged:
+            raise Refused("KEEP-003")
+        at = run.deletion[0]
+        for each in self.below(run_id):
+            if self.runs[each].deletion is not None and self.runs[each].deletion[0] == at:
+                self.runs[each].deletion = None
+        self.acts += 1
+
+    def cancel(self, run_id, project):
+        if not self.find(run_id, project).ended:
             self._end(run_id, "cancelled")
 
     def expire(self, node):
@@ -268,9 +304,9 @@ class Record:
 
     def delete(self, project, name, number):
         version = self.get("model", project, name, number)
-        used = any(version.id in each.inputs and each.deleted_at is None for each in self.all_versions())
-        if used or self.aliases_of(version):
-            raise Refused("MODEL-031")
+        writing = any(not self.runs[run_id].ended for writer in version.writers for run_id in self.above(writer))
+        if writing or self.aliases_of(version):
+            raise Refused("KEEP-002")
         version.deleted_at = self.clock.now()
         self.results = {key: run_id for key, run_id in self.results.items() if run_id not in version.writers}
         self.acts += 1
@@ -282,21 +318,19 @@ class Record:
         if version.deleted_at is None:
             return version
         if version.purged:
-            raise Refused("MODEL-032")
+            raise Refused("KEEP-003")
         version.deleted_at = None
         self.acts += 1
         return version
 
     def purge(self, before):
-        gone = [
-            each
-            for each in self.all_versions()
-            if each.deleted_at is not None and not each.purged and each.deleted_at < before
-        ]
-        for version in gone:
-            version.purged = True
+        deleted = {each.id: (each, each.deleted_at) for each in self.all_versions() if each.deleted_at is not None}
+        deleted |= {run_id: (run, run.deletion[0]) for run_id, run in self.runs.items() if run.deletion is not None}
+        gone = {known: each for known, (each, at) in deleted.items() if at < before and not each.purged}
+        for each in gone.values():
+            each.purged = True
         self.acts += len(gone)
-        return {version.id for version in gone}
+        return set(gone)
 
     # --- leases of owners -----------------------------------------------------------------
 
