@@ -25,8 +25,8 @@ import msgspec
 
 from mainspring.api.routes import PREFIX
 from mainspring.domain import access, messages, records, upkeep
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import MainspringError
-from mainspring.domain.messages import ANSWERS
 from mainspring.domain.protocol import PROTOCOL
 from mainspring.domain.wire import HEADER
 from mainspring.sdk.client import Client

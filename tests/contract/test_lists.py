@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from tests.support.relays import Site
 
 from mainspring.api.routes import TABLE
-from mainspring.domain import access, messages, records, upkeep
+from mainspring.domain import access, messages, records, retries, upkeep
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
 from mainspring.domain.lists import PAGES, read_all
-from mainspring.domain.messages import ANSWERS
 from mainspring.store.rows import add
 from mainspring.store.tables import alarms, renewals
 
@@ -20,6 +20,7 @@ WHOLE = {
     messages.SubmitRuns: "as many as were handed in",
     messages.WaitRuns: "as many as were named",
     messages.CancelRuns: "as many as were named",
+    retries.RetryRuns: "as many as were named",
     upkeep.RestoreRuns: "as many as were named",
     upkeep.RestoreVersions: "the versions of one name",
     messages.GetSeries: "the points of one metric of one run",

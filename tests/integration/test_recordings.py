@@ -16,8 +16,8 @@ from tests.support.relays import HOME_TOKEN, Site
 
 from mainspring.control.server import Server
 from mainspring.domain import messages
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
-from mainspring.domain.messages import ANSWERS
 from mainspring.domain.protocol import BEFORE, PROTOCOL, check_protocol, list_spoken
 from mainspring.domain.wire import HEADER, decode_answer
 

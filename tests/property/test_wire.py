@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.domain import access, messages, records, upkeep
+from mainspring.domain import access, messages, records, retries, tracking, transfers, upkeep
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
-from mainspring.domain.messages import ANSWERS, Command
+from mainspring.domain.messages import Command
 from mainspring.domain.wire import (
     HEADER,
     Asked,
@@ -92,7 +93,9 @@ def test_a_value_that_holds_itself_is_named():
 
 
 def test_every_command_has_an_answer():
-    things = [*vars(messages).values(), *vars(access).values(), *vars(upkeep).values()]
+    things = [
+        each for module in (messages, access, retries, tracking, transfers, upkeep) for each in vars(module).values()
+    ]
     named = {each for each in things if isinstance(each, type) and issubclass(each, Command)}
     assert named - {Command} == set(ANSWERS)
 

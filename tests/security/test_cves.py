@@ -26,8 +26,8 @@ from mainspring.api.routes import TABLE
 from mainspring.api.sessions import Sessions
 from mainspring.control import usecases
 from mainspring.domain import access, messages, records
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Denied, Invalid, MainspringError, NotFound
-from mainspring.domain.messages import ANSWERS
 from mainspring.domain.wire import HEADER, decode_request, encode_request
 from mainspring.security.policy import ACTIONS, authorise
 from mainspring.security.seals import Seal
@@ -363,11 +363,14 @@ def test_nobody_speaks_for_the_gate(desk):
     gate = approver.ask(messages.Promote(model="delays", alias="champion", data="delays"))
     held = {"run_id": gate.id, "attempt": gate.attempt, "fence": gate.fence}
     call = records.Call(job="gate", arguments=forged)
+    begun = runner.ask(messages.BeginRun(kind="step", name="mine")).run
+    own = {"run_id": begun.id, "attempt": begun.attempt, "fence": begun.fence}
     for command in (
         messages.BeginRun(kind="gate", name="delays->champion", params=forged),
         messages.BeginRun(kind="check", name="web"),
         messages.SubmitRuns(runs=[messages.RunSpec(kind="gate", name="x", call=records.Call(payload="0" * 64))]),
         messages.SubmitRuns(runs=[messages.RunSpec(kind="step", name="x", call=call)]),
+        messages.FinishRun(**own, state="failed", call=call),
         messages.Report(**held, offset=1, params=forged | {"alias": "other"}),
         messages.FinishRun(**held, state="succeeded", details=passed),
         messages.Heartbeat(leases=[(gate.id, 1, gate.fence)]),

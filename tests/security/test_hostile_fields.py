@@ -18,8 +18,8 @@ from mainspring.control.commits import Answer, Ask
 from mainspring.control.renewals import follow_labels
 from mainspring.control.usecases import Later
 from mainspring.domain import access, messages, records
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid, MainspringError
-from mainspring.domain.messages import ANSWERS
 from mainspring.domain.wire import decode_answer, decode_command, encode_command
 
 SEED = 20261121

@@ -3,9 +3,9 @@
 import pytest
 from tests.support.access import HOME_USER, Person
 
-from mainspring.domain import access, messages, records, transfers, upkeep
+from mainspring.domain import access, messages, records, retries, tracking, transfers, upkeep
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import MainspringError
-from mainspring.domain.messages import ANSWERS
 
 HIDDEN = {
     "KEEP-004",
@@ -57,6 +57,13 @@ def probes(run, data):
         messages.GetRun(id=run.id[:12]),
         messages.WaitRuns(ids=[run.id], wait_s=0.0),
         messages.CancelRuns(ids=[run.id]),
+        retries.GetCall(id=run.id),
+        retries.RetryRuns(ids=[run.id]),
+        tracking.ListArtifacts(run_id=run.id),
+        tracking.ResumeRun(run_id=run.id),
+        tracking.TagRun(run_id=run.id, tags={"mine": "yes"}),
+        tracking.GetProvenance(run_id=run.id),
+        tracking.CompareRuns(before=run.id, after=run.id),
         messages.GetSeries(run_id=run.id, key="auc"),
         messages.GetLogs(run_id=run.id),
         messages.PutVersion(kind="dataset", name="x", digest="d", manifest={}, inputs=(data.id,)),

@@ -9,6 +9,7 @@ from tests.support.relays import HOME_TOKEN, Site
 
 from mainspring.api.routes import TABLE, TRANSFERS
 from mainspring.domain import access, messages
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.principals import ROLES
 
 LEAST = {
@@ -17,7 +18,9 @@ LEAST = {
     "GET /runs": "viewer",
     "GET /runs/{id}": "viewer",
     "DELETE /runs/{id}": "editor",
+    "GET /runs/{id}/call": "viewer",
     "POST /runs/{id}/cancel": "runner",
+    "POST /runs/{id}/retry": "runner",
     "POST /runs/{id}/restore": "editor",
     "GET /runs/{run_id}/series/{key}": "viewer",
     "GET /runs/{run_id}/logs": "viewer",
@@ -195,7 +198,7 @@ def test_every_write_resists_other_sites(site, desk, route):
     assert site.asked == []
 
 
-COMMANDS = sorted(messages.ANSWERS, key=lambda each: each.__name__)
+COMMANDS = sorted(ANSWERS, key=lambda each: each.__name__)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.__name__)

@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from mainspring.control import usecases
-from mainspring.domain.messages import ANSWERS, GetRun
+from mainspring.domain.answers import ANSWERS
+from mainspring.domain.messages import GetRun
 from mainspring.domain.principals import ANY_PROJECT, ROLES, Principal
 from mainspring.security.policy import ACTIONS, authorise, find_unknown_scope
 

@@ -12,8 +12,8 @@ from mainspring.api.entrance import Entrance
 from mainspring.api.frame import check_kind, read_content
 from mainspring.api.inputs import check_depth, check_key
 from mainspring.api.relay import Relay
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid, NotFound
-from mainspring.domain.messages import ANSWERS
 from mainspring.domain.protocol import check_protocol
 from mainspring.domain.wire import MAX_FRAME_BYTES, decode_command
 

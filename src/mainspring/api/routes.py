@@ -11,8 +11,9 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, messages, tracking, transfers, upkeep
-from mainspring.domain.messages import ANSWERS, Command, Nothing
+from mainspring.domain import access, messages, retries, tracking, transfers, upkeep
+from mainspring.domain.answers import ANSWERS
+from mainspring.domain.messages import Command, Nothing
 from mainspring.domain.records import Run
 
 PREFIX = "/api/v1"
@@ -112,13 +113,19 @@ def _restore(id: str) -> Command:  # noqa: A002
     return upkeep.RestoreRuns(ids=[id])
 
 
+def _retry(id: str) -> Command:  # noqa: A002 - the name in the path
+    return retries.RetryRuns(ids=[id])
+
+
 TABLE: tuple[Entry, ...] = (
     Entry("GET", "/status", messages.GetStatus),
     Entry("GET", "/me", access.WhoAmI),
     Entry("GET", "/runs", messages.SearchRuns),
     Entry("GET", "/runs/{id}", messages.GetRun),
     Entry("DELETE", "/runs/{id}", upkeep.DeleteRuns, left_out=("filter", "page"), build=_delete),
+    Entry("GET", "/runs/{id}/call", retries.GetCall),
     Entry("POST", "/runs/{id}/cancel", messages.CancelRuns, build=_cancel),
+    Entry("POST", "/runs/{id}/retry", retries.RetryRuns, build=_retry),
     Entry("POST", "/runs/{id}/restore", upkeep.RestoreRuns, build=_restore),
     Entry("GET", "/runs/{run_id}/series/{key}", messages.GetSeries),
     Entry("GET", "/runs/{run_id}/logs", messages.GetLogs),

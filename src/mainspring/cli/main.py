@@ -38,6 +38,7 @@ VERBS: dict[str, str] = {
     "secrets": "Keep secrets, handed to runs by name",
     "audit": "Who did what; verify and export it",
     "server": "Back the record up, restore, upgrade and tidy it",
+    "debug": "A failed step again, with its inputs, under pdb",
     "doctor": "Check this machine and this home",
 }
 

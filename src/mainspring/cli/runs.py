@@ -12,6 +12,7 @@ from mainspring.cli.printing import Noun, print_fields, print_json, print_next, 
 from mainspring.cli.texts import format_age, format_moment, format_size, format_span, format_value, shorten_id
 from mainspring.domain.messages import CancelRuns, GetRun, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Run
+from mainspring.domain.retries import RetryRuns
 from mainspring.domain.tracking import (
     Artifact,
     CompareRuns,
@@ -86,6 +87,13 @@ def cancel(ids: tuple[str, ...], reason: str) -> None:
     """Cancel runs with everything below them."""
     found = [ask(GetRun(each)).id for each in ids]
     print_or_json(ask(CancelRuns(found, reason)))
+
+
+@command.command("retry")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def retry(ids: tuple[str, ...]) -> None:
+    """Queue the steps of ended runs again, with the arguments they had; each becomes a run of its own."""
+    print_or_json(ask(RetryRuns(list(ids))))
 
 
 @command.command("delete")

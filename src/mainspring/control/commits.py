@@ -14,11 +14,12 @@ import msgspec
 from mainspring.control.identity import admit, name_key
 from mainspring.control.turn import NODE_LEASE, NODE_LEASE_S, Turn
 from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, UNKEPT, Later
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Denied, Failed, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.lists import check_limit
-from mainspring.domain.messages import ANSWERS, Command
+from mainspring.domain.messages import Command
 from mainspring.domain.ports import Blobs, Clock, Randomness
 from mainspring.domain.principals import DEFAULT_PROJECT, OWNER, Principal
 from mainspring.store.dialects import Listener

@@ -10,7 +10,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import ASKED, loop
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Denied, Invalid, NotFound
-from mainspring.domain.messages import BeginRun, FinishRun, Heartbeat, Report, SubmitRuns
+from mainspring.domain.messages import BeginRun, FinishRun, Heartbeat, Report, RunSpec, SubmitRuns
 from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, ROLES, Principal, Role
 from mainspring.domain.records import Run
 from mainspring.domain.states import OWNED
@@ -65,6 +65,8 @@ def admit(turn: Turn, command: Command, token: str) -> None:
         _check_kinds(turn, command)
     if isinstance(command, SubmitRuns):
         check_calls(turn, command.runs)
+    elif isinstance(command, FinishRun) and command.call is not None:
+        check_calls(turn, [RunSpec(kind="step", name=command.run_id, call=command.call)])
 
 
 def identify(turn: Turn, token: str) -> Principal:
@@ -140,6 +142,8 @@ def _check_speaker(turn: Turn, command: Command) -> None:
     """Refuse a job of the platform, and words about runs of the owner, except from their own worker."""
     if isinstance(command, SubmitRuns) and any(spec.call.job for spec in command.runs):
         raise Denied("AUTH-017", f"{turn.actor} submits a job of the platform")
+    if isinstance(command, FinishRun) and command.call is not None and command.call.job:
+        raise Denied("AUTH-017", f"{turn.actor} keeps a job of the platform as the call of run {command.run_id}")
     if isinstance(command, FinishRun | Report | Heartbeat):
         for run_id in list_run_ids(command):
             held = runs.find_held(turn.connection, run_id)

@@ -64,6 +64,8 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
         reason = f"retry {hold.failures + 1} of {run.retries}: attempt {run.attempt} failed, {what}"
         return requeue(turn, run, reason, failures=hold.failures + 1)
     outputs = use_value(turn, run, command.outputs) if command.outputs is not None else None
+    if state == "failed" and command.call is not None:
+        calls.keep_call(turn.connection, run.id, command.call)
     return end_run(
         turn,
         run,

@@ -1,15 +1,16 @@
 """The wire's messages: what SDK, command line and workers ask the owner, and its answers.
 
-Each command is a tagged struct, answered by what `ANSWERS` names; one that writes takes effect once for one key.
+Each command is a tagged struct; `mainspring.domain.answers` names the type of its answer. A command that writes
+takes effect once for one `idempotency key` of its request.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from mainspring.domain import access, records, tracking, transfers, upkeep
+from mainspring.domain import records
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
 from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
@@ -132,7 +133,7 @@ class Beats(msgspec.Struct):
 
 
 class FinishRun(Command):
-    """End a run with its result, in one transaction; an old fence is refused (RUN-005)."""
+    """End a run with its result, or with the `call` that failed; an old fence is refused (RUN-005)."""
 
     run_id: str
     attempt: int
@@ -143,6 +144,7 @@ class FinishRun(Command):
     problem: records.Problem | None = None
     cpu_s: float | None = None
     memory_bytes: int | None = None
+    call: records.Call | None = None
 
 
 class GetRun(Command):
@@ -434,43 +436,3 @@ class Status(msgspec.Struct):
 
 class Stop(Command):
     """Ask the owner to end; services go on."""
-
-
-ANSWERS: dict[type[Command], Any] = {
-    BeginRun: Begun,
-    SubmitRuns: list[records.Run],
-    LeaseRun: Lease,
-    Heartbeat: Beats,
-    FinishRun: records.Run,
-    GetRun: records.Run,
-    ListRuns: list[records.Run],
-    SearchRuns: RunPage,
-    WaitRuns: list[records.Run],
-    CancelRuns: list[records.Run],
-    GetLogs: Logs,
-    PutVersion: records.Version,
-    GetVersion: records.Version,
-    ListVersions: list[records.Version],
-    ListReads: list[records.Version],
-    MoveAlias: records.Version,
-    Apply: Diff,
-    GetDeclaration: records.Declaration,
-    Promote: records.Run,
-    GetVerdict: records.Verdict,
-    Deploy: records.Service,
-    GetService: records.Service,
-    ListServices: list[records.Service],
-    StopService: records.Service,
-    RollbackService: records.Service,
-    CheckService: records.Run,
-    ListAlarms: list[records.Alarm],
-    ListRenewals: list[records.Renewal],
-    ListEvents: list[records.Event],
-    Explain: records.Reason,
-    GetStatus: Status,
-    Stop: Nothing,
-    **access.ANSWERS,
-    **tracking.ANSWERS,
-    **transfers.ANSWERS,
-    **upkeep.ANSWERS,
-}

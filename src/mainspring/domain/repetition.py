@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, messages, tracking, transfers
+from mainspring.domain import access, messages, retries, tracking, transfers
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -12,6 +12,7 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         messages.Report,
         messages.FinishRun,
         messages.GetRun,
+        retries.GetCall,
         messages.ListRuns,
         messages.SearchRuns,
         messages.WaitRuns,

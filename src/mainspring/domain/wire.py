@@ -7,8 +7,9 @@ from typing import Any, Union
 
 import msgspec
 
+from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid, MainspringError, make_error
-from mainspring.domain.messages import ANSWERS, Command, Stop
+from mainspring.domain.messages import Command, Stop
 from mainspring.domain.protocol import FIRST, PROTOCOL, check_protocol, list_spoken
 from mainspring.domain.records import Problem
 

@@ -109,7 +109,7 @@ class Client:
         Returns
         -------
         object
-            Of the type that `mainspring.domain.messages.ANSWERS` names.
+            Of the type that `mainspring.domain.answers.ANSWERS` names.
 
         Raises
         ------

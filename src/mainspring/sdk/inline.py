@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from mainspring.domain.errors import MainspringError, Pruned
 from mainspring.domain.messages import BeginRun, Begun, FinishRun
-from mainspring.domain.records import Problem, Run, Value
+from mainspring.domain.records import Call, Problem, Run, Value
 from mainspring.sdk.client import Client
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import ActiveRun, active_run, enter_run, wait_for_children
@@ -54,7 +54,13 @@ def this_process() -> dict[str, Any]:
     return {"host": host_name(), "pid": os.getpid()}
 
 
-def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[R], Value | None]) -> tuple[R, float]:
+def carry_out(
+    run: Run,
+    client: Client,
+    call: Callable[[], R],
+    store: Callable[[R], Value | None],
+    pack: Callable[[], Call] | None = None,
+) -> tuple[R, float]:
     """Run code as a run that has begun, and record how it ended.
 
     Parameters
@@ -67,6 +73,8 @@ def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[
         The user's code.
     store : callable
         Stores its result.
+    pack : callable, optional
+        Makes of a call that failed what can be called again.
 
     Returns
     -------
@@ -80,6 +88,7 @@ def carry_out(run: Run, client: Client, call: Callable[[], R], store: Callable[[
     """
     began = time.perf_counter()
     with carry(run, client) as carried:
+        carried.pack = pack
         result = call()
         wait_for_children()
         wall_s = time.perf_counter() - began
@@ -99,14 +108,17 @@ class Carried:
         What it is recorded with when it succeeds.
     harmless : bool
         What comes out of it holds nothing that its code has read.
+    pack : callable or None
+        Makes of a call that failed what can be called again.
     """
 
-    __slots__ = ("active", "harmless", "outputs")
+    __slots__ = ("active", "harmless", "outputs", "pack")
 
     def __init__(self, active: ActiveRun) -> None:
         self.active = active
         self.outputs: Value | None = None
         self.harmless = False
+        self.pack: Callable[[], Call] | None = None
 
 
 @contextmanager
@@ -135,7 +147,9 @@ def carry(run: Run, client: Client) -> Iterator[Carried]:
         except BaseException as fault:
             state = _state_of(run, fault)
             problem = None if state == "succeeded" else explain_fault(run.name, fault)
-            _record(active, state, time.process_time() - cpu_began, None, problem, fault)
+            cpu_s = time.process_time() - cpu_began
+            call = _pack(carried.pack) if carried.pack is not None and state == "failed" else None
+            _record(active, state, cpu_s, None, problem, fault, call)
             raise
         finally:
             if not carried.harmless:
@@ -160,6 +174,7 @@ def _record(
     outputs: Value | None,
     problem: Problem | None = None,
     fault: BaseException | None = None,
+    call: Call | None = None,
 ) -> None:
     """End the run in the record; a fault of the user's code is never hidden by one of ours."""
     run, client = active.run, active.client
@@ -174,6 +189,7 @@ def _record(
                 outputs=outputs,
                 problem=problem,
                 cpu_s=cpu_s,
+                call=call,
             )
         )
     except MainspringError as error:
@@ -183,6 +199,13 @@ def _record(
         return
     if active.journal.used:
         active.journal.remove()
+
+
+def _pack(pack: Callable[[], Call]) -> Call | None:
+    try:
+        return pack()
+    except Exception:  # noqa: BLE001 - arguments that cannot be sent, and their own code: what failed is told, not this
+        return None
 
 
 def _state_of(run: Run, fault: BaseException) -> str:

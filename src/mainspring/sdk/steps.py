@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainspring.domain.errors import Failed, Invalid, MainspringError
 from mainspring.domain.messages import RunSpec, SubmitRuns
-from mainspring.domain.records import Fingerprint, Run
+from mainspring.domain.records import Call, Fingerprint, Run
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.exposures import expose
@@ -177,6 +177,7 @@ class Step(Generic[P, R]):
                 client,
                 lambda: self._attempt(arguments),
                 lambda made: store_result(made, client),
+                lambda: self._pack(client, arguments),
             )
         except BaseException:
             if progress is not None:
@@ -270,7 +271,6 @@ class Step(Generic[P, R]):
         return queued
 
     def _describe(self, client: Client, arguments: dict[str, Any]) -> RunSpec:
-        from mainspring.pipelines.calls import make_call
         from mainspring.pipelines.fingerprint import key
 
         above = active_run()
@@ -279,11 +279,10 @@ class Step(Generic[P, R]):
                 raise Failed("RUN-010", f"{self.name} was not submitted, {above.run.name} has ended")
             above.claim_name(self.name, self.function.__code__)
         found = self._identify(arguments)
-        args, kwargs = self._spread(arguments)
         return RunSpec(
             kind="step",
             name=self.name,
-            call=make_call(self.function, args, kwargs, client.blobs, client.home_seal),
+            call=self._pack(client, arguments),
             parent_id=above.run.id if above is not None else None,
             params=select_params(arguments),
             key=key(found) if found is not None else None,
@@ -294,6 +293,12 @@ class Step(Generic[P, R]):
             timeout_s=self.settings.timeout_s,
             provenance=provenance_of(client),
         )
+
+    def _pack(self, client: Client, arguments: dict[str, Any]) -> Call:
+        from mainspring.pipelines.calls import make_call
+
+        args, kwargs = self._spread(arguments)
+        return make_call(self.function, args, kwargs, client.blobs, client.home_seal)
 
     def _track(self, future: Future[R]) -> Future[R]:
         above = active_run()

@@ -9,7 +9,7 @@ from mainspring.domain.messages import RunSpec, Study
 from mainspring.domain.records import Call, Resources
 from mainspring.domain.states import URGENT
 from mainspring.store.rows import change
-from mainspring.store.statements import Statement
+from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import calls, runs
 
 
@@ -67,6 +67,7 @@ _GET = Statement(
 )
 _DEDUPE = Statement(select(calls.c.run_id).where(calls.c.dedupe == bindparam("dedupe_")))
 _ADD = Statement(insert(calls), ("run_id", "call", "study", "dedupe", "reason"))
+_KEEP = Statement(add_once(calls), ("run_id", "call", "study", "dedupe", "reason"))
 _WAITING = Statement(
     select(*(runs.c[name] for name in Waiting.__struct_fields__))
     .where(runs.c.state == "queued", runs.c.node == bindparam("node_"))
@@ -94,6 +95,12 @@ def add_call(connection: Connection, run_id: str, spec: RunSpec, dedupe: str | N
     """Keep what a run executes, and why no kept result answered it."""
     values = {"run_id": run_id, "call": spec.call, "study": spec.study, "dedupe": dedupe, "reason": reason}
     _ADD.run_later(connection, values)
+
+
+def keep_call(connection: Connection, run_id: str, call: Call) -> None:
+    """Keep what failed in its caller's own process; a run that was queued keeps its first call."""
+    values = {"run_id": run_id, "call": call, "study": None, "dedupe": None, "reason": None}
+    _KEEP.run_later(connection, values)
 
 
 def has_call(connection: Connection, run_id: str) -> bool:

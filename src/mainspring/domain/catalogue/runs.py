@@ -96,4 +96,18 @@ ENTRIES = (
         "a page is named by the page before, and holds for the same filter, order and project",
         "ask for the first page again: leave `page` out",
     ),
+    Entry(
+        "RUN-020",
+        "not_found",
+        "a run that cannot be called again",
+        "kept is what a worker executed, or what failed in its caller's process and can be sent; never a job",
+        "call the function again; mainspring runs show RUN tells its arguments",
+    ),
+    Entry(
+        "RUN-021",
+        "conflict",
+        "a run that has not ended is not tried again",
+        "two runs of one call would write the same names",
+        "mainspring runs cancel RUN, or wait for its end",
+    ),
 )

@@ -1,0 +1,59 @@
+"""Use cases of calls that are made again: what a run executed, and the same once more."""
+
+from __future__ import annotations
+
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import handles, submit
+from mainspring.domain.errors import Conflict, NotFound
+from mainspring.domain.messages import RunSpec
+from mainspring.domain.records import Call, Run
+from mainspring.domain.retries import GetCall, RetryRuns
+from mainspring.store import calls, runs
+
+
+@handles(GetCall, action="runs.read", reads=True)
+def get_call(turn: Turn, command: GetCall) -> Call:
+    """Answer with what a run executed.
+
+    Raises
+    ------
+    NotFound
+        RUN-020 when nothing was kept, or a job of the platform ran.
+    """
+    run = runs.find_run(turn.connection, turn.project, command.id)
+    placed = calls.find_placed(turn.connection, run.id)
+    if placed is None or placed.call.job:
+        raise NotFound("RUN-020", f"{run.kind} {run.name} {run.id[-6:]} keeps no call", run=run.id)
+    return placed.call
+
+
+@handles(RetryRuns, action="runs.start")
+def retry_runs(turn: Turn, command: RetryRuns) -> list[Run]:
+    """Queue again what ended runs executed; all or none.
+
+    Raises
+    ------
+    NotFound
+        RUN-020 when one keeps no call.
+    Conflict
+        RUN-021 when one has not ended.
+    """
+    return [_retry(turn, runs.find_run(turn.connection, turn.project, each)) for each in command.ids]
+
+
+def _retry(turn: Turn, run: Run) -> Run:
+    if not runs.is_ended(run):
+        raise Conflict("RUN-021", f"{run.kind} {run.name} {run.id[-6:]} is {run.state}", run=run.id)
+    spec = RunSpec(
+        kind="step",
+        name=run.name,
+        call=get_call(turn, GetCall(run.id)),
+        params=run.params,
+        tags={**run.tags, "retries": run.id},
+        key=run.key,
+        fingerprint=run.fingerprint,
+        resources=run.resources,
+        retries=run.retries,
+        timeout_s=run.timeout_s,
+    )
+    return submit(turn, spec)
