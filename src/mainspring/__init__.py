@@ -13,6 +13,7 @@ _MODULES: dict[str, str] = {
     "apply": "declarations",
     "between": "studies",
     "Budget": "studies",
+    "checkpoint": "checkpoints",
     "connect": "connect",
     "Contract": "contracts",
     "Dataset": "datasets",

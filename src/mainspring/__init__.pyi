@@ -1,5 +1,6 @@
 # What type checkers see of the root: each name of `_MODULES`, a test compares the two.
 
+from mainspring.sdk.checkpoints import checkpoint as checkpoint
 from mainspring.sdk.connect import connect as connect
 from mainspring.sdk.contracts import Contract as Contract
 from mainspring.sdk.contracts import Field as Field

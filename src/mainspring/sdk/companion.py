@@ -57,9 +57,19 @@ class Companion:
             The owner cannot take it; it stays in the journal.
         """
         self._held.pop(active.run.id, None)
+        self.ship(active)
+        self._offsets.pop(active.run.id, None)
+
+    def ship(self, active: ActiveRun) -> None:
+        """Tell the owner what a run has logged so far.
+
+        Raises
+        ------
+        MainspringError
+            The owner cannot take it; it stays in the journal.
+        """
         if active.journal.used:
             self._ship(active)
-        self._offsets.pop(active.run.id, None)
 
     def _live(self) -> None:
         waited_s = 0.0

@@ -181,8 +181,17 @@ def _as_number(name: str, value: Any) -> float | None:
 
 
 def _place(active: ActiveRun, name: str, step: int | None) -> int:
-    if step is None:
-        return active.positions.get(name, 0)
+    return active.positions.get(name, 0) if step is None else check_step(step)
+
+
+def check_step(step: Any) -> int:
+    """Refuse what is no step.
+
+    Raises
+    ------
+    Invalid
+        STEP-009.
+    """
     if isinstance(step, bool) or not hasattr(type(step), "__index__") or not 0 <= step < _MOST_STEP - 1:
         raise Invalid("STEP-009", f"step={step!r:.100} is no whole number from 0", fix="log(loss=0.1, step=3)")
     return int(step)

@@ -9,6 +9,7 @@ from mainspring.domain.ports import Blobs
 from mainspring.domain.records import Value
 from mainspring.security.seals import Seal
 from mainspring.tracking.arrays import Array, Table
+from mainspring.tracking.checkpoints import STATES
 from mainspring.tracking.codec import Codec
 from mainspring.tracking.displays import DISPLAYS
 from mainspring.tracking.pickles import Sealed
@@ -16,7 +17,18 @@ from mainspring.tracking.plain import Bytes, Json, Text
 from mainspring.tracking.structures import Collection, File, Record
 
 _SEALED = Sealed()
-CODECS: tuple[Codec, ...] = (Text(), Bytes(), Json(), Array(), Table(), File(), Record(), Collection(), _SEALED)
+CODECS: tuple[Codec, ...] = (
+    STATES,
+    Text(),
+    Bytes(),
+    Json(),
+    Array(),
+    Table(),
+    File(),
+    Record(),
+    Collection(),
+    _SEALED,
+)
 _BY_NAME = {codec.name: codec for codec in (*DISPLAYS, *CODECS)}
 
 

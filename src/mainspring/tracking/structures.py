@@ -44,13 +44,13 @@ class Collection:
         """Write JSON: the kind, the keys, and small values inline, others by digest."""
         parts = value.values() if isinstance(value, dict) else value
         keys = list(value) if isinstance(value, dict) else None
-        body = {"kind": type(value).__name__, "keys": keys, "parts": [_write_part(part, storage) for part in parts]}
+        body = {"kind": type(value).__name__, "keys": keys, "parts": [write_part(part, storage) for part in parts]}
         return json.dumps(body).encode()
 
     def read(self, content: bytes, storage: Storage) -> Any:
         """Read it back."""
         body = json.loads(content)
-        parts = [_read_part(part, storage) for part in body["parts"]]
+        parts = [read_part(part, storage) for part in body["parts"]]
         if body["kind"] == "dict":
             return dict(zip(body["keys"], parts, strict=True))
         return tuple(parts) if body["kind"] == "tuple" else parts
@@ -89,7 +89,7 @@ class Record:
     def write(self, value: Any, storage: Storage) -> bytes:
         """Write the sealed manifest."""
         kind = type(value)
-        parts = {field.name: _write_part(getattr(value, field.name), storage) for field in dataclasses.fields(kind)}
+        parts = {field.name: write_part(getattr(value, field.name), storage) for field in dataclasses.fields(kind)}
         body = {"module": kind.__module__, "name": kind.__qualname__, "parts": parts}
         return storage.seal.seal(json.dumps(body).encode())
 
@@ -101,7 +101,7 @@ class Record:
             raise NotFound("STEP-010", f"{body['module']}.{body['name']} has other fields than the stored value")
         value = object.__new__(kind)
         for name, part in body["parts"].items():
-            object.__setattr__(value, name, _read_part(part, storage))
+            object.__setattr__(value, name, read_part(part, storage))
         return value
 
     def summarise(self, value: Any) -> str:
@@ -154,14 +154,16 @@ class File:
         return f"{'folder' if Path(value).is_dir() else 'file'} {Path(value).name}"
 
 
-def _write_part(part: Any, storage: Storage) -> Any:
+def write_part(part: Any, storage: Storage) -> Any:
+    """Return a part as JSON: its value in a list when that is JSON, else where it is stored."""
     if is_json(part):
         return [part]
     stored = storage.store(part)
     return {"codec": stored.codec, "digest": stored.digest, "size_bytes": stored.size_bytes}
 
 
-def _read_part(part: Any, storage: Storage) -> Any:
+def read_part(part: Any, storage: Storage) -> Any:
+    """Return the part that `write_part` wrote."""
     return part[0] if isinstance(part, list) else storage.load(Value(**part))
 
 

@@ -19,4 +19,18 @@ ENTRIES: tuple[Entry, ...] = (
         "what is logged is copied into the record's blobs, or kept whole in a row",
         "log a sample of it, or raise MAINSPRING_MOST_LOGGED_MB",
     ),
+    Entry(
+        "LOG-003",
+        "invalid",
+        "an object that a checkpoint cannot restore",
+        "a checkpoint restores objects in place: by load_state_dict, by attributes, or as dict, list, set or array",
+        "give the object that holds the value, such as a dict",
+    ),
+    Entry(
+        "LOG-004",
+        "conflict",
+        "a checkpoint of other objects",
+        "restore takes the objects that save was given, in the same order",
+        "restore(model, optimizer) after save(model, optimizer, step=...)",
+    ),
 )
