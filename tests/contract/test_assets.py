@@ -122,4 +122,5 @@ def test_what_a_whole_tree_has_read_is_listed_without_what_judged(desk):
     get(desk, "other", run_id=begin("stranger").run.id)
     for asked in (pipeline.id, trial.id, hit.run.id):
         assert desk.ask(messages.ListReads(run_id=asked)) == versions[:2]
-    assert desk.ask(messages.ListReads(run_id="0" * 32)) == []
+    with pytest.raises(NotFound, match="RUN-001"):
+        desk.ask(messages.ListReads(run_id="0" * 32))

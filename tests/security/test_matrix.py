@@ -5,10 +5,10 @@
 
 import pytest
 from tests.support.access import HOME_USER, Person
-from tests.support.relays import HOME_TOKEN, Site
+from tests.support.relays import BODIES, HOME_TOKEN, Site
 
 from mainspring.api.routes import TABLE, TRANSFERS
-from mainspring.domain import access, messages
+from mainspring.domain import access
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.principals import ROLES
 
@@ -84,18 +84,6 @@ LEAST = {
 SELF_SERVICE = {"POST /tokens"}
 """Allowed by the policy for oneself only, so that somebody else's name is refused by the use case."""
 
-BODIES = {
-    messages.MoveAlias: {"number": 1},
-    messages.Promote: {"alias": "champion", "data": "rows"},
-    messages.Apply: {"declarations": []},
-    messages.Deploy: {"model": "delays"},
-    messages.CheckService: {"until": 1.0},
-    access.AddProject: {"name": "made"},
-    access.AddUser: {"name": "made"},
-    access.GrantRole: {"role": "viewer"},
-    access.IssueToken: {"principal": "asker"},
-    access.AddSecret: {"value": "secret value"},
-}
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "INVENTED")
 ENTRIES = (*TABLE, *TRANSFERS)
 ROUTES = {f"{entry.method} {entry.path}": entry for entry in ENTRIES}

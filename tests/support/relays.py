@@ -9,10 +9,25 @@ from mainspring.api.app import make_app
 from mainspring.api.entrance import Entrance
 from mainspring.api.sessions import Sessions
 from mainspring.api.transfers import Transfers
+from mainspring.domain import access, messages
 from mainspring.domain.wire import encode_command
 from mainspring.security.tokens import digest_token
 
 HOME_TOKEN = "a" * 64
+BODIES = {
+    messages.MoveAlias: {"number": 1},
+    messages.Promote: {"alias": "champion", "data": "rows"},
+    messages.Apply: {"declarations": []},
+    messages.Deploy: {"model": "delays"},
+    messages.CheckService: {"until": 1.0},
+    access.AddProject: {"name": "made"},
+    access.AddUser: {"name": "made"},
+    access.GrantRole: {"role": "viewer"},
+    access.IssueToken: {"principal": "asker"},
+    access.AddSecret: {"value": "secret value"},
+}
+"""Command -> the least that a body of its route must hold."""
+
 BASE = "http://127.0.0.1:8430"
 
 

@@ -13,7 +13,7 @@ from mainspring.domain.home import name_folder
 from mainspring.domain.records import Declaration, Version
 from mainspring.domain.references import Reference, parse_reference
 from mainspring.security.paths import check_relative
-from mainspring.store import deletions, follows, versions
+from mainspring.store import deletions, follows, runs, versions
 from mainspring.store.rows import find
 from mainspring.store.tables import declarations
 
@@ -38,6 +38,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     known = versions.find_digest(turn.connection, command.kind, turn.project, command.name, command.digest)
     if known is not None:
         if deletions.find_deletion(turn.connection, known.id) is not None:
+            _check_manifest(turn, command)
             use_blobs(turn, known.id, _list_blobs(command))
             known.manifest, known.details = command.manifest, command.details
             deletions.revive_version(turn.connection, known)
@@ -95,7 +96,14 @@ def list_versions(turn: Turn, command: messages.ListVersions) -> list[Version]:
 
 @handles(messages.ListReads, action="assets.read", reads=True)
 def list_reads(turn: Turn, command: messages.ListReads) -> list[Version]:
-    """Answer with the dataset versions that the tree of a run has read."""
+    """Answer with the dataset versions that the tree of a run has read.
+
+    Raises
+    ------
+    NotFound
+        RUN-001 when there is no such run.
+    """
+    runs.get_run(turn.connection, command.run_id)
     return versions.list_reads(turn.connection, command.run_id)
 
 

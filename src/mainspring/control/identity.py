@@ -14,6 +14,7 @@ from mainspring.domain.messages import BeginRun, FinishRun, Heartbeat, Report, R
 from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, ROLES, Principal, Role
 from mainspring.domain.records import Run
 from mainspring.domain.states import OWNED
+from mainspring.domain.upkeep import RestoreRuns
 from mainspring.security.tokens import WORKER_PREFIX, is_token, read_token_id
 from mainspring.store import calls, principals, runs
 from mainspring.store.projects import find_project
@@ -128,12 +129,13 @@ def _role_of_run(turn: Turn, run: Run) -> Role:
 
 
 def _check_runs(turn: Turn, command: Command) -> None:
-    """Refuse runs of other projects, and a worker's reach beyond its own run."""
+    """Refuse runs of other projects as if they were not there, and a worker's reach beyond its own run."""
     ids = list_run_ids(command)
     if not ids:
         return
-    if runs.find_foreign(turn.connection, turn.project, ids) is not None:
-        raise NotFound("RUN-001", f"no run of project {turn.project!r} has the id {ids[0]}", id=ids[0])
+    foreign = runs.find_foreign(turn.connection, turn.project, ids)
+    if foreign is not None and not isinstance(command, RestoreRuns):  # which looks at its project's deletions alone
+        raise runs.no_run(foreign)
     if turn.actor.kind == "worker" and not all(_is_below(turn, run_id, turn.actor.run_id) for run_id in ids):
         raise Denied("AUTH-010", f"{turn.actor} reaches for run {ids[0]}", run=ids[0])
 

@@ -19,6 +19,7 @@ from mainspring.domain.records import Call, Run, Verdict, Version
 from mainspring.domain.states import TERMINAL
 from mainspring.evaluation.unseen import find_seen
 from mainspring.store import rows, tables
+from mainspring.store.runs import no_run
 
 
 @handles(Promote, action="models.promote")
@@ -62,7 +63,7 @@ def get_verdict(turn: Turn, command: GetVerdict) -> Verdict:
         return found[0]
     runs = rows.find(turn.connection, tables.runs, Run, limit=1, project=turn.project, id=command.run_id)
     if not runs:
-        raise NotFound("RUN-001", f"no run {command.run_id}")
+        raise no_run(command.run_id)
     if runs[0].state not in TERMINAL:
         raise Conflict("GATE-010", f"the gate {runs[0].name} is still {runs[0].state}", run=runs[0].id)
     problem = runs[0].problem

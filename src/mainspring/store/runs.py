@@ -145,6 +145,11 @@ def add_run(connection: Connection, run: Run, **held: Any) -> None:
     add(connection, runs, run, **held)
 
 
+def no_run(run_id: str) -> NotFound:
+    """Return the refusal of an id that no run has; the words for one of another project too."""
+    return NotFound("RUN-001", f"no run has the id {run_id}", id=run_id)
+
+
 def get_run(connection: Connection, run_id: str) -> Run:
     """Return the run of a whole id, without its metrics.
 
@@ -155,7 +160,7 @@ def get_run(connection: Connection, run_id: str) -> Run:
     """
     row = _GET.first(connection, id_=run_id)
     if row is None:
-        raise NotFound("RUN-001", f"no run has the id {run_id}", id=run_id)
+        raise no_run(run_id)
     return Run(*row)
 
 
@@ -169,7 +174,7 @@ def get_held(connection: Connection, run_id: str) -> tuple[Run, Hold]:
     """
     found = find_held(connection, run_id)
     if found is None:
-        raise NotFound("RUN-001", f"no run has the id {run_id}", id=run_id)
+        raise no_run(run_id)
     return found
 
 
@@ -190,7 +195,7 @@ def find_run(connection: Connection, project: str, part: str) -> Run:
     if len(part) == 32:
         row = _GET_SHOWN.first(connection, id_=part, project_=project)
         if row is None:
-            raise NotFound("RUN-001", f"no run has the id {part}", id=part)
+            raise no_run(part)
         return with_metrics(connection, [Run(*row)])[0]
     found: Sequence[Any] = []
     if _HEX.match(part):
@@ -212,7 +217,7 @@ def get_runs(connection: Connection, ids: Sequence[str]) -> list[Run]:
     found = {run.id: run for run in _read(_MANY, connection, ids=pack_ids(ids))}
     for run_id in ids:
         if run_id not in found:
-            raise NotFound("RUN-001", f"no run has the id {run_id}", id=run_id)
+            raise no_run(run_id)
     return with_metrics(connection, [found[run_id] for run_id in ids])
 
 
