@@ -19,11 +19,12 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
-from mainspring.cli.texts import format_size, format_span
+from mainspring.cli.texts import format_span
 from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import GetStatus
 from mainspring.domain.settings import SETTINGS
+from mainspring.domain.units import format_size
 
 _FREE_BYTES = 1_000_000_000
 _SQLITE = (3, 35, 0)  # RETURNING

@@ -10,10 +10,11 @@ import click
 from mainspring.cli.asking import ask
 from mainspring.cli.deleting import add_verbs, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_size, format_value, shorten_id
+from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
+from mainspring.domain.units import format_size
 
 # An alias may stay on a version long after others came; `--limit` counts models.
 _MANY = 1_000

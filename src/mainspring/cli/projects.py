@@ -9,9 +9,9 @@ import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_size, format_span
+from mainspring.cli.texts import format_age, format_span
 from mainspring.domain.access import AddProject, ListProjects, Project, ProjectSet, RemoveProject, SetProject
-from mainspring.domain.units import parse_duration, parse_size
+from mainspring.domain.units import format_size, parse_duration, parse_size
 
 T = TypeVar("T", float, int)
 

@@ -9,7 +9,7 @@ import click
 from mainspring.cli.asking import ask
 from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_moment, format_size, format_span, format_value, shorten_id
+from mainspring.cli.texts import format_age, format_moment, format_span, format_value, shorten_id
 from mainspring.domain.messages import CancelRuns, GetRun, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Run
 from mainspring.domain.retries import RetryRuns
@@ -23,6 +23,7 @@ from mainspring.domain.tracking import (
     Provenance,
     TagRun,
 )
+from mainspring.domain.units import format_size
 from mainspring.domain.upkeep import Deleted, DeleteRuns, RestoreRuns
 
 _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")

@@ -11,10 +11,10 @@ import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_size
+from mainspring.cli.texts import format_age
 from mainspring.domain.errors import Invalid
-from mainspring.domain.units import parse_duration
-from mainspring.domain.upkeep import Deletion, PurgeDeleted, SweepFiles, Swept
+from mainspring.domain.units import format_size, parse_duration
+from mainspring.domain.upkeep import Deletion, PurgeDeleted, RecountBlobs, SweepFiles, Swept
 
 if TYPE_CHECKING:
     from mainspring.domain.home import Home
@@ -178,6 +178,7 @@ def _sweep(found: Leftovers) -> Swept:
         for name in Swept.__struct_fields__:
             setattr(total, name, getattr(total, name) + getattr(done, name))
         del blobs[:_BATCH], files[:_BATCH]
+    ask(RecountBlobs(sizes=found.wrong))
     return total
 
 

@@ -6,9 +6,10 @@ import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_fields, print_json, wants_json
-from mainspring.cli.texts import format_age, format_size
+from mainspring.cli.texts import format_age
 from mainspring.domain.messages import GetStatus, Status
 from mainspring.domain.records import Service
+from mainspring.domain.units import format_size
 
 
 @click.command("status", cls=Verb, epilog="Examples: mainspring status · mainspring status --json")
@@ -25,6 +26,8 @@ def command() -> None:
             "home": f"{where}{format_size(status.size_bytes)})",
             "record": f"{status.record} (schema {status.schema})".lstrip(),
             "owner": f"pid {status.pid}, up {format_age(status.started_at)}, {status.workers} workers",
+            "blobs": format_size(status.used_bytes)
+            + (f" of {format_size(status.quota_bytes)}" if status.quota_bytes else ""),
             "runs": describe_counts(status.runs),
             "services": "\n".join(describe_service(each) for each in status.services) or "none",
             "alarms": f"{status.alarms} open",

@@ -56,24 +56,6 @@ def format_span(seconds: float | None) -> str:
     return f"{seconds / 86400:.0f}d"
 
 
-def format_size(size_bytes: float | None) -> str:
-    """Return a size in powers of ten.
-
-    Examples
-    --------
-    >>> format_size(41_000_000)
-    '41 MB'
-    """
-    if size_bytes is None:
-        return "-"
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.1f} {unit}" if size < 10 and unit != "B" else f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
 def format_moment(moment: float | None) -> str:
     """Return a moment as UTC to the minute.
 

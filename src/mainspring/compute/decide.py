@@ -9,6 +9,7 @@ import msgspec
 from mainspring.compute.engine import Node
 from mainspring.domain.records import Resources
 from mainspring.domain.states import URGENT
+from mainspring.domain.units import format_size
 
 # A run that has been passed over for so long closes the door behind it until it starts.
 PATIENCE_S = 30.0
@@ -108,7 +109,7 @@ class _Free(msgspec.Struct):
             return "gpus", f"{asked.gpus - max(self.gpus, 0.0):g} of {count(asked.gpus, 'gpu')}"
         memory = asked.memory_bytes or 0
         if memory > self.memory_bytes:
-            return "memory", f"{size(memory - max(self.memory_bytes, 0))} of {size(memory)} memory"
+            return "memory", f"{format_size(memory - max(self.memory_bytes, 0))} of {format_size(memory)} memory"
         return None
 
     def take(self, kind: str, asked: Resources, lent: bool = False) -> None:
@@ -160,7 +161,7 @@ def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:
         most = max(nodes, key=lambda node: node.gpus)
         return f"it asks {count(asked.gpus, 'gpu')}; the largest node, {most.name}, has {most.gpus:g}"
     most = max(nodes, key=lambda node: node.memory_bytes)
-    asked_memory, has = size(asked.memory_bytes or 0), size(most.memory_bytes)
+    asked_memory, has = format_size(asked.memory_bytes or 0), format_size(most.memory_bytes)
     return f"it asks {asked_memory} of memory; the largest node, {most.name}, has {has}"
 
 
@@ -244,11 +245,3 @@ def _find_place(free: list[_Free], run: Queued) -> tuple[_Free | None, tuple[str
 def count(number: float, noun: str) -> str:
     """Return ``1 cpu``, ``2 cpus``."""
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
-
-
-def size(size_bytes: int) -> str:
-    """Return bytes for people, ``1.5 GB``."""
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.3g} {unit}"
-    return f"{size_bytes} B"

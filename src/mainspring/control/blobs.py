@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from mainspring.control.quotas import check_quota, hold_blobs
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain.command import Nothing
@@ -39,6 +40,7 @@ def find_blob(turn: Turn, command: FindBlob) -> Nothing:
 def hold_blob(turn: Turn, command: HoldBlob) -> Held:
     """Keep a blob for the caller, provided that it may read it; else it must show the bytes."""
     digest, holder = check_digest(command.digest), str(turn.actor)
+    check_quota(turn, digest, command.size_bytes)
     known = uses.may_read(turn.connection, turn.project, digest, holder)
     if known:
         uses.hold_upload(turn.connection, turn.project, digest, holder, command.size_bytes, turn.now())
@@ -92,23 +94,25 @@ def check_calls(turn: Turn, specs: Iterable[RunSpec]) -> None:
         check_named(turn, [call.payload])
 
 
-def use_blobs(turn: Turn, source: str, digests: Iterable[str]) -> None:
-    """Record that a run or version names blobs; raises as `check_named` does."""
+def use_blobs(turn: Turn, source: str, digests: Iterable[str], *, bounded: bool = True) -> None:
+    """Record that a run or version names blobs; raises as `check_named` and, if `bounded`, `hold_blobs` do."""
     named = tuple(dict.fromkeys(digests))
     check_named(turn, named)
     uses.add_uses(turn.connection, turn.project, source, named)
+    hold_blobs(turn, named, bounded=bounded)
 
 
-def use_value(turn: Turn, run: Run, value: Value) -> Value:
+def use_value(turn: Turn, run: Run, value: Value, *, bounded: bool = True) -> Value:
     """Record that a run names a value with its parts, and return what the record keeps of it."""
     with turn.within(run.project):
-        use_blobs(turn, run.id, (value.digest, *value.parts))
+        use_blobs(turn, run.id, (value.digest, *value.parts), bounded=bounded)
     return replace(value, parts=()) if value.parts else value
 
 
 def use_artifacts(turn: Turn, run: Run, artifacts: Iterable[Artifact]) -> list[Artifact]:
     """Record what the artifacts of a run name, and return them as the record keeps them."""
-    return [replace(each, value=use_value(turn, run, each.value)) for each in artifacts]
+    # What a run logs is counted, but no reason to stop it: its next result is.
+    return [replace(each, value=use_value(turn, run, each.value, bounded=False)) for each in artifacts]
 
 
 def reaches_files(turn: Turn) -> bool:

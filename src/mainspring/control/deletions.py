@@ -208,9 +208,9 @@ def purge(turn: Turn, found: Sequence[Deletion]) -> list[Deletion]:
                 left -= purges.drop_points(turn.connection, number, left)
                 if left <= 0:
                     break
-                purges.purge_run(turn.connection, each.id, number, turn.now())
+                purges.purge_run(turn.connection, each.project, each.id, number, turn.now())
             else:
-                purges.purge_version(turn.connection, each.id, turn.now())
+                purges.purge_version(turn.connection, each.project, each.id, turn.now())
             turn.audit("assets.purge", each.reference, before={"id": each.id, "digest": each.digest})
         done.append(each)
     return done

@@ -51,6 +51,7 @@ USE_CASES = (
     "mainspring.control.sweeps",
     "mainspring.control.deletions",
     "mainspring.control.retention",
+    "mainspring.control.quotas",
     "mainspring.control.litter",
     "mainspring.control.assets",
     "mainspring.control.writes",

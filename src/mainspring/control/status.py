@@ -14,6 +14,7 @@ from mainspring.domain.records import Alarm, Event
 from mainspring.store import calls, runs
 from mainspring.store.engine import dialect_of
 from mainspring.store.events import list_events as read_events
+from mainspring.store.holdings import read_usage
 from mainspring.store.rows import find
 from mainspring.store.tables import HEAD, alarms
 
@@ -24,6 +25,7 @@ _STARTED_AT = time.time()
 def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # noqa: ARG001
     """Answer with what the home holds and does."""
     home = turn.home
+    used_bytes, quota_bytes = read_usage(turn.connection, turn.project)
     # Where things lie on this machine is for whoever owns it.
     rules = turn.actor.role_in(ANY_PROJECT) == "admin"
     return messages.Status(
@@ -38,6 +40,8 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
         services=list_services(turn, messages.ListServices()),
         alarms=len(find(turn.connection, alarms, Alarm, project=turn.project, state="open")),
         network_home=home.state != home.root,
+        used_bytes=used_bytes,
+        quota_bytes=quota_bytes,
     )
 
 

@@ -432,6 +432,8 @@ class Status(msgspec.Struct):
     services: list[records.Service]
     alarms: int
     network_home: bool = False
+    used_bytes: int = 0
+    quota_bytes: int = 0
 
 
 class Stop(Command):

@@ -139,6 +139,10 @@ class Blobs(Protocol):
         """Tell whether the bytes are there."""
         ...
 
+    def measure(self, digest: str) -> int | None:
+        """Return the length where it can be told without a network; None: it cannot."""
+        ...
+
     def list(self) -> Iterator[StoredBlob]:
         """Yield every blob once, in no order; what is put meanwhile may be left out."""
         ...

@@ -1,4 +1,4 @@
-"""Text with a unit, as users write it: ``"30s"``, ``"14d"``, ``"2 GB"``."""
+"""Text with a unit, as users write and read it: ``"30s"``, ``"14d"``, ``"2 GB"``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mainspring.domain.errors import Invalid
 _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*\Z")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {
-    "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
 
@@ -48,7 +48,7 @@ def parse_size(text: str | int) -> int:
     Parameters
     ----------
     text : str or int
-        A number with one of B, KB, MB, GB, TB (powers of ten) or KiB, MiB, GiB, TiB;
+        A number with one of B, kB, MB, GB, TB (powers of ten) or KiB, MiB, GiB, TiB;
         a bare number is bytes.
 
     Returns
@@ -67,6 +67,23 @@ def parse_size(text: str | int) -> int:
     2000000000
     """
     return int(_parse(text, _BYTES, "B", "RUN-004", "size", least=1.0))
+
+
+def format_size(size_bytes: float | None) -> str:
+    """Return a size in powers of ten.
+
+    Examples
+    --------
+    >>> format_size(41_000_000), format_size(1_500), format_size(7)
+    ('41 MB', '1.5 kB', '7 B')
+    """
+    if size_bytes is None:
+        return "-"
+    size, units = float(size_bytes), ["TB", "GB", "MB", "kB", "B"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop()
+    return f"{f'{size:.1f}'.removesuffix('.0') if size < 10 else f'{size:.0f}'} {units[-1]}"
 
 
 def _parse(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Count
+from mainspring.domain.command import Command, Count, Nothing
 from mainspring.domain.records import Run, Version
 
 
@@ -43,6 +43,12 @@ class Swept(msgspec.Struct):
     blob_bytes: int = 0
     files: int = 0
     file_bytes: int = 0
+
+
+class RecountBlobs(Command):
+    """Count anew what each project holds, with lengths of blobs that were found to be others."""
+
+    sizes: dict[str, Count] = {}
 
 
 class Deletion(msgspec.Struct, frozen=True):
@@ -177,6 +183,7 @@ class PurgeDeleted(Command):
 
 ANSWERS: dict[type[Command], Any] = {
     SweepFiles: Swept,
+    RecountBlobs: Nothing,
     DeleteVersions: Deleted,
     RestoreVersions: list[Version],
     DeleteRuns: Deleted,

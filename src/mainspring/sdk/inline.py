@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from mainspring.domain.errors import MainspringError, Pruned
 from mainspring.domain.messages import BeginRun, Begun, FinishRun
 from mainspring.domain.records import Call, Problem, Run, Value
+from mainspring.domain.wire import describe
 from mainspring.sdk.client import Client
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import ActiveRun, active_run, enter_run, wait_for_children
@@ -194,6 +195,8 @@ def _record(
         )
     except MainspringError as error:
         if fault is None:
+            if error.code == "KEEP-005":  # the run is over all the same
+                _record(active, "failed", cpu_s, None, describe(error), error)
             raise
         fault.add_note(f"the run {run.id} could not be recorded as {state}: {error.code}: {error.what}")
         return

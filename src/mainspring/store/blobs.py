@@ -193,6 +193,13 @@ class FolderBlobs:
         """Tell whether bytes are stored under a digest."""
         return self._files.exists(self.path(digest))
 
+    def measure(self, digest: str) -> int | None:
+        """Return the length of the file, None when it is gone."""
+        try:
+            return self.path(digest).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def list(self) -> Iterator[StoredBlob]:
         """Yield the blobs of the folder."""
         for path in self._root.glob("??/*"):

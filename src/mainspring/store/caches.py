@@ -69,6 +69,13 @@ class BlobCache:
             os.utime(path)
         return path if path.exists() else None
 
+    def measure(self, digest: str) -> int | None:
+        """Return the length of the copy, None without one; it is not read."""
+        try:
+            return self._path(digest).stat().st_size
+        except FileNotFoundError:
+            return None
+
     def read(self, digest: str) -> bytes | None:
         """Return the bytes of a copy, None without one; a damaged one is removed."""
         try:
@@ -230,6 +237,10 @@ class CopiedBlobs(ABC):
         """Return a checked copy of the bytes in the cache."""
         copy = self._cache.find(check_digest(digest))
         return copy or self._bring(digest, lambda parts: self._cache.add(digest, parts))
+
+    def measure(self, digest: str) -> int | None:
+        """Return the length of the copy here, None without one."""
+        return self._cache.measure(check_digest(digest))
 
     @abstractmethod
     def _send(self, digest: str, content: bytes | Path) -> None:

@@ -14,8 +14,11 @@ from sqlalchemy import Connection, text
 from mainspring.domain.home import Home
 from mainspring.store.backups import open_old
 from mainspring.store.blobs import open_blobs
+from mainspring.store.holdings import list_holdings
 from mainspring.store.locations import find_tables
 from mainspring.store.marks import Moment, mark_blobs, mark_files, read_moment
+from mainspring.store.schema import read_revision
+from mainspring.store.tables import HEAD
 
 
 class Leftovers(msgspec.Struct, frozen=True):
@@ -33,6 +36,8 @@ class Leftovers(msgspec.Struct, frozen=True):
         ``table/file`` -> length.
     kept_blobs, kept_files : int
         How many stay.
+    wrong : dict of str to int
+        Digest -> true length, where the record counts another one.
     """
 
     moment: Moment
@@ -41,6 +46,7 @@ class Leftovers(msgspec.Struct, frozen=True):
     files: dict[str, int]
     kept_blobs: int
     kept_files: int
+    wrong: dict[str, int]
 
 
 def find_leftovers(home: Home, grace_s: float) -> Leftovers:
@@ -72,11 +78,15 @@ def find_leftovers(home: Home, grace_s: float) -> Leftovers:
     with open_old(home) as connection:
         moment = read_moment(connection)
         used = mark_files(connection) | _list_unrecorded(home, connection)
+        held = list_holdings(connection) if read_revision(connection) == HEAD else {}
         named = mark_blobs(connection, ages, store.stream, _read_journals(home))
+    wrong = {
+        digest: ages[digest].size_bytes for digest in held.keys() & ages if ages[digest].size_bytes != held[digest]
+    }
     blobs = {each.digest: each.size_bytes for each in ages.values() if each.modified_at < before}
     unused = {name: length for name, length in files.items() if name not in used}
     unnamed = {digest: length for digest, length in blobs.items() if digest not in named}
-    return Leftovers(moment, before, unnamed, unused, len(ages) - len(unnamed), len(files) - len(unused))
+    return Leftovers(moment, before, unnamed, unused, len(ages) - len(unnamed), len(files) - len(unused), wrong)
 
 
 def _read_journals(home: Home) -> Iterator[str]:

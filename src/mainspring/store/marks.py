@@ -18,7 +18,22 @@ LEAVES = frozenset({"arrow", "bytes", "image", "json", "ndarray", "plotly", "png
 """Codecs whose bytes name no other blobs."""
 
 _WITHOUT = frozenset(
-    "aliases alembic_version cache edges follows latest leases points provenances requests series_keys uses".split()  # noqa: SIM905
+    {
+        "aliases",
+        "alembic_version",
+        "cache",
+        "edges",
+        "follows",
+        "holdings",
+        "latest",
+        "leases",
+        "points",
+        "provenances",
+        "requests",
+        "series_keys",
+        "usage",
+        "uses",
+    }
 )
 """Tables that name no blob."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, exists, select, text, update
 
+from mainspring.store.holdings import drop_uses
 from mainspring.store.statements import pack_ids, unpack_ids
 from mainspring.store.tables import (
     alarms,
@@ -62,7 +63,7 @@ _EMPTY: dict[str, Any] = {
 """What a run that only lineage names has instead of what it was."""
 
 
-def purge_version(connection: Connection, version_id: str, time: float) -> None:
+def purge_version(connection: Connection, project: str, version_id: str, time: float) -> None:
     """Leave nothing of a deleted version but id, name, number and digest, and its lineage.
 
     Notes
@@ -77,6 +78,7 @@ def purge_version(connection: Connection, version_id: str, time: float) -> None:
     gone = update(versions).where(versions.c.id == version_id).values(manifest=place, details=None)
     connection.execute(gone)
     connection.execute(delete(aliases).where(aliases.c.version_id == version_id))
+    drop_uses(connection, project, version_id)
     _mark(connection, [version_id], time)
 
 
@@ -90,10 +92,11 @@ def read_number(connection: Connection, run_id: str) -> int:
     return int(connection.execute(select(runs.c.seq).where(runs.c.id == run_id)).scalar_one())
 
 
-def purge_run(connection: Connection, run_id: str, number: int, time: float) -> None:
+def purge_run(connection: Connection, project: str, run_id: str, number: int, time: float) -> None:
     """Remove a deleted run whose points are dropped; where lineage passes, a tombstone stays."""
     for numbered in (latest, artifacts):
         connection.execute(delete(numbered).where(numbered.c.run == number))
+    drop_uses(connection, project, run_id)
     for table in (calls, cache, follows):
         connection.execute(delete(table).where(table.c.run_id == run_id))
     if _is_named(connection, run_id):

@@ -361,12 +361,12 @@ projects = Table(
     Column("quota_bytes", _Whole, nullable=True),
 )
 
-# The blobs and files of tables that a project's rows name; the sum is kept beside them, in the same transaction.
+# The blobs that are in `uses` of a project, each once; their sum is kept beside them, in the same transaction.
 holdings = Table(
     "holdings",
     metadata,
     _text("project", primary_key=True),
-    _text("name", primary_key=True),  # a digest, or table/file
+    _text("digest", primary_key=True),
     Column("size_bytes", _Whole, nullable=False),
     sqlite_with_rowid=False,
 )

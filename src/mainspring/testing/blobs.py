@@ -54,6 +54,8 @@ class BlobsContract:
         for store in (blobs, twin()):
             assert store.exists(digest)
             assert [read(store, digest) for read in READERS.values()] == [content] * 3
+            assert store.measure(digest) == len(content)
+        assert blobs.measure("0" * 64) is None
 
     def test_a_stream_larger_than_its_parts_travels_whole(
         self, blobs: Blobs, twin: Callable[[], Blobs], tmp_path: Path

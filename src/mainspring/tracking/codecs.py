@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.ports import Blobs
 from mainspring.domain.records import Value
+from mainspring.domain.units import format_size
 from mainspring.security.seals import Seal
 from mainspring.tracking.arrays import Array, Table
 from mainspring.tracking.checkpoints import STATES
@@ -130,7 +131,7 @@ class _Storage:
         """Store the bytes of a value whose parts were stored after the first `before` ones."""
         digest = self.put(content)
         parts = tuple(dict.fromkeys(self._stored[before:-1]))
-        return Value(codec.name, digest, len(content), f"{summary}, {_show_size(len(content))}", parts)
+        return Value(codec.name, digest, len(content), f"{summary}, {format_size(len(content))}", parts)
 
     def load(self, stored: Value) -> Any:
         codec = _BY_NAME.get(stored.codec)
@@ -146,10 +147,3 @@ def _refuse_plans(value: Any) -> None:
     if type(value).__name__ in {"generator", "coroutine", "async_generator", "map", "filter", "zip"}:
         kind = type(value).__name__
         raise Invalid("STEP-001", f"the result is of type {kind}, which is used up by reading", fix="return a list")
-
-
-def _show_size(size_bytes: int) -> str:
-    for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.1f} {unit}"
-    return f"{size_bytes} B"

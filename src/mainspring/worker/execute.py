@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.crashpoints import crash_point
-from mainspring.domain.errors import Conflict, Failed, Invalid, MainspringError, Pruned, Unavailable, make_error
+from mainspring.domain.errors import Failed, Invalid, MainspringError, Pruned, Unavailable, make_error
 from mainspring.domain.messages import FinishRun, Lease
 from mainspring.domain.records import Call, Problem, Run, Value
 from mainspring.domain.wire import describe
@@ -160,16 +160,14 @@ def _end(client: Client, command: FinishRun) -> None:
         try:
             client.ask(command)
             return
-        except Conflict as error:
-            if error.code == "RUN-005":
-                sys.stderr.write(f"{error}\n")
-                return
-            raise
         except Unavailable:
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)
         except MainspringError as error:
+            if error.code == "RUN-005":
+                sys.stderr.write(f"{error}\n")
+                return
             if command.problem is not None and command.details is None:
                 raise
             # The owner refuses the content: then that is the outcome.

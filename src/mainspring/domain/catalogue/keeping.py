@@ -33,4 +33,13 @@ ENTRIES: tuple[Entry, ...] = (
         "only what is deleted and not yet purged can be restored",
         "mainspring data, mainspring models or mainspring runs lists what is there",
     ),
+    Entry(
+        "KEEP-005",
+        "conflict",
+        "a project's quota of bytes",
+        "its runs and versions name as many bytes of blobs as it may hold; "
+        "what was stored and then refused goes with the next collection",
+        'mainspring runs delete --filter "state = failed", then mainspring server purge --older-than 1s; '
+        "or mainspring projects set NAME --quota SIZE",
+    ),
 )

@@ -136,9 +136,9 @@ CREATE TABLE projects (
 
 CREATE TABLE holdings (
     project TEXT COLLATE "C" NOT NULL,
-    name TEXT COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
     size_bytes BIGINT NOT NULL,
-    PRIMARY KEY (project, name)
+    PRIMARY KEY (project, digest)
 );
 
 CREATE TABLE usage (

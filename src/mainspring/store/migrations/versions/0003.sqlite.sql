@@ -138,9 +138,9 @@ CREATE TABLE projects (
 
 CREATE TABLE holdings (
     project TEXT NOT NULL,
-    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
-    PRIMARY KEY (project, name)
+    PRIMARY KEY (project, digest)
 )
  WITHOUT ROWID;
 

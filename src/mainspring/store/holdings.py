@@ -1,0 +1,106 @@
+"""Holdings: the blobs that a project's runs and versions name, and how many bytes that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+
+from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
+from mainspring.store.tables import holdings, projects, uploads, usage, uses
+
+_IN_PROJECT = holdings.c.project == bindparam("project_")
+_LISTED = holdings.c.digest.in_(unpack_ids("digests"))
+_KNOWN = Statement(select(holdings.c.digest).where(_IN_PROJECT, _LISTED))
+_ADD = Statement(add_once(holdings), ("project", "digest", "size_bytes"))
+_BEGIN = Statement(add_once(usage), ("project", "size_bytes"))
+_GROW = Statement(
+    update(usage)
+    .where(usage.c.project == bindparam("project_"))
+    .values(size_bytes=usage.c.size_bytes + bindparam("by"))
+)
+_READ = Statement(
+    select(usage.c.size_bytes, projects.c.quota_bytes)
+    .join_from(usage, projects, projects.c.name == usage.c.project, isouter=True)
+    .where(usage.c.project == bindparam("project_"))
+)
+_UNUSED = (
+    select(holdings.c.digest, holdings.c.size_bytes)
+    .where(_IN_PROJECT, _LISTED)
+    .where(~exists().where(uses.c.project == holdings.c.project, uses.c.digest == holdings.c.digest))
+)
+
+
+def list_new(connection: Connection, project: str, digests: Iterable[str]) -> list[str]:
+    """Return those blobs that a project does not hold yet."""
+    wanted = list(dict.fromkeys(digests))
+    known = {str(digest) for (digest,) in _KNOWN.all(connection, project_=project, digests=pack_ids(wanted))}
+    return [digest for digest in wanted if digest not in known]
+
+
+def add_holdings(connection: Connection, project: str, sizes: Mapping[str, int]) -> tuple[int, int]:
+    """Count blobs that a project did not hold; return what it holds now and may hold, 0: no limit."""
+    for digest, size_bytes in sizes.items():
+        _ADD.run_later(connection, {"project": project, "digest": digest, "size_bytes": size_bytes})
+    _BEGIN.run_later(connection, {"project": project, "size_bytes": 0})
+    _GROW.run_later(connection, {"project_": project, "by": sum(sizes.values())})
+    return read_usage(connection, project)
+
+
+def read_usage(connection: Connection, project: str) -> tuple[int, int]:
+    """Return how many bytes a project holds, and how many it may, 0: no limit."""
+    row = _READ.first(connection, project_=project)
+    if row is None:
+        quota = select(projects.c.quota_bytes).where(projects.c.name == project)
+        return 0, int(connection.execute(quota).scalar() or 0)
+    return int(row[0]), int(row[1] or 0)
+
+
+def read_pending(connection: Connection, project: str, but: str) -> int:
+    """Return the bytes that were uploaded to a project and that nothing names yet, without one blob."""
+    sizes = (
+        select(func.max(uploads.c.size_bytes).label("size_bytes"))
+        .where(uploads.c.project == project, uploads.c.digest != but)
+        .where(~exists().where(holdings.c.project == uploads.c.project, holdings.c.digest == uploads.c.digest))
+        .group_by(uploads.c.digest)
+        .subquery()
+    )
+    return int(connection.execute(select(func.sum(sizes.c.size_bytes))).scalar() or 0)
+
+
+def drop_uses(connection: Connection, project: str, source: str) -> None:
+    """Forget what a run or version named; what nothing else of its project names is held no more."""
+    query = select(uses.c.digest).where(uses.c.source == source)
+    digests = [str(digest) for (digest,) in connection.execute(query)]
+    if not digests:
+        return
+    connection.execute(delete(uses).where(uses.c.source == source))
+    named = {"project_": project, "digests": pack_ids(digests)}
+    gone = connection.execute(_UNUSED, named).all()
+    if gone:
+        unused = {"project_": project, "digests": pack_ids([str(digest) for digest, _ in gone])}
+        connection.execute(delete(holdings).where(_IN_PROJECT, _LISTED), unused)
+        _GROW.run_later(connection, {"project_": project, "by": -sum(size for _, size in gone)})
+
+
+def list_holdings(connection: Connection) -> dict[str, int]:
+    """Return digest -> length of all that is held, as the record has it."""
+    return {
+        str(digest): int(size) for digest, size in connection.execute(select(holdings.c.digest, holdings.c.size_bytes))
+    }
+
+
+def recount(connection: Connection, sizes: Mapping[str, int]) -> None:
+    """Correct lengths of blobs, count all that is used once, and sum anew.
+
+    Notes
+    -----
+    Guarantees: afterwards each project holds what its runs and versions name, and the sum of that.
+    """
+    for digest, size_bytes in sizes.items():
+        connection.execute(update(holdings).where(holdings.c.digest == digest).values(size_bytes=size_bytes))
+    is_used = exists().where(uses.c.project == holdings.c.project, uses.c.digest == holdings.c.digest)
+    connection.execute(delete(holdings).where(~is_used))
+    connection.execute(delete(usage))
+    summed = select(holdings.c.project, func.sum(holdings.c.size_bytes)).group_by(holdings.c.project)
+    connection.execute(insert(usage).from_select(["project", "size_bytes"], summed))
