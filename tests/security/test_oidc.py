@@ -23,6 +23,7 @@ from mainspring.api.issuers import STATE
 from mainspring.api.sessions import COOKIE, Sessions
 from mainspring.domain import access
 from mainspring.domain.errors import Invalid, Unavailable
+from mainspring.security.jwks import KEEP_S, REST_S, IssuerKeys
 from mainspring.security.oidc import SignIn
 from mainspring.security.tokens import digest_token
 
@@ -61,6 +62,7 @@ class Issuer:
 
     def __init__(self):
         self.claims, self.signing, self.codes, self.name = {}, {}, {}, None
+        self.rsa_name, self.asked_for_keys = "rsa", 0
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -91,10 +93,11 @@ class Issuer:
         return {"issuer": self.name or self.url, **{name: f"{self.url}/{path}" for name, path in paths.items()}}
 
     def keys(self):
+        self.asked_for_keys += 1
         public, point = RSA_KEY.public_key().public_numbers(), EC_KEY.public_key().public_numbers()
         return {
             "keys": [
-                {"kty": "RSA", "kid": "rsa", "n": number(public.n), "e": number(public.e)},
+                {"kty": "RSA", "kid": self.rsa_name, "n": number(public.n), "e": number(public.e)},
                 {"kty": "EC", "kid": "ec", "crv": "P-256", "x": number(point.x), "y": number(point.y)},
             ]
         }
@@ -127,10 +130,21 @@ def issuer():
 
 
 @pytest.fixture
-def browse(desk, issuer):
+def clock():
+    """The time as it is, moved on by `later_s`."""
+
+    def now():
+        return time.time() + now.later_s
+
+    now.later_s = 0.0
+    return now
+
+
+@pytest.fixture
+def browse(desk, issuer, clock):
     desk.ask(access.AddUser(name="anna", role="viewer", identity=f"{issuer.url}#2482"), actor=HOME_USER)
 
-    sign_in = SignIn(issuer.url, CLIENT, "", f"{BASE}/oidc/callback")
+    sign_in = SignIn(issuer.url, CLIENT, "", f"{BASE}/oidc/callback", clock)
     app = make_desk_app(DeskRelay(desk), Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
 
     def get(path, cookies=None, **query):
@@ -211,6 +225,49 @@ def test_a_token_with_a_wrong_key_or_algorithm_is_refused(browse, issuer, signin
     issuer.signing = signing
     answer, _, _ = come_back(browse, issuer)
     assert code_of(answer) == (401, "OIDC-002")
+
+
+def test_keys_are_asked_for_once_and_made_up_names_do_not_reach_the_issuer(browse, issuer, clock):
+    for _ in range(3):
+        assert come_back(browse, issuer)[0].status_code == 200
+    assert issuer.asked_for_keys == 1
+    clock.later_s = REST_S
+    for number in range(5):
+        issuer.signing = {"kid": f"made up {number}"}
+        assert code_of(come_back(browse, issuer)[0]) == (401, "OIDC-002")
+    assert issuer.asked_for_keys == 2
+
+
+def test_an_issuer_changes_its_key_without_a_restart(browse, issuer, clock):
+    assert come_back(browse, issuer)[0].status_code == 200
+    issuer.rsa_name, issuer.signing = "rsa of February", {"kid": "rsa of February"}
+    clock.later_s = REST_S
+    assert come_back(browse, issuer)[0].status_code == 200
+    issuer.signing = {}
+    assert code_of(come_back(browse, issuer)[0]) == (401, "OIDC-002"), "the old key was withdrawn"
+
+
+def test_keys_are_forgotten_in_time_and_outlive_an_outage():
+    now, told = [0.0], [[{"kid": "a"}]]
+
+    def fetch():
+        if told[0] is None:
+            raise Unavailable("OIDC-008", "away")
+        return told[0]
+
+    keys = IssuerKeys(fetch, lambda: now[0])
+    assert keys.find("a")
+    told[0], now[0] = None, KEEP_S
+    assert keys.find("a"), "an issuer that is away for a moment locks nobody out"
+    now[0] = 2 * KEEP_S
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="OIDC-008"):
+            keys.find("a")
+    told[0], now[0] = [{"kid": "b"}], 2 * KEEP_S + REST_S
+    assert (keys.find("a"), keys.find("b")) == ([], [{"kid": "b"}])
+    told[0] = []
+    now[0] += KEEP_S
+    assert keys.find("b") == []
 
 
 def test_a_way_back_works_once_and_in_its_own_browser(browse, issuer):

@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from mainspring.domain.errors import Denied, Invalid, Unavailable
+from mainspring.security.jwks import IssuerKeys
 
 LEEWAY_S = 60.0
 PENDING_S = 600.0
@@ -108,6 +109,11 @@ class SignIn:
     ------
     Invalid
         OIDC-008 when the issuer's URL is none that can be trusted.
+
+    Notes
+    -----
+    Guarantees: the issuer's keys are kept for an hour; one that is not known asks for them again, at
+    most every half minute.
     """
 
     def __init__(
@@ -127,6 +133,7 @@ class SignIn:
         self._redirect_url = redirect_url
         self._clock = clock
         self._pending: dict[str, _Pending] = {}
+        self._keys = IssuerKeys(self._fetch_keys, clock)
 
     def begin(self) -> tuple[str, str]:
         """Return the address to send a browser to, and the state that it must bring back.
@@ -185,15 +192,19 @@ class SignIn:
         if self._client_secret:
             form["client_secret"] = self._client_secret
         answer = _ask(self._discover("token_endpoint"), form)
-        keys = _ask(self._discover("jwks_uri")).get("keys")
+        token = str(answer.get("id_token", ""))
         return verify_id_token(
-            str(answer.get("id_token", "")),
-            [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else [],
+            token,
+            self._keys.find(_read_json(token.partition(".")[0]).get("kid")),
             issuer=self._issuer,
             audience=self._client_id,
             nonce=pending.nonce,
             now=self._clock(),
         )
+
+    def _fetch_keys(self) -> list[dict[str, Any]]:
+        keys = _ask(self._discover("jwks_uri")).get("keys")
+        return [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
 
     def _discover(self, name: str) -> str:
         told = _ask(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
