@@ -31,7 +31,7 @@ from mainspring.domain.errors import Denied, Invalid, MainspringError, NotFound
 from mainspring.domain.wire import HEADER, decode_request, encode_request
 from mainspring.security.policy import ACTIONS, authorise
 from mainspring.security.seals import Seal
-from mainspring.security.tokens import digest_token
+from mainspring.security.tokens import digest_token, worker_token
 from mainspring.security.unsafe import unpickle
 from mainspring.store.blobs import FolderBlobs
 from mainspring.store.files import LocalFileSystem
@@ -305,8 +305,8 @@ def test_a_workers_token_reaches_its_run_alone(desk):
     other = desk.ask(messages.BeginRun(kind="step", name="other"), actor=HOME_USER).run
     from mainspring.store import calls, runs
 
-    shown = f"{mine.id}-1-{'ab' * 16}"
-    desk.call(lambda turn: calls.place(turn.connection, mine.id, shown, turn.now()))
+    shown = worker_token(desk.home, mine.id, 1)
+    desk.call(lambda turn: calls.place(turn.connection, mine.id, digest_token(shown), turn.now()))
     desk.call(lambda turn: runs.change_run(turn.connection, runs.get_run(turn.connection, mine.id), state="running"))
     token = f"msw_{shown}"
 

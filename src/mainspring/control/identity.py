@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from mainspring.control.blobs import check_calls
@@ -110,7 +109,7 @@ def note_uses(turn: Turn) -> None:
 def _identify_worker(turn: Turn, shown: str) -> Principal:
     run_id = shown.partition("-")[0]
     placed = calls.find_placed(turn.connection, run_id)
-    if placed is None or not hmac.compare_digest(placed.token or "", shown):
+    if placed is None or not is_token(shown, placed.token or ""):
         raise Denied("AUTH-002", "no attempt of a run has this token")
     run = runs.get_run(turn.connection, run_id)
     if runs.is_ended(run):

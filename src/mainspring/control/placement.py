@@ -19,6 +19,7 @@ from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun
 from mainspring.domain.records import Call, Resources, Run
 from mainspring.domain.wire import describe
+from mainspring.security.tokens import worker_token
 from mainspring.store import calls, runs
 
 NODE = "local"
@@ -76,7 +77,7 @@ def adopt_attempts(turn: Turn) -> None:
     pool = open_pool(turn.home)
     pool.engine.adopt(0.0)
     specs = [
-        make_spec(runs.get_run(turn.connection, held.id), held.call, held.token)
+        make_spec(runs.get_run(turn.connection, held.id), held.call, worker_token(turn.home, held.id, held.attempt))
         for held in calls.list_held(turn.connection, turn.node)
         if held.state == "starting"
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from collections.abc import Sequence
 from functools import partial
 
@@ -19,6 +17,7 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Invalid
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Run
+from mainspring.security.tokens import digest_token, is_token, worker_token
 from mainspring.store import calls, runs
 
 START_S = 30.0
@@ -49,7 +48,7 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
     """Answer a worker with the run that its token stands for; asked again, with the same."""
     run_id = command.token.partition("-")[0]
     placed = calls.find_placed(turn.connection, run_id)
-    if placed is None or not hmac.compare_digest((placed.token or "").encode(), command.token.encode()):
+    if placed is None or not is_token(command.token, placed.token or ""):
         return messages.Lease()
     run = runs.get_run(turn.connection, run_id)
     again = run.state == "running" and placed.worker_id == command.worker_id
@@ -141,14 +140,14 @@ def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> Non
     specs: list[Spec] = []
     for start in decisions.starts:
         run = runs.get_run(turn.connection, start.run_id)
-        token = f"{run.id}-{run.attempt}-{secrets.token_hex(16)}"
+        token = worker_token(turn.home, run.id, run.attempt)
         lease_until = turn.clock.monotonic() + START_S
         changed = runs.change_run(
             turn.connection, run, state="starting", reason=f"starting on {start.node}", lease_until=lease_until
         )
         placed = calls.find_placed(turn.connection, run.id)
         if changed and placed is not None:
-            calls.place(turn.connection, run.id, token, turn.now())
+            calls.place(turn.connection, run.id, digest_token(token), turn.now())
             specs.append(placement.make_spec(run, placed.call, token))
     if specs:
         # Not before the commit: a worker that asks early would find no run for its token.

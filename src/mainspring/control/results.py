@@ -6,6 +6,7 @@ from mainspring.control.assets import find_version
 from mainspring.control.finishing import find_parent
 from mainspring.control.turn import Turn
 from mainspring.domain.messages import BeginRun, RunSpec
+from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Fingerprint, Run
 from mainspring.pipelines.reasons import explain
 from mainspring.store import runs
@@ -52,7 +53,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
         params=wanted.params,
         tags=wanted.tags,
         resources=wanted.resources,
-        principal=str(turn.actor),
+        principal=_find_principal(turn, wanted.parent_id),
         created_at=now,
         experiment=wanted.experiment or (parent.experiment if parent else ""),
         provenance=wanted.provenance or (parent.provenance if parent else None),
@@ -61,6 +62,17 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
         run.state, run.started_at, run.ended_at = "succeeded", now, now
         run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
     return run
+
+
+def _find_principal(turn: Turn, parent_id: str | None) -> str:
+    """Say in whose name a run runs: what a worker begins runs in the name of those for whom it works.
+
+    Workers of the home ask as its user, who may act in any name; nobody else takes the name of the run above.
+    """
+    works = turn.actor.kind == "worker" or turn.actor.roles.get(ANY_PROJECT) == "admin"
+    if parent_id is None or not works:
+        return str(turn.actor)
+    return runs.get_run(turn.connection, parent_id).principal
 
 
 def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, str]:

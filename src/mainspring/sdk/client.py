@@ -56,6 +56,13 @@ class Client:
         In which project it asks.
     token : str, optional
         In whose name it asks; by default in that of the user who runs this process.
+
+    Attributes
+    ----------
+    authority : str
+        The token that it asks for secrets and data keys with, in a worker; empty: its own.
+    data_keys : DataKeys
+        The keys of what is sensitive that it was given.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Client:
         self._start = start
         self._seal: Seal | None = None
         self._idle: list[_Wire] = []
+        self.authority = ""
         self.data_keys = DataKeys(self)
 
     @property
@@ -163,6 +171,14 @@ class Client:
     def home_seal(self) -> Seal:
         """The seal of what the home's own processes open: calls of steps, models that are code."""
         return self.seal
+
+    def work_for(self, token: str) -> None:
+        """Ask for secrets and data keys with the token of an attempt from now on: what its submitter may.
+
+        What was given to earlier attempts is forgotten.
+        """
+        self.authority = token
+        self.data_keys.forget()
 
     def close(self) -> None:
         """Close the sockets that are open; the client opens new ones when it is asked again."""

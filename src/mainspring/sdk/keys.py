@@ -55,8 +55,13 @@ class DataKeys:
             self._ciphers[id] = Cipher(id, self._ask(UseDataKey(id=id)).key)
         return self._ciphers[id]
 
+    def forget(self) -> None:
+        """Forget all keys: they were given to somebody else."""
+        self._ciphers.clear()
+        self._named.clear()
+
     def _ask(self, command: Command) -> DataKey:
         client = self._client()
         assert client is not None
-        told: DataKey = client.ask(command)
+        told: DataKey = client.ask(command, token=client.authority)
         return told

@@ -46,9 +46,8 @@ class Secret:
         if active is None:
             raise Denied("SECRET-002", f"{self!r} is asked for outside of a run", name=self.name)
         run = active.run
-        told: SecretValue = active.client.ask(
-            UseSecret(name=self.name, run_id=run.id, attempt=run.attempt, fence=run.fence)
-        )
+        wanted = UseSecret(name=self.name, run_id=run.id, attempt=run.attempt, fence=run.fence)
+        told: SecretValue = active.client.ask(wanted, token=active.client.authority)
         hide(told.value)
         return told.value
 

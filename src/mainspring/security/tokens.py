@@ -14,6 +14,7 @@ from mainspring.security.keyfiles import read_or_make
 WORKER_PREFIX = "msw_"
 """Before what a worker shows of its attempt."""
 
+_WORKERS = b"mainspring-worker-1\0"
 _TOKEN = re.compile(r"msp_([0-9a-f]{16})_[0-9a-f]{64}\Z")
 
 
@@ -38,6 +39,19 @@ def make_token() -> tuple[str, str]:
     """
     token_id = secrets.token_hex(8)
     return token_id, f"msp_{token_id}_{secrets.token_hex(32)}"
+
+
+def worker_token(home: Home, run_id: str, attempt: int) -> str:
+    """Return what the worker of an attempt shows; its start names the run.
+
+    Notes
+    -----
+    Guarantees: made of the home's own token, so that an owner that follows another finds the same,
+    and the record needs to hold its digest alone.
+    """
+    named = f"{run_id}-{attempt}"
+    code = hmac.digest(read_or_make(home.token), _WORKERS + named.encode(), "sha256")
+    return f"{named}-{code.hex()}"
 
 
 def read_token_id(token: str) -> str:

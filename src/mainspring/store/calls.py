@@ -40,13 +40,12 @@ class Held(msgspec.Struct, frozen=True):
     fence: int
     state: str
     timeout_s: float | None
-    token: str
     call: Call
     waits: bool
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """What a run executes, why it must, and the worker that may."""
+    """What a run executes, why it must, and the digest of the token of the worker that may."""
 
     call: Call
     study: Study | None
@@ -77,7 +76,6 @@ _WAITING = Statement(
 _HELD = Statement(
     select(
         *(runs.c[name] for name in Held.__struct_fields__ if name in runs.c),
-        calls.c.token,
         calls.c.call,
         exists().where(_child.c.parent_id == runs.c.id, _is(_child.c.state, "queued", "starting", "running")),
     )
@@ -136,7 +134,7 @@ def count_workers(connection: Connection) -> int:
 
 
 def place(connection: Connection, run_id: str, token: str, now: float) -> None:
-    """Note the token with which a worker will ask for a run."""
+    """Note the digest of the token with which a worker will ask for a run."""
     change(connection, calls, {"run_id": run_id}, token=token, placed_at=now, worker_id=None)
 
 

@@ -95,7 +95,7 @@ calls = Table(
     _packed("study", Study),
     _text("dedupe", nullable=True, unique=True),
     _text("worker_id", nullable=True),
-    _text("token", nullable=True),
+    _text("token", nullable=True),  # SHA-256 of what the worker of the attempt shows
     _time("placed_at"),
     _text("reason", nullable=True),  # why no kept result answered it
     Index(None, "worker_id"),

@@ -24,6 +24,7 @@ from mainspring.sdk.client import connect_home
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import enter_run
 from mainspring.sdk.exposures import forget_exposure
+from mainspring.security.tokens import WORKER_PREFIX
 from mainspring.worker import execute
 from mainspring.worker.capture import Usage, capture, flush
 from mainspring.worker.preload import find_third_party
@@ -76,6 +77,7 @@ class Worker:
                 forget_exposure()
                 os.environ["MAINSPRING_PROJECT"] = lease.run.project
                 self._client = connect_home(self._home, lease.run.project)
+                self._client.work_for(WORKER_PREFIX + spec.token)
                 self._work(spec, lease)
         if self._ending:
             os._exit(_ENDED_BY_SIGNAL)

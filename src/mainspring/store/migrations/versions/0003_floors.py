@@ -24,6 +24,7 @@ _ARTIFACT = "artifact."
 def upgrade() -> None:
     """Lead the tables of 0002 to these."""
     change_tables(op.get_bind(), down_revision, revision, DEFAULTS)
+    op.execute("UPDATE calls SET token = NULL")  # they stood there in the clear
     _name_blobs(op.get_bind())
     _move_artifacts(op.get_bind())
 
