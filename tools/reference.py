@@ -28,6 +28,7 @@ GROUPS = {
     "mainspring.engines": "Where runs execute; chosen by the scheme of a pool's URL.",
     "mainspring.flavors": "How a kind of model is saved, loaded, converted and predicted with.",
     "mainspring.connectors": "Where rows come from: what `ms.source(url)` opens, chosen by the URL's scheme.",
+    "mainspring.sinks": "Who is told of events; chosen by `mainspring sinks add --kind`.",
     "mainspring.searchers": "How a search proposes the next trial.",
 }
 """Entry-point groups and what an adapter of each is."""

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.support.relays import Site
 
 from mainspring.api.routes import TABLE
-from mainspring.domain import access, messages, records, retries, tracking, upkeep
+from mainspring.domain import access, messages, records, retries, sinks, tracking, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
 from mainspring.domain.lists import PAGES, read_all
@@ -26,6 +26,7 @@ WHOLE = {
     messages.GetSeries: "the points of one metric of one run",
     tracking.ListArtifacts: "what one run has logged",
     messages.ListReads: "what one tree of runs has read",
+    sinks.ListSinks: "a project has at most 50",
 }
 """Lists that come at once, and what bounds them."""
 

@@ -3,7 +3,7 @@
 import pytest
 from tests.support.access import HOME_USER, Person
 
-from mainspring.domain import access, messages, records, retries, tracking, transfers, upkeep
+from mainspring.domain import access, messages, records, retries, sinks, tracking, transfers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import MainspringError
 
@@ -17,6 +17,7 @@ HIDDEN = {
     "SECRET-001",
     "RENEW-006",
     "GATE-011",
+    "SINK-001",
 }
 
 
@@ -35,6 +36,7 @@ def rooms(desk):
     inside.ask(messages.Deploy(name="web", model="delays@best"))
     inside.ask(messages.Apply(declarations=[records.Declaration("gate", "delays->champion", {"alpha": 0.1})]))
     inside.ask(access.AddSecret(name="database", value="canary-secret"))
+    inside.ask(sinks.AddSink(name="ops", kind="webhook", url="https://ops.example.org/canary"))
     ended = inside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True)).run
     done = messages.FinishRun(run_id=ended.id, attempt=1, fence=ended.fence, state="succeeded", outputs=value)
     inside.ask(done)
@@ -95,6 +97,9 @@ def probes(run, data):
         access.GetSecret(name="database"),
         access.RemoveSecret(name="database"),
         access.UseSecret(name="database", **held),
+        sinks.GetSink(name="ops"),
+        sinks.RemoveSink(name="ops"),
+        sinks.TestSink(name="ops"),
     ]
 
 
@@ -119,6 +124,7 @@ def test_lists_hold_nothing_of_another_project(rooms):
         messages.ListRenewals(),
         messages.ListEvents(),
         access.ListSecrets(),
+        sinks.ListSinks(),
     ):
         assert outside.ask(command) == [], command
     assert inside.ask(messages.ListServices())
@@ -140,7 +146,7 @@ def test_every_command_that_names_something_is_probed(rooms):
         access.GrantRole, access.RevokeRole, access.IssueToken, access.RevokeToken,
     }  # fmt: skip
     by_lists = {messages.ListRuns, messages.ListVersions}
-    makes = {access.AddSecret}
+    makes = {access.AddSecret, sinks.AddSink}
     makes |= {access.MakeDataKey, access.UseDataKey}  # test_a_data_key_is_of_one_project
     assert set(ANSWERS) - probed - nameless - about_principals - by_lists - makes == set()
 

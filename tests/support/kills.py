@@ -49,6 +49,9 @@ class Machine:
         forks = self._find("mainspring.worker.forkserver")
         return [pid for pid in forks if _parent(pid) in forks]
 
+    def courier(self) -> list[int]:
+        return self._find("mainspring.worker.courier")
+
     def kill_all(self) -> None:
         """Kill every process of the home; one that stands still cannot start another meanwhile."""
         while found := [*self.owner(), *self.fork_server(), *self.worker()]:

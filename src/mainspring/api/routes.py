@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, messages, retries, tracking, transfers, upkeep
+from mainspring.domain import access, messages, retries, sinks, tracking, transfers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.messages import Command, Nothing
 from mainspring.domain.records import Run
@@ -176,6 +176,11 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/secrets/{name}", access.GetSecret),
     Entry("PUT", "/secrets/{name}", access.AddSecret),
     Entry("DELETE", "/secrets/{name}", access.RemoveSecret),
+    Entry("GET", "/sinks", sinks.ListSinks),
+    Entry("GET", "/sinks/{name}", sinks.GetSink),
+    Entry("PUT", "/sinks/{name}", sinks.AddSink),
+    Entry("DELETE", "/sinks/{name}", sinks.RemoveSink),
+    Entry("POST", "/sinks/{name}/test", sinks.TestSink),
     Entry("POST", "/keys/rotate", access.RotateKeys),
     Entry("GET", "/audit", access.ListAudit),
     Entry("GET", "/audit/heads", access.GetAuditHeads),

@@ -19,14 +19,16 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
-from mainspring.cli.texts import format_span
+from mainspring.cli.texts import describe_lag, format_span
 from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import GetStatus
 from mainspring.domain.settings import SETTINGS
+from mainspring.domain.sinks import Lag
 from mainspring.domain.units import format_size
 
 _FREE_BYTES = 1_000_000_000
+_LATE_S = 60.0
 _SQLITE = (3, 35, 0)  # RETURNING
 _EXTRAS = {
     "data": ("deltalake", "numpy", "polars"),
@@ -78,6 +80,7 @@ def examine() -> Iterator[Check]:
     yield check_writable(home)
     yield check_space(home.root, shutil.disk_usage(_find_existing(home.root)).free)
     yield check_owner(lambda: ask(GetStatus()))
+    yield check_sinks(lambda: ask(GetStatus()).sinks, time.time())
     yield from (check_extra(name, modules) for name, modules in _EXTRAS.items())
 
 
@@ -138,6 +141,19 @@ def check_owner(greet: Callable[[], object]) -> Check:
     except MainspringError as error:
         return Check("owner", "FAIL", f"{error.code}: {error.what}", error.fix)
     return Check("owner", "ok", f"answers in {format_span(time.monotonic() - begun)}")
+
+
+def check_sinks(find: Callable[[], list[Lag]], now: float) -> Check:
+    """Name the sinks whose receivers do not take what is sent, or have refused some of it."""
+    try:
+        lags = find()
+    except MainspringError as error:
+        return Check("sinks", "FAIL", f"{error.code}: {error.what}", error.fix)
+    late = [each for each in lags if each.tries or (each.waits_since is not None and now - each.waits_since > _LATE_S)]
+    found = [f"{each.name}: {describe_lag(each)}" for each in lags if each in late or each.set_aside]
+    if not found:
+        return Check("sinks", "ok", f"{len(lags)}, none lags" if lags else "none")
+    return Check("sinks", "warn", "; ".join(found), f"mainspring sinks show {found[0].partition(':')[0]}")
 
 
 def check_extra(name: str, modules: tuple[str, ...]) -> Check:

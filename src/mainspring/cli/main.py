@@ -36,6 +36,7 @@ VERBS: dict[str, str] = {
     "users": "Users and service accounts, and their roles",
     "tokens": "Make tokens and take them back",
     "secrets": "Keep secrets, handed to runs by name",
+    "sinks": "Tell others what happens: webhook, Slack, e-mail, Alertmanager, OpenLineage",
     "audit": "Who did what; verify and export it",
     "server": "Back the record up, restore, upgrade and tidy it",
     "debug": "A failed step again, with its inputs, under pdb",

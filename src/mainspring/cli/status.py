@@ -6,7 +6,7 @@ import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_fields, print_json, wants_json
-from mainspring.cli.texts import format_age
+from mainspring.cli.texts import describe_lag, format_age
 from mainspring.domain.messages import GetStatus, Status
 from mainspring.domain.records import Service
 from mainspring.domain.units import format_size
@@ -31,6 +31,7 @@ def command() -> None:
             "runs": describe_counts(status.runs),
             "services": "\n".join(describe_service(each) for each in status.services) or "none",
             "alarms": f"{status.alarms} open",
+            "sinks": "\n".join(f"{each.name}  {each.kind}  {describe_lag(each)}" for each in status.sinks),
         }
     )
 

@@ -1,10 +1,12 @@
-"""Numbers as people read them: ages, sizes, short ids."""
+"""Numbers as people read them: ages, sizes, short ids, lags."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 from typing import Any
+
+from mainspring.domain.sinks import Lag
 
 _SHORT = 6
 
@@ -79,3 +81,17 @@ def format_value(value: Any) -> str:
         return f"{value:.4g}"
     text = str(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def describe_lag(lag: Lag) -> str:
+    """Return how far a sink is, in a few words.
+
+    Examples
+    --------
+    >>> describe_lag(Lag("ops", "webhook", pending=3, waits_since=None, tries=2, set_aside=1))
+    '3 pending, failed 2 times, 1 set aside'
+    """
+    words = [f"{lag.pending:,} pending"] if lag.pending else []
+    words += [f"failed {lag.tries} times"] if lag.tries else []
+    words += [f"{lag.set_aside} set aside"] if lag.set_aside else []
+    return ", ".join(words) or "ok"

@@ -59,6 +59,8 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
         what = run.problem.what if run.problem else ""
         with turn.within(run.project):
             turn.emit("run.failed", run.id, {"kind": run.kind, "name": run.name, "what": what})
+    elif run.parent_id is None:
+        tell_run(turn, run)
     for child in runs.live_children(turn.connection, run.id):
         cancel_run(turn, child, f"its parent {run.id[-6:]} {state}")
     runs.with_metrics(turn.connection, [run])
@@ -69,6 +71,13 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
         for hook in (*FINISHED.get(run.kind, ()), *FINISHED.get("*", ())):
             hook(turn, run)
     return run
+
+
+def tell_run(turn: Turn, run: Run) -> None:
+    """Append to the events that a topmost run has begun or come to its end; those below it are told by it."""
+    kind = "run.started" if run.state == "running" else f"run.{run.state}"
+    with turn.within(run.project):
+        turn.emit(kind, run.id, {"kind": run.kind, "name": run.name})
 
 
 def find_parent(turn: Turn, parent_id: str | None) -> Run | None:

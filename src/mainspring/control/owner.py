@@ -67,6 +67,8 @@ USE_CASES = (
     "mainspring.control.tokens",
     "mainspring.control.keys",
     "mainspring.control.secrets",
+    "mainspring.control.sinks",
+    "mainspring.control.deliveries",
     "mainspring.control.audit",
 )
 """Modules of control that register use cases and loops."""

@@ -8,6 +8,7 @@ from functools import partial
 from mainspring.compute import decide
 from mainspring.compute.engine import Spec
 from mainspring.control import placement
+from mainspring.control.finishing import tell_run
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import this_host
 from mainspring.control.results import make_run
@@ -67,7 +68,10 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
             lease_until=turn.clock.monotonic() + LEASE_S,
         )
         turn.notify(run_id)
-    return messages.Lease(runs.get_run(turn.connection, run_id), placed.call, placed.study, LEASE_S)
+        run = runs.get_run(turn.connection, run_id)
+        if run.parent_id is None:
+            tell_run(turn, run)
+    return messages.Lease(run, placed.call, placed.study, LEASE_S)
 
 
 @loop(every_s=0.2, topics=("queue",), durable=False)

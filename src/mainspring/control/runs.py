@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainspring.control.blobs import use_value
-from mainspring.control.finishing import cancel_run, end_run, requeue
+from mainspring.control.finishing import cancel_run, end_run, requeue, tell_run
 from mainspring.control.leases import LEASE_S, lease_of
 from mainspring.control.reports import find_order
 from mainspring.control.results import make_run
@@ -35,6 +35,8 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
     run.started_at, run.details = run.created_at, command.details
     start, lease = lease_of(turn, command.host, command.pid)
     runs.add_run(turn.connection, run, process_start=start, lease_until=lease, node=turn.node)
+    if run.parent_id is None:
+        tell_run(turn, run)
     return messages.Begun(run, False, run.reason)
 
 

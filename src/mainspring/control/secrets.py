@@ -40,7 +40,7 @@ def add_secret(turn: Turn, command: access.AddSecret) -> SecretEntry:
     envelope = envelopes.open_keyring(turn.home).seal(content, name_purpose(turn.project, command.name))
     secrets.put_secret(turn.connection, entry, envelope)
     turn.audit("secrets.write", command.name, before=before, after={"changed_at": now})
-    return _find(turn, command.name)
+    return find_secret(turn, command.name)
 
 
 @handles(access.ListSecrets, action="secrets.read", reads=True)
@@ -52,13 +52,13 @@ def list_secrets(turn: Turn, command: access.ListSecrets) -> list[SecretEntry]:
 @handles(access.GetSecret, action="secrets.read", reads=True)
 def get_secret(turn: Turn, command: access.GetSecret) -> SecretEntry:
     """Answer with what is known of one secret."""
-    return _find(turn, command.name)
+    return find_secret(turn, command.name)
 
 
 @handles(access.RemoveSecret, action="secrets.write")
 def remove_secret(turn: Turn, command: access.RemoveSecret) -> SecretEntry:
     """Forget a secret."""
-    before = _find(turn, command.name)
+    before = find_secret(turn, command.name)
     secrets.remove_secret(turn.connection, turn.project, command.name)
     turn.audit("secrets.remove", command.name, before=before)
     return before
@@ -84,15 +84,35 @@ def use_secret(turn: Turn, command: access.UseSecret) -> SecretValue:
         or (run.attempt, run.fence) != (command.attempt, command.fence)
     ):
         raise Denied("SECRET-002", f"the attempt that asks for {command.name} is not under way", run=command.run_id)
-    _find(turn, command.name)
-    envelope = secrets.read_envelope(turn.connection, turn.project, command.name)
-    assert envelope is not None
-    content = envelopes.open_keyring(turn.home).open(envelope, name_purpose(turn.project, command.name))
+    value = open_secret(turn, command.name)
     turn.audit("secrets.use", command.name, after={"run": run.id, "attempt": run.attempt})
-    return SecretValue(content.decode())
+    return SecretValue(value)
 
 
-def _find(turn: Turn, name: str) -> SecretEntry:
+def open_secret(turn: Turn, name: str) -> str:
+    """Return the value of a secret of the project; whoever calls it answers for who is told.
+
+    Raises
+    ------
+    NotFound
+        SECRET-001.
+    Denied
+        SECRET-003 when its key is not here.
+    """
+    find_secret(turn, name)
+    envelope = secrets.read_envelope(turn.connection, turn.project, name)
+    assert envelope is not None
+    return envelopes.open_keyring(turn.home).open(envelope, name_purpose(turn.project, name)).decode()
+
+
+def find_secret(turn: Turn, name: str) -> SecretEntry:
+    """Return what is known of a secret of the project.
+
+    Raises
+    ------
+    NotFound
+        SECRET-001.
+    """
     entry = secrets.find_secret(turn.connection, turn.project, name)
     if entry is None:
         raise NotFound("SECRET-001", f"project {turn.project!r} has no secret {name!r}", name=name)

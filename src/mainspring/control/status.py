@@ -6,6 +6,7 @@ import os
 import time
 
 from mainspring.control.services import list_services
+from mainspring.control.sinks import list_lags
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
@@ -42,6 +43,7 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
         network_home=home.state != home.root,
         used_bytes=used_bytes,
         quota_bytes=quota_bytes,
+        sinks=list_lags(turn),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainspring.domain import access, messages, records, retries, tracking, transfers, upkeep
+from mainspring.domain import access, messages, records, retries, sinks, tracking, transfers, upkeep
 from mainspring.domain.command import Command
 
 ANSWERS: dict[type[Command], Any] = {
@@ -42,6 +42,7 @@ ANSWERS: dict[type[Command], Any] = {
     messages.Stop: messages.Nothing,
     **access.ANSWERS,
     **retries.ANSWERS,
+    **sinks.ANSWERS,
     **tracking.ANSWERS,
     **transfers.ANSWERS,
     **upkeep.ANSWERS,

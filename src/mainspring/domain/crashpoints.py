@@ -27,6 +27,8 @@ POINTS: frozenset[str] = frozenset(
         "sweep.spared",
         "retention.hidden",
         "litter.removed",
+        "courier.taken",
+        "courier.sent",
         "plane.before_capture",
         "plane.after_capture",
     }

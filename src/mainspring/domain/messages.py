@@ -15,6 +15,7 @@ from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told
 from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
+from mainspring.domain.sinks import Lag
 from mainspring.domain.states import EndState
 from mainspring.domain.tracking import GetSeries as GetSeries  # noqa: PLC0414 - told on
 from mainspring.domain.tracking import Report as Report  # noqa: PLC0414 - told on
@@ -434,6 +435,7 @@ class Status(msgspec.Struct):
     network_home: bool = False
     used_bytes: int = 0
     quota_bytes: int = 0
+    sinks: list[Lag] = []
 
 
 class Stop(Command):

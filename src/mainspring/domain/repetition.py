@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, messages, retries, tracking, transfers
+from mainspring.domain import access, messages, retries, sinks, tracking, transfers
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -51,6 +51,10 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         access.UseSecret,
         access.ListAudit,
         access.GetAuditHeads,
+        sinks.ListSinks,
+        sinks.GetSink,
+        sinks.TakeDeliveries,
+        sinks.ReportDelivery,
     }
 )
 """Whoever asks another one gives it an idempotency key, so that it takes effect once."""

@@ -16,6 +16,7 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_OIDC_SECRET": "Secret of the client of `mainspring up --oidc`; none for a public client.",
     "MAINSPRING_MOST_LOGGED_MB": "Most megabytes of one file or folder that `log` keeps; default 5000.",
     "MAINSPRING_PROVENANCE": "`0` keeps back what runs tell of their process: Git, environment, command, folder.",
+    "MAINSPRING_PRIVATE_HOSTS": "Private hosts that sinks may reach, `host` or `host:port`, with commas.",
     "MAINSPRING_PROGRESS": "`0` keeps back the lines that a pipeline prints on standard error.",
     "MAINSPRING_CRASH": "`NAME:N:FILE` kills a process at the N-th passage of a crash point, once a FILE; for tests.",
 }

@@ -26,12 +26,15 @@ from mainspring.store.logged import latest as latest  # noqa: PLC0414 - told on
 from mainspring.store.logged import points as points  # noqa: PLC0414 - told on
 from mainspring.store.logged import provenances as provenances  # noqa: PLC0414 - told on
 from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 - told on
+from mainspring.store.receivers import set_asides as set_asides  # noqa: PLC0414 - told on
+from mainspring.store.receivers import sinks as sinks  # noqa: PLC0414 - told on
 
 HEAD = "0003"
 """The schema of this release; revisions are four digits and grow."""
 
 LOCAL = "local"
 """The node of a record that only one home uses."""
+
 
 runs = Table(
     "runs",

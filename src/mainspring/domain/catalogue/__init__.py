@@ -17,6 +17,7 @@ from mainspring.domain.catalogue import (
     runs,
     server,
     serving,
+    sinks,
     steps,
     studies,
     tracking,
@@ -45,6 +46,7 @@ ENTRIES: dict[str, Entry] = {
         cli,
         access,
         api,
+        sinks,
     )
     for entry in area.ENTRIES
 }

@@ -98,7 +98,7 @@ ENTRIES: tuple[Entry, ...] = (
         "AUTH-013",
         "conflict",
         "a project that is not empty",
-        "only a project without runs, versions, services, declarations and secrets can be removed",
+        "only a project without runs, versions, services, declarations, secrets and sinks can be removed",
         "leave it, or take the roles in it back",
     ),
     Entry(

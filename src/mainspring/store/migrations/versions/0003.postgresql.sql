@@ -39,6 +39,44 @@ CREATE TABLE provenances (
     CONSTRAINT provenances_project_digest UNIQUE (project, digest)
 );
 
+CREATE TABLE sinks (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    url TEXT COLLATE "C" NOT NULL,
+    secret TEXT COLLATE "C",
+    events TEXT,
+    options TEXT,
+    position BIGINT NOT NULL,
+    tries BIGINT NOT NULL,
+    refusals BIGINT NOT NULL,
+    due_at FLOAT NOT NULL,
+    delivered BIGINT NOT NULL,
+    set_aside BIGINT NOT NULL,
+    error TEXT COLLATE "C" NOT NULL,
+    failed_at FLOAT,
+    delivered_at FLOAT,
+    tested_at FLOAT,
+    test TEXT,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT sinks_project_name UNIQUE (project, name),
+    CONSTRAINT sinks_id UNIQUE (id)
+);
+
+CREATE TABLE set_asides (
+    sink_id VARCHAR(32) COLLATE "C" NOT NULL,
+    event BIGINT NOT NULL,
+    tries BIGINT NOT NULL,
+    error TEXT COLLATE "C" NOT NULL,
+    time FLOAT NOT NULL,
+    PRIMARY KEY (sink_id, event)
+);
+
 CREATE TABLE runs (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,

@@ -39,6 +39,45 @@ CREATE TABLE provenances (
     CONSTRAINT provenances_project_digest UNIQUE (project, digest)
 );
 
+CREATE TABLE sinks (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    url TEXT NOT NULL,
+    secret TEXT,
+    events TEXT,
+    options TEXT,
+    position INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    refusals INTEGER NOT NULL,
+    due_at FLOAT NOT NULL,
+    delivered INTEGER NOT NULL,
+    set_aside INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    failed_at FLOAT,
+    delivered_at FLOAT,
+    tested_at FLOAT,
+    test TEXT,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT sinks_project_name UNIQUE (project, name),
+    CONSTRAINT sinks_id UNIQUE (id)
+);
+
+CREATE TABLE set_asides (
+    sink_id VARCHAR(32) NOT NULL,
+    event INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    time FLOAT NOT NULL,
+    PRIMARY KEY (sink_id, event)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE runs (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
