@@ -1,5 +1,8 @@
 """The same program at a server: values of steps, artifacts and models travel, checked and claimed."""
 
+import re
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +13,10 @@ from tests.support.laptops import Laptop
 
 import mainspring as ms
 from mainspring.domain import messages
+from mainspring.domain.errors import Denied, Invalid, NotFound
+from mainspring.sdk import client as clients
 from mainspring.sdk.client import Client, get_client
+from mainspring.tracking.codecs import load_value
 
 
 @dataclass
@@ -60,7 +66,7 @@ def work():
 
 @pytest.fixture
 def laptop(client, tmp_path, monkeypatch):
-    made = Laptop(client, tmp_path / "laptop", monkeypatch)
+    made = Laptop(client, tmp_path / "laptop", monkeypatch, role="approver")
     yield made
     made.end()
 
@@ -111,3 +117,82 @@ def test_rows_are_written_and_read_as_at_home(laptop, client):
     assert local.ask(messages.GetVersion(kind="dataset", reference="orders")).reference == "orders@3"
     assert local.tables.open_scan(changed.version, local.data_keys.open).polars().equals(changed.polars())
     local.close()
+
+
+def test_the_program_of_the_guide_runs(laptop, client, tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "remote.md").read_text("utf-8")
+    (program,) = (each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "@ms.pipeline" in each)
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    for hits in (False, True):
+        done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=110)
+        assert done.stdout.endswith("lateness@1 [0, 1]\n"), done.stdout + done.stderr
+        assert list_hits("learn") == {"ingest": hits, "train": hits}
+    promoted = ms.promote("lateness@1", "champion", data=ms.write(ROWS, "unseen"))
+    assert promoted
+    model = ms.Model("lateness@champion")
+    assert model.load().n_iter_ == 20
+    here = Client(client.home, project="air")
+    assert here.ask(messages.GetVersion(kind="model", reference="lateness@champion")).number == 1
+    assert {name: path.read_bytes() for name, path in model.files.items()} == {
+        name: here.blobs.get(digest) for name, digest in model.version.manifest.items()
+    }
+    here.close()
+
+
+@ms.step
+def double(number):
+    return 2 * number
+
+
+def test_what_the_homes_machine_would_run_is_refused(laptop):
+    for attempt in (
+        lambda: double.submit(3),
+        lambda: double.map([1, 2]),
+        lambda: double.options(cpus=2)(3),
+        lambda: ms.tune(double, {"number": ms.between(0, 1)}, budget=ms.Budget(trials=1), metric="loss"),
+        lambda: ms.register(Odd(1), "odd", example=[{"x": 1.0}], allow_code=True),
+        lambda: list(get_client().blobs.list()),
+    ):
+        with pytest.raises(Invalid) as caught:
+            attempt()
+        assert caught.value.code == "API-018", attempt
+        assert "on the machine of the home" in caught.value.fix
+    assert get_client().ask(messages.ListRuns(kind="trial")) == []
+
+
+def test_nobody_unpickles_what_another_has_pickled(laptop, client, tmp_path):
+    value = wrap(fit(make(10)))
+    here = Client(client.home, project="air")
+    (run,) = here.ask(messages.ListRuns(name="wrap"))
+    with pytest.raises(Denied, match="HOME-012"):
+        load_value(run.outputs, here.blobs, here.seal)
+    laptop.monkeypatch.setenv("MAINSPRING_HOME", str(tmp_path / "another"))
+    laptop.monkeypatch.setattr(clients, "_clients", {})
+    assert wrap(fit(make(10))).value == value.value
+    assert not here.ask(messages.ListRuns(name="wrap"))[0].cached_from
+    here.close()
+
+
+def test_another_project_reads_none_of_it(laptop):
+    orders = ms.write(ROWS, "orders")
+    digest = get_client().blobs.put(b"x" * 300_000)
+    laptop.work(laptop.add("ben", "editor", "rail"), "rail")
+    ben = get_client()
+    with pytest.raises(NotFound, match="DATA-002"):
+        ms.Dataset("orders@1").polars()
+    with pytest.raises(NotFound, match="DATA-002"):
+        ben.tables.open_scan(orders.version, ben.data_keys.open).polars()
+    laptop.forget()
+    with pytest.raises(NotFound, match="HOME-013"):
+        ben.blobs.get(digest)
+    assert not ben.blobs.exists(digest)
+
+
+def test_a_viewer_reads_and_writes_nothing(laptop):
+    ms.write(ROWS, "orders")
+    laptop.work(laptop.add("vera", "viewer", "air"), "air")
+    assert ms.Dataset("orders").polars().height == len(ROWS)
+    for attempt in (lambda: ms.write(ROWS[:1], "orders"), lambda: get_client().blobs.put(b"x"), lambda: double(1)):
+        with pytest.raises(Denied, match="AUTH-005"):
+            attempt()

@@ -7,7 +7,7 @@ from tests.support.servers import UpProcess
 from mainspring.domain import access
 from mainspring.sdk.client import get_client
 
-_VARIABLES = ("MAINSPRING_URL", "MAINSPRING_TOKEN", "MAINSPRING_CERTIFICATE", "MAINSPRING_PROJECT")
+VARIABLES = ("MAINSPRING_URL", "MAINSPRING_TOKEN", "MAINSPRING_CERTIFICATE", "MAINSPRING_PROJECT")
 
 
 class Laptop:
@@ -29,7 +29,7 @@ class Laptop:
 
     def work(self, token, project, url=None):
         """Work from now on with that token in that project."""
-        for name, value in zip(_VARIABLES, (url or self.server.url, token, "", project), strict=True):
+        for name, value in zip(VARIABLES, (url or self.server.url, token, "", project), strict=True):
             self.monkeypatch.setenv(name, value)
 
     def add(self, name, role, project):
