@@ -7,8 +7,10 @@ import sys
 import time
 
 import pytest
+from click.testing import CliRunner
 
 import mainspring as ms
+from mainspring.cli.main import cli
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.messages import GetRun, ListRuns
 
@@ -192,3 +194,20 @@ def test_a_killed_script_is_ended_by_the_owner_and_goes_on_in_another_process(cl
     assert [value for _, _, value in ms.Run(run_id).series("loss")] == [*range(50), *range(50)]
     assert ms.Run(run_id).state == "succeeded"
     assert not list(client.home.journals.glob("*"))
+
+
+def test_a_long_run_is_measured(client, monkeypatch):
+    monkeypatch.setattr("mainspring.sdk.readings.LONG_S", 0.1)
+    monkeypatch.setenv("MAINSPRING_SYSTEM_METRICS_S", "0.2")
+    with ms.start_run("long") as run:
+        ms.log(loss=1.0)
+        deadline = time.monotonic() + 30
+        while len(run.series("system/memory_bytes")) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert len(run.series("system/memory_bytes")) >= 2
+    assert all(value >= 0 for _, _, value in run.series("system/cpu_cores"))
+    assert run.metrics == {"loss": 1.0}
+    assert [each.id for each in ms.runs('metrics."system/memory_bytes" > 1000')] == [run.id]
+    assert not list(client.home.journals.glob("*"))
+    shown = CliRunner().invoke(cli, ["runs", "show", run.id]).stdout
+    assert "cores on average" in shown

@@ -10,10 +10,11 @@ from mainspring.cli.asking import ask
 from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, format_span, format_value, shorten_id
-from mainspring.domain.messages import CancelRuns, GetRun, ListRuns, RunPage, SearchRuns
+from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Run
 from mainspring.domain.retries import RetryRuns
 from mainspring.domain.tracking import (
+    OWN,
     Artifact,
     CompareRuns,
     Comparison,
@@ -74,7 +75,7 @@ def show(id: str) -> None:  # noqa: A002
     if wants_json():
         print_json({"run": run, "below": below, "artifacts": artifacts, "provenance": provenance})
         return
-    print_fields(describe_run(run) | describe_logged(artifacts) | describe_provenance(provenance))
+    print_fields(describe_run(run) | describe_logged(artifacts) | describe_use(run) | describe_provenance(provenance))
     if below:
         click.echo()
         print_runs(below[::-1])
@@ -230,6 +231,16 @@ def describe_logged(artifacts: list[Artifact]) -> dict[str, object]:
         for name, each in newest.items()
     ]
     return {"artifacts": "\n".join(lines)}
+
+
+def describe_use(run: Run) -> dict[str, object]:
+    """Return what `show` prints of what a long run used; its series are ``system/...``."""
+    cores: list[tuple[int, float, float]] = ask(GetSeries(run_id=run.id, key=f"{OWN}cpu_cores"))
+    memory: list[tuple[int, float, float]] = ask(GetSeries(run_id=run.id, key=f"{OWN}memory_bytes"))
+    if not cores or not memory:
+        return {}
+    mean = sum(value for *_, value in cores) / len(cores)
+    return {"used": f"{mean:.2g} cores on average, {format_size(max(value for *_, value in memory))} at most"}
 
 
 def describe_provenance(told: Provenance | None) -> dict[str, object]:

@@ -1,15 +1,17 @@
-"""A background thread for the runs of this process: heartbeats, orders, and what `log` wrote."""
+"""A background thread for the runs of this process: heartbeats, orders, readings, and what `log` wrote."""
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.messages import Heartbeat
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import ActiveRun
+from mainspring.sdk.readings import Readings
 from mainspring.tracking.journal import read_report
 
 SHIP_EVERY_S = 0.1
@@ -38,6 +40,7 @@ class Companion:
         self._starting = threading.Lock()
         self._changed = threading.Event()
         self._lives = False
+        self._readings = Readings()
 
     def hold(self, active: ActiveRun) -> None:
         """Take a run on."""
@@ -56,7 +59,8 @@ class Companion:
         MainspringError
             The owner cannot take it; it stays in the journal.
         """
-        self._held.pop(active.run.id, None)
+        with self._shipping:
+            self._held.pop(active.run.id, None)  # from here on its readings are not added to
         self.ship(active)
         self._offsets.pop(active.run.id, None)
 
@@ -85,11 +89,20 @@ class Companion:
                 for active in held:
                     if active.journal.used:
                         self._ship(active)
+                self._measure(held)
                 if held and waited_s >= BEAT_EVERY_S:
                     waited_s = 0.0
                     self._beat(held)
             except (MainspringError, OSError):
                 waited_s = 0.0  # the next round tries again
+
+    def _measure(self, held: list[ActiveRun]) -> None:
+        entries = self._readings.take(time.monotonic(), {each.run.id: each.began_at for each in held})
+        for each in held:
+            if each.run.id in entries:
+                with self._shipping:
+                    if each.run.id in self._held:
+                        each.journal.append(*entries[each.run.id])
 
     def _beat(self, held: list[ActiveRun]) -> None:
         leases = [(each.run.id, each.run.attempt, each.run.fence) for each in held]

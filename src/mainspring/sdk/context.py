@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,6 +36,8 @@ class ActiveRun:
         The owner's last order: ``keep``, ``cancel``, ``prune`` or ``lost``.
     ended : bool
         Its code has returned or raised.
+    began_at : float
+        Monotonic seconds of this process.
     exposure : Exposure
         What sensitive things it has seen.
     progress : Progress or None
@@ -53,6 +56,7 @@ class ActiveRun:
         self.journal = journal
         self.order = "keep"
         self.ended = False
+        self.began_at = time.monotonic()
         self.exposure = Exposure()
         self.progress: Progress | None = parent.progress if parent is not None else None
         if run.kind == "pipeline":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, select, tuple_
+from sqlalchemy import Connection, bindparam, delete, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import Insert as Upsert
 
+from mainspring.domain.tracking import OWN
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import latest, points, runs, series_keys
 
@@ -43,6 +44,8 @@ _LATEST = Statement(
     .join_from(runs, latest, latest.c.run == runs.c.seq)
     .join(series_keys, series_keys.c.id == latest.c.key)
     .where(runs.c.id.in_(unpack_ids("ids")))
+    # What the platform logs itself is read as a series; in each answer it would be in the way.
+    .where(or_(series_keys.c.key < OWN, series_keys.c.key >= f"{OWN[:-1]}0"))
     .order_by(series_keys.c.key)
 )
 _LAST_STEPS = Statement(

@@ -1,0 +1,1 @@
+"""Adapters of tracking: technology that not every machine has."""
