@@ -14,6 +14,7 @@ from mainspring.api.answers import reply_problem
 from mainspring.domain.errors import Failed, Invalid
 
 MOST_JSON_BYTES = 1024 * 1024
+_SHORT_BYTES = 65_536
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::[0-9]{1,5})?")
 _NUMBER = re.compile("[0-9a-f]{1,64}")
 _log = logging.getLogger(__name__)
@@ -39,30 +40,44 @@ class Frame:
         if scope["type"] != "http":
             return  # no websockets, and nothing that begins or ends with the server
         headers = Headers(scope=scope)
-        host = read_host(headers.get("host", ""))
-        if host not in self._hosts:
-            problem = reply_problem(Invalid("API-017", f"this server is not called {host[:100]!r}"))
-            await problem(scope, receive, send)
-            return
-        begun, number = False, headers.get("mainspring-request", "")
+        begun, number, unread = False, headers.get("mainspring-request", ""), _has_long_body(headers)
+
+        async def take() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = unread and bool(message.get("more_body"))
+            return message
 
         async def tell(message: Message) -> None:
             nonlocal begun
             if not begun and _NUMBER.fullmatch(number):
                 # The client knows by it that this answers what it asked, and nothing before.
                 message["headers"] = [*message["headers"], (b"mainspring-request", number.encode())]
+            if not begun and unread:
+                # Else the rest of a body that was refused would be taken in, however long it is.
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
             begun = True
             await send(message)
 
+        host = read_host(headers.get("host", ""))
+        if host not in self._hosts:
+            problem = reply_problem(Invalid("API-017", f"this server is not called {host[:100]!r}"))
+            await problem(scope, take, tell)
+            return
         try:
-            await self._app(scope, receive, tell)
+            await self._app(scope, take, tell)
         except ClientDisconnect:
             pass  # nobody is left who could hear
         except Exception as fault:  # a client sees a code, whatever broke; the log has the rest
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if begun:
                 raise
-            await reply_problem(Failed("HOME-015", f"{type(fault).__name__} while answering"))(scope, receive, tell)
+            await reply_problem(Failed("HOME-015", f"{type(fault).__name__} while answering"))(scope, take, tell)
+
+
+def _has_long_body(headers: Headers) -> bool:
+    told = headers.get("content-length", "")
+    return "transfer-encoding" in headers or (told.isdecimal() and int(told[:20]) > _SHORT_BYTES)
 
 
 def read_host(text: str) -> str:

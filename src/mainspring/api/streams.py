@@ -50,6 +50,16 @@ class Streams:
         Seconds without events after which a comment is sent.
     slow_s : float, default SLOW_S
         Seconds in which a reader must take what was sent.
+
+    Attributes
+    ----------
+    open_count : int
+        Streams that are open now.
+
+    Notes
+    -----
+    Guarantees: for a reader that does not take what was sent, one page is held beside what the connection's own
+    buffers hold, and the next is asked for when it was taken; whoever is cut off goes on by Last-Event-ID.
     """
 
     def __init__(
@@ -59,7 +69,7 @@ class Streams:
         self._entrance = entrance
         self._heartbeat_s = heartbeat_s
         self._slow_s = slow_s
-        self._open = 0
+        self.open_count = 0
 
     async def answer(self, request: Request) -> Response:
         """Begin a stream.
@@ -72,8 +82,8 @@ class Streams:
         """
         wanted = _read(request)
         token, project = request.state.token, request.query_params.get("project", "")
-        if self._open >= MOST_STREAMS:
-            raise Unavailable("API-016", f"{self._open} streams are open", wait_s=self._heartbeat_s)
+        if self.open_count >= MOST_STREAMS:
+            raise Unavailable("API-016", f"{self.open_count} streams are open", wait_s=self._heartbeat_s)
 
         async def page(wait_s: float) -> list[Event]:
             command = msgspec.structs.replace(wanted, wait_s=wait_s, limit=PAGE)
@@ -100,11 +110,11 @@ class Streams:
     @contextlib.contextmanager
     def count(self) -> Iterator[None]:
         """Count a stream while it is open."""
-        self._open += 1
+        self.open_count += 1
         try:
             yield
         finally:
-            self._open -= 1
+            self.open_count -= 1
 
 
 def make_works(streams: Streams) -> Works:
