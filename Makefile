@@ -30,7 +30,7 @@ demo: $(READY)  ## A year of flights, from raw data to a service that renews its
 test: $(READY)  ## Run the tests [ARGS="tests/unit -k cache"]
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
-test-engines: $(READY) $(VENV)/engines/.ready  ## Run the tests whose servers come from npm
+test-engines: $(READY) $(VENV)/engines/.ready  ## Run the tests that need what no wheel brings
 	@PATH="$(CURDIR)/$(VENV)/engines/node_modules/.bin:$$PATH" $(PYTHON_BIN) -m pytest -m engines $(ARGS)
 
 $(VENV)/engines/.ready: tests/engines/package-lock.json

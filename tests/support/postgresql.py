@@ -24,7 +24,8 @@ VERSION = "pginstall18"
 class PostgresqlServer:
     """One server in a folder of its own; `databases` are made and dropped by those who use it."""
 
-    def __init__(self, *, fsync=False, options=()):
+    def __init__(self, *, fsync=False, options=(), **environment):
+        self.environment = {**os.environ, **environment}
         self.folder = Path(tempfile.mkdtemp(prefix="ms-pg-", dir="/tmp"))
         self._user = _find_user()
         self._install = _find_install(self.folder, self._user)
@@ -49,7 +50,7 @@ class PostgresqlServer:
             self.process = subprocess.Popen(
                 [self._install / "bin" / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.folder,
                  "-clisten_addresses=127.0.0.1", *self.options],
-                stdout=log, stderr=log, cwd=self.folder, start_new_session=True,
+                stdout=log, stderr=log, cwd=self.folder, start_new_session=True, env=self.environment,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock of ours
                 **self._as_user(),
             )  # fmt: skip

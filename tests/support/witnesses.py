@@ -3,10 +3,13 @@
 import threading
 import time
 
+from sqlalchemy import select
 from tests.support.histories import Call, Entry, Held, History, Seen, find_faults
 
 from mainspring.domain import messages, records
 from mainspring.domain.errors import MainspringError
+from mainspring.store.engine import open_engine
+from mainspring.store.tables import leases
 
 WRITTEN = "written"
 """The kind of the runs that writers begin, so that they are told from those of pipelines."""
@@ -60,6 +63,19 @@ class Witness:
         self.seen.append(Seen(f"{kind} {name}", begun, time.monotonic(), newest))
         return found
 
+    def see_leases(self, home):
+        """Look at who has which lease: at this moment he may act under it."""
+        engine = open_engine(home)
+        begun = time.monotonic()
+        with engine.connect() as connection:
+            found = connection.execute(select(leases.c.name, leases.c.holder, leases.c.fence)).all()
+        engine.dispose()
+        ended = time.monotonic()
+        for name, holder, fence in found:
+            self.seen.append(Seen(f"lease {name}", begun, ended, fence))
+            self.held.append(Held(name, holder, begun, ended, fence))
+        return found
+
     def check(self, record=None):
         """Fail when the history, or the record against it, has a fault; return how much was looked at."""
         assert find_faults(self.history, record) == []
@@ -70,7 +86,7 @@ class Writer(threading.Thread):
     """Begins and finishes runs one after another, as a pipeline does, until it has done `count` or is told to stop."""
 
     def __init__(self, witness, client, name, count=10**9, retry=()):
-        super().__init__(name=name)
+        super().__init__(name=name, daemon=True)
         self.witness = witness
         self.client = client
         self.count = count
