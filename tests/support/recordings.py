@@ -42,7 +42,7 @@ class Names:
         if isinstance(recorded, list) and isinstance(answered, list):
             if recorded and not answered:
                 return [f"{place} is empty"]
-            pairs = zip(recorded, answered, strict=False)
+            pairs = list(_pair(recorded, answered))
             return [each for at, pair in enumerate(pairs) for each in self.compare(*pair, f"{place}[{at}]")]
         if type(recorded) is not type(answered):
             return [f"{place} is {answered!r}, was {recorded!r}"]
@@ -52,6 +52,17 @@ class Names:
         if place.endswith(("problem.code", "content.code")) and recorded != answered:
             return [f"{place} is {answered}, was {recorded}"]
         return []
+
+
+def _pair(recorded, answered):
+    """Pair the items of two lists in order; what is of a kind with what is of that kind, as in events."""
+    kinds = {}
+    for each in answered:
+        kinds.setdefault(each.get("kind") if isinstance(each, dict) else None, []).append(each)
+    for each in recorded:
+        alike = kinds.get(each.get("kind") if isinstance(each, dict) else None)
+        if alike:
+            yield each, alike.pop(0)
 
 
 def find_breaks(recorded, present):
