@@ -30,6 +30,7 @@ def nobodys_home(tmp_path_factory, monkeypatch):
     """A test that names no home must not write to that of the user who runs it."""
     state = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     yield
     assert not list(state.iterdir()), "the test has used the home of its user"
 

@@ -24,6 +24,8 @@ VERBS: dict[str, str] = {
     "logs": "Print what a run printed",
     "why": "Ask why: a run, a model, a service, an alarm, an error code",
     "up": "Serve the record over loopback HTTP",
+    "login": "Work at a server from now on",
+    "logout": "Work at the home of this machine again",
     "stop": "End the owner of the home",
     "apply": "Put what a file declares under the owner's care",
     "promote": "Judge a model by its gate and move an alias",

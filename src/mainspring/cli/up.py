@@ -56,7 +56,8 @@ def command(
     from mainspring.api.sessions import Sessions
     from mainspring.api.transfers import Transfers
     from mainspring.domain.messages import GetStatus
-    from mainspring.sdk.client import get_client
+    from mainspring.sdk.client import connect_home
+    from mainspring.sdk.homes import current_home, current_project
     from mainspring.sdk.owners import start_owner
     from mainspring.security.certificates import make_certificate
     from mainspring.security.oidc import SignIn
@@ -64,7 +65,7 @@ def command(
     from mainspring.store.blobs import open_blobs
 
     _check(host, tls or cert is not None, cert, key, proxies)
-    client = get_client()
+    client = connect_home(current_home(), current_project())
     client.ask(GetStatus())
     token = home_token(client.home)
     sessions = Sessions()

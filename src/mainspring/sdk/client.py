@@ -23,6 +23,7 @@ from mainspring.domain.wire import HEADER, decode_reply, encode_request
 from mainspring.sdk.blobs import screen_blobs
 from mainspring.sdk.homes import current_home, current_project
 from mainspring.sdk.keys import DataKeys
+from mainspring.sdk.logins import find_login
 from mainspring.sdk.owners import start_owner
 from mainspring.sdk.tables import HomeTables
 from mainspring.security.masks import is_hiding, mask_all
@@ -287,14 +288,13 @@ def get_client() -> Client:
 
     The owner of a home is started when it is first asked.
     """
-    url = os.environ.get("MAINSPRING_URL")
-    if not url:
+    login = find_login()
+    if login is None:
         return connect_home(current_home(), current_project())
-    token, certificate = os.environ.get("MAINSPRING_TOKEN", ""), os.environ.get("MAINSPRING_CERTIFICATE", "")
-    wanted = (url, token, certificate, current_project())
+    wanted = (*msgspec.structs.astuple(login), current_project())
     found = _clients.get(wanted)
     if found is None:
         from mainspring.sdk.remote import RemoteClient
 
-        found = _clients.setdefault(wanted, RemoteClient(url, token, certificate, project=current_project()))
+        found = _clients.setdefault(wanted, RemoteClient(*msgspec.structs.astuple(login), project=current_project()))
     return found

@@ -165,6 +165,9 @@ class Worker:
 
 def serve(home: Home, link: socket.socket) -> None:
     """Live as a worker in a process that was just forked."""
+    # Whoever asks for a client in here works in this home, whatever server the user has logged in to.
+    os.environ["MAINSPRING_HOME"] = str(home.root)
+    os.environ.pop("MAINSPRING_URL", None)
     # What the user's code calls `__main__` is not the fork server, nor is logging set up as it has it.
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv = [""]

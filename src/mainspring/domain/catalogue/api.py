@@ -99,4 +99,11 @@ ENTRIES: tuple[Entry, ...] = (
         "an answer is bounded, so that no list can take the memory of owner and client; the rest is on further pages",
         "ask for a page of fewer, then for the next with `page`, or `after`",
     ),
+    Entry(
+        "API-026",
+        "invalid",
+        "a login that cannot be read",
+        "the file that mainspring login writes was changed or cut",
+        "mainspring logout, then: mainspring login URL",
+    ),
 )

@@ -1,0 +1,21 @@
+"""``mainspring logout``: work at the home of this machine again."""
+
+from __future__ import annotations
+
+import click
+
+from mainspring.cli.printing import Verb, print_json, print_next, wants_json
+
+
+@click.command("logout", cls=Verb, epilog="Examples: mainspring logout")
+def command() -> None:
+    """Forget the server and its token; the token itself holds until it is removed there."""
+    from mainspring.sdk.logins import place_login, remove_login
+
+    removed = remove_login()
+    if wants_json():
+        print_json({"removed": removed, "file": str(place_login())})
+        return
+    click.echo("works at the home of this machine" if removed else "there was no login")
+    if removed:
+        print_next("mainspring tokens remove ID, at the server, when the token is not used elsewhere")
