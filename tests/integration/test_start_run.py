@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -211,3 +212,22 @@ def test_a_long_run_is_measured(client, monkeypatch):
     assert not list(client.home.journals.glob("*"))
     shown = CliRunner().invoke(cli, ["runs", "show", run.id]).stdout
     assert "cores on average" in shown
+
+
+def test_the_example_of_a_loop_runs_and_goes_on(client, tmp_path):
+    example = Path(__file__).parents[2] / "examples" / "loop" / "loop.py"
+
+    def launch(*arguments):
+        command = [sys.executable, str(example), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    run_id, *_ = launch()
+    again, *words = launch(run_id)
+    assert again == run_id
+    assert words[-3:] == ["after", "20", "epochs"]
+    losses = [value for _, _, value in ms.Run(run_id).series("loss")]
+    assert len(losses) == 20
+    assert losses[-1] < losses[0] / 100
+    assert client.ask(GetRun(id=run_id)).experiment == "lines"
