@@ -12,7 +12,7 @@ from tests.support.access import HOME_USER, Person
 from tests.support.relays import BODIES, Site
 
 from mainspring.api.routes import TABLE, TRANSFERS
-from mainspring.domain import access, messages, records
+from mainspring.domain import access, messages, records, sinks
 from mainspring.domain.errors import MainspringError
 from mainspring.store.rows import add
 from mainspring.store.tables import alarms, metadata
@@ -46,11 +46,12 @@ PLACES = {
     "users": {"name": lambda _: ["anna"]},
     "tokens": {"id": lambda it: [it.inside.token_id]},
     "secrets": {"name": lambda _: ["database"]},
+    "sinks": {"name": lambda _: ["ops"]},
     "blobs": {"digest": lambda _: [DIGEST]},
 }
 """First part of the path -> place in it -> what names something of the other project."""
 
-WRITES_OWN = {"PUT /secrets/{name}", "POST /blobs/{digest}/hold"}
+WRITES_OWN = {"PUT /secrets/{name}", "PUT /sinks/{name}", "POST /blobs/{digest}/hold"}
 """Makes something of that name in one's own project, whatever others have."""
 
 OF_HOME = {"PUT /users/{name}/role", "DELETE /users/{name}/role"}
@@ -87,6 +88,7 @@ class Things:
         put(messages.Deploy(name="web", model="delays@best"))
         put(messages.Apply(declarations=[records.Declaration("gate", "delays->champion", {"note": CANARY})]))
         put(access.AddSecret(name="database", value=CANARY))
+        put(sinks.AddSink(name="ops", kind="webhook", url=f"https://ops.example.org/{CANARY}"))
         for route, command in (("DELETE /runs/{id}", {"id": self.hidden.id}), ("DELETE /datasets/{reference}", None)):
             fields = command or {"kind": "dataset", "reference": "gone@1"}
             build = ROUTES[route].build or ROUTES[route].command
