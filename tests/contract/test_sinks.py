@@ -1,5 +1,8 @@
 """Sinks in the record, on both kinds of database: what is refused, what waits, who is told what."""
 
+import signal
+import subprocess
+
 import pytest
 from tests.support.access import HOME_USER, Person
 
@@ -189,3 +192,35 @@ def test_a_sink_that_hears_of_nothing_does_not_read_all_events_again(team, sent,
     assert sent.hand_out() == []
     position = team.ask(sinks.GetSink(name="ops")).position
     assert position == desk.ask(messages.ListEvents(), project="air")[-1].seq
+
+
+def test_a_courier_that_hangs_is_ended_and_its_sink_waits(team, sent, desk, monkeypatch):
+    team.ask(sinks.AddSink(name="ops", kind="webhook", url=URL, events=["model"]))
+    team.ask(messages.PutVersion(kind="model", name="m", digest="d", manifest={}))
+    (delivery,) = sent.hand_out()
+    process = sent.courier._process = subprocess.Popen(["sleep", "600"])
+    monkeypatch.setattr(deliveries, "STUCK_S", -1.0)
+    desk.call(deliveries.hand_out)
+    assert process.returncode == -signal.SIGKILL
+    sink = team.ask(sinks.GetSink(name="ops"))
+    assert (sink.tries, sink.pending, sink.position) == (1, 1, delivery.after)
+    assert sink.error == "the courier ended, or hung, while it sent this event"
+
+
+def test_a_courier_that_dies_costs_a_pause_and_one_that_ends_costs_nothing(team, sent, desk):
+    team.ask(sinks.AddSink(name="ops", kind="webhook", url=URL, events=["model"]))
+    team.ask(messages.PutVersion(kind="model", name="m", digest="d", manifest={}))
+    desk.call(deliveries.hand_out)
+    assert len(sent.courier.outbox) == 1
+    ended = sent.courier._process = subprocess.Popen(["true"])
+    ended.wait()
+    desk.call(deliveries.hand_out)
+    assert len(sent.courier.outbox) == 1, "what was never taken is handed to the next"
+    assert team.ask(sinks.GetSink(name="ops")).tries == 0
+    sent.courier._token = "t" * 64
+    assert len(sent.hand_out()) == 1
+    ended = sent.courier._process = subprocess.Popen(["false"])
+    ended.wait()
+    desk.call(deliveries.hand_out)
+    assert sent.courier.outbox == []
+    assert team.ask(sinks.GetSink(name="ops")).tries == 1

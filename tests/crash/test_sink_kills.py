@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from tests.support.homes import OwnerProcess, place_twins
 from tests.support.kills import Machine, send
 from tests.support.receivers import HttpReceiver, wait_for
 
@@ -113,3 +114,27 @@ def test_an_idle_owner_stays_while_a_receiver_may_come_back(start, home, receive
     wait_for(lambda: owner.process.poll() is not None, "the end of an owner with nothing to do")
     assert receiver.heard[-1].json["data"]["body"]["name"] == "m0"
     assert Machine(home.root).courier() == []
+
+
+def test_another_owner_goes_on_when_the_one_that_sends_is_killed(tmp_path, database, receiver, monkeypatch):
+    """On one record, one owner at a time has a courier; what it leaves the other one sends, in order."""
+    monkeypatch.setenv("MAINSPRING_RECORD", database)
+    homes = place_twins(tmp_path)
+    owners = [OwnerProcess(home) for home in homes]
+    clients = [Client(home, start=None) for home in homes]
+    machines = [Machine(home.root) for home in homes]
+    try:
+        clients[0].ask(sinks.AddSink(name="ops", kind="webhook", url=receiver.url, events=["model"]))
+        make_events(clients[1], 0, 3)
+        sending = wait_for(lambda: [at for at, machine in enumerate(machines) if machine.courier()], "a courier")
+        assert len(sending) == 1
+        wait_for(lambda: clients[0].ask(sinks.GetSink(name="ops")).delivered == 3, "the first three")
+        assert clients[1 - sending[0]].ask(sinks.TestSink(name="ops")).outcome == "accepted"
+        receiver.heard[:] = [heard for heard in receiver.heard if heard.json["type"] != "test"]
+        owners[sending[0]].kill()
+        other = clients[1 - sending[0]]
+        make_events(other, 3, 5)
+        assert check(other, receiver, 8) <= 1
+    finally:
+        for each in (*clients, *owners):
+            getattr(each, "end", getattr(each, "close", None))()

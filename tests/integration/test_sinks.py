@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import subprocess
 import sys
 import time
@@ -180,6 +181,34 @@ def test_a_test_tells_what_the_receiver_answered(client, receive):
     assert len({heard.headers["webhook-id"] for heard in receiver.heard}) == 2
 
 
+@pytest.mark.parametrize("host", ["localhost", "2130706433", "127.1"])
+def test_a_name_that_leads_inside_is_refused_when_it_is_sent_to(client, receive, monkeypatch, host):
+    receiver = receive()
+    monkeypatch.delenv("MAINSPRING_PRIVATE_HOSTS")
+    port = receiver.place.rpartition(":")[2]
+    add(client, "ops", url=f"http://{host}:{port}/latest", events=["run.failed"])
+    answer = client.ask(sinks.TestSink(name="ops"))
+    assert answer.outcome == "failed"
+    assert answer.text == f"FETCH-001: {host}:{port} is at 127.0.0.1, which is this machine"
+    make_event(client, 1)
+    failing = wait_for(lambda: (found := show(client, "ops")).tries and found, "a failure")
+    assert (failing.pending, failing.set_aside, receiver.heard) == (1, 0, [])
+
+
+def test_status_and_doctor_name_a_sink_that_lags(client, receive):
+    receiver = receive(answer=lambda _: (500, "out of order"))
+    add(client, "ops", url=receiver.url, events=["run.failed"])
+    make_event(client, 1)
+    wait_for(lambda: show(client, "ops").tries, "a failure")
+
+    def call(verb):
+        words = [sys.executable, "-m", "mainspring", verb]
+        return subprocess.run(words, capture_output=True, text=True, check=False, timeout=100).stdout
+
+    assert re.search(r"ops  webhook  1 pending, failed \d+ times", call("status"))
+    assert re.search(r"sinks\twarn\tops: 1 pending, failed \d+ times\tmainspring sinks show ops", call("doctor"))
+
+
 def test_a_sink_that_hangs_answers_its_test_in_time(client, receive):
     dripping = receive(DeafReceiver, drip=b"H")
     add(client, "ops", url=f"http://{dripping.place}", options={"timeout_s": "1"})
@@ -225,7 +254,7 @@ def test_slack_has_its_address_as_a_secret_and_shows_it_nowhere(client, receive,
     assert held == []
 
 
-def test_a_letter_goes_by_starttls_with_a_password(client, receive, certificate):
+def test_a_letter_goes_by_starttls_with_a_password(client, receive, home, certificate):
     receiver = receive(SmtpReceiver, certificate=certificate)
     client.ask(access.AddSecret(name="mail", value="canary-pass"))
     options = {"to": "ops@example.org, eve@example.org", "from": "ms@example.org", "user": "ms"}
@@ -241,6 +270,7 @@ def test_a_letter_goes_by_starttls_with_a_password(client, receive, certificate)
     assert run.id in letter.get_content()
     said = receiver.said
     assert said.index("STARTTLS") < next(place for place, line in enumerate(said) if line.startswith("AUTH"))
+    assert [path for path in home.root.rglob("*") if path.is_file() and b"canary-pass" in path.read_bytes()] == []
     assert f"AUTH PLAIN {base64.b64encode(bytes(1) + b'ms' + bytes(1) + b'canary-pass').decode()}" in said
 
 

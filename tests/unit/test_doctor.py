@@ -5,6 +5,7 @@ from pathlib import Path
 from mainspring.cli import doctor
 from mainspring.domain.errors import Unavailable
 from mainspring.domain.home import Home
+from mainspring.domain.sinks import Lag
 
 
 def test_versions_have_a_range():
@@ -49,3 +50,22 @@ def test_an_extra_that_is_missing_names_its_install():
     assert check.found == "without no_such_module"
     assert check.fix == "pip install 'mainspring[made-up]'"
     assert doctor.check_extra("plain", ("json",)).state == "ok"
+
+
+def test_a_sink_that_lags_is_named():
+    def lag(name="ops", pending=0, waits_since=None, tries=0, set_aside=0):
+        return Lag(name, "webhook", pending, waits_since, tries, set_aside)
+
+    assert doctor.check_sinks(list, 1000.0).found == "none"
+    assert doctor.check_sinks(lambda: [lag(pending=3, waits_since=990.0)], 1000.0).state == "ok"
+    for late in (lag(pending=3, waits_since=900.0), lag(pending=1, tries=2), lag(set_aside=1)):
+        check = doctor.check_sinks(lambda late=late: [lag("well"), late], 1000.0)
+        assert (check.state, check.fix) == ("warn", "mainspring sinks show ops")
+    assert check.found == "ops: 1 set aside"
+
+
+def test_sinks_of_an_owner_that_refuses_are_told_so():
+    def refuse():
+        raise Unavailable("HOME-007", "/nowhere: Read-only file system")
+
+    assert doctor.check_sinks(refuse, 0.0).state == "FAIL"
