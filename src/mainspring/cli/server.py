@@ -12,18 +12,23 @@ import click
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age
+from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Invalid
 from mainspring.domain.units import format_size, parse_duration
-from mainspring.domain.upkeep import Deletion, PurgeDeleted, RecountBlobs, SweepFiles, Swept
+from mainspring.domain.upkeep import Deletion, PurgeDeleted, RecountBlobs, SettleSweep, SweepFiles, Swept
 
 if TYPE_CHECKING:
     from mainspring.domain.home import Home
+    from mainspring.domain.ports import Blobs
     from mainspring.store.leftovers import Leftovers
 
 _BATCH = 500
 """So many files are removed in one turn of the owner, some 20 ms of work."""
 
 _LEAST_GRACE_S = 3600.0
+
+_LONGEST_S = 1800.0
+"""Objects that were condemned longer ago are not removed any more."""
 
 
 @click.group(
@@ -164,7 +169,9 @@ def purge(older_than: str, dry_run: bool) -> None:
 
 def _sweep(found: Leftovers) -> Swept:
     """Have the owner remove leftovers, a bounded number at a time."""
-    total = Swept()
+    from mainspring.store.blobs import open_blobs
+
+    total, store = Swept(), open_blobs(_home())
     blobs, files = list(found.blobs), list(found.files)
     while blobs or files:
         command = SweepFiles(
@@ -175,11 +182,28 @@ def _sweep(found: Leftovers) -> Swept:
             numbers=found.moment.numbers,
         )
         done: Swept = ask(command)
-        for name in Swept.__struct_fields__:
+        if done.condemned:
+            done.blobs, done.blob_bytes = _remove(store, done.condemned, found)
+        for name in ("blobs", "blob_bytes", "files", "file_bytes"):
             setattr(total, name, getattr(total, name) + getattr(done, name))
         del blobs[:_BATCH], files[:_BATCH]
     ask(RecountBlobs(sizes=found.wrong))
     return total
+
+
+def _remove(store: Blobs, condemned: list[str], found: Leftovers) -> tuple[int, int]:
+    """Remove objects that the owner has condemned, unless they are young again; tell it what became of them."""
+    until = time.monotonic() + _LONGEST_S
+    sizes: dict[str, int] = {}
+    for digest in condemned:
+        if time.monotonic() > until:
+            break
+        size_bytes = store.remove_old(digest, found.before)
+        crash_point("sweep.removed")
+        if size_bytes is not None:
+            sizes[digest] = size_bytes
+    ask(SettleSweep(removed=list(sizes), spared=[each for each in condemned if each not in sizes]))
+    return len(sizes), sum(sizes.values())
 
 
 def _home() -> Home:

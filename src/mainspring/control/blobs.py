@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from mainspring.control.quotas import check_quota, hold_blobs
+from mainspring.control.sweeps import check_condemned
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain.command import Nothing
@@ -98,6 +99,8 @@ def use_blobs(turn: Turn, source: str, digests: Iterable[str], *, bounded: bool 
     """Record that a run or version names blobs; raises as `check_named` and, if `bounded`, `hold_blobs` do."""
     named = tuple(dict.fromkeys(digests))
     check_named(turn, named)
+    if turn.home.blob_store:
+        check_condemned(turn, named)
     uses.add_uses(turn.connection, turn.project, source, named)
     hold_blobs(turn, named, bounded=bounded)
 

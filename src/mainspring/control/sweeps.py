@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
-from mainspring.domain.errors import Invalid
-from mainspring.domain.upkeep import SweepFiles, Swept
+from mainspring.domain.command import Nothing
+from mainspring.domain.errors import Conflict, Invalid
+from mainspring.domain.upkeep import SettleSweep, SweepFiles, Swept
 from mainspring.security.paths import safe_join
-from mainspring.store.blobs import sweep_blob
+from mainspring.store.blobs import check_digest
+from mainspring.store.condemned import condemn, find_condemned, forget_condemned, note_removed, spare
 from mainspring.store.marks import Moment, mark_files, mark_since
+
+SETTLED_S = 3600.0
+"""A collector removes nothing that was condemned longer ago; what a killed one condemned is settled then."""
+
+KEPT_S = 86_400.0
+"""So long is remembered what was removed."""
 
 
 @handles(SweepFiles, action="home.sweep")
@@ -27,8 +36,12 @@ def sweep_files(turn: Turn, command: SweepFiles) -> Swept:
     files = mark_files(turn.connection, moment.numbers.get("versions", 0))
     paths = [_table_file(turn.home.tables, name) for name in command.files if name not in files]
     swept = Swept()
-    for digest in command.blobs:
-        size_bytes = None if digest in named else sweep_blob(turn.home.blobs, digest, command.before)
+    unnamed = [check_digest(digest) for digest in command.blobs if digest not in named]
+    if turn.home.blob_store:
+        condemn(turn.connection, unnamed, turn.now())
+        swept.condemned, unnamed = unnamed, []
+    for digest in unnamed:
+        size_bytes = turn.blobs.remove_old(digest, command.before)
         if size_bytes is not None:
             swept.blobs += 1
             swept.blob_bytes += size_bytes
@@ -40,6 +53,32 @@ def sweep_files(turn: Turn, command: SweepFiles) -> Swept:
     if swept.blobs or swept.files:
         turn.emit("swept", "files", {"blobs": swept.blobs, "files": swept.files})
     return swept
+
+
+@handles(SettleSweep, action="home.sweep")
+def settle_sweep(turn: Turn, command: SettleSweep) -> Nothing:
+    """Keep in mind what was removed of an object store, for as long as a writer may believe that it is there."""
+    note_removed(turn.connection, command.removed, turn.now())
+    spare(turn.connection, command.spared)
+    forget_condemned(turn.connection, turn.now() - KEPT_S)
+    if command.removed:
+        turn.emit("swept", "files", {"blobs": len(command.removed), "files": 0})
+    return Nothing()
+
+
+def check_condemned(turn: Turn, digests: Sequence[str]) -> None:
+    """Refuse to name an object that a collection is removing, or has removed since it was put.
+
+    Raises
+    ------
+    Conflict
+        BLOB-010 for the first of them.
+    """
+    for digest, condemned_at, removed_at in find_condemned(turn.connection, digests):
+        settled = removed_at is not None or turn.now() - condemned_at > SETTLED_S
+        if not settled or not turn.blobs.exists(digest):
+            raise Conflict("BLOB-010", f"blob {digest[:12]} was collected while it was put again", digest=digest)
+        spare(turn.connection, [digest])
 
 
 def _table_file(tables: Path, name: str) -> Path:

@@ -25,6 +25,7 @@ POINTS: frozenset[str] = frozenset(
         "sweep.seen",
         "sweep.aside",
         "sweep.spared",
+        "sweep.removed",
         "retention.hidden",
         "litter.removed",
         "courier.taken",

@@ -151,6 +151,15 @@ class Blobs(Protocol):
         """Remove the bytes; missing ones are no error."""
         ...
 
+    def remove_old(self, digest: str, before: float) -> int | None:
+        """Remove the bytes unless they were put at or after `before`; return their length, None when they stay.
+
+        `put` of bytes that are there MUST make them count as put now, within half an hour. In a folder no
+        `put` that returned may lose its bytes; a store that cannot promise that is swept as
+        `mainspring.control.sweeps` does it, which tells who has lost.
+        """
+        ...
+
     def presign(self, digest: str, seconds: float) -> str | None:
         """Return a URL that reads the bytes without credentials for that long; None: it cannot."""
         ...

@@ -36,13 +36,27 @@ class SweepFiles(Command):
     numbers: dict[str, int]
 
 
+class SettleSweep(Command):
+    """Tell what became of objects that `SweepFiles` has condemned: `removed` are gone, `spared` stay."""
+
+    removed: list[str]
+    spared: list[str]
+
+
 class Swept(msgspec.Struct):
-    """How many were removed, and their lengths in all."""
+    """How many were removed, and their lengths in all.
+
+    Attributes
+    ----------
+    condemned : list of str
+        Digests of objects that nothing names: whoever asked removes them, and tells by `SettleSweep`.
+    """
 
     blobs: int = 0
     blob_bytes: int = 0
     files: int = 0
     file_bytes: int = 0
+    condemned: list[str] = []
 
 
 class RecountBlobs(Command):
@@ -183,6 +197,7 @@ class PurgeDeleted(Command):
 
 ANSWERS: dict[type[Command], Any] = {
     SweepFiles: Swept,
+    SettleSweep: Nothing,
     RecountBlobs: Nothing,
     DeleteVersions: Deleted,
     RestoreVersions: list[Version],

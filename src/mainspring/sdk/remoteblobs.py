@@ -83,6 +83,12 @@ class RemoteBlobs(CopiedBlobs):
         check_digest(digest)
         _refuse()
 
+    def remove_old(self, digest: str, before: float) -> int | None:
+        """Refuse, as `delete` does."""
+        del before
+        self.delete(digest)
+        return None
+
     def presign(self, digest: str, seconds: float) -> str | None:
         """Return None: only the home has the right to sign."""
         del seconds

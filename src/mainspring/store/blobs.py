@@ -216,6 +216,10 @@ class FolderBlobs:
         with write_faults(path):
             self._files.remove(path)
 
+    def remove_old(self, digest: str, before: float) -> int | None:
+        """Remove a blob unless it was put since; as `sweep_blob` does."""
+        return sweep_blob(self._root, digest, before)
+
     def presign(self, digest: str, seconds: float) -> str | None:
         """Return None: a folder has no address for others."""
         del seconds

@@ -68,12 +68,12 @@ def find_leftovers(home: Home, grace_s: float) -> Leftovers:
     Notes
     -----
     Guarantees: errs on the side of keeping. Journals that are not swept yet count as the record
-    does, and so do commits of a table that the record does not know yet. Blobs and tables in
-    object stores are never among the leftovers.
+    does, and so do commits of a table that the record does not know yet. Tables in object stores
+    are never among the leftovers.
     """
     before = time.time() - grace_s
     store = open_blobs(home)
-    ages = {} if home.blob_store else {each.digest: each for each in store.list()}
+    ages = {each.digest: each for each in store.list()}
     files = _list_old(home, before) if find_tables(home) is None else {}
     with open_old(home) as connection:
         moment = read_moment(connection)

@@ -22,6 +22,7 @@ _WITHOUT = frozenset(
         "aliases",
         "alembic_version",
         "cache",
+        "condemned",
         "edges",
         "follows",
         "holdings",

@@ -374,6 +374,16 @@ holdings = Table(
     sqlite_with_rowid=False,
 )
 
+# Objects that a collection removes or has removed: whoever names one meanwhile is told.
+condemned = Table(
+    "condemned",
+    metadata,
+    _text("digest", primary_key=True),
+    _time("condemned_at", nullable=False),
+    _time("removed_at"),
+    sqlite_with_rowid=False,
+)
+
 usage = Table(
     "usage",
     metadata,

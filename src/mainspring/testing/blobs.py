@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -159,6 +160,10 @@ class BlobsContract:
         twin().delete(digest)
         assert not blobs.exists(digest)
         assert {each.digest for each in blobs.list()} == sizes.keys() - {digest}
+        young, old = time.time() - 3600, time.time() + 3600
+        kept, other = sizes.keys() - {digest}
+        assert [blobs.remove_old(kept, young), blobs.remove_old(other, old)] == [None, sizes[other]]
+        assert (blobs.exists(kept), blobs.exists(other), blobs.remove_old(other, old)) == (True, False, None)
 
     def test_writers_that_race_store_one_blob(self, twin: Callable[[], Blobs], blobs: Blobs) -> None:
         """The same bytes from many threads and homes are one blob, and each is told its digest."""

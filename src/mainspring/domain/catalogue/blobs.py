@@ -68,4 +68,12 @@ ENTRIES = (
         "the library's threads stay with the process that started them; in a fork of it every call would wait for ever",
         "fork before the first use, or start processes with multiprocessing.get_context('spawn')",
     ),
+    Entry(
+        "BLOB-010",
+        "conflict",
+        "a blob that was collected while it was put again",
+        "nothing had named it for longer than the grace of the collection, and the same bytes were stored in the very "
+        "moment that they were removed",
+        "run it again, which stores the bytes anew",
+    ),
 )

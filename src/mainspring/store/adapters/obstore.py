@@ -34,6 +34,9 @@ from mainspring.store.outages import explain_outage, is_passing
 MARK = "mainspring.json"
 """The object by which a record owns a place."""
 
+_YOUNG_S = 1800.0
+"""An object that is put again is written anew once it is older, so that no collection finds it old."""
+
 _first_user: int | None = None  # the process whose threads serve the library
 
 _Bucket = AzureStore | GCSStore | S3Store
@@ -128,6 +131,18 @@ class ObjectBlobs(CopiedBlobs):
             self._ask(lambda: obstore.delete(self._brief, _key(digest)), digest)
         self._cache.remove(digest)
 
+    def remove_old(self, digest: str, before: float) -> int | None:
+        """Remove the object if it still is old; between the look and the removal it may become young."""
+        check_digest(digest)
+        try:
+            found = self._ask(lambda: obstore.head(self._brief, _key(digest)), digest)
+        except KeyError:
+            return None
+        if found["last_modified"].timestamp() >= before:
+            return None
+        self.delete(digest)
+        return int(found["size"])
+
     def presign(self, digest: str, seconds: float) -> str | None:
         """Return a URL that reads the object for that long, None when the credentials cannot sign."""
         key = _key(check_digest(digest))
@@ -186,11 +201,14 @@ class ObjectBlobs(CopiedBlobs):
         self._ask(lambda: obstore.put(self._store, key, content, chunk_size=PART_BYTES, max_concurrency=2))
 
     def _holds(self, digest: str) -> bool:
-        """Tell whether the object of a digest has its bytes; a damaged one is not held."""
+        """Tell whether the object of a digest has its bytes and is young; a damaged or old one is written anew."""
 
         def read() -> bool:
+            found = obstore.get(self._store, _key(digest))
+            if time.time() - found.meta["last_modified"].timestamp() > _YOUNG_S:
+                return False
             seen = hashlib.sha256()
-            for part in self._download(digest):
+            for part in found.stream(min_chunk_size=PART_BYTES):
                 seen.update(part)
             return seen.hexdigest() == digest
 

@@ -179,6 +179,13 @@ CREATE TABLE holdings (
     PRIMARY KEY (project, digest)
 );
 
+CREATE TABLE condemned (
+    digest TEXT COLLATE "C" NOT NULL,
+    condemned_at FLOAT NOT NULL,
+    removed_at FLOAT,
+    PRIMARY KEY (digest)
+);
+
 CREATE TABLE usage (
     project TEXT COLLATE "C" NOT NULL,
     size_bytes BIGINT NOT NULL,

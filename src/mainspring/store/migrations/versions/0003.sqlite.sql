@@ -183,6 +183,14 @@ CREATE TABLE holdings (
 )
  WITHOUT ROWID;
 
+CREATE TABLE condemned (
+    digest TEXT NOT NULL,
+    condemned_at FLOAT NOT NULL,
+    removed_at FLOAT,
+    PRIMARY KEY (digest)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE usage (
     project TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
