@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from mainspring.data.columns import require_columns
 from mainspring.data.places import Place, place_table
 from mainspring.data.sealing import open_column
 from mainspring.data.tables import explain_faults, read_schema
+from mainspring.domain.errors import Invalid
 from mainspring.domain.home import Home
 from mainspring.security.ciphers import Cipher
 
@@ -44,6 +46,8 @@ class Scan:
         Id -> cipher, for those who may read; asked only for columns that are read.
     locate : callable, optional
         File -> where it lies on this machine, when it must first be brought there.
+    sizes : mapping
+        Name of a file -> its length in bytes; files of older versions are not in it.
     """
 
     place: Place
@@ -54,6 +58,7 @@ class Scan:
     sealed: Mapping[str, str] = field(default_factory=dict)
     open_key: Callable[[str], Cipher] | None = None
     locate: Callable[[str], str] | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     def select(self, *columns: str) -> Scan:
         """Read these columns only.
@@ -80,11 +85,16 @@ class Scan:
         Denied
             AUTH-005, AUTH-006 or AUTH-007 when a column is sensitive and whoever asks may not read it;
             SECRET-003 when its key is lost.
+        Invalid
+            DATA-019 when a file on this machine has not the length that was written.
         """
         if not self.files:
             return pl.LazyFrame(schema={name: self.schema[name] for name in self.columns})
+        files = [self.locate(name) if self.locate else name for name in self.files]
+        if self.locate or not self.place.url:
+            self._check_sizes(files)
         frame = pl.scan_parquet(
-            [self.locate(name) if self.locate else name for name in self.files],
+            files,
             schema={name: pl.Binary() if name in self.sealed else dtype for name, dtype in self.schema.items()},
             missing_columns="insert",
             storage_options=self.place.reading or None,
@@ -97,6 +107,15 @@ class Scan:
             if until is not None:
                 frame = frame.filter(pl.col(column) < until)
         return frame.select(self.columns)
+
+    def _check_sizes(self, files: Iterable[str]) -> None:
+        # To read every byte for a digest would cost more than the scan.
+        for name, path in zip(self.files, map(Path, files), strict=True):
+            if not path.exists():
+                raise _damaged(self.place, f"{Path(name).name} is gone")
+            wanted, there = self.sizes.get(Path(name).name), path.stat().st_size
+            if wanted is not None and there != wanted:
+                raise _damaged(self.place, f"{Path(name).name} has {there:,} bytes of {wanted:,}")
 
     def _open_columns(self) -> list[pl.Expr]:
         opened = []
@@ -114,9 +133,20 @@ class Scan:
         ------
         Denied, Unavailable
             BLOB-006, BLOB-007 or BLOB-008 when the object store of the table cannot be read.
+        Invalid
+            DATA-019 when a file was cut or removed.
         """
-        with explain_faults(self.place):
-            return self.lazy().collect()
+        return self.collect(self.lazy())
+
+    def collect(self, frame: pl.LazyFrame) -> pl.DataFrame:
+        """Read what was made of `lazy`; raises as `polars` does."""
+        try:
+            with explain_faults(self.place):
+                return frame.collect()
+        except (pl.exceptions.ComputeError, FileNotFoundError) as fault:
+            if isinstance(fault, FileNotFoundError) or str(fault).startswith("parquet:"):
+                raise _damaged(self.place, str(fault)) from None
+            raise
 
 
 def open_scan(home: Home, manifest: Mapping[str, Any], open_key: Callable[[str], Cipher] | None = None) -> Scan:
@@ -136,7 +166,12 @@ def open_scan(home: Home, manifest: Mapping[str, Any], open_key: Callable[[str],
     schema = read_schema(manifest["schema"])
     files = tuple(f"{place.address}/{name}" for name in manifest["files"])
     sealed = {name: each["key"] for name, each in (manifest.get("sealed") or {}).items()}
-    return Scan(place, files, schema, tuple(schema), manifest["predicate"] or {}, sealed, open_key)
+    sizes = manifest.get("sizes") or {}
+    return Scan(place, files, schema, tuple(schema), manifest["predicate"] or {}, sealed, open_key, sizes=sizes)
+
+
+def _damaged(place: Place, what: str) -> Invalid:
+    return Invalid("DATA-019", f"{place.name}: {what}", table=place.name)
 
 
 def to_value(number: float | None, dtype: pl.DataType) -> Any:

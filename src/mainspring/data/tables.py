@@ -191,17 +191,19 @@ class Table:
         -------
         dict
             ``table``, ``delta_version``, ``schema`` as Delta writes it, ``files`` relative to the
-            folder and ``predicate`` (None).
+            folder, their ``sizes`` in bytes and ``predicate`` (None).
         """
         assert self._table is not None
         with explain_faults(self.place):
             table = self._table if version == self.version else self._open(version)
-            live = {Path(uri).name for uri in table.file_uris()}
+            added = table.get_add_actions(flatten=True).select(["path", "size_bytes"])
+            live = {Path(path).name: size_bytes for path, size_bytes in pl.DataFrame(added).iter_rows()}
         return {
             "table": self.place.name,
             "delta_version": version,
             "schema": table.schema().to_json(),
-            "files": [name for name in before if name in live] + sorted(live - set(before)),
+            "files": [name for name in before if name in live] + sorted(live.keys() - set(before)),
+            "sizes": live,
             "predicate": None,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from mainspring.domain.errors import Denied, Invalid
 from mainspring.models.columns import Array
 from mainspring.models.signature import Signature
 from mainspring.security.seals import Seal
+from mainspring.store.blobs import check_content, is_digest
 
 ONNX_FILE = "model.onnx"
 SEALED_FILE = "model.sealed"
@@ -98,10 +100,20 @@ def read_signature(files: Mapping[str, Path]) -> Signature:
 
 
 def read_file(files: Mapping[str, Path], name: str) -> bytes:
-    """Return the bytes of one of a version's files; MODEL-010 when it is not there."""
+    """Return the bytes of one of a version's files.
+
+    Raises
+    ------
+    Invalid
+        MODEL-010 when it is not there; HOME-014 when it is a blob whose bytes were cut or swapped.
+    """
     if name not in files:
         raise Invalid("MODEL-010", f"the model has no file {name}", files=sorted(files))
+    path = files[name]
     try:
-        return files[name].read_bytes()
+        content = path.read_bytes()
     except OSError as fault:
-        raise Invalid("MODEL-010", f"{name} cannot be read: {fault.strerror}", path=str(files[name])) from None
+        raise Invalid("MODEL-010", f"{name} cannot be read: {fault.strerror}", path=str(path)) from None
+    if is_digest(path.name):
+        check_content(path.name, hashlib.sha256(content).hexdigest())
+    return content

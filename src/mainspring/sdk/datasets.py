@@ -104,7 +104,8 @@ class Dataset(Handle):
 
     def head(self, count: int = 5) -> pl.DataFrame:
         """Read the first rows."""
-        return self.scan().lazy().head(count).collect()
+        scan = self.scan()
+        return scan.collect(scan.lazy().head(count))
 
     def xy(self, target: str, *, drop: Iterable[str] = ()) -> tuple[pl.DataFrame, pl.Series]:
         """Part the rows into features and labels.

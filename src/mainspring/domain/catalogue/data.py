@@ -133,4 +133,11 @@ ENTRIES = (
         "this face of a dataset needs a library that is not installed",
         "pip install 'mainspring[data]'",
     ),
+    Entry(
+        "DATA-019",
+        "invalid",
+        "rows whose file is not what was written",
+        "a file of the table was cut, swapped or removed from outside, so its rows would not be those of the version",
+        "bring the folder of the table back from a backup, or write the rows again",
+    ),
 )
