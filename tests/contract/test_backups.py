@@ -1,6 +1,8 @@
 """A backup is the record as of one moment; a restore is that record or nothing."""
 
 import secrets
+import threading
+import time
 
 import pytest
 from sqlalchemy import text
@@ -9,6 +11,9 @@ from tests.support.homes import Desk
 
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict
+from mainspring.domain.records import Value
+from mainspring.sdk.client import Client
+from mainspring.sdk.owners import start_owner
 from mainspring.security.seals import project_seal
 from mainspring.store import schema
 from mainspring.store.backups import read_manifest, write_backup
@@ -78,6 +83,51 @@ def test_a_restored_record_is_the_one_that_was_backed_up(home, record, whole, tm
     with pytest.raises(Conflict) as caught:
         restore_backup(other, tmp_path / "backup")
     assert caught.value.code == "SERVER-003"
+
+
+def test_a_backup_taken_while_writes_go_on_restores_to_a_record_that_is_whole_or_says_what_is_not(
+    client, record, tmp_path, monkeypatch, request
+):
+    stop, made = threading.Event(), []
+
+    def write():
+        with_client = Client(client.home, start_owner)
+        while not stop.is_set():
+            content = b"result %d" % len(made)
+            value = Value("bytes", with_client.blobs.put(content), len(content))
+            run = with_client.ask(messages.BeginRun(kind="step", name="fit")).run
+            ended = messages.FinishRun(run_id=run.id, attempt=1, fence=1, state="succeeded", outputs=value)
+            made.append(with_client.ask(ended).outputs.digest)
+        with_client.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        wait_for(lambda: len(made) >= 10)
+        lost = made[3]
+        client.blobs.delete(lost)
+        for name in ("first", "second"):
+            before = len(made)
+            write_backup(client.home, tmp_path / name, whole=True)
+            wait_for(lambda before=before: len(made) >= before + 5)
+    finally:
+        stop.set()
+        writer.join()
+    other = another_home(tmp_path, monkeypatch, request, record)
+    restored = restore_backup(other, tmp_path / "second")
+    assert restored.missing_blobs == [lost]
+    desk = Desk(other)
+    ended = desk.ask(messages.SearchRuns(filter="state = succeeded", limit=1000)).runs
+    assert {run.outputs.digest for run in ended} >= set(made[: before - 1])
+    assert {run.outputs.digest for run in ended if not desk.blobs.exists(run.outputs.digest)} == {lost}
+    desk.close()
+
+
+def wait_for(condition):
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_record_without_a_table_of_its_schema_is_named(home, record):

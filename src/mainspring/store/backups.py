@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -277,7 +277,8 @@ def _copy_whole(home: Home, draft: Path, manifest: Manifest) -> None:
         copy_file(home.tables / name, draft / "tables" / name)
     copies, store = FolderBlobs(draft / "blobs", LocalFileSystem()), open_blobs(home)
     for digest in manifest.blobs:
-        copies.put(store.get(digest))
+        with suppress(NotFound):  # purged and collected meanwhile; a restore names it as missing
+            copies.put(store.get(digest))
 
 
 def count_free(folder: Path) -> int:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from mainspring.domain.errors import Conflict, Invalid
 from mainspring.domain.home import Home
@@ -29,10 +29,11 @@ from mainspring.store.blobs import FolderBlobs, open_blobs
 from mainspring.store.engine import dialect_of, open_engine
 from mainspring.store.files import LocalFileSystem, write_faults
 from mainspring.store.homes import make_folders
+from mainspring.store.locations import find_tables
 from mainspring.store.marks import count_rows
 from mainspring.store.places import read_place, sync
 from mainspring.store.schema import MARK, open_record
-from mainspring.store.tables import HEAD
+from mainspring.store.tables import HEAD, uses
 
 
 class Restored(msgspec.Struct):
@@ -190,12 +191,16 @@ def _check_rows(copy: Path, rows: dict[str, int], manifest: Manifest) -> None:
 def _compare(home: Home, manifest: Manifest) -> Restored:
     there = {each.digest: each.size_bytes for each in open_blobs(home).list()}
     lost = [digest for digest, length in manifest.blobs.items() if there.get(digest) != length]
-    gone = [name for name, length in manifest.tables.items() if length and find_size(home.tables / name) != length]
+    with open_old(home) as connection:  # what was gone already when the backup was taken is in no manifest
+        named = set(connection.execute(select(uses.c.digest)).scalars())
+    lost += sorted(named - there.keys() - manifest.blobs.keys())
+    sizes = manifest.tables.items() if find_tables(home) is None else ()
+    gone = [name for name, length in sizes if not length or find_size(home.tables / name) != length]
     return Restored(
         manifest.record_id,
         manifest.schema,
         sum(manifest.rows.values()),
-        len(manifest.blobs) - len(lost),
+        len(named | manifest.blobs.keys()) - len(lost),
         len(manifest.tables) - len(gone),
         lost,
         gone,
