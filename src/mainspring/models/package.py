@@ -161,12 +161,13 @@ def hide_columns(package: Package, names: Collection[str]) -> Package:
     Raises
     ------
     Invalid
-        MODEL-033 when one is a text: what reads texts holds those that it was trained on.
+        MODEL-033 when one is a text, or the model is kept as code: then it may hold what it was trained on.
     """
     hidden = [each for each in package.signature.inputs if each.name in names]
     for each in hidden:
-        if each.datatype == "BYTES":
-            raise Invalid("MODEL-033", f"{each.name!r} is sensitive, and the model reads its texts", column=each.name)
+        if each.datatype == "BYTES" or package.format == "sealed":
+            how = "the model reads its texts" if each.datatype == "BYTES" else "the model is kept as code"
+            raise Invalid("MODEL-033", f"{each.name!r} is sensitive, and {how}", column=each.name)
     if not hidden:
         return package
     example = json.loads(package.files[EXAMPLE_FILE])

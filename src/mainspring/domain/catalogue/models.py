@@ -142,7 +142,7 @@ ENTRIES = (
         "MODEL-033",
         "invalid",
         "a model that holds sensitive values",
-        "the files of a model are read without keys, and a model that reads texts holds those that it was trained on",
+        "the files of a model are read without keys, and one that reads texts, or is code, may hold its training rows",
         "train on what is made of the column: a group, a number, a flag",
     ),
 )

@@ -18,6 +18,8 @@ except (ImportError, OSError) as _fault:
         "MODEL-011", f"onnxruntime cannot be imported: {_fault}", fix="pip install 'mainspring[onnx]'"
     ) from None
 
+_NOWHERE = "/nonexistent/mainspring"
+
 
 class OnnxPredictor:
     """A predictor over an ONNX graph whose inputs are the signature's columns, shaped (rows, 1).
@@ -48,6 +50,8 @@ class OnnxPredictor:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # A graph that names files for its weights could have any file of the server read; ours name none.
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as fault:  # noqa: BLE001  ONNX Runtime's errors share no documented class
