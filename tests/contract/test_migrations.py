@@ -26,6 +26,7 @@ from mainspring.store.files import LocalFileSystem
 from mainspring.store.homes import make_folders
 from mainspring.store.migrations import shapes, upgrade
 from mainspring.store.tables import HEAD, metadata
+from mainspring.store.uses import may_read
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "records"
 RELEASED = sorted(path.stem for path in FIXTURES.glob("*.json"))
@@ -236,3 +237,17 @@ def test_a_record_that_took_another_s_place_is_refused(home, record):
     with pytest.raises(Conflict) as caught:
         schema.open_record(home)
     assert caught.value.code == "HOME-037"
+
+
+def test_what_was_recorded_before_can_be_read_by_what_names_it(home, record):
+    make_old(home, "0002")
+    engine = schema.open_record(home)
+    with engine.connect() as connection:
+        for source, project, outputs in connection.execute(text("SELECT id, project, outputs FROM runs")):
+            if outputs:
+                digest = json.loads(outputs)["digest"]
+                assert may_read(connection, project, digest, "user:anybody"), source
+                assert not may_read(connection, "elsewhere", digest, "user:anybody")
+        named = connection.execute(text("SELECT count(*) FROM uses")).scalar_one()
+    engine.dispose()
+    assert named > 0

@@ -1,5 +1,6 @@
 """The same program at a server: values of steps, artifacts and models travel, checked and claimed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -90,6 +91,17 @@ def test_a_pipeline_runs_and_is_answered_from_what_it_stored(laptop):
     assert work() == first
     assert list_hits() == {"make": True, "fit": True, "keep": True, "wrap": True}
     assert not (laptop.folder / "record.db").exists()
+
+
+def test_what_was_stored_at_home_answers_here(laptop, client, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("MAINSPRING_URL", "")
+        patch.setenv("MAINSPRING_HOME", str(client.home.root))
+        made = make(7)
+    assert get_client().ask(messages.ListRuns(name="make"))[0].principal != "user:anna"
+    here = make(7)
+    assert [each.tolist() for each in here.values()] == [each.tolist() for each in made.values()]
+    assert get_client().ask(messages.ListRuns(name="make"))[0].cached_from is not None
 
 
 ROWS = [{"id": number, "amount": number * 1.5, "day": date(2026, 11, 1 + number)} for number in range(8)]
@@ -196,3 +208,23 @@ def test_a_viewer_reads_and_writes_nothing(laptop):
     for attempt in (lambda: ms.write(ROWS[:1], "orders"), lambda: get_client().blobs.put(b"x"), lambda: double(1)):
         with pytest.raises(Denied, match="AUTH-005"):
             attempt()
+
+
+class TestHomeInAnObjectStore:
+    """The home's blobs and tables lie in a bucket; the laptop knows neither its address nor its keys."""
+
+    @pytest.fixture
+    def blob_place(self, bucket):
+        return bucket
+
+    def test_values_and_rows_travel(self, laptop, monkeypatch):
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("MAINSPRING_BLOBS", "")
+        first = work()
+        ms.write(ROWS[:4], "orders", contract=Orders)
+        orders = ms.write(ROWS[4:], "orders", mode="append")
+        laptop.forget()
+        assert work() == first
+        assert list_hits() == {"make": True, "fit": True, "keep": True, "wrap": True}
+        assert sorted(orders.polars()["id"]) == list(range(8))

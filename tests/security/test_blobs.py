@@ -1,7 +1,8 @@
 """Blobs over HTTP: a digest that is known from elsewhere gives nothing, and names nothing."""
 
 import hashlib
-import json
+import os
+from unittest import mock
 
 import pytest
 from tests.support.access import HOME_USER, Person
@@ -10,6 +11,8 @@ from tests.support.relays import Site
 from mainspring.control.blobs import HELD_S, forget_uploads
 from mainspring.domain import access, messages, records, transfers, upkeep
 from mainspring.domain.errors import MainspringError
+from mainspring.domain.tracking import Artifact
+from mainspring.store.leftovers import find_leftovers
 
 SECRET = b"what the other project has stored"
 DIGEST = hashlib.sha256(SECRET).hexdigest()
@@ -76,7 +79,7 @@ def name_in(person, digest):
     """Every command that names a blob."""
     run = begin(person)
     held = {"run_id": run.id, "attempt": 1, "fence": run.fence}
-    artifact = json.dumps({"codec": "bytes", "digest": digest, "size_bytes": 1})
+    artifact = Artifact("figure", 0, 1.0, records.Value("bytes", digest, 1))
     snapshot = {"files": {"flow.py": digest}, "entry": "flow:run", "python": "3.11"}
     flow = {"folder": ".", "triggers": []}
     spec = messages.RunSpec(kind="step", name="x", call=records.Call(payload=digest))
@@ -85,7 +88,7 @@ def name_in(person, digest):
         messages.FinishRun(
             **held, state="succeeded", outputs=records.Value("tuple", person.upload(b"[]"), 1, parts=(digest,))
         ),
-        messages.Report(**held, offset=0, tags={"artifact.figure": artifact}),
+        messages.Report(**held, offset=0, artifacts=[artifact]),
         messages.PutVersion(kind="model", name="mine", digest="m", manifest={"model.onnx": digest}),
         messages.SubmitRuns(runs=[spec]),
         messages.Apply(declarations=[records.Declaration("pipeline", "flow", {**flow, "snapshot": snapshot})]),
@@ -190,3 +193,34 @@ def test_only_files_of_the_version_are_sent(site, desk, anna, name):
     assert answer.content == b"part.parquet"
     assert answer.headers["mainspring-sha256"] == hashlib.sha256(b"part.parquet").hexdigest()
     assert site("GET", f"{at}/{name}", anna.token, params={"project": "air"}).status_code == 404
+
+
+def test_a_sweep_keeps_what_is_held_for_somebody(site, desk, anna):
+    digest = put(site, anna, b"held by nobody else").json()["digest"]
+    os.utime(desk.blobs.path(digest), (1.0, 1.0))
+    assert digest not in find_leftovers(desk.home, 3600.0).blobs
+    swept = upkeep.SweepFiles(blobs=[digest], files=[], before=2.0, marked_at=0.0, numbers={})
+    assert desk.ask(swept, actor=HOME_USER).blobs == 0, "the second look sees it too"
+    desk.clock.advance(HELD_S + 1)
+    desk.call(forget_uploads)
+    assert digest in find_leftovers(desk.home, 3600.0).blobs
+    assert desk.ask(swept, actor=HOME_USER).blobs == 1
+
+
+def test_a_command_that_names_too_many(ben):
+    digests = [ben.upload(b"%d" % number) for number in range(3)]
+    with mock.patch("mainspring.control.blobs.MOST_NAMED", 2), pytest.raises(MainspringError, match="API-009"):
+        finish(ben, digests[0], tuple(digests[1:]))
+    assert finish(ben, digests[0], tuple(digests[1:])).state == "succeeded"
+
+
+def test_a_hit_names_what_the_run_before_it_named(site, desk, anna):
+    digest = anna.upload(b"a kept result")
+    command = messages.BeginRun(kind="step", name="fit", key="k", cache=True)
+    run = anna.ask(command).run
+    value = records.Value("bytes", digest, 1)
+    anna.ask(messages.FinishRun(run_id=run.id, attempt=1, fence=run.fence, state="succeeded", outputs=value))
+    assert anna.ask(command).hit
+    desk.call(lambda turn: turn.connection.exec_driver_sql(f"DELETE FROM runs WHERE id = '{run.id}'"))
+    reader = Person(desk, "carl", "viewer", project="air")
+    assert get(site, reader, digest).content == b"a kept result"

@@ -23,6 +23,9 @@ from mainspring.store.blobs import check_digest, no_blob
 HELD_S = 86_400.0
 """So long an upload is kept that nothing names."""
 
+MOST_NAMED = 20_000
+"""So many blobs may one command from elsewhere name; each is looked up."""
+
 
 @handles(FindBlob, action="blobs.read", reads=True)
 def find_blob(turn: Turn, command: FindBlob) -> Nothing:
@@ -67,12 +70,17 @@ def check_named(turn: Turn, digests: Iterable[str]) -> None:
 
     Raises
     ------
+    Invalid
+        API-009 when there are too many.
     NotFound
         HOME-013 when it has neither uploaded nor may read one of them.
     """
-    if not reaches_files(turn):
-        for digest in digests:
-            _check_readable(turn, digest)
+    if reaches_files(turn):
+        return
+    for count, digest in enumerate(digests):
+        if count == MOST_NAMED:
+            raise Invalid("API-009", f"a command names more than {MOST_NAMED:,} blobs")
+        _check_readable(turn, digest)
 
 
 def check_calls(turn: Turn, specs: Iterable[RunSpec]) -> None:

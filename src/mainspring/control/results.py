@@ -11,6 +11,7 @@ from mainspring.domain.records import Fingerprint, Run
 from mainspring.pipelines.reasons import explain
 from mainspring.store import runs
 from mainspring.store.follows import list_follows
+from mainspring.store.uses import copy_uses
 
 
 def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
@@ -61,6 +62,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
     if source is not None:
         run.state, run.started_at, run.ended_at = "succeeded", now, now
         run.cached_from, run.outputs, run.details = source.id, source.outputs, source.details
+        copy_uses(turn.connection, source.id, run.id)
     return run
 
 

@@ -10,6 +10,12 @@ from mainspring.store.statements import Statement, add_once, add_or_replace
 from mainspring.store.tables import uploads, uses
 
 _ADD = Statement(add_once(uses), ("project", "digest", "source"))
+_COPY = Statement(
+    text(
+        "INSERT INTO uses (project, digest, source)"
+        " SELECT project, digest, CAST(:target AS TEXT) FROM uses WHERE source = :source"
+    )
+)
 _HOLD = Statement(
     add_or_replace(uploads, "size_bytes", "created_at"), ("project", "digest", "holder", "size_bytes", "created_at")
 )
@@ -31,6 +37,11 @@ def add_uses(connection: Connection, project: str, source: str, digests: Iterabl
     """Record that a run or version of a project names blobs."""
     for digest in digests:
         _ADD.run_later(connection, {"project": project, "digest": digest, "source": source})
+
+
+def copy_uses(connection: Connection, source: str, target: str) -> None:
+    """Record that a new run names all that another one names, as a hit does."""
+    _COPY.run_later(connection, {"source": source, "target": target})
 
 
 def may_read(connection: Connection, project: str, digest: str, principal: str) -> bool:
