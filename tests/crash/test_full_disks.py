@@ -1,14 +1,18 @@
 """The disk runs full at every write of a small pipeline: one clear error, nothing torn, and on it goes with room."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from tests.support.disks import Disk
-from tests.support.homes import end_owner
+from tests.support.executions import execute
+from tests.support.homes import OwnerProcess, end_owner
+from tests.support.kills import Ledger, Machine
 from tests.support.searches import PATHS
 
 import mainspring as ms
@@ -19,6 +23,7 @@ from mainspring.sdk.owners import start_owner
 from mainspring.serving.captures import Captures, Record, read_segments
 from mainspring.serving.files import Limits
 from mainspring.store.homes import place_home
+from mainspring.testing.engines import get, submit, until, wait
 
 EVERY = int(os.environ.get("DISK_EVERY", "0"))
 
@@ -197,6 +202,39 @@ def test_a_real_disk_with_less_and_less_room(small_disk, monkeypatch):
     finally:
         client.close()
         end_owner(home)
+
+
+def test_a_full_disk_loses_no_worker_that_lives(small_disk, tmp_path, monkeypatch):
+    """Nobody's heartbeat can be written for longer than a lease; with room again, they are heard first."""
+    monkeypatch.setenv("MAINSPRING_HOME", str(small_disk / "home"))
+    home, lease_s = place_home(small_disk / "home"), 4.0
+    owner, client = OwnerProcess(home, lease_s=lease_s), Client(home, start=None)
+    ledger, go, ballast = Ledger(tmp_path / "ledger"), tmp_path / "go", small_disk / "ballast"
+    try:
+        run = submit(client, execute, ledger.path, go)
+        for _ in until():
+            if ledger.read("began"):
+                break
+        fill(ballast, 0)
+        full_until = None
+        for _ in until():
+            with contextlib.suppress(Unavailable):
+                client.ask(messages.BeginRun(kind="step", name="fills", params={"text": "y" * 50_000}))
+                continue
+            full_until = full_until or time.monotonic() + lease_s + 2
+            if time.monotonic() > full_until:
+                break
+        assert get(client, run).attempt == 1
+        ballast.unlink()
+        client.ask(messages.BeginRun(kind="step", name="room again"))
+        time.sleep(1.0)
+        go.touch()
+        (ended,) = wait(client, run)
+        assert (ended.state, ended.attempt) == ("succeeded", 1), ended.reason
+    finally:
+        client.close()
+        owner.end()
+        Machine(home.root).kill_all()
 
 
 def fill(ballast: Path, pages: int):

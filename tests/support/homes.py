@@ -90,7 +90,7 @@ class OwnerProcess:
         command = [sys.executable, *program, "--home", str(home.root)]
         self.home = home
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment}, text=True
         )
         self.line = self.process.stdout.readline()
 
