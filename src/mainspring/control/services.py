@@ -25,10 +25,14 @@ from mainspring.domain.records import Revision, Run, Service
 from mainspring.domain.references import parse_reference
 from mainspring.serving import files
 from mainspring.store import rows, tables
+from mainspring.store.engine import dialect_of
 
 RESTART_S = 1.0
 
 _MOST_LOG_BYTES = 5_000_000
+
+_REPORTED = ("url", "pid", "health", "statistics", "problem")
+"""What of a service its plane reports."""
 
 _started: dict[Path, float] = {}
 
@@ -233,8 +237,29 @@ def _start_plane(folder: Path, now: float) -> None:
         )
 
 
+@loop(every_s=2.0, durable=False)
+def note_services(turn: Turn) -> None:
+    """Keep in the record what planes of this node report, where owners of other nodes answer for them too."""
+    if not dialect_of(turn.connection).shared:
+        return
+    for service in rows.find(turn.connection, tables.services, Service, node=turn.node):
+        known = {name: getattr(service, name) for name in _REPORTED}
+        with turn.within(service.project):
+            _observe(turn, service)
+        found = {name: getattr(service, name) for name in _REPORTED}
+        if found != known:
+            rows.change(turn.connection, tables.services, {"id": service.id}, **found)
+
+
 def _complete(turn: Turn, service: Service) -> Service:
-    """Add what the plane reports and what is under way."""
+    """Add what the plane reports and what is under way; of another node what its owner has noted last."""
+    if not dialect_of(turn.connection).shared or find_node(turn, service) == turn.node:
+        _observe(turn, service)
+    service.phase = _find_phase(turn, service)
+    return service
+
+
+def _observe(turn: Turn, service: Service) -> None:
     folder = turn.home.service_folder(service.project, service.name)
     status = files.read_status(folder)
     pid = files.find_plane(folder)
@@ -249,8 +274,6 @@ def _complete(turn: Turn, service: Service) -> Service:
         service.health = "starting"
     else:
         service.health = "ready" if status.ready else "loading"
-    service.phase = _find_phase(turn, service)
-    return service
 
 
 def _find_phase(turn: Turn, service: Service) -> str:
