@@ -81,7 +81,7 @@ def point_to(document, names):
 def test_schemathesis_finds_no_fault(server, client, tmp_path):
     print(f"MAINSPRING_API_SEED={SEED} MAINSPRING_API_EXAMPLES={EXAMPLES}")
     headers = {"Authorization": f"Bearer {home_token(client.home)}"}
-    document = httpx.get(f"{server.url}/api/v1/openapi.json", headers=headers).json()
+    document = httpx.get(f"{server.url}/api/v1/openapi.json", headers=headers, timeout=60).json()
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(point_to(document, fill(client))))
     command = [
