@@ -68,6 +68,7 @@ _FAULTS: dict[str, tuple[type[MainspringError], str]] = {
     "22003": (Invalid, "HOME-020"),
     "22021": (Invalid, "HOME-020"),
     "22P05": (Invalid, "HOME-020"),
+    "54": (Invalid, "HOME-020"),
     "XX001": (Unavailable, "HOME-016"),
     "XX002": (Unavailable, "HOME-016"),
 }
@@ -226,8 +227,8 @@ class PostgresqlDialect:
         MainspringError or None
             HOME-030 for a database that cannot be reached, HOME-031 for one that refuses, HOME-032
             for one that is missing; HOME-006, HOME-007, HOME-016, HOME-019 as for a file;
-            HOME-020 for a text with the character NUL or a number beyond 64 bits; HOME-003 when a newer
-            release has migrated it.
+            HOME-020 for a text with the character NUL or too long for an index, and a number beyond
+            64 bits; HOME-003 when a newer release has migrated it.
         """
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
         facts = cause.args[0] if cause is not None and cause.args else None

@@ -1,0 +1,126 @@
+"""Where each named bad input and each class of attack is tested; a name that no test has any more fails."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+INPUTS = {
+    "an older client": [
+        "integration/test_recordings.py::*",
+        "integration/test_remote.py::test_another_version_of_the_wire_is_told_both",
+    ],
+    "a newer schema": [
+        "contract/test_migrations.py::test_a_newer_record_is_refused_and_left_alone",
+        "integration/test_owner.py::test_a_newer_schema_is_refused_and_untouched",
+    ],
+    "a database that vanishes and returns": [
+        "crash/test_database_faults.py::test_a_database_that_vanishes_and_returns_is_waited_for",
+        "crash/test_database_restarts.py::*",
+    ],
+    "a full disk": [
+        "crash/test_full_disks.py::*",
+        "integration/test_disks.py::test_a_disk_that_runs_full_loses_nothing_that_was_acknowledged",
+        "integration/test_faults.py::test_full_disk_and_read_only_folder_leave_no_version",
+        "unit/test_blobs.py::test_a_full_disk_and_a_read_only_home_say_so_and_leave_nothing",
+        "unit/test_sqlite.py::test_a_full_disk_refuses_the_turn_and_leaves_nothing_of_it",
+    ],
+    "a bucket without conditional writes": [
+        "integration/test_object_stores.py::test_a_bucket_that_ignores_conditions_is_refused",
+    ],
+    "a bucket that loses permission": [
+        "integration/test_object_stores.py::test_a_bucket_that_loses_permission_says_so_and_keeps_all",
+        "integration/test_object_stores.py::test_a_bucket_that_vanished_is_no_missing_blob",
+    ],
+    "a blob that is truncated or swapped": [
+        "contract/test_blobs.py::TestFolder",
+        "contract/test_blobs.py::TestS3",
+        "contract/test_blobs.py::TestGoogle",
+        "integration/test_damaged_files.py::test_a_damaged_value_answers_no_call",
+        "integration/test_damaged_files.py::test_a_damaged_model_is_not_loaded",
+        "integration/test_damaged_files.py::test_a_damaged_table_is_named_before_a_row_is_read",
+        "unit/test_caches.py::test_a_damaged_copy_is_no_copy",
+    ],
+    "two homes on one bucket": [
+        "integration/test_datasets_on_objects.py::test_two_records_on_one_place_are_refused",
+        "contract/test_blobs.py::TestS3",
+    ],
+    "an expired, revoked, foreign-project or malformed token": [
+        "contract/test_access.py::test_an_expired_token_is_refused_from_its_time_on",
+        "contract/test_access.py::test_a_revoked_token_is_refused_at_once",
+        "contract/test_access.py::test_a_token_of_another_project_is_refused",
+        "contract/test_access.py::test_a_malformed_token_is_named_and_not_repeated",
+        "security/test_entrance.py::test_each_bad_token_is_one_clear_answer",
+    ],
+    "an issuer with the wrong audience, key or clock": [
+        "security/test_oidc.py::test_a_token_with_a_wrong_claim_is_refused_by_name",
+        "security/test_oidc.py::test_a_token_with_a_wrong_key_or_algorithm_is_refused",
+    ],
+    "a page token of another query": ["property/test_filters.py::test_a_page_belongs_to_its_search"],
+    "a filter with a fault": [
+        "property/test_filters.py::test_a_fault_is_told_with_its_position",
+        "security/test_api.py::test_a_filter_with_a_fault_shows_where",
+    ],
+    "a body of 1 GB or of a million nested brackets": [
+        "security/test_api.py::test_a_body_of_a_gigabyte_is_refused_before_it_is_read",
+        "security/test_api.py::test_what_lies_too_deep_is_refused_before_the_owner_sees_it",
+        "property/test_wire.py::test_bytes_that_nest_deep_do_not_break_the_reader",
+    ],
+}
+
+CLASSES = {
+    "every route, role and verb": ["security/test_matrix.py::*"],
+    "path": [
+        "unit/test_paths.py::test_whatever_is_accepted_lies_below_the_root",
+        "security/test_cves.py::test_a_name_makes_no_folder_elsewhere",
+        "security/test_hostile_fields.py::test_no_field_of_any_command_breaks_anything",
+    ],
+    "loader": [
+        "security/test_cves.py::test_cve_2024_37052_a_pickle_that_is_not_ours_is_never_opened",
+        "security/test_cves.py::test_cve_2025_27520_loaders_stand_in_one_module",
+    ],
+    "first run": ["security/test_cves.py::test_cve_2024_25723_nobody_becomes_admin_on_the_first_run"],
+    "Host and Origin": [
+        "security/test_entrance.py::test_a_rebound_name_is_refused_with_every_credential",
+        "security/test_entrance.py::test_a_page_of_another_site_reads_nothing_even_with_a_token",
+    ],
+    "CSRF": [
+        "security/test_entrance.py::test_another_site_cannot_act_with_the_cookie",
+        "security/test_matrix.py::test_every_write_resists_other_sites",
+        "security/test_api.py::test_a_form_of_another_site_is_no_json",
+    ],
+    "IDOR": ["security/test_isolation.py::*", "security/test_foreign.py::*"],
+    "SSRF": [
+        "security/test_fetch.py::*",
+        "security/test_cves.py::test_cve_2026_2393_nothing_fetches_an_address_that_a_request_names",
+    ],
+    "injection": [
+        "security/test_hostile_fields.py::test_no_field_of_any_command_breaks_anything",
+        "security/test_hostile_fields.py::test_a_text_comes_back_as_it_was_stored",
+        "security/test_cves.py::test_sql_in_a_name_or_id_is_text",
+    ],
+    "secrets": [
+        "integration/test_secrets.py::*",
+        "integration/test_datasets_on_objects.py::test_no_secret_is_in_an_answer_log_record_or_file",
+    ],
+    "denial of service": ["security/test_denial.py::*", "property/test_filters.py::*"],
+    "authority": ["security/test_cves.py::test_nobody_speaks_for_the_gate"],
+    "a changed audit": ["contract/test_audit.py::*"],
+}
+
+
+@cache
+def list_names(file):
+    tree = ast.parse((TESTS / file).read_text("utf-8"))
+    return {each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+
+
+@pytest.mark.parametrize("kind", [*INPUTS, *CLASSES])
+def test_it_is_tested_where_it_is_said_to_be(kind):
+    for place in {**INPUTS, **CLASSES}[kind]:
+        file, _, name = place.partition("::")
+        names = list_names(file)
+        assert name in names or (name == "*" and any(each.startswith("test_") for each in names)), place
