@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mainspring.control.blobs import use_value
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import FINISHED
@@ -125,12 +126,15 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
         Queued with the next attempt, or failed with RUN-008; pruned when it was given up before
         it was lost; as it is when it has ended meanwhile, for example with its parent.
     """
-    sweep_journal(turn, run)
+    told = sweep_journal(turn, run)
     run, hold = runs.get_held(turn.connection, run.id)
     if runs.is_ended(run):
         return run
     if hold.order == "prune":
         return end_run(turn, run, "pruned")
+    if told is not None:  # it ended while nobody listened
+        outputs = use_value(turn, run, told.outputs) if told.outputs is not None else None
+        return end_run(turn, run, told.state, outputs=outputs, problem=told.problem, cpu_s=told.cpu_s)
     if calls.has_call(turn.connection, run.id) and hold.losses < MOST_LOSSES:
         return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", losses=hold.losses + 1)
     problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))

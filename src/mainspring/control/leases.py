@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 LEASE_S = 10.0
 """Seconds that a run stays with its worker after a heartbeat."""
 
+AWAY_S = 120.0
+"""Seconds that a script on another machine may be out of reach: its loop goes on, and nobody else can run it."""
+
 _PATIENCE_S = 5.0
 """Seconds in which an owner that lives takes a lease again that seems to have lapsed: the clock may have jumped."""
 
@@ -32,13 +35,15 @@ _lapsed: dict[Path, dict[Lease, float]] = {}
 _steady: dict[Path, tuple[float, float]] = {}
 
 
-def lease_of(turn: Turn, host: str, pid: int) -> tuple[str | None, float | None]:
+def lease_of(turn: Turn, kind: str, host: str, pid: int) -> tuple[str | None, float | None]:
     """Return by what the owner tells that a process that runs its own code lives.
 
     Parameters
     ----------
     turn : Turn
         The turn.
+    kind : str
+        Of the run.
     host : str
         Machine of the process.
     pid : int
@@ -51,20 +56,26 @@ def lease_of(turn: Turn, host: str, pid: int) -> tuple[str | None, float | None]
         any other, which has to send heartbeats.
     """
     start = process_start(pid) if pid and host == this_host() else None
-    return start, None if start else turn.clock.monotonic() + LEASE_S
+    return start, None if start else turn.clock.monotonic() + length_of(kind)
+
+
+def length_of(kind: str) -> float:
+    """Return the seconds after which the process of a run of this kind counts as lost."""
+    return AWAY_S if kind == "script" else LEASE_S
 
 
 @adopts
 def adopt(turn: Turn) -> None:
     """Give the workers of a dead owner the time to find this one."""
-    runs.extend_leases(turn.connection, turn.node, turn.clock.monotonic() + LEASE_S)
+    now = turn.clock.monotonic()
+    runs.extend_leases(turn.connection, turn.node, now + LEASE_S, now + AWAY_S)
 
 
 @loop(every_s=0.5)
 def expire_leases(turn: Turn) -> None:
     """Take runs back from workers that sent no heartbeat, and end those whose process is gone."""
     silent = runs.expired(turn.connection, turn.node, turn.clock.monotonic())
-    lost = [(run, f"no heartbeat for {LEASE_S:.0f} s") for run in silent]
+    lost = [(run, f"no heartbeat for {length_of(run.kind):.0f} s") for run in silent]
     for pid, start in runs.watched(turn.connection, turn.node):
         if process_start(pid) != start:
             ended = runs.of_process(turn.connection, turn.node, pid, start)

@@ -10,7 +10,7 @@ from mainspring.control.usecases import REPORTED, handles
 from mainspring.domain import messages
 from mainspring.domain.records import Run
 from mainspring.store import artifacts, runs, series
-from mainspring.tracking.journal import journal_path, read_report
+from mainspring.tracking.journal import journal_path, read_end, read_report
 
 
 @handles(messages.Report, action="runs.report", durable=False)
@@ -44,7 +44,7 @@ def get_series(turn: Turn, command: messages.GetSeries) -> list[tuple[int, float
     )
 
 
-def sweep_journal(turn: Turn, run: Run) -> None:
+def sweep_journal(turn: Turn, run: Run) -> messages.FinishRun | None:
     """Take what the present attempt of a live run logged and could not send any more.
 
     Parameters
@@ -53,6 +53,11 @@ def sweep_journal(turn: Turn, run: Run) -> None:
         The turn.
     run : Run
         A run whose process has ended; its journal is on this machine or nowhere.
+
+    Returns
+    -------
+    FinishRun or None
+        How its process said that it ended, when it could tell nobody.
     """
     path = journal_path(turn.home.journals, run.id, run.attempt)
     _, hold = runs.get_held(turn.connection, run.id)
@@ -61,7 +66,9 @@ def sweep_journal(turn: Turn, run: Run) -> None:
         offset = found.offset
         if report(turn, found).offset < offset:
             break  # the run has ended: nothing more is taken
+    told = read_end(path)
     turn.after_commit(partial(path.unlink, missing_ok=True))
+    return told
 
 
 def find_order(run: Run, hold: runs.Hold, attempt: int, fence: int) -> str:

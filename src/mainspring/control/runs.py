@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mainspring.control.blobs import use_value
 from mainspring.control.finishing import cancel_run, end_run, requeue, tell_run
-from mainspring.control.leases import LEASE_S, lease_of
+from mainspring.control.leases import lease_of, length_of
 from mainspring.control.reports import find_order
 from mainspring.control.results import make_run
 from mainspring.control.turn import Turn
@@ -33,7 +33,7 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
         runs.add_run(turn.connection, run, node=turn.node)
         return messages.Begun(run, True, run.reason)
     run.started_at, run.details = run.created_at, command.details
-    start, lease = lease_of(turn, command.host, command.pid)
+    start, lease = lease_of(turn, command.kind, command.host, command.pid)
     runs.add_run(turn.connection, run, process_start=start, lease_until=lease, node=turn.node)
     if run.parent_id is None:
         tell_run(turn, run)
@@ -83,11 +83,12 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
 @handles(messages.Heartbeat, action="runs.report", durable=False)
 def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     """Keep runs with their workers, and tell the workers what to do with them."""
-    until = turn.clock.monotonic() + LEASE_S
+    now = turn.clock.monotonic()
     orders: dict[str, str] = {}
     for run_id, attempt, fence in command.leases:
         held = runs.find_held(turn.connection, run_id)
         orders[run_id] = find_order(*held, attempt, fence) if held else "lost"
+        until = now + (length_of(held[0].kind) if held else 0.0)
         runs.extend_lease(turn.connection, run_id, attempt, fence, until)
     return messages.Beats(orders)
 

@@ -39,7 +39,7 @@ def resume_run(turn: Turn, command: tracking.ResumeRun) -> tracking.Resumed:
         what = f"run {run.id[-6:]} goes on in process {run.pid} on {run.host}"
         raise Conflict("RUN-002", what, fix=f"mainspring runs cancel {run.id[-6:]}", run=run.id)
     tracking.check_tags(command.tags)
-    start, lease = lease_of(turn, command.host, command.pid)
+    start, lease = lease_of(turn, run.kind, command.host, command.pid)
     values = {
         "state": "running",
         "attempt": run.attempt + 1,

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -65,6 +65,9 @@ class Client:
     data_keys : DataKeys
         The keys of what is sensitive that it was given.
     """
+
+    remote: ClassVar[bool] = False
+    """Whether the owner is reached through a server, and cannot see this machine's files."""
 
     def __init__(
         self,

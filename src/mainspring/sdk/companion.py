@@ -6,9 +6,11 @@ import os
 import threading
 import time
 import weakref
+from pathlib import Path
 
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.messages import Heartbeat
+from mainspring.sdk.backlog import deliver, list_journals
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import ActiveRun
 from mainspring.sdk.readings import Readings
@@ -41,6 +43,7 @@ class Companion:
         self._changed = threading.Event()
         self._lives = False
         self._readings = Readings()
+        self._left = list_journals(client.home.journals) if client.remote else []
 
     def hold(self, active: ActiveRun) -> None:
         """Take a run on."""
@@ -64,6 +67,11 @@ class Companion:
         self.ship(active)
         self._offsets.pop(active.run.id, None)
 
+    def leave(self, path: Path) -> None:
+        """Take on the journal of a run that has ended while nobody answered; it is delivered later."""
+        self._left.append(path)
+        self._changed.set()
+
     def ship(self, active: ActiveRun) -> None:
         """Tell the owner what a run has logged so far.
 
@@ -78,7 +86,7 @@ class Companion:
     def _live(self) -> None:
         waited_s = 0.0
         while True:
-            if not self._held:
+            if not self._held and not self._left:
                 self._changed.wait()
                 waited_s = 0.0
             self._changed.clear()
@@ -86,15 +94,18 @@ class Companion:
             waited_s += SHIP_EVERY_S
             held = list(self._held.values())
             try:
-                for active in held:
-                    if active.journal.used:
-                        self._ship(active)
                 self._measure(held)
                 if held and waited_s >= BEAT_EVERY_S:
                     waited_s = 0.0
                     self._beat(held)
+                for active in held:
+                    if active.journal.used:
+                        self._ship(active)
+                while self._left:
+                    deliver(self._client, self._left[0])
+                    self._left.pop(0)
             except (MainspringError, OSError):
-                waited_s = 0.0  # the next round tries again
+                waited_s = BEAT_EVERY_S  # the next round tries again, and says first who lives
 
     def _measure(self, held: list[ActiveRun]) -> None:
         entries = self._readings.take(time.monotonic(), {each.run.id: each.began_at for each in held})

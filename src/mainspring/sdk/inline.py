@@ -19,11 +19,14 @@ from mainspring.sdk.context import ActiveRun, active_run, enter_run, wait_for_ch
 from mainspring.sdk.faults import explain_fault
 from mainspring.sdk.provenance import host_name, provenance_of
 from mainspring.sdk.results import hide_params, holds_no_cells
+from mainspring.tracking.journal import End
 from mainspring.tracking.plain import is_json
 
 R = TypeVar("R")
 
 _MOST_PARAM = 500
+_AWAY = frozenset({"HOME-001", "API-014"})
+"""Nobody answers; a run that is over is not failed by that."""
 
 
 def begin_run(client: Client, kind: str, name: str, **facts: Any) -> Begun:
@@ -179,21 +182,26 @@ def _record(
 ) -> None:
     """End the run in the record; a fault of the user's code is never hidden by one of ours."""
     run, client = active.run, active.client
+    command = FinishRun(
+        run_id=run.id,
+        attempt=run.attempt,
+        fence=run.fence,
+        state=state,
+        outputs=outputs,
+        problem=problem,
+        cpu_s=cpu_s,
+        call=call,
+    )
     try:
         companion_of(client).release(active)
-        client.ask(
-            FinishRun(
-                run_id=run.id,
-                attempt=run.attempt,
-                fence=run.fence,
-                state=state,
-                outputs=outputs,
-                problem=problem,
-                cpu_s=cpu_s,
-                call=call,
-            )
-        )
+        client.ask(command)
     except MainspringError as error:
+        if error.code in _AWAY and run.fence == run.attempt:
+            active.journal.append(End(command))
+            active.journal.close()
+            companion_of(client).leave(active.journal.path)
+            warn(f"{error.code}: {error.what}; that {run.name} {run.id[-6:]} {state} is told when it is back")
+            return
         if fault is None:
             if error.code == "KEEP-005":  # the run is over all the same
                 _record(active, "failed", cpu_s, None, describe(error), error)

@@ -67,6 +67,8 @@ class RemoteClient(Client):
     unpickles no other's. What the home's own processes would run is refused (API-018).
     """
 
+    remote = True
+
     def __init__(
         self,
         url: str,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, delete, func, literal_column, select, update
+from sqlalchemy import Connection, Float, bindparam, case, cast, delete, func, literal_column, select, update
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
@@ -105,7 +105,14 @@ _EXTEND = Statement(
     .values(lease_until=case((runs.c.process_start.is_(None), bindparam("until")), else_=runs.c.lease_until))
 )
 _EXTEND_ALL = Statement(
-    update(runs).where(runs.c.lease_until.is_not(None), _IS_HERE).values(lease_until=bindparam("until"))
+    update(runs)
+    .where(runs.c.lease_until.is_not(None), _IS_HERE)
+    .values(
+        lease_until=case(
+            (runs.c.kind == literal_column("'script'"), cast(bindparam("late"), Float)),
+            else_=cast(bindparam("until"), Float),
+        )
+    )
 )
 _MOVE = Statement(update(runs).where(_IS_ID).values(node=bindparam("to_node")))
 _ORDER = Statement(select(runs.c.order).where(_IS_ID))
@@ -298,9 +305,9 @@ def extend_lease(connection: Connection, run_id: str, attempt: int, fence: int, 
     return _EXTEND.run(connection, values).rowcount > 0
 
 
-def extend_leases(connection: Connection, node: str, until: float) -> None:
-    """Prolong every lease of a node, as after a time without an owner."""
-    _EXTEND_ALL.run_later(connection, {"node_": node, "until": until})
+def extend_leases(connection: Connection, node: str, until: float, late: float) -> None:
+    """Prolong every lease of a node, as after a time without an owner; those of scripts until `late`."""
+    _EXTEND_ALL.run_later(connection, {"node_": node, "until": until, "late": late})
 
 
 def move_run(connection: Connection, run_id: str, node: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import struct
 import threading
@@ -12,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from mainspring.domain.messages import Report
+from mainspring.domain.messages import FinishRun, Report
 from mainspring.domain.tracking import Artifact
 
 _HEADER = struct.Struct("!II")
@@ -53,7 +55,13 @@ class Item(msgspec.Struct, frozen=True, array_like=True, tag="a"):
     artifact: Artifact
 
 
-Entry = Point | Facts | Item
+class End(msgspec.Struct, frozen=True, array_like=True, tag="e"):
+    """How a run ended whose owner could not be told."""
+
+    command: FinishRun
+
+
+Entry = Point | Facts | Item | End
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
@@ -140,10 +148,13 @@ class Journal:
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
-            return os.open(self.path, flags, 0o600)
+            handle = os.open(self.path, flags, 0o600)
         except FileNotFoundError:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return os.open(self.path, flags, 0o600)
+            handle = os.open(self.path, flags, 0o600)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # until it is closed, or the process dies
+        return handle
 
 
 def read_entries(path: Path, offset: int = 0) -> tuple[list[Entry], int]:
@@ -222,3 +233,16 @@ def read_report(path: Path, run_id: str, attempt: int, fence: int, offset: int =
         tags=tags,
         artifacts=artifacts,
     )
+
+
+def read_end(path: Path) -> FinishRun | None:
+    """Return how the run of a journal ended, when its owner could not be told; None: nothing is known."""
+    offset = 0
+    while True:
+        entries, end = read_entries(path, offset)
+        if not entries:
+            return None
+        for each in entries:
+            if isinstance(each, End):
+                return each.command
+        offset = end
