@@ -224,3 +224,13 @@ def test_a_courier_that_dies_costs_a_pause_and_one_that_ends_costs_nothing(team,
     desk.call(deliveries.hand_out)
     assert sent.courier.outbox == []
     assert team.ask(sinks.GetSink(name="ops")).tries == 1
+
+
+def test_a_clock_that_goes_back_keeps_nothing_waiting(team, sent, desk):
+    team.ask(sinks.AddSink(name="ops", kind="webhook", url=URL, events=["model"]))
+    team.ask(messages.PutVersion(kind="model", name="m", digest="d", manifest={}))
+    (delivery,) = sent.hand_out()
+    sent.report(delivery, 0, "failed")
+    assert sent.hand_out() == []
+    desk.clock.time -= 86_400.0
+    assert len(sent.hand_out()) == 1

@@ -2,12 +2,15 @@
 
 import doctest
 
-from mainspring.cli import printing, status, texts
+from mainspring.cli import printing, sinks, status, texts
 from mainspring.domain import codes
+from mainspring.sinks import decide, posting
+from mainspring.sinks import texts as events
+from mainspring.sinks.adapters import slack
 
 
 def test_examples_in_docstrings():
-    for module in (texts, status, codes, printing):
+    for module in (texts, status, codes, printing, sinks, decide, posting, events, slack):
         result = doctest.testmod(module)
         assert result.attempted
         assert not result.failed

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age
+from mainspring.cli.texts import format_age, format_span
 from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.sinks import AddSink, Answered, GetSink, ListSinks, RemoveSink, Sink, TestSink
 
@@ -79,17 +81,21 @@ def test(name: str) -> None:
         raise Failed("SINK-006", f"{name}: {answer.outcome}, {answer.text}", name=name)
 
 
-def describe_state(sink: Sink) -> str:
+def describe_state(sink: Sink, now: float | None = None) -> str:
     """Return how a sink is, in a few words.
 
     Examples
     --------
     >>> describe_state(Sink("1", "air", "ops", "webhook"))
     'ok'
+    >>> describe_state(Sink("1", "air", "ops", "webhook", tries=4, due_at=130.0, error="503"), now=122.0)
+    'failing, again in 8.0s: 503'
     """
     if sink.tries:
-        since = f" since {format_age(sink.waits_since)}" if sink.waits_since else ""
-        return f"failing{since}: {sink.error}"
+        since = f" for {format_age(sink.waits_since)}" if sink.waits_since else ""
+        left_s = sink.due_at - (time.time() if now is None else now)
+        again = f"again in {format_span(left_s)}" if left_s > 0 else "again now"
+        return f"failing{since}, {again}: {sink.error}"
     return "sending" if sink.pending else "ok"
 
 

@@ -25,7 +25,7 @@ from mainspring.domain.errors import Denied, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.records import Event
 from mainspring.domain.sinks import Answered, Delivery, Noted, Sink
-from mainspring.sinks.decide import Progress, decide
+from mainspring.sinks.decide import MOST_S, Progress, decide
 from mainspring.sinks.kind import read_tries
 from mainspring.store import sinks as store
 
@@ -71,7 +71,16 @@ class Courier:
         self._token = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._lent: dict[str, _Lent] = {}
+        self._quiet: dict[str, tuple[float, int]] = {}
         self.outbox: list[Delivery] = []
+
+    def is_quiet(self, sink: Sink, last: int) -> bool:
+        """Tell whether a sink is known to wait for nothing up to an event."""
+        return self._quiet.get(sink.id) == (sink.changed_at, last)
+
+    def note_quiet(self, sink: Sink, last: int) -> None:
+        """Remember that a sink waits for nothing up to an event, so that it need not be looked for again."""
+        self._quiet[sink.id] = (sink.changed_at, last)
 
     def is_shown(self, token: str) -> bool:
         """Tell whether a token is that of the process that runs now."""
@@ -164,10 +173,16 @@ def hand_out(turn: Turn) -> None:
     courier = open_courier(turn.home)
     stuck = courier.look()
     deliveries: list[Delivery] = []
-    for sink in store.list_sinks(turn.connection):
+    sinks = store.list_sinks(turn.connection)
+    last = store.last_event(turn.connection) if sinks else 0
+    tests = store.list_tests(turn.connection, turn.now() - TEST_S) if sinks else {}
+    for sink in sinks:
         try:
-            with turn.part(), turn.within(sink.project):
-                deliveries += _prepare(turn, courier, sink, stuck)
+            with turn.within(sink.project):
+                if sink.id in tests and not courier.has(name_delivery(sink.id, test=True)):
+                    deliveries += _prepare_test(turn, sink, tests[sink.id])
+                if _is_due(turn, sink) and not (courier.has(sink.id) or courier.is_quiet(sink, last)):
+                    deliveries += _prepare(turn, courier, sink, last, stuck=sink.id in stuck)
         except Exception:  # noqa: BLE001 - one sink that cannot be prepared must not keep the others from it
             _log.exception("the deliveries of sink %s cannot be prepared", sink.id)
     if deliveries:
@@ -225,8 +240,11 @@ def report_delivery(turn: Turn, command: messages.ReportDelivery) -> Noted:
 @holds
 def hold_for_sinks(turn: Turn) -> str | None:
     """Keep the owner while events can be sent, or their receiver was there some minutes ago."""
+    courier = open_courier(turn.home)
     for sink in store.list_sinks(turn.connection):
-        if sink.tries < _HOLDING_TRIES and store.has_pending(turn.connection, sink):
+        if sink.tries >= _HOLDING_TRIES or courier.is_quiet(sink, store.last_event(turn.connection)):
+            continue
+        if store.has_pending(turn.connection, sink):
             return f"sink {sink.name} has events to send"
     return None
 
@@ -243,35 +261,41 @@ def _identify(turn: Turn, token: str) -> Courier:
     return courier
 
 
-def _prepare(turn: Turn, courier: Courier, sink: Sink, stuck: list[str]) -> list[Delivery]:
-    """Return what is to be sent of one sink now: the next events, and a test."""
-    found: list[Delivery] = []
-    now = turn.now()
-    asked_at, answer = store.read_test(turn.connection, sink)
-    testing = asked_at is not None and answer is None and now - asked_at < TEST_S
-    if testing and not courier.has(name_delivery(sink.id, test=True)):
-        event = Event(0, now, "test", sink.name, {"summary": "a test of this sink"}, project=sink.project)
-        try:
-            found.append(_make(turn, sink, [event], test=True))
-        except MainspringError as error:
-            store.write_test(turn.connection, sink, asked_at, Answered("failed", f"{error.code}: {error.what}"))
-            turn.notify(f"sink:{sink.id}")
-    if courier.has(sink.id) or sink.due_at > now:
-        return found
+def _is_due(turn: Turn, sink: Sink) -> bool:
+    """Tell whether a sink may be tried; a pause longer than any is one of a clock that went back."""
+    return not 0.0 < sink.due_at - turn.now() <= MOST_S
+
+
+def _prepare_test(turn: Turn, sink: Sink, asked_at: float) -> list[Delivery]:
+    """Return the event of a test."""
+    event = Event(0, turn.now(), "test", sink.name, {"summary": "a test of this sink"}, project=sink.project)
+    try:
+        with turn.part():
+            return [_make(turn, sink, [event], test=True)]
+    except MainspringError as error:
+        store.write_test(turn.connection, sink, asked_at, Answered("failed", f"{error.code}: {error.what}"))
+        turn.notify(f"sink:{sink.id}")
+        return []
+
+
+def _prepare(turn: Turn, courier: Courier, sink: Sink, last: int, *, stuck: bool) -> list[Delivery]:
+    """Return the next events of a sink."""
     events = store.list_pending(turn.connection, sink, MOST_EVENTS)
     if not events:
-        last = store.last_event(turn.connection)
+        courier.note_quiet(sink, last)
         if last - sink.position > _FAR:
             store.change_sink(turn.connection, sink, position=last)
-        return found
-    try:
-        if sink.id in stuck:
-            _note(turn, sink, events[0].seq, Answered("failed", "the courier ended, or hung, while it sent this event"))
-        else:
-            found.append(_make(turn, sink, events))
-    except MainspringError as error:  # its secret is gone: the events wait until it is back
-        _note(turn, sink, events[0].seq, Answered("failed", f"{error.code}: {error.what}"))
-    return found
+        return []
+    what = "the courier ended, or hung, while it sent this event"
+    if not stuck:
+        try:
+            with turn.part():
+                return [_make(turn, sink, events)]
+        except MainspringError as error:  # its secret is gone: the events wait until it is back
+            what = f"{error.code}: {error.what}"
+    with turn.part():
+        _note(turn, sink, events[0].seq, Answered("failed", what))
+    return []
 
 
 def _make(turn: Turn, sink: Sink, events: list[Event], *, test: bool = False) -> Delivery:

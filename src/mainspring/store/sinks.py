@@ -55,6 +55,12 @@ def read_test(connection: Connection, sink: Sink) -> tuple[float | None, Answere
     return row.tested_at, row.test
 
 
+def list_tests(connection: Connection, since: float) -> dict[str, float]:
+    """Return the sinks whose tests were asked for since a time and not answered yet, and when they were."""
+    query = select(sinks.c.id, sinks.c.tested_at).where(sinks.c.tested_at > since, sinks.c.test.is_(None))
+    return {row.id: row.tested_at for row in connection.execute(query)}
+
+
 def write_test(connection: Connection, sink: Sink, tested_at: float | None, test: Answered | None = None) -> None:
     """Ask for a test of a sink, note its answer, or forget both."""
     change(connection, sinks, {"id": sink.id}, tested_at=tested_at, test=test)
