@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.support.laptops import Laptop
@@ -17,6 +18,7 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Denied, Invalid, NotFound
 from mainspring.sdk import client as clients
 from mainspring.sdk.client import Client, get_client
+from mainspring.sdk.remoteblobs import RemoteBlobs
 from mainspring.tracking.codecs import load_value
 
 
@@ -221,6 +223,14 @@ class TestHomeInAnObjectStore:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             monkeypatch.delenv(name)
         monkeypatch.setenv("MAINSPRING_BLOBS", "")
+        signed = []
+        follow = RemoteBlobs._follow
+        monkeypatch.setattr(RemoteBlobs, "_follow", lambda self, url, keep: note(follow(self, url, keep)))
+
+        def note(answer):
+            signed.append(answer.status)
+            return answer
+
         first = work()
         ms.write(ROWS[:4], "orders", contract=Orders)
         orders = ms.write(ROWS[4:], "orders", mode="append")
@@ -228,3 +238,12 @@ class TestHomeInAnObjectStore:
         assert work() == first
         assert list_hits() == {"make": True, "fit": True, "keep": True, "wrap": True}
         assert sorted(orders.polars()["id"]) == list(range(8))
+        assert set(signed) == {200}, "blobs come from the store itself, by addresses that it has signed"
+        laptop.forget()
+        monkeypatch.setattr(RemoteBlobs, "_follow", lambda self, url, keep: follow(self, spoil(url), keep))
+        assert work() == first, "a store that is out of reach is no matter"
+
+
+def spoil(url):
+    """Return the same address at a port where nothing listens."""
+    return urlsplit(url)._replace(netloc="127.0.0.1:1").geturl()

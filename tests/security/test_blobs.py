@@ -224,3 +224,15 @@ def test_a_hit_names_what_the_run_before_it_named(site, desk, anna):
     desk.call(lambda turn: turn.connection.exec_driver_sql(f"DELETE FROM runs WHERE id = '{run.id}'"))
     reader = Person(desk, "carl", "viewer", project="air")
     assert get(site, reader, digest).content == b"a kept result"
+
+
+def test_nobody_is_sent_to_the_store_for_what_is_not_theirs(site, desk, anna, ben, monkeypatch):
+    monkeypatch.setattr(desk.blobs, "presign", lambda digest, seconds: f"https://store.example/{digest}?for={seconds}")
+    path, direct = f"/api/v1/blobs/{DIGEST}", {"Mainspring-Direct": "1"}
+    answer = site("GET", path, anna.token, params={"project": "air"}, headers=direct)
+    assert (answer.status_code, answer.headers["location"]) == (307, f"https://store.example/{DIGEST}?for=60.0")
+    assert site("GET", path, anna.token, params={"project": "air"}).content == SECRET
+    for person in (ben, Person(desk, "nobody")):
+        answer = site("GET", path, person.token, params={"project": person.project}, headers=direct)
+        assert answer.status_code in {403, 404}
+        assert "location" not in answer.headers

@@ -34,6 +34,7 @@ _PROJECT = {
 }
 _RANGES = {
     "206": {"description": "a range of the bytes"},
+    "307": {"description": "where an object store has the bytes, for a minute; only for who sends Mainspring-Direct"},
     "416": {"description": "a range beyond the bytes"},
 }
 _PROBLEMS = {

@@ -25,6 +25,7 @@ from mainspring.domain.errors import Invalid, NotFound, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import GetVersion
 from mainspring.domain.ports import Blobs
+from mainspring.domain.protocol import DIRECT
 from mainspring.domain.records import Version
 from mainspring.domain.transfers import FindBlob, Held, HoldBlob, NoteUpload
 from mainspring.security.paths import safe_join
@@ -36,6 +37,9 @@ MOST_UPLOADS = 16
 
 SLOW_S = 20.0
 """Seconds in which the next bytes of a body must come."""
+
+SIGNED_S = 60.0
+"""So long may an address be read that an object store has signed."""
 
 _MOST_KNOWN = 10_000
 
@@ -106,6 +110,10 @@ class Transfers:
             if not await to_thread.run_sync(self._blobs.exists, digest):
                 raise no_blob(digest)
             return Response(None, 200, HEADERS, "application/octet-stream")
+        if DIRECT in request.headers:
+            url = await to_thread.run_sync(self._blobs.presign, digest, SIGNED_S)
+            if url is not None:
+                return Response(None, 307, {**HEADERS, "Location": url})
         path = await to_thread.run_sync(self._blobs.path, digest)
         if not path.exists():
             raise no_blob(digest)

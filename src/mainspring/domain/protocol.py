@@ -18,6 +18,9 @@ FIRST = 1
 BEFORE = 2
 """So many versions before its own does a server answer."""
 
+DIRECT = "Mainspring-Direct"
+"""The header by which a client says that it may be sent to the object store itself for a blob."""
+
 
 def list_spoken(newest: int = PROTOCOL) -> range:
     """Return the versions of the wire that a server of a version answers.

@@ -26,6 +26,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _REST_S = 0.05
 _LONGEST_REST_S = 2.0
 _OK = 200
+_TOLD = ("Mainspring-Code", "Mainspring-SHA256", "Location")
 _PART_BYTES = 1024 * 1024
 _BLOCK_BYTES = 128 * 1024
 
@@ -70,6 +71,8 @@ class Answered(NamedTuple):
         Of the error.
     digest : str
         SHA-256 of the body, where the server tells it.
+    location : str
+        Where else the body is.
     kept : object
         What came of a body that was streamed.
     """
@@ -78,6 +81,7 @@ class Answered(NamedTuple):
     body: bytes
     code: str = ""
     digest: str = ""
+    location: str = ""
     kept: Any = None
 
 
@@ -123,13 +127,16 @@ class Server:
         SHA-256 of its certificate, or the file of an authority; empty: the system's authorities.
     patience : Patience, optional
         How long to wait.
+    ours : bool, default True
+        It is Mainspring's, and numbers its answers as the requests are; False: an object store.
     """
 
-    def __init__(self, url: str, certificate: str = "", patience: Patience | None = None) -> None:
+    def __init__(self, url: str, certificate: str = "", patience: Patience | None = None, *, ours: bool = True) -> None:
         self._idle: list[tuple[int, http.client.HTTPConnection]] = []
         self.address = read_address(url)
         self.patience = patience or Patience()
         self._certificate = certificate
+        self._ours = ours
 
     def request(
         self,
@@ -202,7 +209,8 @@ class Server:
             connection.sock.settimeout(wait_s + self.patience.silence_s)
             _send(connection, method, self.address.path + path, body, {**headers, "Mainspring-Request": number})
             answer = connection.getresponse()
-            _check_number(answer, number)
+            if self._ours:
+                _check_number(answer, number)
             streams = keep is not None and answer.status == _OK
             content = b"" if streams else answer.read()
             kept = keep(_read_parts(answer)) if keep is not None and streams else None
@@ -213,10 +221,8 @@ class Server:
             connection.close()
         else:
             self._idle.append((os.getpid(), connection))
-        told = answer.headers
-        return Answered(
-            answer.status, content, told.get("Mainspring-Code", ""), told.get("Mainspring-SHA256", ""), kept
-        )
+        code, digest, location = (answer.headers.get(name, "") for name in _TOLD)
+        return Answered(answer.status, content, code, digest, location, kept)
 
     def _take(self) -> http.client.HTTPConnection:
         while self._idle:

@@ -121,12 +121,12 @@ class RemoteClient(Client):
         project: str = "",
         token: str = "",
     ) -> Answered:
-        """Ask until there is an answer of status 200, or a refusal for good."""
+        """Ask until there is an answer, or a refusal for good."""
         path = f"/api/v1{path}?{urlencode({'project': project or self.project})}"
         headers = {**headers, "Authorization": f"Bearer {token or self._token}"}
         for turn in range(_MOST_TURNS):
             answer = self._server.request(method, path, body, headers, wait_s, keep)
-            if answer.status == 200:
+            if answer.status in {200, 307}:
                 return answer
             error = _read_problem(answer)
             if error.code not in _AGAIN or turn == _MOST_TURNS - 1:

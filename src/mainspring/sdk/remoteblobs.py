@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.ports import StoredBlob
-from mainspring.sdk.https import Answered
+from mainspring.domain.protocol import DIRECT
+from mainspring.sdk.https import Answered, Patience, Server
 from mainspring.store.blobs import check_digest
 from mainspring.store.caches import BlobCache, CopiedBlobs
 
@@ -23,6 +27,11 @@ _TRIES = 5
 _SLOWEST_BYTES_S = 20e6
 """So many bytes a second does a server at least read, hash and write."""
 
+_BRIEFLY = Patience(connect_s=3.0, silence_s=20.0, total_s=0.0)
+"""How long an object store is waited for, since the server has the same bytes."""
+
+_OK = 200
+
 _Kept = TypeVar("_Kept")
 
 
@@ -34,6 +43,7 @@ class Exchange(Protocol):
         method: str,
         path: str,
         body: bytes | Path | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
         *,
         wait_s: float = 0.0,
         keep: Callable[[Iterator[bytes]], object] | None = None,
@@ -63,6 +73,7 @@ class RemoteBlobs(CopiedBlobs):
     def __init__(self, exchange: Exchange, cache: BlobCache) -> None:
         super().__init__(cache)
         self._exchange = exchange
+        self._direct = True
 
     def exists(self, digest: str) -> bool:
         """Tell whether the client may read the bytes, and they are there."""
@@ -113,8 +124,27 @@ class RemoteBlobs(CopiedBlobs):
         insist(lambda: self._exchange("PUT", f"/blobs/{digest}", content, wait_s=wait_s))
 
     def _bring(self, digest: str, keep: Callable[[Iterator[bytes]], _Kept]) -> _Kept:
-        kept: _Kept = insist(lambda: self._exchange("GET", f"/blobs/{digest}", keep=keep)).kept
+        path, headers = f"/blobs/{digest}", {DIRECT: "1"} if self._direct else {}
+        answer = insist(lambda: self._exchange("GET", path, headers=headers, keep=keep))
+        if answer.location:
+            answer = self._follow(answer.location, keep)
+        if answer.status != _OK:  # the store is out of reach from here, or lacks what the server may have
+            self._direct = False
+            answer = insist(lambda: self._exchange("GET", path, keep=keep))
+        kept: _Kept = answer.kept
         return kept
+
+    def _follow(self, url: str, keep: Callable[[Iterator[bytes]], object]) -> Answered:
+        """Read what an object store has signed; its address is nobody's but the server's word."""
+        parts = urlsplit(url)
+        try:
+            store = Server(f"{parts.scheme}://{parts.netloc}", patience=_BRIEFLY, ours=False)
+            with closing(store):
+                return store.request("GET", f"{parts.path}?{parts.query}", None, {}, keep=keep)
+        except MainspringError as error:
+            if error.code in {"HOME-006", "HOME-007"}:
+                raise  # there is no room here for the copy
+            return Answered(0, b"")
 
 
 def insist(travel: Callable[[], Answered]) -> Answered:
