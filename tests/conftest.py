@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from tests.support.homes import Desk, OwnerProcess, end_owner
+from tests.support.receivers import HttpReceiver
 from tests.support.stores import BUCKET, GoogleStorage, SeaweedFS
 
 from mainspring.sdk.client import Client
@@ -74,6 +75,20 @@ def desk(home):
     made = Desk(home)
     yield made
     made.close()
+
+
+@pytest.fixture
+def receive():
+    """Start receivers of this machine: ``receive(kind, **options)``; all are ended after the test."""
+    begun = []
+
+    def begin(kind=HttpReceiver, **options):
+        begun.append(kind(**options))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.end()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from email import message_from_bytes
 from email.policy import default
 
 import pytest
-from tests.support.receivers import DeafReceiver, HttpReceiver, SmtpReceiver, wait_for
+from tests.support.receivers import DeafReceiver, SmtpReceiver, wait_for
 
 from mainspring.domain import access, messages, sinks
 from mainspring.domain.errors import MainspringError
@@ -32,19 +32,9 @@ def certificate(home, tmp_path, monkeypatch):
     return made
 
 
-@pytest.fixture
-def receive(monkeypatch):
-    """Start receivers of the private host 127.0.0.1; all are ended after the test."""
+@pytest.fixture(autouse=True)
+def private_hosts(monkeypatch):
     monkeypatch.setenv("MAINSPRING_PRIVATE_HOSTS", "127.0.0.1")
-    begun = []
-
-    def begin(kind=HttpReceiver, **options):
-        begun.append(kind(**options))
-        return begun[-1]
-
-    yield begin
-    for each in begun:
-        each.end()
 
 
 def make_event(client, number, state="failed"):

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.support.receivers import DeafReceiver, HttpReceiver, SmtpReceiver
+from tests.support.receivers import DeafReceiver, SmtpReceiver
 
 import mainspring
 from mainspring.domain.errors import Denied, Invalid, Unavailable
@@ -75,19 +75,6 @@ NO_URLS = [
     "http://ops%2eexample.org/",
     f"http://ops.example.org/{'a' * 2000}",
 ]
-
-
-@pytest.fixture
-def receive():
-    begun = []
-
-    def begin(kind=HttpReceiver, **options):
-        begun.append(kind(**options))
-        return begun[-1]
-
-    yield begin
-    for each in begun:
-        each.end()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.memory import Memory
 
 from mainspring.domain.errors import Denied, Invalid, NotFound
 from mainspring.security.seals import Seal
@@ -182,20 +183,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
-
-
-class Memory:
-    """Blobs of a dictionary: a real store of content by name, without a disk."""
-
-    def __init__(self):
-        self.content = {}
-
-    def put(self, content):
-        self.content[str(len(self.content))] = content
-        return str(len(self.content) - 1)
-
-    def get(self, digest):
-        return self.content[digest]
 
 
 @given(JSON | st.tuples(JSON, JSON))

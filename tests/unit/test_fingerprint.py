@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from tests.support.memory import Memory
 
 from mainspring.domain.errors import Invalid
 from mainspring.pipelines.contents import digest_content
@@ -21,20 +22,6 @@ from mainspring.security.seals import Seal
 from mainspring.tracking.codecs import load_value, store_value
 
 SEAL = Seal(b"k" * 32)
-
-
-class Memory:
-    """Blobs of a dictionary: a real store of content by name, without a disk."""
-
-    def __init__(self):
-        self.content = {}
-
-    def put(self, content):
-        self.content[str(len(self.content))] = content
-        return str(len(self.content) - 1)
-
-    def get(self, digest):
-        return self.content[digest]
 
 
 class Colour(enum.Enum):

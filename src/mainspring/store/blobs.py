@@ -8,16 +8,19 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Invalid, NotFound, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.ports import Blobs, FileSystem, StoredBlob
 from mainspring.store.files import LocalFileSystem, write_faults
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 GROUP = "mainspring.blobs"
 PART_BYTES = 5 * 1024 * 1024
@@ -96,6 +99,13 @@ def check_content(wanted: str, found: str) -> str:
     return found
 
 
+def watch(parts: Iterable[bytes], seen: Hash) -> Iterator[bytes]:
+    """Pass parts on as they come, and have a digest see each."""
+    for part in parts:
+        seen.update(part)
+        yield part
+
+
 def is_digest(text: str) -> bool:
     """Tell whether a text is a digest."""
     return _DIGEST.match(text) is not None
@@ -171,9 +181,7 @@ class FolderBlobs:
         seen = hashlib.sha256()
         try:
             with path.open("rb") as file:
-                for part in read_parts(file):
-                    seen.update(part)
-                    yield part
+                yield from watch(read_parts(file), seen)
         except FileNotFoundError:
             raise no_blob(digest) from None
         if seen.hexdigest() != digest:
@@ -238,16 +246,10 @@ class FolderBlobs:
         name = secrets.token_hex(8)
         draft = self._root / name[:2] / f".{name}"
         seen = hashlib.sha256()
-
-        def hashed() -> Iterator[bytes]:
-            for part in read_parts(stream):
-                seen.update(part)
-                yield part
-
         try:
             with write_faults(draft):
                 self._files.make_folder(draft.parent)
-                self._files.write_atomic(draft, hashed())
+                self._files.write_atomic(draft, watch(read_parts(stream), seen))
                 path = self.path(check_content(digest, seen.hexdigest()))
                 self._files.make_folder(path.parent)
                 crash_point("blobs.before_rename")

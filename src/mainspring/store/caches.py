@@ -15,7 +15,7 @@ from typing import BinaryIO, TypeVar
 from mainspring.domain.errors import Invalid, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.ports import FileSystem
-from mainspring.store.blobs import check_content, check_digest, read_parts
+from mainspring.store.blobs import check_content, check_digest, read_parts, watch
 from mainspring.store.files import LocalFileSystem, write_faults
 
 LIMIT_BYTES = 4096 * 1_000_000
@@ -124,16 +124,10 @@ class BlobCache:
         """
         draft = self._folder / f"incoming-{secrets.token_hex(8)}"
         seen = hashlib.sha256()
-
-        def hashed() -> Iterator[bytes]:
-            for part in parts:
-                seen.update(part)
-                yield part
-
         try:
             with write_faults(draft):
                 self._files.make_folder(draft.parent)
-                self._files.write_atomic(draft, hashed())
+                self._files.write_atomic(draft, watch(parts, seen))
             digest = seen.hexdigest()
             approve(digest, draft)
             path = self._path(digest)
