@@ -64,6 +64,22 @@ INPUTS = {
         "property/test_filters.py::test_a_fault_is_told_with_its_position",
         "security/test_api.py::test_a_filter_with_a_fault_shows_where",
     ],
+    "a sink that hangs": [
+        "integration/test_sinks.py::test_a_hanging_and_a_dead_receiver_slow_neither_the_owner_nor_another_sink",
+        "integration/test_sinks.py::test_a_sink_that_hangs_answers_its_test_in_time",
+        "security/test_fetch.py::test_a_receiver_that_hangs_or_drips_is_cut_off",
+    ],
+    "an unknown kind of sink": ["contract/test_sinks.py::test_what_could_never_be_sent_is_refused"],
+    "an address that leads inside": [
+        "contract/test_sinks.py::test_what_could_never_be_sent_is_refused",
+        "integration/test_sinks.py::test_a_name_that_leads_inside_is_refused_when_it_is_sent_to",
+    ],
+    "a secret that a sink misses": [
+        "integration/test_sinks.py::test_a_secret_that_is_gone_keeps_the_events_until_it_is_back"
+    ],
+    "a removed project with sinks": [
+        "integration/test_sinks.py::test_an_event_is_for_its_project_only_and_a_removed_project_has_no_sinks"
+    ],
     "a body of 1 GB or of a million nested brackets": [
         "security/test_api.py::test_a_body_of_a_gigabyte_is_refused_before_it_is_read",
         "security/test_api.py::test_what_lies_too_deep_is_refused_before_the_owner_sees_it",

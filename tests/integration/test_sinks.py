@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from email.policy import default
 import pytest
 from tests.support.receivers import DeafReceiver, SmtpReceiver, wait_for
 
-from mainspring.domain import access, messages, sinks
+from mainspring.domain import access, messages, sinks, upkeep
 from mainspring.domain.errors import MainspringError
 from mainspring.security.certificates import make_certificate
 
@@ -323,6 +324,22 @@ def test_openlineage_is_told_of_runs_and_what_they_read_and_wrote(client, receiv
     assert read["facets"]["version"]["datasetVersion"] == "1"
 
 
+def test_openlineage_passes_over_runs_that_were_deleted(client, receive):
+    receiver = receive()
+    receiver.gate.clear()
+    add(client, "lineage", kind="openlineage", url=receiver.url)
+    first = make_event(client, "-first", "succeeded")
+    wait_for(lambda: receiver.heard, "the start of the first")
+    second = make_event(client, "-second", "succeeded")
+    client.ask(messages.PutVersion(kind="model", name="m", digest="d", manifest={}))
+    client.ask(upkeep.DeleteRuns(ids=[second.id]))
+    receiver.gate.set()
+    wait_for(lambda: show(client, "lineage").delivered == 5, "5 events")
+    told = [heard.json for heard in receiver.heard]
+    assert [each["run"]["runId"].replace("-", "") for each in told[:2]] == [first.id, first.id]
+    assert [each.get("eventType") for each in told] == ["START", "COMPLETE", None]
+
+
 def test_an_event_is_for_its_project_only_and_a_removed_project_has_no_sinks(client, receive):
     receiver = receive()
     client.ask(access.AddProject(name="rail"))
@@ -337,6 +354,43 @@ def test_an_event_is_for_its_project_only_and_a_removed_project_has_no_sinks(cli
         with pytest.raises(MainspringError, match="AUTH-009"):
             client.ask(command, project="rail")
     assert receiver.heard == []
+
+
+PAGER = """
+from mainspring.domain.sinks import Answered
+
+class Pager:
+    events, options = ("run.failed",), ()
+
+    def check(self, url, *, secret, options):
+        pass
+
+    def send(self, delivery, event, now, ask):
+        if event.body["name"] == "fit1":
+            raise ValueError("no words for fit1")
+        print("paged", event.body["name"], flush=True)
+        return Answered("accepted", f"beep {event.body['name']}")
+"""
+
+
+def test_a_kind_installed_besides_is_found_and_an_event_it_cannot_tell_blocks_nothing(
+    client, home, tmp_path, monkeypatch
+):
+    folder = tmp_path / "installed"
+    (folder / "pager-1.0.dist-info").mkdir(parents=True)
+    (folder / "pager.py").write_text(PAGER)
+    (folder / "pager-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: pager\nVersion: 1.0\n")
+    (folder / "pager-1.0.dist-info" / "entry_points.txt").write_text("[mainspring.sinks]\npager = pager:Pager\n")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    made = add(client, "beeper", kind="pager", options={"tries": "1"})
+    assert made.events == ("run.failed",)
+    for number in range(3):
+        make_event(client, number)
+    wait_for(lambda: show(client, "beeper").delivered == 2, "two events")
+    (held,) = show(client, "beeper").held_back
+    assert held.error == "pager cannot tell it: ValueError: no words for fit1"
+    told = (home.logs / "courier.log").read_text()
+    assert [line for line in told.splitlines() if line.startswith("paged")] == ["paged fit0", "paged fit2"]
 
 
 def test_the_verbs_from_adding_to_removing(client, receive, monkeypatch):

@@ -52,8 +52,8 @@ class Kind(Protocol):
         MUST connect by `mainspring.security.fetch` alone, and take no longer than
         `read_timeout_s` says. MUST tell the receiver `name_event`, the same at every repetition,
         where its protocol has a place for it. MUST answer ``refused`` only when the receiver will
-        never take this event, whatever happens to the receiver. May raise a `MainspringError`,
-        which counts as ``failed``.
+        never take this event, whatever happens to the receiver. May raise: a `MainspringError` or
+        an `OSError` counts as ``failed``, anything else as ``refused``.
         """
         ...
 

@@ -103,9 +103,11 @@ class Courier:
             answer = kind.send(delivery, event, time.time(), ask)
         except MainspringError as error:
             answer = Answered("failed", f"{error.code}: {error.what}")
-        except Exception as fault:  # noqa: BLE001 - an adapter of anybody may fail; its event is tried again
-            _log.warning("sink %s: %s: %s", delivery.name, type(fault).__name__, mask(str(fault)))
+        except OSError as fault:
             answer = Answered("failed", f"{delivery.kind} failed with {type(fault).__name__}: {fault}")
+        except Exception as fault:  # noqa: BLE001 - an event that an adapter cannot tell must not block what follows
+            _log.warning("sink %s: %s: %s", delivery.name, type(fault).__name__, mask(str(fault)))
+            answer = Answered("refused", f"{delivery.kind} cannot tell it: {type(fault).__name__}: {fault}")
         text = mask(answer.text)[:_MOST_CHARACTERS]
         return Answered(answer.outcome, text, answer.retry_after_s)
 

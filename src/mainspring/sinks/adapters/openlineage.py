@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import GetRun, ListReads
 from mainspring.domain.records import Event, Run
 from mainspring.domain.sinks import Answered, Delivery
@@ -80,10 +81,13 @@ def make_event(event: Event, space: str, ask: Ask) -> dict[str, Any] | None:
     run_id = event.body.get("run_id") if wrote else event.subject
     if not run_id:
         return _frame("DatasetEvent", event, {"dataset": wrote[0]})
-    run = _find_top(run_id, ask)
-    if not wrote and run.id != event.subject:
-        return None  # the end of a step, of which the run above will tell
-    reads = ask(ListReads(run_id=run.id)) if state in {"COMPLETE", "FAIL", "ABORT"} else []
+    try:
+        run = _find_top(run_id, ask)
+        if not wrote and run.id != event.subject:
+            return None  # the end of a step, of which the run above will tell
+        reads = ask(ListReads(run_id=run.id)) if state in {"COMPLETE", "FAIL", "ABORT"} else []
+    except NotFound:  # deleted before it was told
+        return _frame("DatasetEvent", event, {"dataset": wrote[0]}) if wrote else None
     facets: dict[str, Any] = {}
     if state == "FAIL":
         message = {"message": str(event.body.get("what", "")), "programmingLanguage": "python"}

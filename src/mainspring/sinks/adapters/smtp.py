@@ -95,6 +95,8 @@ def _hand_over(
             client.file, client.ehlo_resp, client.helo_resp, client.esmtp_features = None, None, None, {}
             _expect(client.ehlo(), 250)
         if "user" in delivery.options:
+            if not f"{delivery.options['user']}{delivery.secret}".isascii():
+                raise Invalid("SINK-003", "the user or the password has letters outside of ASCII")
             client.login(delivery.options["user"], delivery.secret)
         _expect(client.mail(delivery.options["from"]), 250)
         for address in _list_addresses(delivery.options):
