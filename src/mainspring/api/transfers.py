@@ -176,7 +176,10 @@ class Transfers:
 
     def _find_file(self, name: str) -> tuple[Path, str]:
         """Return a file of a table, and the digest of what it holds."""
-        path = self._blobs.beside(f"tables/{name}") or safe_join(self._home.tables, name)
+        copy = self._blobs.beside(f"tables/{name}")
+        if copy is not None:
+            return copy, copy.name
+        path = safe_join(self._home.tables, name)
         try:
             facts = path.stat()
         except FileNotFoundError:

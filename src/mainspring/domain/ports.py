@@ -167,8 +167,8 @@ class Blobs(Protocol):
     def beside(self, name: str) -> Path | None:
         """Return a copy of what lies in the place under a name that is no digest, as files of tables do.
 
-        None: nothing else lies there. MUST raise `NotFound` HOME-013 when it is gone. The copy
-        stays for at least a minute.
+        None: nothing else lies there. What lies under a name MUST NOT change. MUST raise `NotFound`
+        HOME-013 when it is gone. The copy has its digest for a name, and stays for at least a minute.
         """
         ...
 

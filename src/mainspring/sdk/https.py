@@ -167,14 +167,18 @@ class Server:
         """
         trouble_since: float | None = None
         rest_s = _REST_S
+        # A try that went on for longer than silence can has moved bytes, so it begins the count anew.
+        progress_s = self.patience.total_s + 2 * (self.patience.connect_s + self.patience.silence_s + wait_s)
         while True:
+            begun = time.monotonic()
             try:
                 return self._try(method, path, body, headers, wait_s, keep)
             except (OSError, http.client.HTTPException) as fault:
                 if isinstance(fault, MainspringError):
                     raise  # it was not trusted, or what it sent could not be kept
                 now = time.monotonic()
-                trouble_since = trouble_since or now
+                if trouble_since is None or now - begun > progress_s:
+                    trouble_since = now
                 if now - trouble_since > self.patience.total_s:
                     what = f"{self.address.host}:{self.address.port}: {type(fault).__name__}: {fault}"
                     raise Unavailable("API-014", what) from fault

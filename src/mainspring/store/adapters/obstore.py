@@ -37,6 +37,9 @@ MARK = "mainspring.json"
 _YOUNG_S = 1800.0
 """An object that is put again is written anew once it is older, so that no collection finds it old."""
 
+_MOST_COPIES = 10_000
+"""So many names of objects that are no blobs are remembered with their digests."""
+
 _first_user: int | None = None  # the process whose threads serve the library
 
 _Bucket = AzureStore | GCSStore | S3Store
@@ -98,6 +101,7 @@ class ObjectBlobs(CopiedBlobs):
 
     def __init__(self, store: _Bucket, brief: _Bucket, url: str, cache: BlobCache, patience: Patience) -> None:
         super().__init__(cache)
+        self._copies: dict[str, str] = {}
         self._store = store
         self._brief = brief
         self._url = url
@@ -157,7 +161,12 @@ class ObjectBlobs(CopiedBlobs):
             parts = obstore.get(self._store, name).stream(min_chunk_size=PART_BYTES)
             return self._cache.take((bytes(part) for part in parts), lambda *_: None)
 
-        return self._ask(read, name)
+        known = self._copies.get(name)
+        copy = (self._cache.find(known) if known else None) or self._ask(read, name)
+        if len(self._copies) >= _MOST_COPIES:
+            self._copies.clear()
+        self._copies[name] = copy.name
+        return copy
 
     def claim(self, record_id: str, *, anew: bool) -> None:
         """Mark the place as the record's, after a trial of what it keeps."""
