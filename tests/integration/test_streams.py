@@ -27,11 +27,14 @@ class CountingRelay(DeskRelay):
     """Asks a desk, and lets whoever would wait for events look again a little later."""
 
     async def ask(self, command, key="", *, project="", token=""):
+        until = asyncio.get_running_loop().time() + command.wait_s
         while True:
             answer = await super().ask(command, key, project=project, token=token)
             if not isinstance(answer, Later):
                 return answer
             self.asked.pop()
+            if asyncio.get_running_loop().time() >= until:
+                return []
             await asyncio.sleep(0.02)
 
 
@@ -188,6 +191,21 @@ def test_a_reader_that_vanishes_is_forgotten(desk, abruptly):
     asyncio.run(play())
 
 
+def test_those_that_come_at_once_are_counted_at_once(desk, monkeypatch):
+    monkeypatch.setattr(streams, "MOST_STREAMS", 3)
+
+    async def play():
+        async with Stand(desk, slow_s=DEADLINE_S) as stand, contextlib.AsyncExitStack() as stack:
+            readers = [await stack.enter_async_context(stand.read()) for _ in range(12)]
+            firsts = await asyncio.gather(
+                *(asyncio.get_running_loop().sock_recv(each.connected, 12) for each in readers)
+            )
+            assert sorted(firsts) == [b"HTTP/1.1 200"] * 3 + [b"HTTP/1.1 503"] * 9
+            assert stand.streams.open_count == 3
+
+    asyncio.run(play())
+
+
 def test_streams_are_counted_and_one_too_many_is_refused(desk, monkeypatch):
     monkeypatch.setattr(streams, "MOST_STREAMS", 2)
 
@@ -197,15 +215,17 @@ def test_streams_are_counted_and_one_too_many_is_refused(desk, monkeypatch):
             async with stand.read() as third:
                 text = b""
                 while b"API-016" not in text:
-                    text += await asyncio.get_running_loop().sock_recv(third.connected, 4096)
+                    part = await asyncio.get_running_loop().sock_recv(third.connected, 4096)
+                    assert part, text
+                    text += part
             assert text.startswith(b"HTTP/1.1 503")
             first.connected.close()
             await until(lambda: stand.streams.open_count == 1)
             async with stand.read() as fourth:
                 stand.emit(1)
-                while not fourth.numbers or not second.numbers:
-                    await fourth.take(4096)
-                    await second.take(4096)
+                for reader in (fourth, second):
+                    while not reader.numbers:
+                        assert await reader.take(4096)
             assert fourth.numbers == second.numbers == [1]
 
     asyncio.run(play())

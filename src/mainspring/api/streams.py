@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 from starlette.datastructures import QueryParams
@@ -92,7 +92,12 @@ class Streams:
                 wanted.after = found[-1].seq
             return found
 
-        first = await page(0.0)  # a refusal is an answer, not a stream that ends
+        self.open_count += 1
+        try:
+            first = await page(0.0)  # a refusal is an answer, not a stream that ends
+        except BaseException:
+            self.open_count -= 1
+            raise
         self._entrance.note_success(token)
 
         async def parts() -> AsyncIterator[bytes]:
@@ -107,14 +112,9 @@ class Streams:
 
         return _Stream(self, parts(), self._slow_s)
 
-    @contextlib.contextmanager
-    def count(self) -> Iterator[None]:
-        """Count a stream while it is open."""
-        self.open_count += 1
-        try:
-            yield
-        finally:
-            self.open_count -= 1
+    def close(self) -> None:
+        """Count a stream no more; it ended, or its reader is gone."""
+        self.open_count -= 1
 
 
 def make_works(streams: Streams) -> Works:
@@ -148,8 +148,8 @@ class _Stream(Response):
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-        with self._streams.count():
-            tasks = [asyncio.ensure_future(write()), asyncio.ensure_future(listen())]
+        tasks = [asyncio.ensure_future(write()), asyncio.ensure_future(listen())]
+        try:
             done, rest = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in rest:
                 task.cancel()
@@ -158,6 +158,8 @@ class _Stream(Response):
                 # A reader that was too slow is cut off: the connection closes without an end.
                 with contextlib.suppress(TimeoutError, OSError):
                     task.result()
+        finally:
+            self._streams.close()
 
 
 def _read(request: Request) -> ListEvents:
