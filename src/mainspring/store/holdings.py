@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import Insert as Upsert
 
 from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
 from mainspring.store.tables import holdings, projects, uploads, usage, uses
@@ -13,11 +14,12 @@ _IN_PROJECT = holdings.c.project == bindparam("project_")
 _LISTED = holdings.c.digest.in_(unpack_ids("digests"))
 _KNOWN = Statement(select(holdings.c.digest).where(_IN_PROJECT, _LISTED))
 _ADD = Statement(add_once(holdings), ("project", "digest", "size_bytes"))
-_BEGIN = Statement(add_once(usage), ("project", "size_bytes"))
+_upsert = Upsert(usage)
 _GROW = Statement(
-    update(usage)
-    .where(usage.c.project == bindparam("project_"))
-    .values(size_bytes=usage.c.size_bytes + bindparam("by"))
+    _upsert.on_conflict_do_update(
+        index_elements=["project"], set_={"size_bytes": usage.c.size_bytes + _upsert.excluded["size_bytes"]}
+    ),
+    ("project", "size_bytes"),
 )
 _READ = Statement(
     select(usage.c.size_bytes, projects.c.quota_bytes)
@@ -42,8 +44,7 @@ def add_holdings(connection: Connection, project: str, sizes: Mapping[str, int])
     """Count blobs that a project did not hold; return what it holds now and may hold, 0: no limit."""
     for digest, size_bytes in sizes.items():
         _ADD.run_later(connection, {"project": project, "digest": digest, "size_bytes": size_bytes})
-    _BEGIN.run_later(connection, {"project": project, "size_bytes": 0})
-    _GROW.run_later(connection, {"project_": project, "by": sum(sizes.values())})
+    _GROW.run_later(connection, {"project": project, "size_bytes": sum(sizes.values())})
     return read_usage(connection, project)
 
 
@@ -80,7 +81,7 @@ def drop_uses(connection: Connection, project: str, source: str) -> None:
     if gone:
         unused = {"project_": project, "digests": pack_ids([str(digest) for digest, _ in gone])}
         connection.execute(delete(holdings).where(_IN_PROJECT, _LISTED), unused)
-        _GROW.run_later(connection, {"project_": project, "by": -sum(size for _, size in gone)})
+        _GROW.run_later(connection, {"project": project, "size_bytes": -sum(size for _, size in gone)})
 
 
 def list_holdings(connection: Connection) -> dict[str, int]:
