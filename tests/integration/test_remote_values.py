@@ -69,6 +69,8 @@ def work():
 
 @pytest.fixture
 def laptop(client, tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     made = Laptop(client, tmp_path / "laptop", monkeypatch, role="approver")
     yield made
     made.end()
@@ -80,7 +82,7 @@ def list_hits(pipeline="work"):
     return {each.name: each.cached_from is not None for each in get_client().ask(messages.ListRuns(parent_id=top.id))}
 
 
-def test_a_pipeline_runs_and_is_answered_from_what_it_stored(laptop):
+def test_a_pipeline_runs_and_is_answered_from_what_it_stored(laptop, tmp_path):
     first = work()
     assert list_hits() == {"make": False, "fit": False, "keep": False, "wrap": False}
     run = get_client().ask(messages.ListRuns(name="wrap"))[0]
@@ -88,7 +90,7 @@ def test_a_pipeline_runs_and_is_answered_from_what_it_stored(laptop):
     logged = ms.Run(run.id).artifacts
     assert set(logged) == {"table", "notes"}
     laptop.forget()
-    for path in Path(tempfile.gettempdir()).glob("*/notes.txt"):
+    for path in tmp_path.glob("scratch/*/notes.txt"):
         path.unlink()
     assert work() == first
     assert list_hits() == {"make": True, "fit": True, "keep": True, "wrap": True}
