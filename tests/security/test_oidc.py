@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import secrets
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+import uvicorn
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -20,11 +22,13 @@ from tests.support.relays import DeskRelay, make_desk_app
 
 from mainspring.api.entrance import Entrance
 from mainspring.api.issuers import STATE
+from mainspring.api.programs import Program, Programs
 from mainspring.api.sessions import COOKIE, Sessions
+from mainspring.cli.browsers import sign_in
 from mainspring.domain import access
 from mainspring.domain.errors import Invalid, Unavailable
 from mainspring.security.jwks import KEEP_S, REST_S, IssuerKeys
-from mainspring.security.oidc import SignIn
+from mainspring.security.oidc import MOST_PENDING, PENDING_S, SignIn
 from mainspring.security.tokens import digest_token
 
 BASE = "http://127.0.0.1:8430"
@@ -147,11 +151,11 @@ def browse(desk, issuer, clock):
     sign_in = SignIn(issuer.url, CLIENT, "", f"{BASE}/oidc/callback", clock)
     app = make_desk_app(DeskRelay(desk), Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
 
-    def get(path, cookies=None, **query):
+    def get(path, cookies=None, *, verb="GET", headers=None, **query):
         async def send():
             transport = httpx.ASGITransport(app, client=("127.0.0.1", 40_000))
             async with httpx.AsyncClient(transport=transport, base_url=BASE, cookies=cookies) as client:
-                return await client.get(path, params=query)
+                return await client.request(verb, path, params=query, headers=headers)
 
         return asyncio.run(send())
 
@@ -314,3 +318,107 @@ def test_what_is_no_token_is_refused(text):
     with pytest.raises(Denied) as caught:
         verify_id_token(text, [], issuer="x", audience="y", nonce="z", now=0.0)
     assert caught.value.code in {"OIDC-001", "OIDC-002"}
+
+
+# --- programs ------------------------------------------------------------------------------
+
+
+VERIFIER, OWN_STATE = "v" * 43, "s" * 43
+CHALLENGE = encode(hashlib.sha256(VERIFIER.encode()).digest())
+
+
+def sign_in_for_a_program(browse, issuer, **changes):
+    wanted = {"port": "40123", "state": OWN_STATE, "challenge": CHALLENGE, **changes}
+    away = browse("/oidc/login", **wanted)
+    if away.status_code != 303:
+        return away
+    return browse("/oidc/callback", {STATE: away.cookies[STATE]}, **issuer.authorize(away.headers["location"]))
+
+
+def redeem(browse, code, verifier=VERIFIER):
+    return browse("/oidc/program", verb="POST", headers={"Mainspring-Code": code, "Mainspring-Verifier": verifier})
+
+
+def test_a_program_gets_a_token_that_its_browser_never_sees(browse, issuer, desk):
+    back = sign_in_for_a_program(browse, issuer)
+    assert back.status_code == 303
+    place = urlsplit(back.headers["location"])
+    assert (place.scheme, place.netloc) == ("http", "127.0.0.1:40123")
+    brought = {name: values[0] for name, values in parse_qs(place.query).items()}
+    assert set(brought) == {"code", "state"}
+    assert brought["state"] == OWN_STATE
+    assert COOKIE not in back.cookies
+    token = redeem(browse, brought["code"]).json()["token"]
+    assert desk.ask(access.WhoAmI(), token=token).principal == "user:anna"
+    assert token not in back.headers["location"]
+    assert code_of(redeem(browse, brought["code"])) == (401, "OIDC-007"), "a code is worth its token once"
+
+
+def test_a_code_of_a_program_is_worth_nothing_to_another(browse, issuer):
+    back = sign_in_for_a_program(browse, issuer)
+    code = parse_qs(urlsplit(back.headers["location"]).query)["code"][0]
+    assert code_of(redeem(browse, code, "w" * 43)) == (401, "OIDC-007")
+    assert code_of(redeem(browse, code)) == (401, "OIDC-007"), "who guesses uses it up"
+    assert code_of(redeem(browse, "made up")) == (401, "OIDC-007")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"port": "80"}, {"port": "70000"}, {"port": "x@evil.example"}, {"port": ""}, {"state": "short"},
+     {"challenge": ""}, {"challenge": "a" * 42 + "="}],
+)  # fmt: skip
+def test_a_program_that_asks_wrongly_is_sent_nowhere(browse, issuer, changes):
+    assert code_of(sign_in_for_a_program(browse, issuer, **changes)) == (401, "OIDC-007")
+
+
+def test_programs_that_wait_are_bounded_and_end_in_time():
+    now = [0.0]
+    programs = Programs(lambda: now[0])
+    program = Program(40123, OWN_STATE, CHALLENGE)
+    for number in range(MOST_PENDING + 1):
+        programs.begin(str(number), program)
+    assert programs.take("0") is None
+    assert programs.take("1") == program
+    assert programs.take("1") is None
+    now[0] = PENDING_S
+    assert programs.take("2") is None
+
+
+@pytest.fixture
+def site(browse, issuer, desk):
+    """The same over a real port, as a program sees it."""
+    sign_in = SignIn(issuer.url, CLIENT, "", "http://127.0.0.1/unused")
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    sign_in._redirect_url = f"{url}/oidc/callback"
+    app = make_desk_app(DeskRelay(desk), Entrance(digest_token("a" * 64), Sessions()), sign_in=sign_in)
+    config = uvicorn.Config(app, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    yield url
+    server.should_exit = True
+    thread.join(30)
+    listener.close()
+
+
+def test_the_command_line_signs_in_with_a_browser(site, issuer, desk, monkeypatch):
+    def browser(address):
+        def visit():
+            with httpx.Client(trust_env=False) as client:
+                away = client.get(address)
+                back = issuer.authorize(away.headers["location"])
+                home = client.get(f"{site}/oidc/callback", params=back)
+                assert client.get(home.headers["location"].replace(OWN_STATE, "x")).status_code == 200
+
+        threading.Thread(target=visit, daemon=True).start()
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    token = sign_in(site, "", 60.0)
+    assert desk.ask(access.WhoAmI(), token=token).principal == "user:anna"
+
+
+def test_nobody_who_signs_in_is_one_clear_error(site, monkeypatch):
+    monkeypatch.setattr("webbrowser.open", lambda _: None)
+    with pytest.raises(Unavailable, match="OIDC-008"):
+        sign_in(site, "", 0.2)

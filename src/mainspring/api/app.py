@@ -12,7 +12,7 @@ from anyio import from_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
@@ -22,6 +22,7 @@ from mainspring.api.entrance import Entrance
 from mainspring.api.frame import Frame, check_kind, read_content
 from mainspring.api.inputs import check_key, make_command, read_body, read_path, read_query
 from mainspring.api.issuers import CALLBACK, send_away, take_back
+from mainspring.api.programs import Programs
 from mainspring.api.relay import Relay
 from mainspring.api.routes import PREFIX, Entry, find_item, paths
 from mainspring.api.sessions import COOKIE, SESSION_S
@@ -216,15 +217,27 @@ def _make_issuer_routes(relay: Relay, entrance: Entrance, sign_in: SignIn) -> li
     def ask(command: Command) -> Any:
         return from_thread.run(relay.ask, command)
 
+    programs = Programs()
+
     # The issuer is asked over the network, so both wait in threads.
     async def begin(request: Request) -> Response:
-        return await run_in_threadpool(send_away, request, entrance, sign_in)
+        return await run_in_threadpool(send_away, request, entrance, sign_in, programs)
 
     async def finish(request: Request) -> Response:
-        cookie = await run_in_threadpool(take_back, request, entrance, sign_in, ask)
+        cookie, address = await run_in_threadpool(take_back, request, entrance, sign_in, programs, ask)
+        if address:
+            return RedirectResponse(address, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"})
         return _welcome(request, entrance, cookie)
 
+    async def redeem(request: Request) -> Response:
+        entrance.check_source(request)
+        entrance.check_attempts(request)
+        shown = request.headers
+        token = programs.redeem(shown.get("Mainspring-Code", ""), shown.get("Mainspring-Verifier", ""))
+        return reply({"token": token})
+
     return [
+        _make_route("/oidc/program", Policy.CODE, entrance, {"POST": redeem}),
         _make_route("/oidc/login", Policy.CODE, entrance, {"GET": begin}),
         _make_route(CALLBACK, Policy.CODE, entrance, {"GET": finish}),
     ]

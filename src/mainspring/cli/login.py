@@ -20,22 +20,24 @@ _PATIENCE_S = 5.0
 @click.command(
     "login",
     cls=Verb,
-    epilog="Examples: mainspring login https://records.example:8430 · mainspring login https://... < token.txt",
+    epilog="Examples: mainspring login https://records.example:8430 · mainspring login https://... --browser",
 )
 @click.argument("url")
 @click.option("--certificate", default="", help="SHA-256 of its certificate as `up` prints it, or an authority's file.")
-def command(url: str, certificate: str) -> None:
+@click.option("--browser", is_flag=True, help="Sign in at the server's issuer, in the browser of this machine.")
+def command(url: str, certificate: str, browser: bool) -> None:
     """Keep a server and a token for it; the command line and Python work there from now on.
 
     The token is read from standard input or asked for, and never an argument: those are seen by
-    others. A certificate that no authority vouches for is shown once, to be compared with what
-    `mainspring up` prints at the other end, and then held to.
+    others. With --browser the server makes one for whoever signs in, which holds for 30 days. A
+    certificate that no authority vouches for is shown once, to be compared with what `mainspring up`
+    prints at the other end, and then held to.
     """
     from mainspring.sdk.logins import Login, write_login
 
     pinned = certificate or _compare(url, _find_fingerprint(url))
-    token = click.prompt("token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()
-    login = Login(url.rstrip("/"), token.strip(), pinned)
+    url = url.rstrip("/")
+    login = Login(url, _sign_in(url, pinned) if browser else _read_token(), pinned)
     principal = _ask_who(login)
     path = write_login(login)
     if wants_json():
@@ -43,6 +45,16 @@ def command(url: str, certificate: str) -> None:
         return
     click.echo(f"works at {login.url} as {principal}, kept in {path}")
     print_next("mainspring status")
+
+
+def _read_token() -> str:
+    return (click.prompt("token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()).strip()
+
+
+def _sign_in(url: str, certificate: str) -> str:
+    from mainspring.cli.browsers import sign_in
+
+    return sign_in(url, certificate)
 
 
 def _compare(url: str, fingerprint: str) -> str:
