@@ -8,7 +8,7 @@ import pytest
 
 from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Invalid, NotFound
-from mainspring.domain.upkeep import DeleteModel, PurgeDeleted, RestoreModel
+from mainspring.domain.upkeep import DeleteModel, DeleteVersions, PurgeDeleted, RestoreModel
 from mainspring.store.leftovers import find_leftovers
 
 LATE = 4_000_000_000.0
@@ -79,6 +79,23 @@ def test_a_purge_leaves_a_tombstone_and_frees_the_bytes(desk, home):
     assert caught.value.code == "KEEP-003"
     assert numbers(desk) == [2]
     assert second.number == 2
+
+
+def test_a_manifest_of_a_clients_own_making_stops_no_purge(desk):
+    def put_table(name, **manifest):
+        command = messages.PutVersion(kind="dataset", name=name, digest="d", manifest={"table": name, **manifest})
+        return desk.ask(command)
+
+    for number in ("7", -1, 1.5, True, None):
+        with pytest.raises(Invalid, match="API-008"):
+            put_table("sales", delta_version=number)
+    with pytest.raises(Invalid, match="API-008"):
+        put_table("sales", files=5)
+    made = [put_table("sales"), put_table("trips", delta_version=7)]
+    for each in made:
+        desk.ask(DeleteVersions(kind="dataset", reference=each.reference))
+    assert {each.id for each in desk.ask(PurgeDeleted(before=LATE))} == {each.id for each in made}
+    assert desk.ask(PurgeDeleted(before=LATE)) == []
 
 
 @pytest.mark.parametrize("purged", [False, True])

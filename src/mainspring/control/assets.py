@@ -29,7 +29,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     ------
     Invalid
         DATA-001 when the name is none; HOME-011 when the manifest names a place outside of the
-        project.
+        project, API-008 when it is none.
     NotFound
         HOME-010 when an input is no version.
     """
@@ -192,9 +192,14 @@ def check_inputs(turn: Turn, ids: Iterable[str]) -> None:
 def _check_manifest(turn: Turn, command: messages.PutVersion) -> None:
     """Refuse places that a client made up: others read what a manifest names."""
     manifest = command.manifest if isinstance(command.manifest, dict) else {}
-    for name in manifest if command.kind == "model" else manifest.get("files", ()):
+    table, commit, files = None, 0, [*manifest]
+    if command.kind == "dataset":
+        table, commit, files = manifest.get("table"), manifest.get("delta_version", 0), manifest.get("files", [])
+    if type(commit) is not int or commit < 0 or not isinstance(files, list | tuple):
+        what = f"{command.name}: its commit is {commit!r}, its files are {str(files)[:40]}"
+        raise Invalid("API-008", what, name=command.name)
+    for name in files:
         check_relative(str(name))
-    table = manifest.get("table") if command.kind == "dataset" else None
     if table is not None:
         own = str(table).partition("@")[0]
         if parse_reference(own).name != own or table != name_folder(turn.project, own):

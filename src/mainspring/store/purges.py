@@ -73,7 +73,7 @@ def purge_version(connection: Connection, project: str, version_id: str, time: f
     query = select(versions.c.manifest).where(versions.c.id == version_id)
     manifest = connection.execute(query).scalar_one()
     place = None
-    if isinstance(manifest, dict) and "table" in manifest:
+    if isinstance(manifest, dict) and {"table", "delta_version"} <= manifest.keys():
         place = {"table": manifest["table"], "delta_version": manifest["delta_version"]}
     gone = update(versions).where(versions.c.id == version_id).values(manifest=place, details=None)
     connection.execute(gone)
