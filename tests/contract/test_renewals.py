@@ -18,7 +18,8 @@ MONITOR = {"labels": "outcomes", "key": "id", "target": "failed", "event_time": 
 
 
 def put(desk, name, digest, kind="dataset", **options):
-    return desk.ask(messages.PutVersion(kind=kind, name=name, digest=digest, manifest={"table": name}, **options))
+    manifest = {"table": name} if kind == "dataset" else {}
+    return desk.ask(messages.PutVersion(kind=kind, name=name, digest=digest, manifest=manifest, **options))
 
 
 def model(desk, number):
