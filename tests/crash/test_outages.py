@@ -140,9 +140,15 @@ def test_a_script_that_was_given_up_is_taken_up_by_what_its_journal_says(desk, t
     assert not journal.path.exists()
 
 
-def test_a_journal_of_a_run_that_nobody_knows_is_kept_aside(desk, tmp_path):
-    journal = Journal(journal_path(tmp_path, "0" * 32, 1))
-    journal.append(Point("loss", 0, 1e9, 1.0))
-    journal.close()
-    deliver(AtDesk(desk), journal.path)
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [f"{'0' * 32}.1.refused"]
+def test_journals_that_cannot_be_told_are_kept(desk, tmp_path):
+    unknown = Journal(journal_path(tmp_path, "0" * 32, 1))
+    unknown.append(Point("loss", 0, 1e9, 1.0))
+    unknown.close()
+    (tmp_path / "no name.journal").write_bytes(b"x")
+    gone = tmp_path / "gone.1.journal"
+    for path in (unknown.path, tmp_path / "no name.journal", gone):
+        deliver(AtDesk(desk), path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        f"{'0' * 32}.1.journal",
+        "no name.refused",
+    ]

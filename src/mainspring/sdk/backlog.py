@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
-from mainspring.domain.errors import Conflict, Failed, NotFound
+from mainspring.domain.errors import Conflict, Denied, Failed, Invalid, NotFound
 from mainspring.domain.messages import FinishRun, GetRun
 from mainspring.domain.records import Run
 from mainspring.domain.tracking import Resumed, ResumeRun
@@ -38,27 +40,28 @@ def deliver(client: Client, path: Path) -> None:
 
     Raises
     ------
-    MainspringError
-        The owner cannot take it now; the journal stays.
+    Unavailable
+        Nobody answers; the journal stays.
 
     Notes
     -----
     Guarantees: what had arrived before is not doubled. A script's run that was given up for lost
     meanwhile is resumed and ended as its process said; one whose process died without a word ends
-    as lost. A journal that the owner refuses for good is kept under another suffix.
+    as lost. A journal that the owner refuses for good, or that cannot be read, is kept under another
+    suffix; one of a run that this client does not see stays for another.
     """
-    with path.open("rb") as held:
+    with contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return
-        run_id, attempt = parse_name(path)
-        try:
-            _tell(client, path, run_id, attempt)
-        except (Conflict, NotFound):
+            _tell(client, path, *parse_name(path))
+        except (Conflict, ValueError, msgspec.MsgspecError) as fault:
+            if isinstance(fault, Invalid):
+                return  # not by this client; maybe by one of another version
             path.replace(path.with_suffix(".refused"))
-            return
-        path.unlink(missing_ok=True)
+        except (Denied, NotFound):
+            return  # of another project, or of somebody else
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _tell(client: Client, path: Path, run_id: str, attempt: int) -> None:

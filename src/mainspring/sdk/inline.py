@@ -196,10 +196,7 @@ def _record(
         companion_of(client).release(active)
         client.ask(command)
     except MainspringError as error:
-        if error.code in _AWAY and run.fence == run.attempt:
-            active.journal.append(End(command))
-            active.journal.close()
-            companion_of(client).leave(active.journal.path)
+        if error.code in _AWAY and run.fence == run.attempt and _tell_later(active, command):
             warn(f"{error.code}: {error.what}; that {run.name} {run.id[-6:]} {state} is told when it is back")
             return
         if fault is None:
@@ -210,6 +207,17 @@ def _record(
         return
     if active.journal.used:
         active.journal.remove()
+
+
+def _tell_later(active: ActiveRun, command: FinishRun) -> bool:
+    """Leave the end of a run in its journal; False when not even that can be written."""
+    try:
+        active.journal.append(End(command))
+    except OSError:
+        return False
+    active.journal.close()
+    companion_of(active.client).leave(active.journal.path)
+    return True
 
 
 def _pack(pack: Callable[[], Call]) -> Call | None:
