@@ -38,7 +38,7 @@ ENTRIES: tuple[Entry, ...] = (
         "denied",
         "deliveries are for the courier alone",
         "what is to be sent comes with secrets; only the process that the owner has started is told it",
-        "mainspring sinks show NAME tells what is still to be sent",
+        "mainspring sinks tells what is still to be sent",
     ),
     Entry(
         "SINK-006",
@@ -94,6 +94,6 @@ ENTRIES: tuple[Entry, ...] = (
         "invalid",
         "an address that cannot be used",
         "an address has a scheme, a host, perhaps a port and a path, in visible ASCII, and no password or fragment",
-        "keep what is secret with: mainspring secrets add NAME",
+        "give it without its secret, and keep that with `mainspring secrets add`",
     ),
 )
