@@ -199,6 +199,13 @@ def test_a_lost_key_is_one_clear_error(client, home):
     assert "is not here" in caught.value.what
 
 
+def test_an_overwrite_without_the_contract_tells_no_extremes(client, home):
+    ms.write(make_rows(), "people", contract=Person)
+    again = ms.write(make_rows(1, 5).drop("name"), "people")
+    assert set(again.version.details["profile"]["salary"]) == {"count", "null"}
+    assert list_leaks(home, *ALL) == []
+
+
 def test_a_column_becomes_sensitive_in_every_row(client, home):
     class Open(ms.Contract):
         """The same before anybody thought of it."""
@@ -212,9 +219,12 @@ def test_a_column_becomes_sensitive_in_every_row(client, home):
         id: int = ms.Field(key=True)
         town: str = ms.Field(sensitive=True)
 
-    ms.write(pl.DataFrame({"id": [1], "town": ["Ulm"]}), "towns", contract=Open)
-    grown = ms.write(pl.DataFrame({"id": [2], "town": [CANARY]}), "towns", contract=Closed, mode="append")
+    rows = pl.DataFrame({"id": [1, None], "town": ["Ulm", "Bern"]})
+    ms.write(rows, "towns", contract=Open)
+    more = pl.DataFrame({"id": [2, None], "town": [CANARY, CANARY]})
+    grown = ms.write(more, "towns", contract=Closed, mode="append")
     assert grown.polars()["town"].to_list() == ["Ulm", CANARY]
+    assert grown.quarantined()["town"].to_list() == ["Bern", CANARY]
     assert list_leaks(home, CANARY) == []
     stays = ms.write(pl.DataFrame({"id": [3], "town": [CANARY]}), "towns")
     assert set(stays.version.manifest["sealed"]) == {"town"}, "no overwrite opens it again"

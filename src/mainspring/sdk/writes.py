@@ -120,6 +120,7 @@ def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark
     if done is not None:
         return writer.touch(done)
     details = _describe(writer, frame, declared, mode, wanted.key)
+    details["private"] = [each for each in frame.columns if each in {*details["private"], *sealing.ciphers}]
     checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
     change = _plan_change(writer, checked, details, given, sealing)
     details |= {
@@ -189,7 +190,6 @@ def _describe(writer: Writer, frame: pl.DataFrame, declared: Declaration | None,
     known = [writer.details] if mode != "overwrite" and writer.head is not None else []
     known += [version.details or {} for version in list_reads()]
     private = {*(declared.private if declared else ()), *(name for each in known for name in each.get("private") or ())}
-    private |= seen_columns()
     event_times = {each["event_time"] for each in known if each.get("event_time") in frame.columns}
     keys = {tuple(each["key"]) for each in known if each.get("key") and set(each["key"]) <= set(frame.columns)}
     names = [key] if isinstance(key, str) else list(key or ())
@@ -258,6 +258,8 @@ def _find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
 
 
 def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given, sensitive: list[str]) -> str | None:
+    import polars as pl
+
     from mainspring.data.digests import chain_digest
     from mainspring.data.quarantine import select_new
 
@@ -274,9 +276,12 @@ def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given
         if (given.mode == "upsert" or done is not None) and writer.head is not None:
             rows = select_new(rows, _scan(writer).polars())
         sealing = _seal_columns(writer, rows, None, sensitive)
+        kept = _scan(writer) if given.mode != "overwrite" and writer.head is not None else None
+        if kept is not None and set(kept.sealed) != set(sealing.ciphers):
+            rows, kept = pl.concat([kept.polars(), rows], how="diagonal"), None
         digest = sealing.digest(rows)
         change = _Change(rows, append=False, digest=digest)
-        if given.mode != "overwrite" and writer.head is not None:
+        if kept is not None and writer.head is not None:
             change = _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", digest))
         details: dict[str, Any] = {"contract": None, "key": [], "event_time": None, "private": rows.columns}
         details |= {"quarantined": 0, "reasons": checked.reasons, "profile": {}}
