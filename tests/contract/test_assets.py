@@ -10,7 +10,7 @@ from mainspring.store.tables import declarations, edges
 
 
 def put(desk, digest, name="orders", kind="dataset", **options):
-    manifest = {"table": name, "files": ["a", "b"]}
+    manifest = {"table": name, "files": ["a", "b"]} if kind == "dataset" else {}
     return desk.ask(messages.PutVersion(kind=kind, name=name, digest=digest, manifest=manifest, **options))
 
 
