@@ -20,6 +20,7 @@ from mainspring.domain.principals import Principal
 from mainspring.domain.states import TERMINAL
 from mainspring.domain.wire import decode_answer
 from mainspring.security.audit import verify
+from mainspring.security.tokens import digest_token
 from mainspring.store import calls, runs
 from mainspring.store.leases import read_lease
 
@@ -244,7 +245,7 @@ class States(RuleBasedStateMachine):
             run = runs.get_run(turn.connection, run_id)
             until = turn.clock.monotonic() + leases.LEASE_S * 3
             assert runs.change_run(turn.connection, run, state="starting", lease_until=until)
-            calls.place(turn.connection, run_id, f"{run_id}-{run.attempt}-token", turn.now())
+            calls.place(turn.connection, run_id, digest_token(f"{run_id}-{run.attempt}-token"), turn.now())
 
         self.desk(who).call(place)
         self.model.place(run_id)
