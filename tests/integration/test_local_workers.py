@@ -198,7 +198,7 @@ def test_a_folder_that_is_gone_is_told(client, tmp_path):
 
 
 def test_a_job_that_nobody_knows_is_told(client):
-    (ended,) = wait(client, *client.ask(SubmitRuns(runs=[RunSpec(kind="gate", name="g", call=Call(job="nonsense"))])))
+    (ended,) = wait(client, *client.ask(SubmitRuns(runs=[RunSpec(kind="step", name="g", call=Call(job="nonsense"))])))
     assert problem_of(ended) == ("WORK-003", "no job is called 'nonsense'")
 
 

@@ -134,6 +134,8 @@ def test_a_backup_of_an_older_record_is_restored_and_migrated(home, tmp_path):
 def test_values_without_parts_are_what_marks_hold_them_for(home):
     from mainspring.store.marks import LEAVES
     from mainspring.tracking.codecs import CODECS
+    from mainspring.tracking.displays import DISPLAYS
 
-    assert LEAVES - {"png"} == {each.name for each in CODECS} - {"collection", "dataclass", "path", "sealed"}
+    names = {each.name for each in (*CODECS, *DISPLAYS)}
+    assert LEAVES == names - {"checkpoint", "collection", "dataclass", "path", "sealed"}
     assert Value("png", "0" * 64, 1).codec in LEAVES

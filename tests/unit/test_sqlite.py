@@ -91,7 +91,7 @@ def describe(path):
         for index in record.execute(f"PRAGMA index_list({name})").fetchall():
             found[index[1]] = (index[2:], record.execute(f"PRAGMA index_xinfo({index[1]})").fetchall())
     found["autoincrement"] = record.execute(
-        "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"
+        "SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%' ORDER BY name"
     ).fetchall()
     record.close()
     return found
