@@ -1,11 +1,15 @@
 """Frames of the wire: what is sent arrives, and no bytes break the reader."""
 
+import importlib
+import pkgutil
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.domain import access, messages, records, retries, tracking, transfers, upkeep
+from mainspring import domain
+from mainspring.domain import messages, records
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import Command
@@ -93,9 +97,10 @@ def test_a_value_that_holds_itself_is_named():
 
 
 def test_every_command_has_an_answer():
-    things = [
-        each for module in (messages, access, retries, tracking, transfers, upkeep) for each in vars(module).values()
+    modules = [
+        importlib.import_module(f"mainspring.domain.{each.name}") for each in pkgutil.iter_modules(domain.__path__)
     ]
+    things = [each for module in modules for each in vars(module).values()]
     named = {each for each in things if isinstance(each, type) and issubclass(each, Command)}
     assert named - {Command} == set(ANSWERS)
 

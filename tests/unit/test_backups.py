@@ -137,5 +137,5 @@ def test_values_without_parts_are_what_marks_hold_them_for(home):
     from mainspring.tracking.displays import DISPLAYS
 
     names = {each.name for each in (*CODECS, *DISPLAYS)}
-    assert LEAVES == names - {"checkpoint", "collection", "dataclass", "path", "sealed"}
+    assert names - {"checkpoint", "collection", "dataclass", "path", "sealed"} == LEAVES
     assert Value("png", "0" * 64, 1).codec in LEAVES
