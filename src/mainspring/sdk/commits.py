@@ -163,11 +163,12 @@ class Writer:
 
     def _finish_commits(self, *, anew: bool) -> None:
         """Tell the record of commits whose writers died before they could."""
-        known = self.head.manifest["delta_version"] if self.head is not None else -1
+        known = self._reached
         if self.table.version > known:  # a version that was deleted has told the record of its commit before
-            told = [(each.manifest or {}).get("delta_version", -1) for each in self._list_versions(deleted=True)]
-            self._left_behind = max(told, default=-1) > known
-            known = max(known, *told) if told else known
+            told = self._find_told()
+            known = self._reached
+            self._left_behind = told > known
+            known = max(known, told)
         for commit in self.table.list_commits(known):
             if commit.note:
                 self._record(commit.note, commit.version)
@@ -178,6 +179,24 @@ class Writer:
                     f"commit {commit.version} of {self.table.place.address} is not of Mainspring",
                     dataset=self.name,
                 )
+
+    @property
+    def _reached(self) -> int:
+        """Delta's number of the head; -1 before the first."""
+        return int(self.head.manifest["delta_version"]) if self.head is not None else -1
+
+    def _find_told(self) -> int:
+        """Return Delta's greatest number that the record was told, by versions that are deleted too.
+
+        Another home's writer may have told it of more since the head was read. Only when the head is
+        still the same after the list was made is what lies beyond it deleted, and not merely new.
+        """
+        while True:
+            told = [(each.manifest or {}).get("delta_version", -1) for each in self._list_versions(deleted=True)]
+            head = find_head(self.client, self.name)
+            if (head and head.id) == (self.head and self.head.id):
+                return max(told, default=-1)
+            self.head = head
 
     def _was_interrupted(self, run_id: str | None) -> bool:
         active = active_run()
