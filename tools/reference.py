@@ -114,7 +114,7 @@ def _describe_signature(name: str, thing: object) -> str:
 
 
 def _render_cli() -> Iterator[str]:
-    context = click.Context(cli, info_name="mainspring", max_content_width=100)
+    context = click.Context(cli, info_name="mainspring", **cli.context_settings)
     yield f"```text\n{cli.get_help(context)}\n```\n\n"
     yield "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 conflict, 6 unavailable, "
     yield "130 interrupted.\n\n"

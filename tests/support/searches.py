@@ -256,34 +256,36 @@ class Killer:
                     self.plan.pop()
         self.search.wait()
         left = [*self.plan, *([self.laid] if self.laid else [])]
-        assert left == [], f"the search has ended before the plan; {self.kills.total()} kills were made"
+        told = f"{left} are left of the plan, {self.laid or 'none'} was laid; {self.kills.total()} kills were made"
+        assert left == [], f"the search has ended before the plan: {told}"
 
     def _due(self) -> float:
         return self.kills.total() * self.every
 
     def _open(self, live: list) -> None:
-        """Let trials pass; more of them while the next kill needs some that come by, or that were not lost yet."""
+        """Let trials pass: as many as the next kill needs to come by, and those that were lost too often for it."""
         if not self.plan and not self.laid:
             self.search.open(self.search.trials)
-        elif self.laid or self._spared(live):
+        elif self.laid:
             self.search.open(self.search.count_started() + PARALLEL)
         else:
-            self.search.open(int(self._due()) + 2 * PARALLEL)
+            lost = [int(run.tags["trial"]) + 1 for run in self._find_spared(live)]
+            self.search.open(max([int(self._due()) + 2 * PARALLEL, *lost]))
 
     def _strike(self, kind: str, live: list) -> bool:
         """Make the next kill of the plan, unless it could be one too many for a trial."""
         settled = all(run.state == "queued" or (run.state == "running" and process_start(run.pid)) for run in live)
-        if kind in self.most and (not settled or self._spared(live)):
+        if kind in self.most and (not settled or self._find_spared(live)):
             return False
         if kind in self.points:
             self._lay(kind)
             return True
         return self._kill(kind)
 
-    def _spared(self, live: list) -> bool:
-        """Tell whether the next kill could be one too many for a trial."""
+    def _find_spared(self, live: list) -> list:
+        """Return the trials for which the next kill could be one too many."""
         most = self.most.get(self.plan[-1]) if self.plan else None
-        return most is not None and any(run.attempt > most for run in live)
+        return [run for run in live if most is not None and run.attempt > most]
 
     def _kill(self, kind: str) -> bool:
         """Kill a process of a kind; tell whether there was one, and a search that could suffer from it."""
