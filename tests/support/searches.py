@@ -239,7 +239,7 @@ class Killer:
         self.plan = [*points, *(kind for kind, count in kinds.items() for _ in range(count))]
         chance.shuffle(self.plan)
         self.every = 0.5 * search.trials / len(self.plan)
-        self.laid = ""
+        self.laid, self.laid_at = "", 0
 
     def work(self) -> None:
         """Kill until the search has ended."""
@@ -250,6 +250,9 @@ class Killer:
             if self.laid and self._mark(self.laid).exists():
                 self.kills[self.laid] += 1
                 self.laid = ""
+            elif self.laid and self.search.count_started() >= self.laid_at + 2 * PARALLEL:
+                if self._settled(live) and all(run.attempt <= 2 for run in live):
+                    self._lay(self.laid)  # nobody came to it: the one that it was laid for may have ended first
             elif live and self.plan and not self.laid and self.search.count_started() >= self._due():
                 time.sleep(self.chance.uniform(0, 0.1))  # anywhere in a trial, not where the last one began
                 if self._strike(self.plan[-1], live):
@@ -274,13 +277,16 @@ class Killer:
 
     def _strike(self, kind: str, live: list) -> bool:
         """Make the next kill of the plan, unless it could be one too many for a trial."""
-        settled = all(run.state == "queued" or (run.state == "running" and process_start(run.pid)) for run in live)
-        if kind in self.most and (not settled or self._find_spared(live)):
+        if kind in self.most and (not self._settled(live) or self._find_spared(live)):
             return False
         if kind in self.points:
             self._lay(kind)
             return True
         return self._kill(kind)
+
+    def _settled(self, live: list) -> bool:
+        """Tell whether the record has every loss until now."""
+        return all(run.state == "queued" or (run.state == "running" and process_start(run.pid)) for run in live)
 
     def _find_spared(self, live: list) -> list:
         """Return the trials for which the next kill could be one too many."""
@@ -317,7 +323,7 @@ class Killer:
             send(search.script.pid, signal.SIGSTOP)
         try:
             search.machine.kill_all()
-            self.laid = point
+            self.laid, self.laid_at = point, search.count_started()
             passage = self.chance.randint(1, MOST_PASSAGES.get(point.partition(".")[0], 1))
             os.environ["MAINSPRING_CRASH"] = f"{point}:{passage}:{self._mark(point)}"
             start_owner(search.home)
