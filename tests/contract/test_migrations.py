@@ -225,9 +225,8 @@ def test_a_database_with_tables_of_others_is_refused_and_left_alone(home):
     engine.dispose()
 
 
+@pytest.mark.parametrize("record", ["postgresql"], indirect=True)  # SQLite's file lies in the home
 def test_a_record_that_took_another_s_place_is_refused(home, record):
-    if record == "sqlite":
-        pytest.skip("the file of a home is in the home")
     make_folders(home)
     schema.open_record(home).dispose()
     engine = open_engine(home)

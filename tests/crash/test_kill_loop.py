@@ -17,7 +17,7 @@ from mainspring.domain.messages import GetRun, GetSeries, ListRuns, ListVersions
 from mainspring.sdk.client import Client
 from mainspring.tracking.codecs import load_value
 
-TRIALS = int(os.environ.get("KILL_TRIALS", "60"))
+TRIALS = int(os.environ.get("KILL_TRIALS", "100"))
 WHOLE = TRIALS >= 500
 SEEDS = [int(seed) for seed in os.environ.get("KILL_SEEDS", "").split(",") if seed]
 # Killed at in test_plane_kills, test_sweep_kills, test_retention_kills, test_migrations and test_sink_kills.

@@ -102,7 +102,7 @@ def _stop_at_first_line(call: Callable[[], Any]) -> Any:
 def _stop_where_it_raises(call: Callable[[], Any]) -> Any:
     try:
         return call()
-    except Exception as fault:
+    except Exception as fault:  # whatever the user's code raises is what is looked at
         own, inner = fault.__traceback__, fault.__traceback__
         while inner is not None and inner.tb_frame.f_code.co_filename == __file__:
             inner = inner.tb_next
