@@ -69,3 +69,59 @@ def test_a_token_ends_with_its_attempt(desk):
     with pytest.raises(Denied, match="AUTH-002"):
         desk.ask(messages.GetRun(id=run.id), token=token)
     assert worker_token(desk.home, run.id, 2) != token.removeprefix("msw_")
+
+
+def take_back(desk, how):
+    if how == "removed":
+        desk.ask(access.RemoveUser(name="ben"), actor=HOME_USER)
+    elif how == "revoked":
+        desk.ask(access.RevokeRole(name="ben"), actor=HOME_USER)
+    else:
+        desk.ask(access.GrantRole(name="ben", role="viewer"), actor=HOME_USER)
+
+
+@pytest.mark.parametrize("kind", ["user", "service"])
+@pytest.mark.parametrize("how", ["removed", "revoked", "lowered"])
+def test_the_runs_of_who_may_run_nothing_any_more_end(desk, how, kind):
+    ben = Person(desk, "ben", "editor", kind=kind)
+    run, token = place(desk, f"{kind}:ben")
+    below = desk.ask(messages.BeginRun(kind="step", name="below", parent_id=run.id), actor=HOME_USER).run
+    queued = ben.ask(messages.BeginRun(kind="step", name="other"))
+    other, _ = place(desk, "user:anna")
+    assert desk.ask(messages.GetRun(id=run.id), token=token).state == "running"
+    take_back(desk, how)
+    for each in (run.id, below.id, queued.run.id):
+        ended = desk.ask(messages.GetRun(id=each), actor=HOME_USER)
+        assert ended.state == "cancelled"
+        assert ended.problem.code == ("AUTH-018" if each != below.id else ended.problem.code)
+        assert ended.problem.code in {"AUTH-018", "RUN-010"}
+    told = desk.ask(messages.GetRun(id=run.id), actor=HOME_USER).problem
+    assert f"{kind}:ben, who submitted it" in told.what
+    assert desk.ask(messages.GetRun(id=other.id), actor=HOME_USER).state == "running"
+    with pytest.raises(Denied) as caught:
+        desk.ask(messages.GetRun(id=run.id), token=token)
+    assert caught.value.code == "AUTH-003"
+    beats = desk.ask(messages.Heartbeat(leases=[(run.id, 1, run.fence)]), actor=HOME_USER)
+    assert beats.orders[run.id] in {"cancel", "lost"}, "its worker is told to end"
+
+
+def test_a_role_elsewhere_keeps_runs_elsewhere(desk):
+    Person(desk, "ben", "editor")
+    desk.ask(access.AddProject(name="air"), actor=HOME_USER)
+    desk.ask(access.GrantRole(name="ben", role="runner"), actor=HOME_USER, project="air")
+    here, _ = place(desk, "user:ben")
+    desk.ask(access.RevokeRole(name="ben"), actor=HOME_USER, project="air")
+    assert desk.ask(messages.GetRun(id=here.id), actor=HOME_USER).state == "running"
+
+
+@pytest.mark.parametrize("kind", ["user", "service"])
+def test_a_worker_of_who_lost_every_role_is_refused_although_its_run_goes_on(desk, kind):
+    Person(desk, "ben", "editor", kind=kind)
+    run, token = place(desk, f"{kind}:ben")
+
+    def forget(turn):
+        turn.connection.exec_driver_sql("DELETE FROM grants")
+
+    desk.call(forget)
+    with pytest.raises(Denied, match="AUTH-018"):
+        desk.ask(messages.GetRun(id=run.id), token=token)

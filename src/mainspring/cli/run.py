@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import runpy
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
-from mainspring.cli.arguments import read_arguments
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, wants_json
-from mainspring.cli.targets import enter_folder, find_file, find_function, guard
+from mainspring.cli.targets import enter_folder, find_file, guard, load_file
+from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
 
@@ -31,9 +33,8 @@ def command(target: str, arguments: tuple[str, ...]) -> None:
     """Run TARGET in this process; its pipelines tell their progress on standard error.
 
     TARGET is FILE.py, run like `python FILE.py`, or FILE.py::NAME to call one step or pipeline
-    with NAME=VALUE arguments and print its result; a value becomes what the parameter's annotation
-    says. With --json the runs that were recorded are printed, and what the code prints goes to
-    standard error.
+    with NAME=VALUE arguments and print its result; values are JSON, or else text. With --json
+    the runs that were recorded are printed, and what the code prints goes to standard error.
     """
     begun = time.time()
     act = make_action(target, arguments)
@@ -54,8 +55,6 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
         CLI-002 when there is no such file, or the file has no such function.
     Failed
         CLI-006 when the file cannot be imported.
-    Invalid
-        CLI-010 when a value is not of its parameter's kind.
     """
     text, _, name = target.partition("::")
     path = find_file(text, "mainspring run")
@@ -64,8 +63,14 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
             raise click.UsageError(f"{text} takes no arguments; name the function, as in {text}::train")
         enter_folder(path)
         return lambda: _run_file(path)
-    function = find_function(path, name)
-    keywords = read_arguments(function, arguments)
+    function = getattr(load_file(path), name, None)
+    if not callable(function):
+        raise NotFound("CLI-002", f"{path} has no function {name!r}", fix=f"mainspring run {path}")
+    keywords = dict(_read_argument(each) for each in arguments)
+    try:
+        inspect.signature(function).bind(**keywords)
+    except TypeError as fault:
+        raise click.UsageError(f"{name} takes other arguments: {fault}") from None
     return lambda: function(**keywords)
 
 
@@ -84,3 +89,13 @@ def find_recorded(begun: float) -> list[Run]:
     """
     runs: list[Run] = ask(ListRuns(limit=1000))
     return [run for run in reversed(runs) if run.pid == os.getpid() and run.created_at >= begun]
+
+
+def _read_argument(text: str) -> tuple[str, Any]:
+    name, mark, value = text.partition("=")
+    if not mark or not name.isidentifier():
+        raise click.UsageError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return name, value

@@ -100,11 +100,11 @@ def find_parent(turn: Turn, parent_id: str | None) -> Run | None:
     return parent
 
 
-def cancel_run(turn: Turn, run: Run, reason: str) -> None:
+def cancel_run(turn: Turn, run: Run, reason: str, code: str = "RUN-010") -> None:
     """Cancel a run with everything below it; its worker learns it with the next heartbeat."""
     if runs.is_ended(run):
         return
-    problem = describe(Failed("RUN-010", f"{run.name} was cancelled: {reason}", run=run.id))
+    problem = describe(Failed(code, f"{run.name} was cancelled: {reason}", run=run.id))
     end_run(turn, run, "cancelled", reason=reason, problem=problem)
 
 

@@ -75,7 +75,7 @@ def identify(turn: Turn, token: str) -> Principal:
     Raises
     ------
     Denied
-        AUTH-001, AUTH-002, AUTH-003 or AUTH-004.
+        AUTH-001, AUTH-002, AUTH-003 or AUTH-004; AUTH-018 for the worker of who lost the right to run.
     """
     if token.startswith(WORKER_PREFIX):
         return _identify_worker(turn, token.removeprefix(WORKER_PREFIX))
@@ -118,12 +118,20 @@ def _identify_worker(turn: Turn, shown: str) -> Principal:
 
 
 def _role_of_run(turn: Turn, run: Run) -> Role:
-    """A worker may what its submitter may, and no more than an editor."""
+    """A worker may what its submitter may, and no more than an editor.
+
+    Who has no account is the home's own user, or the owner for an applied trigger: with an account
+    its runs end.
+    """
     kind, _, name = run.principal.partition(":")
     account = principals.find_account(turn.connection, kind=kind, name=name) if name else None
-    if account is None:
-        return "editor"  # the home's own user, or the owner for an applied trigger
-    role = Principal(name, "user", account.roles).role_in(run.project) or "viewer"
+    if account is None and kind != "service":
+        return "editor"
+    role = Principal(name, "user", account.roles).role_in(run.project) if account is not None else None
+    if role is None:
+        raise Denied(
+            "AUTH-018", f"{run.principal} has submitted run {run.id} and may nothing here any more", run=run.id
+        )
     return min(role, "editor", key=ROLES.index)
 
 

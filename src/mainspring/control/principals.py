@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
+from mainspring.control.finishing import cancel_run
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import access
 from mainspring.domain.access import Account, Identity
 from mainspring.domain.errors import Conflict, Denied, Invalid, NotFound
 from mainspring.domain.lists import cut
-from mainspring.domain.principals import ANY_PROJECT, ROLES, Role
-from mainspring.store import principals
+from mainspring.domain.principals import ANY_PROJECT, ROLES, Principal, Role
+from mainspring.security.policy import authorise
+from mainspring.store import principals, runs
 from mainspring.store.rows import add
 from mainspring.store.tables import principals as table
 
@@ -85,9 +87,10 @@ def list_users(turn: Turn, command: access.ListUsers) -> list[Account]:
 
 @handles(access.RemoveUser, action="principals.write")
 def remove_user(turn: Turn, command: access.RemoveUser) -> Account:
-    """Remove a principal; its tokens hold no longer."""
+    """Remove a principal; its tokens hold no longer, and what it has running ends."""
     account = find_account(turn, command.name)
     principals.remove_account(turn.connection, account, turn.now())
+    _end_runs(turn, account, {}, "was removed")
     turn.audit("principals.write", account.name, before={"id": account.id, "roles": account.roles}, home=True)
     return account
 
@@ -102,7 +105,7 @@ def grant_role(turn: Turn, command: access.GrantRole) -> Account:
 
 @handles(access.RevokeRole, action="grants.write")
 def revoke_role(turn: Turn, command: access.RevokeRole) -> Account:
-    """Take a role back.
+    """Take a role back; what the principal has running where it may run nothing any more ends.
 
     Raises
     ------
@@ -142,7 +145,18 @@ def _set_role(turn: Turn, account: Account, role: Role | None, *, everywhere: bo
         )
     principals.set_role(turn.connection, account, project, role, str(turn.actor), turn.now())
     before = account.roles.get(project)
+    roles = principals.read_roles(turn.connection, account.id)
+    _end_runs(turn, account, roles, "may run nothing here any more")
     turn.audit("grants.write", account.name, before=before, after=role, home=everywhere)
+
+
+def _end_runs(turn: Turn, account: Account, roles: dict[str, Role], why: str) -> None:
+    """End the runs of a principal that it could not start now, with the roles that are left to it."""
+    principal = Principal(account.name, account.kind, roles)  # type: ignore[arg-type]
+    for run in runs.live_of_principal(turn.connection, str(principal)):
+        if authorise(principal, "runs.start", run.project) is not None:
+            held, _ = runs.get_held(turn.connection, run.id)  # it may have ended with one above it
+            cancel_run(turn, held, f"{principal}, who submitted it, {why}", code="AUTH-018")
 
 
 def _narrow(account: Account, project: str) -> Account:

@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.domain.errors import Denied
 from mainspring.domain.ports import Blobs
-from mainspring.sdk.exposures import expose, is_exposed, seen_columns
+from mainspring.sdk.exposures import expose, is_exposed, seen_columns, seen_sources
 from mainspring.sdk.keys import DataKeys
 from mainspring.security.masks import holds_hidden, is_hiding
 
@@ -29,15 +29,18 @@ class _Head(msgspec.Struct, array_like=True):
         Sensitive columns that were seen where the bytes were made.
     parts : list of str
         Digests of blobs that the bytes name, so that a sweep keeps those.
+    sources : list of str
+        Dataset versions that were read where the bytes were made.
     """
 
     key: str
     columns: list[str]
     parts: list[str]
+    sources: list[str] = []
 
 
 class _Sealed(msgspec.Struct, array_like=True):
-    head: _Head
+    head: msgspec.Raw  # the very bytes that the seal covers
     content: bytes
 
 
@@ -113,21 +116,22 @@ class ScreenedBlobs:
     def _seal(self, content: bytes) -> bytes:
         cipher = self._data_keys.make()
         named = {found[1].decode() for found in _DIGEST.finditer(content)} & self._known
-        head = _Head(cipher.id, sorted(seen_columns()), sorted(named))
-        (sealed,) = cipher.seal([content], msgspec.msgpack.encode(head))
+        head = _Head(cipher.id, sorted(seen_columns()), sorted(named), sorted(seen_sources()))
+        told = msgspec.msgpack.encode(head)
+        (sealed,) = cipher.seal([content], told)
         assert sealed is not None
-        return _MARK + msgspec.msgpack.encode(_Sealed(head, sealed))
+        return _MARK + msgspec.msgpack.encode(_Sealed(msgspec.Raw(told), sealed))
 
     def _open(self, content: bytes) -> bytes:
         try:
             sealed = msgspec.msgpack.decode(memoryview(content)[len(_MARK) :], type=_Sealed)
+            head = msgspec.msgpack.decode(sealed.head, type=_Head)
         except msgspec.DecodeError:
             raise Denied("SECRET-003", f"{len(content):,} sealed bytes cannot be read") from None
-        cipher = self._data_keys.open(sealed.head.key)
-        (plain,) = cipher.open([sealed.content], msgspec.msgpack.encode(sealed.head))
+        (plain,) = self._data_keys.open(head.key).open([sealed.content], bytes(sealed.head))
         assert plain is not None
-        expose(sealed.head.columns)
-        self._known.update(sealed.head.parts)
+        expose(head.columns, head.sources)
+        self._known.update(head.parts)
         return plain
 
     def __getattr__(self, name: str) -> Any:

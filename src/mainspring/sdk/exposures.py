@@ -25,11 +25,14 @@ class Exposure:
         It has seen something that is sensitive.
     columns : set of str
         Names of the sensitive columns among it.
+    sources : set of str
+        References of the dataset versions that were read on the way, those without sensitive columns too.
     """
 
     def __init__(self, above: Exposure | None = None) -> None:
         self.exposed: bool = above is not None and above.exposed
         self.columns: set[str] = set(above.columns) if above is not None else set()
+        self.sources: set[str] = set(above.sources) if above is not None else set()
         self._above = above
 
     def tell_above(self) -> None:
@@ -37,23 +40,32 @@ class Exposure:
         if self.exposed and self._above is not None:
             self._above.exposed = True
             self._above.columns.update(self.columns)
+            self._above.sources.update(self.sources)
 
 
 _outside = Exposure()
 _current: ContextVar[Exposure] = ContextVar("mainspring_exposure", default=_outside)
 
 
-def expose(columns: Iterable[str] = ()) -> None:
+def expose(columns: Iterable[str] = (), sources: Iterable[str] = ()) -> None:
     """Note that the active run, or this process outside of runs, has seen something sensitive.
 
     Parameters
     ----------
     columns : iterable of str
         Names of sensitive columns among it.
+    sources : iterable of str
+        References of the dataset versions that it was made of.
     """
     current = _current.get()
     current.exposed = True
     current.columns.update(columns)
+    current.sources.update(sources)
+
+
+def note_source(reference: str) -> None:
+    """Note that a dataset version is read: what it holds plainly needs no seal, whatever else is seen."""
+    _current.get().sources.add(reference)
 
 
 def is_exposed() -> bool:
@@ -72,6 +84,11 @@ def seen_columns() -> set[str]:
     return _current.get().columns | _outside.columns
 
 
+def seen_sources() -> set[str]:
+    """Return the references of the dataset versions that were read."""
+    return _current.get().sources | _outside.sources
+
+
 @contextmanager
 def begin_exposure() -> Iterator[Exposure]:
     """Count what is seen inside by itself, on top of what is around it."""
@@ -87,3 +104,4 @@ def forget_exposure() -> None:
     """Begin anew outside of runs, as a worker does that goes on to another run."""
     _outside.exposed = False
     _outside.columns.clear()
+    _outside.sources.clear()

@@ -8,6 +8,7 @@ from mainspring.domain.messages import GetVersion
 from mainspring.domain.records import Version
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import ActiveRun, active_run
+from mainspring.sdk.exposures import note_source
 
 _reads: WeakKeyDictionary[ActiveRun, dict[str, Version]] = WeakKeyDictionary()
 
@@ -37,6 +38,7 @@ def find_dataset(reference: str) -> Version:
 
 def record_read(version: Version) -> None:
     """Record that the active run reads a version; outside of runs nothing is recorded."""
+    note_source(version.reference)
     active = active_run()
     if active is None:
         return

@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import subprocess
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from mainspring.sdk.blobs import store_plainly
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.datasets import Dataset
+from mainspring.sdk.derived import find_derived
 from mainspring.sdk.exposures import seen_columns
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.origins import find_maker
@@ -45,8 +46,10 @@ def register_model(
         raise Invalid("DATA-001", f"{name!r} is a reference, not a name", reference=name)
     client, active, maker = current_client(), active_run(), find_maker(obj)
     trained_on = _list_trained_on(client, [maker, active.run if active is not None else None], example)
+    package = _make_package(client, obj, example, trained_on, allow_code=allow_code)
     sensitive = {name for each in trained_on for name in (each.details or {}).get("sealed") or ()} | seen_columns()
-    package = hide_columns(_make_package(client, obj, example, trained_on, allow_code=allow_code), sensitive)
+    sensitive |= _find_derived(example, [each.name for each in package.signature.inputs])
+    package = hide_columns(package, sensitive)
     if not package.parity.passed and package.format != "sealed":
         text = f"MODEL-003: {name} keeps its native form ({package.format}) only: {package.parity}"
         warnings.warn(text, ParityWarning, stacklevel=3)
@@ -105,6 +108,18 @@ def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Versi
         if fault.code != "MODEL-002" or not allow_code:
             raise
     return seal_package(obj, rows, client.home_seal)
+
+
+def _find_derived(example: Any, names: list[str]) -> set[str]:
+    """Return the inputs that were made of sensitive columns; those of a dataset were judged when it was written."""
+    import polars as pl
+
+    from mainspring.data.frames import make_frame
+
+    if isinstance(example, Dataset):
+        return set()
+    frame = pl.DataFrame(dict(example)) if isinstance(example, Mapping) else make_frame(example)
+    return find_derived(frame.select(names))
 
 
 def _find_rows(trained_on: list[Version], names: tuple[str, ...]) -> Any:

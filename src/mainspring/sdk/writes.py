@@ -17,6 +17,7 @@ from mainspring.domain.references import Reference, parse_reference
 from mainspring.sdk.commits import App, Writer, find_head
 from mainspring.sdk.context import ActiveRun, active_run
 from mainspring.sdk.contracts import read_contract
+from mainspring.sdk.derived import find_derived
 from mainspring.sdk.exposures import seen_columns
 from mainspring.sdk.lineage import current_client, list_reads
 from mainspring.sdk.sources import Source
@@ -113,13 +114,17 @@ def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark
 
     frame, declared, mode = wanted.frame, wanted.declared, wanted.mode
     writer = client.tables.open_writer(name, anew=mode == "overwrite")
-    sealing = _seal_columns(writer, frame, declared)
+    sealing = _seal_columns(
+        writer, frame, declared, find_derived(frame, [each.name for each in declared.columns] if declared else ())
+    )
     digest = sealing.digest(frame) if mode == "append" else ""
     given = _Given(frame.height, writer.base_id, digest, mode, app, mark, again)
     done = _find_done(writer, given)
     if done is not None:
         return writer.touch(done)
     details = _describe(writer, frame, declared, mode, wanted.key)
+    if details["event_time"] in sealing.ciphers:
+        details["event_time"] = None  # the record would tell its latest
     details["private"] = [each for each in frame.columns if each in {*details["private"], *sealing.ciphers}]
     checked = check_rows(frame, declared, taken=_read_taken(writer, details) if mode == "append" else None)
     change = _plan_change(writer, checked, details, given, sealing)
@@ -135,7 +140,7 @@ def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark
 
 
 def _seal_columns(writer: Writer, frame: pl.DataFrame, declared: Declaration | None, names: Any = ()) -> Sealing:
-    """Say which columns are sealed: by contract, and wherever one of that name was sealed before."""
+    """Say which columns are sealed: by contract or what they are made of, and wherever one of that name was before."""
     from mainspring.data.sealing import Sealing
 
     known = [writer.details, *(version.details or {} for version in list_reads())]

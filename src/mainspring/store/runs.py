@@ -89,6 +89,9 @@ _COUNT = Statement(
 )
 _FOREIGN = Statement(select(runs.c.id).where(_IS_LISTED, runs.c.project != bindparam("project_")).limit(1))
 _IS_HERE = runs.c.node == bindparam("node_")
+_LIVE_OF = Statement(
+    select(*_COLUMNS).where(runs.c.principal == bindparam("principal_"), _IS_LIVE).order_by(runs.c.seq.desc())
+)
 _LIVE_HERE = Statement(select(*_COLUMNS).where(_IS_HERE, _IS_LIVE).order_by(runs.c.seq.desc()))
 _ANY_LIVE = Statement(select(runs.c.id).where(_IS_HERE, _IS_LIVE).limit(1))
 _EXPIRED = Statement(select(*_COLUMNS).where(runs.c.lease_until < bindparam("now"), _IS_HERE))
@@ -282,6 +285,11 @@ def any_live(connection: Connection, node: str) -> bool:
 def live_of_node(connection: Connection, node: str) -> list[Run]:
     """Return the runs of a node that have not ended, newest first."""
     return _read(_LIVE_HERE, connection, node_=node)
+
+
+def live_of_principal(connection: Connection, principal: str) -> list[Run]:
+    """Return the runs of a principal that have not ended, newest first."""
+    return _read(_LIVE_OF, connection, principal_=principal)
 
 
 def expired(connection: Connection, node: str, now: float) -> list[Run]:

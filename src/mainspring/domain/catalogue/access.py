@@ -131,6 +131,13 @@ ENTRIES: tuple[Entry, ...] = (
         "mainspring promote --help",
     ),
     Entry(
+        "AUTH-018",
+        "denied",
+        "a run of somebody who may run nothing any more",
+        "whoever submitted it was removed, or has lost the role of a runner; nothing goes on in that name",
+        "submit it again as somebody who may",
+    ),
+    Entry(
         "AUDIT-001",
         "failed",
         "the audit was changed",

@@ -62,13 +62,6 @@ ENTRIES: tuple[Entry, ...] = (
         "mainspring init FOLDER, in a place that you may write",
     ),
     Entry(
-        "CLI-010",
-        "invalid",
-        "a value of another kind",
-        "the annotation of a parameter says what may be typed for it",
-        "type a value of that kind: text and numbers as they are, JSON for lists, dicts and dataclasses",
-    ),
-    Entry(
         "API-001",
         "denied",
         "a request without the home's token",

@@ -74,7 +74,6 @@ CREATE TABLE set_asides (
     tries INTEGER NOT NULL,
     error TEXT NOT NULL,
     time FLOAT NOT NULL,
-    again_at FLOAT,
     PRIMARY KEY (sink_id, event)
 )
  WITHOUT ROWID;
