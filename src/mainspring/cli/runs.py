@@ -11,7 +11,7 @@ from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, format_span, format_value, shorten_id
 from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
-from mainspring.domain.records import Run
+from mainspring.domain.records import Attempt, Run
 from mainspring.domain.retries import RetryRuns
 from mainspring.domain.tracking import (
     OWN,
@@ -207,7 +207,7 @@ def describe_run(run: Run) -> dict[str, object]:
         "run": run.id,
         "name": f"{run.name} ({run.kind})",
         "state": describe_state(run) + (f": {run.reason}" if run.reason else ""),
-        "attempt": run.attempt if run.attempt > 1 else None,
+        "attempts": "\n".join(map(describe_attempt, run.attempts)) or None,
         "started": format_moment(run.started_at) if run.started_at else None,
         "took": f"{format_span(_measure(run))}{cpu}{memory}" if run.started_at else None,
         "by": f"{run.principal} on {run.host}, pid {run.pid}" if run.pid else run.principal,
@@ -220,6 +220,13 @@ def describe_run(run: Run) -> dict[str, object]:
         "result": run.outputs.summary or run.outputs.codec if run.outputs else None,
         "problem": f"{run.problem.code}: {run.problem.what}\nfix: {run.problem.fix}" if run.problem else None,
     }
+
+
+def describe_attempt(attempt: Attempt) -> str:
+    """Say in a line how a try that was not the last one ended, and how long the next one waited."""
+    took = f" after {format_span(attempt.ended_at - attempt.started_at)}" if attempt.started_at else ""
+    waited = f"; the next one {format_span(attempt.wait_s)} later" if attempt.wait_s else ""
+    return f"{attempt.number}{took} {attempt.reason}{waited}"
 
 
 def describe_logged(artifacts: list[Artifact]) -> dict[str, object]:

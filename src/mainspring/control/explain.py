@@ -40,6 +40,7 @@ def explain(turn: Turn, command: Explain) -> Reason:
 def explain_run(turn: Turn, run: Run) -> Reason:
     """Say what became of a run, and why."""
     lines = [f"{run.kind} {run.name} {run.state}{_attempt(run)}"]
+    lines += [f"attempt {each.number} {each.reason}" for each in run.attempts]
     if run.reason:
         lines.append(f"because {explain_wait(turn, run) if run.state == 'queued' else run.reason}")
     if run.cached_from:

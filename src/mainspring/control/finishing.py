@@ -8,8 +8,9 @@ from mainspring.control.blobs import use_value
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import FINISHED
+from mainspring.domain.backoff import KEPT
 from mainspring.domain.errors import Conflict, Failed
-from mainspring.domain.records import Problem, Run
+from mainspring.domain.records import Attempt, Problem, Run
 from mainspring.domain.states import check_run_transition
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
@@ -136,12 +137,12 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
         outputs = use_value(turn, run, told.outputs) if told.outputs is not None else None
         return end_run(turn, run, told.state, outputs=outputs, problem=told.problem, cpu_s=told.cpu_s)
     if calls.has_call(turn.connection, run.id) and hold.losses < MOST_LOSSES:
-        return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", losses=hold.losses + 1)
+        return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", f"lost: {why}", losses=hold.losses + 1)
     problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))
     return end_run(turn, run, "failed", problem=problem, reason=why, losses=hold.losses + 1)
 
 
-def requeue(turn: Turn, run: Run, reason: str, **held: int) -> Run:
+def requeue(turn: Turn, run: Run, reason: str, end: str, wait_s: float = 0.0, **held: int) -> Run:
     """Queue a run again with the next attempt; results of the old attempt are refused from now on.
 
     Parameters
@@ -152,11 +153,17 @@ def requeue(turn: Turn, run: Run, reason: str, **held: int) -> Run:
         A live run with a call.
     reason : str
         Why; a queued run always carries one.
+    end : str
+        How the attempt ended.
+    wait_s : float, default 0
+        How long the next one must wait.
     **held
         Counters of `Hold` to set: ``losses`` or ``failures``.
     """
     attempt, fence = run.attempt + 1, run.fence + 1
+    ended = Attempt(run.attempt, end, run.started_at, turn.now(), wait_s)
     values = {"state": "queued", "attempt": attempt, "fence": fence, "reason": reason, "pid": 0, "started_at": None}
+    values |= {"attempts": [*run.attempts, ended][-KEPT:], "due_at": ended.ended_at + wait_s if wait_s else None}
     runs.change_run(
         turn.connection, run, **values, lease_until=None, process_start=None, journal_offset=0, order="keep", **held
     )

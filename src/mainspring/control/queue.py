@@ -83,7 +83,7 @@ def dispatch(turn: Turn) -> None:
     placed = [decide.Placed(run.id, run.kind, run.resources, placement.NODE, run.waits) for run in held]
     placed += pool.ending.values()
     for limit in _LOOK_AHEAD:
-        waiting = calls.list_waiting(turn.connection, turn.node, limit)
+        waiting = calls.list_waiting(turn.connection, turn.node, limit, turn.now())
         if not waiting:
             return
         queued = tuple(decide.Queued(each.id, each.kind, each.resources, each.created_at) for each in waiting)
@@ -110,7 +110,7 @@ def explain_wait(turn: Turn, run: Run) -> str:
     str
         ``waiting for 1 of 2 cpus on local, 3rd in line``.
     """
-    waiting = calls.list_waiting(turn.connection, turn.node, _LOOK_AHEAD[-1])
+    waiting = calls.list_waiting(turn.connection, turn.node, _LOOK_AHEAD[-1], turn.now())
     rank = next((rank for rank, each in enumerate(waiting, 1) if each.id == run.id), 0)
     return f"{run.reason}, {_ordinal(rank)} in line" if rank else run.reason
 
@@ -125,7 +125,7 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
         raise Invalid("RUN-009", f"{spec.kind} {spec.name} can never start: {misfit}", name=spec.name)
     run = make_run(turn, spec)
     why = run.reason
-    run.retries, run.timeout_s = spec.retries, spec.timeout_s
+    run.retries, run.backoff_s, run.timeout_s = spec.retries, spec.backoff_s, spec.timeout_s
     if not run.cached_from:
         run.state, run.reason = "queued", "waiting for a place"
     runs.add_run(turn.connection, run, node=turn.node)

@@ -55,5 +55,6 @@ def _retry(turn: Turn, run: Run) -> Run:
         resources=run.resources,
         retries=run.retries,
         timeout_s=run.timeout_s,
+        backoff_s=run.backoff_s,
     )
     return submit(turn, spec)

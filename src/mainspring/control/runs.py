@@ -10,6 +10,7 @@ from mainspring.control.results import make_run
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
+from mainspring.domain.backoff import KEPT, find_wait
 from mainspring.domain.errors import Conflict
 from mainspring.domain.records import Run
 from mainspring.store import calls, runs, search
@@ -63,8 +64,11 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
         raise Conflict("RUN-005", f"run {run.id} has ended as {run.state}", run=run.id, state=run.state)
     if state == "failed" and hold.failures < run.retries and calls.has_call(turn.connection, run.id):
         what = command.problem.what if command.problem else "no reason given"
-        reason = f"retry {hold.failures + 1} of {run.retries}: attempt {run.attempt} failed, {what}"
-        return requeue(turn, run, reason, failures=hold.failures + 1)
+        failures = hold.failures + 1
+        wait_s = find_wait(run.backoff_s, failures, turn.randomness.bits(32) / 2**32)
+        later = f" in {wait_s:.1f} s" if wait_s else ""
+        reason = f"retry {failures} of {run.retries}{later}: attempt {run.attempt} failed, {what}"
+        return requeue(turn, run, reason, f"failed, {what}", wait_s, failures=failures)
     outputs = use_value(turn, run, command.outputs) if command.outputs is not None else None
     if state == "failed" and command.call is not None:
         calls.keep_call(turn.connection, run.id, command.call)
@@ -77,6 +81,7 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
         problem=command.problem,
         cpu_s=command.cpu_s,
         memory_bytes=command.memory_bytes,
+        attempts=command.attempts[-KEPT:] or run.attempts,
     )
 
 

@@ -80,6 +80,7 @@ class RunSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
     resources: records.Resources = records.Resources()
     retries: int = 0
     timeout_s: float | None = None
+    backoff_s: float = 0.0
     study: Study | None = None
     experiment: str = ""
     provenance: str | None = None
@@ -146,6 +147,7 @@ class FinishRun(Command):
     cpu_s: float | None = None
     memory_bytes: int | None = None
     call: records.Call | None = None
+    attempts: list[records.Attempt] = []
 
 
 class GetRun(Command):

@@ -130,6 +130,30 @@ class Call(msgspec.Struct, frozen=True):
     code_digest: str = ""
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """A try of a run that was not its last.
+
+    Attributes
+    ----------
+    number : int
+        From 1 on.
+    reason : str
+        How it ended.
+    started_at : float or None
+        When its code began; None when it never did.
+    ended_at : float
+        When it ended.
+    wait_s : float
+        How long the next one had to wait.
+    """
+
+    number: int
+    reason: str
+    started_at: float | None
+    ended_at: float
+    wait_s: float = 0.0
+
+
 class Run(msgspec.Struct):
     """One execution of code; the unit of queueing, tracking, caching, lineage and cost."""
 
@@ -163,6 +187,8 @@ class Run(msgspec.Struct):
     memory_bytes: int | None = None
     experiment: str = ""
     provenance: str | None = None
+    backoff_s: float = 0.0
+    attempts: list[Attempt] = []
     metrics: dict[str, float] = {}
 
 

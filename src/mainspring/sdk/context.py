@@ -16,7 +16,7 @@ from mainspring.tracking.journal import Journal, journal_path
 if TYPE_CHECKING:
     from types import CodeType
 
-    from mainspring.domain.records import Run
+    from mainspring.domain.records import Attempt, Run
     from mainspring.sdk.client import Client
     from mainspring.sdk.futures import Future
 
@@ -48,6 +48,8 @@ class ActiveRun:
         The function behind each step name, over the tree of calls of this process.
     children : dict of Future to None
         What was submitted from here, to wait for at the end.
+    attempts : list of Attempt
+        Tries of its code that raised, in this process.
     """
 
     def __init__(self, run: Run, client: Client, journal: Journal, parent: ActiveRun | None = None) -> None:
@@ -64,6 +66,7 @@ class ActiveRun:
         self.positions: dict[str, int] = {}
         self.names: dict[str, CodeType] = parent.names if parent is not None else {}
         self.children: dict[Future[Any], None] = {}
+        self.attempts: list[Attempt] = []
 
     def claim_name(self, name: str, code: CodeType) -> None:
         """Note which function a step's name stands for.

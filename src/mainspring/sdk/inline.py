@@ -191,6 +191,7 @@ def _record(
         problem=problem,
         cpu_s=cpu_s,
         call=call,
+        attempts=active.attempts,
     )
     try:
         companion_of(client).release(active)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from mainspring.domain.backoff import FIRST_S
 from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Resources
 from mainspring.domain.units import parse_duration, parse_size
@@ -19,6 +20,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sensitive: bool = False
     resources: Resources = Resources()
     retries: int = 0
+    backoff_s: float = FIRST_S
     timeout_s: float | None = None
 
     @property
@@ -40,6 +42,7 @@ def make_options(
     pool: str | None = None,
     env: object = None,
     retries: int = 0,
+    backoff: str | float = FIRST_S,
     timeout: str | float | None = None,
 ) -> Options:
     """Check the options of a step and bring them to plain units.
@@ -69,5 +72,6 @@ def make_options(
         sensitive=bool(sensitive),
         resources=resources,
         retries=int(retries),
+        backoff_s=0.0 if backoff == 0 and not isinstance(backoff, bool) else parse_duration(backoff),
         timeout_s=timeout_s,
     )

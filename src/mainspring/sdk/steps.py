@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from mainspring.domain.backoff import FIRST_S
 from mainspring.domain.errors import Failed, Invalid, MainspringError
 from mainspring.domain.messages import RunSpec, SubmitRuns
 from mainspring.domain.records import Call, Fingerprint, Run
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
 from mainspring.sdk.exposures import expose
-from mainspring.sdk.faults import tell_fault
 from mainspring.sdk.futures import Future, defer, has_futures, resolve
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.lineage import current_client
@@ -25,6 +25,7 @@ from mainspring.sdk.options import Options, make_options
 from mainspring.sdk.origins import remember_maker
 from mainspring.sdk.provenance import provenance_of
 from mainspring.sdk.results import hide_inputs, store_result
+from mainspring.sdk.retries import attempt
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,6 +118,7 @@ class Step(Generic[P, R]):
         pool: str | None = None,
         env: object = None,
         retries: int | None = None,
+        backoff: str | float | None = None,
         timeout: str | float | None = None,
     ) -> Step[P, R]:
         """Return the same step with other options; what is left out stays."""
@@ -130,6 +132,7 @@ class Step(Generic[P, R]):
             pool=pool or asks.pool,
             env=env,
             retries=old.retries if retries is None else retries,
+            backoff=old.backoff_s if backoff is None else backoff,
             timeout=old.timeout_s if timeout is None else timeout,
         )
         return Step(self.function, fresh)
@@ -175,7 +178,7 @@ class Step(Generic[P, R]):
             result, wall_s = carry_out(
                 value,
                 client,
-                lambda: self._attempt(arguments),
+                lambda: attempt(self.name, self.settings, lambda: self._call(arguments)),
                 lambda made: store_result(made, client),
                 lambda: self._pack(client, arguments),
             )
@@ -221,14 +224,6 @@ class Step(Generic[P, R]):
                 above.progress.tell_step(self.name, time.perf_counter() - began, begun.reason, hit=True)
             remember_maker(value, begun.run)
             return (value,)
-
-    def _attempt(self, arguments: dict[str, Any]) -> R:
-        for left in range(self.settings.retries, 0, -1):
-            try:
-                return self._call(arguments)
-            except Exception as fault:  # noqa: BLE001 - a retry is for whatever user code raises
-                warn(f"{self.name} raised {tell_fault(fault)}; {left} retries left")
-        return self._call(arguments)
 
     def _call(self, arguments: dict[str, Any]) -> R:
         args, kwargs = self._spread(arguments)
@@ -290,6 +285,7 @@ class Step(Generic[P, R]):
             fingerprint=found,
             resources=self.settings.resources,
             retries=self.settings.retries,
+            backoff_s=self.settings.backoff_s,
             timeout_s=self.settings.timeout_s,
             provenance=provenance_of(client),
         )
@@ -322,6 +318,7 @@ def step(
     pool: str | None = None,
     env: object = None,
     retries: int = 0,
+    backoff: str | float = FIRST_S,
     timeout: str | float | None = None,
 ) -> Callable[[Callable[P, R]], Step[P, R]]: ...
 
@@ -350,7 +347,10 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     env : optional
         Reserved for environments of a step's own.
     retries : int, default 0
-        How often it is tried again after it raised.
+        How often it is tried again after it raised or ran out of time.
+    backoff : str or float, default 1 second
+        The wait before the first retry, such as ``"30s"``; each further one doubles it, up to ten
+        minutes, and up to half of a wait is left to chance. 0 never waits.
     timeout : str or float, optional
         Such as ``"10min"``, or seconds; the run is ended and fails with RUN-007.
 

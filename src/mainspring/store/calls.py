@@ -70,6 +70,7 @@ _KEEP = Statement(add_once(calls), ("run_id", "call", "study", "dedupe", "reason
 _WAITING = Statement(
     select(*(runs.c[name] for name in Waiting.__struct_fields__))
     .where(runs.c.state == "queued", runs.c.node == bindparam("node_"))
+    .where(or_(runs.c.due_at.is_(None), runs.c.due_at <= bindparam("now_")))
     .order_by(case((_is(runs.c.kind, *URGENT), 0), else_=1), runs.c.seq)
     .limit(bindparam("limit_"))
 )
@@ -118,9 +119,9 @@ def find_duplicate(connection: Connection, dedupe: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def list_waiting(connection: Connection, node: str, limit: int) -> list[Waiting]:
-    """Return the queued runs of a node in line, those that are `URGENT` before the others."""
-    return [Waiting(*row) for row in _WAITING.all(connection, node_=node, limit_=limit)]
+def list_waiting(connection: Connection, node: str, limit: int, now: float) -> list[Waiting]:
+    """Return the queued runs of a node that are due, in line, those that are `URGENT` before the others."""
+    return [Waiting(*row) for row in _WAITING.all(connection, node_=node, limit_=limit, now_=now)]
 
 
 def list_held(connection: Connection, node: str) -> list[Held]:

@@ -14,6 +14,7 @@ from sqlalchemy import Boolean, Column, Float, Index, LargeBinary, String, Table
 
 from mainspring.domain import records
 from mainspring.domain.messages import Study
+from mainspring.store.columns import Packed
 from mainspring.store.columns import Whole as _Whole
 from mainspring.store.columns import id_column as _id
 from mainspring.store.columns import metadata as metadata  # noqa: PLC0414 - told on
@@ -71,9 +72,12 @@ runs = Table(
     Column("memory_bytes", _Whole, nullable=True),
     _text("experiment", server_default=""),
     _text("provenance", nullable=True),
+    Column("backoff_s", Float, nullable=False, server_default="0"),
+    Column("attempts", Packed(list[records.Attempt]), nullable=False, server_default="[]"),
     # What the owner keeps for itself; no part of the record of a run.
     Column("lease_until", Float, nullable=True),  # monotonic seconds of the owner's machine
     _text("process_start", nullable=True),  # tells a process from a later one of the same id
+    _time("due_at"),  # a queued run is not placed before
     Column("losses", _Whole, nullable=False, server_default="0"),
     Column("failures", _Whole, nullable=False, server_default="0"),
     Column("journal_offset", _Whole, nullable=False, server_default="0"),
