@@ -7,16 +7,21 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
+import msgspec
 
 import mainspring
 from mainspring.api.actions import list_actions
 from mainspring.api.openapi import make_document
 from mainspring.api.routes import TABLE, TRANSFERS
 from mainspring.cli.main import cli
+from mainspring.cli.printing import Noun, Refusal, Verb
 from mainspring.domain.catalogue import ENTRIES
+from mainspring.domain.catalogue.entry import EXIT_CODES
 from mainspring.domain.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +38,9 @@ GROUPS = {
 }
 """Entry-point groups and what an adapter of each is."""
 
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+PLACE = "#/$defs/{name}"
+
 
 def render_pages() -> dict[str, str]:
     """Return each page of the reference.
@@ -45,6 +53,7 @@ def render_pages() -> dict[str, str]:
     pages = {
         "names.md": ("Python names", _render_names()),
         "cli.md": ("Command line", _render_cli()),
+        "json.md": ("JSON of the command line", _render_json()),
         "errors.md": ("Error codes", _render_errors()),
         "http.md": ("HTTP", _render_http()),
         "settings.md": ("Settings", _render_settings()),
@@ -53,7 +62,8 @@ def render_pages() -> dict[str, str]:
     index = "\n".join(f"- [{title}]({name})" for name, (title, _) in pages.items())
     texts = {name: f"{NOTE}\n\n# {title}\n\n{''.join(body)}" for name, (title, body) in pages.items()}
     texts["README.md"] = f"{NOTE}\n\n# Reference\n\n{index}\n"
-    return {**{name: text.rstrip() + "\n" for name, text in texts.items()}, "openapi.json": render_openapi()}
+    documents = {"openapi.json": render_openapi(), "cli.schema.json": render_schemas()}
+    return {**{name: text.rstrip() + "\n" for name, text in texts.items()}, **documents}
 
 
 def find_stale(folder: Path = FOLDER) -> list[str]:
@@ -116,8 +126,9 @@ def _describe_signature(name: str, thing: object) -> str:
 def _render_cli() -> Iterator[str]:
     context = click.Context(cli, info_name="mainspring", **cli.context_settings)
     yield f"```text\n{cli.get_help(context)}\n```\n\n"
-    yield "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 conflict, 6 unavailable, "
-    yield "130 interrupted.\n\n"
+    yield "## Exit codes\n\n| code | what |\n|---|---|\n"
+    yield from (f"| {code} | {text} |\n" for code, text in EXIT_CODES.items())
+    yield "\nWhich error ends with which stands in [errors](errors.md), the shape of `--json` in [JSON](json.md).\n\n"
     for verb in cli.list_commands(context):
         command = cli.get_command(context, verb)
         assert command is not None
@@ -130,6 +141,35 @@ def _render_command(command: click.Command, context: click.Context, depth: int) 
         for name in command.list_commands(context):
             inner = command.commands[name]
             yield from _render_command(inner, click.Context(inner, context, name, max_content_width=100), depth + 1)
+
+
+def _render_json() -> Iterator[str]:
+    document = make_schemas(cli)
+    yield "`--json` prints one JSON on standard output, UTF-8, indented; keys are not taken away within a major\n"
+    yield "version, and new ones may come. *Lines*: one JSON in each line, as it happens, with `-f` or `-w`, and\n"
+    yield "always for `audit export`. An error is one line on standard error, and the exit code is its own; a verb\n"
+    yield "whose answer is not in order (`doctor`, `promote`, `audit verify`, `sinks test`) prints that too.\n"
+    yield "The same as [JSON Schema](cli.schema.json): `commands`, `error`, `$defs`.\n\n"
+    yield "| command | prints | lines |\n|---|---|---|\n"
+    for each in list_answers(cli):
+        shape = name_type(document["commands"][each.command]) if each.types else "no JSON"
+        yield f"| `{each.command}` | {shape} | {'yes' if each.lines else ''} |\n"
+    yield f"| any that fails, on standard error | {name_type(document['error'])} | yes |\n\n"
+    for name, schema in document["$defs"].items():
+        yield from _render_type(name, schema)
+
+
+def _render_type(name: str, schema: dict[str, Any]) -> Iterator[str]:
+    first = schema.get("description", "").split("\n\n", 1)[0].replace("\n", " ")
+    yield f"## {name}\n\n{first}\n\n| field | type |\n|---|---|\n"
+    for field, inner in schema.get("properties", {}).items():
+        yield f"| `{field}` | {name_type(inner)} |\n"
+    yield "\n"
+
+
+def render_schemas() -> str:
+    """Return the schemas of what the command line prints, as they are kept beside the pages."""
+    return json.dumps(make_schemas(cli), indent=1) + "\n"
 
 
 def _render_errors() -> Iterator[str]:
@@ -177,6 +217,102 @@ def _render_groups() -> Iterator[str]:
         yield f"## {group}\n\n{GROUPS[group]}\n\n| name | adapter |\n|---|---|\n"
         yield from (f"| `{name}` | `{target}` |\n" for name, target in sorted(targets.items()))
         yield "\n"
+
+
+class Answer(NamedTuple):
+    """What one command prints.
+
+    Attributes
+    ----------
+    command : str
+        Its words, such as ``mainspring runs show``.
+    types : tuple of object
+        One of them is printed, after the options; none: it takes no ``--json``.
+    lines : bool
+        It can go on, with one JSON in a line each.
+    """
+
+    command: str
+    types: tuple[Any, ...]
+    lines: bool
+
+
+def list_answers(root: click.Group) -> Iterator[Answer]:
+    """Yield every command that does something by itself, in the order of the help.
+
+    Parameters
+    ----------
+    root : Group
+        The command ``mainspring``.
+    """
+    context = click.Context(root, info_name="mainspring")
+    for name in root.list_commands(context):
+        command = root.get_command(context, name)
+        if command is not None:
+            yield from _list_below(command, f"mainspring {name}")
+
+
+def make_schemas(root: click.Group) -> dict[str, Any]:
+    """Return one document: for each command the schema of its answer, and that of errors.
+
+    Returns
+    -------
+    dict
+        ``commands``: words -> schema; ``error``: that of the line on standard error; ``$defs``: the types.
+    """
+    answers = [each for each in list_answers(root) if each.types]
+    shown = [kind for each in answers for kind in each.types]
+    schemas, types = msgspec.json.schema_components([*shown, Refusal], ref_template=PLACE)
+    left = iter(schemas)
+    commands = {each.command: _join([next(left) for _ in each.types]) for each in answers}
+    return {"$schema": DRAFT, "commands": commands, "error": next(left), "$defs": dict(sorted(types.items()))}
+
+
+def name_type(schema: dict[str, Any]) -> str:
+    """Return a schema in a few words, such as ``list of Run``.
+
+    Examples
+    --------
+    >>> name_type({"type": "array", "items": {"$ref": "#/$defs/Run"}})
+    'list of Run'
+    >>> name_type({"anyOf": [{"type": "number"}, {"type": "null"}]})
+    'number or null'
+    """
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(name_type(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(f'"{each}"' for each in schema["enum"])
+    kind = schema.get("type")
+    if kind == "array":
+        inner = " and ".join(name_type(each) for each in schema.get("prefixItems", ()))
+        return f"list of {inner or name_type(schema.get('items') or {})}"
+    if kind == "object":
+        return f"object of {name_type(schema.get('additionalProperties') or {})}"
+    return str(kind or "anything")
+
+
+def _list_below(command: click.Command, words: str) -> Iterator[Answer]:
+    if isinstance(command, Verb | Noun) and (isinstance(command, Verb) or command.invoke_without_command):
+        yield Answer(words, _find_types(command.answer), command.lines)
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from _list_below(inner, f"{words} {name}")
+
+
+def _join(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _find_types(answer: Any) -> tuple[Any, ...]:
+    """Return the types of an answer; one of a heavy module is named by a text."""
+    if isinstance(answer, tuple) or answer is None:
+        return answer or ()
+    if not isinstance(answer, str):
+        return (answer,)
+    module, _, name = answer.partition(":")
+    return (getattr(import_module(module), name),)
 
 
 def main() -> int:

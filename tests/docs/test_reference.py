@@ -1,12 +1,12 @@
 """The documents say what the code does."""
 
 import ast
-import importlib.util
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from tests.support.shapes import load_reference
 
 import mainspring
 from mainspring.cli.main import VERBS, cli
@@ -116,9 +116,7 @@ def test_the_root_has_exactly_the_names_that_work():
 
 
 def test_the_reference_is_current():
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "tools" / "reference.py")
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
+    reference = load_reference()
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("entry-points", {})
     assert set(groups) <= set(reference.GROUPS)
     assert reference.find_stale() == [], "run: make docs"

@@ -8,6 +8,7 @@ import time
 
 import httpx
 import pytest
+from tests.support.shapes import check_shape
 
 SCRIPT = '''
 """Two models of late parcels: one that learned, one that saw shuffled labels."""
@@ -74,6 +75,7 @@ def test_a_model_goes_from_the_gate_to_a_service(call):
     assert "SERVE-041: late has no champion" in call("deploy", "parcels", "--model", "late@champion", code=2)
 
     assert call("promote", "late@1", "champion", "--data", "new_parcels").startswith("PASSED  auc +0.")
+    check_shape("mainspring promote", call("promote", "late@2", "champion", "--data", "new_parcels", "--json", code=5))
     refused = call("promote", "late@2", "champion", "--data", "new_parcels", code=5)
     assert refused.startswith("REFUSED  ")
     assert "late@2 for champion, against late@1" in refused
@@ -85,7 +87,7 @@ def test_a_model_goes_from_the_gate_to_a_service(call):
     assert "parity       passed on 3,000 rows" in shown
     assert "REFUSED for champion" in call("why", "late@2")
 
-    service = json.loads(call("deploy", "parcels", "--model", "late@champion", "--json"))
+    service = check_shape("mainspring deploy", call("deploy", "parcels", "--model", "late@champion", "--json"))
     assert service["health"] == "ready"
     assert httpx.get(f"{service['url']}/v2/models/parcels").json()["name"] == "parcels"
     again = json.loads(call("deploy", "parcels", "--model", "late@champion", "--json"))
@@ -93,7 +95,9 @@ def test_a_model_goes_from_the_gate_to_a_service(call):
 
     call("deploy", "parcels", "--model", "late@2", "--rollout", "direct")
     wait_for(lambda: "late@2\t100 %\tlive" in call("services", "show", "parcels"))
-    call("services", "rollback", "parcels", "--reason", "it guesses")
+    check_shape("mainspring services show", call("services", "show", "parcels", "--json"))
+    rolled_back = call("services", "rollback", "parcels", "--reason", "it guesses", "--json")
+    check_shape("mainspring services rollback", rolled_back)
     wait_for(lambda: "late@1\t100 %\tlive" in call("services", "show", "parcels"))
     (heading, line) = call("services").splitlines()
     assert heading.startswith("name\tmodel\tsplit\thealth")
@@ -101,6 +105,7 @@ def test_a_model_goes_from_the_gate_to_a_service(call):
     assert "parcels  r" in call("status")
     assert "service parcels" in call("why", "parcels")
     assert call("alarms") == ""
+    check_shape("mainspring services stop", call("services", "stop", "parcels", "--json"))
 
 
 def wait_for(condition, timeout_s=60):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.shapes import check_shape
 
 
 class Shell:
@@ -351,7 +352,7 @@ ms.write(pl.DataFrame({"trip": ["a", "b", "c"], "miles": [100.0, 20.0, 70.0]}), 
     shown = shell("data", "show", "trips", check=0).stdout
     assert "miles ge 50: 1" in shown
     assert "miles\tFloat64\tge 50\t0\t70\t100" in shown
-    quarantined = json.loads(shell("data", "quarantine", "trips", "--json", check=0).stdout)
+    quarantined = check_shape("mainspring data quarantine", shell("data", "quarantine", "trips", "--json").stdout)
     assert quarantined["reasons"] == {"miles ge 50": 1}
     assert quarantined["last"][0]["trip"] == "b"
 
@@ -366,7 +367,8 @@ def test_up_answers_who_holds_the_token_until_it_is_interrupted(shell):
     )
     try:
         told = "".join(iter(process.stdout.readline, "}\n")) + "}"
-        url, token = json.loads(told)["url"], Path(json.loads(told)["token_file"]).read_text()
+        address = check_shape("mainspring up", told)
+        url, token = address["url"], Path(address["token_file"]).read_text()
         assert httpx.get(f"{url}/health").json() == {"status": "ok"}
         assert httpx.get(f"{url}/api/v1/status").status_code == 401
         status = httpx.get(f"{url}/api/v1/status", headers={"Authorization": f"Bearer {token}"})
@@ -427,6 +429,7 @@ def test_a_home_is_backed_up_while_its_owner_runs_and_restored_elsewhere(shell, 
     assert "SERVER-003" in shell("server", "restore", str(tmp_path / "copy"), check=5).stderr
     other = Shell(tmp_path)
     other.home = tmp_path / "other"
-    restored = json.loads(other("server", "restore", str(tmp_path / "copy"), "--json", check=0).stdout)
+    text = other("server", "restore", str(tmp_path / "copy"), "--json", check=0).stdout
+    restored = check_shape("mainspring server restore", text)
     assert restored["record_id"] == told["manifest"]["record_id"]
     assert other("server", "upgrade", "--check", "--json", check=0)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from tests.support.servers import UpProcess
+from tests.support.shapes import check_shape
 
 from mainspring.domain import access
 from mainspring.domain.errors import Denied, Invalid
@@ -76,6 +77,10 @@ def test_a_login_is_tried_kept_used_and_forgotten(server, shell, client):
         [sys.executable, "-c", WHO], capture_output=True, text=True, check=True, timeout=60, env=names
     )
     assert "user:anna" in told.stdout
+    logged_in = shell("login", server.url, "--certificate", fingerprint, "--json", given=server.token).stdout
+    assert check_shape("mainspring login", logged_in)["principal"] == "user:anna"
+    check_shape("mainspring logout", shell("logout", "--json").stdout)
+    shell("login", server.url, "--certificate", fingerprint, given=server.token)
     assert "works at the home" in shell("logout").stdout
     assert "no login" in shell("logout").stdout
 

@@ -11,7 +11,12 @@ from mainspring.domain.messages import ListAlarms
 from mainspring.domain.records import Alarm
 
 
-@click.command("alarms", cls=Verb, epilog="Examples: mainspring alarms · mainspring alarms --service delays")
+@click.command(
+    "alarms",
+    answer=list[Alarm],
+    cls=Verb,
+    epilog="Examples: mainspring alarms · mainspring alarms --service delays",
+)
 @click.option("--service", help="Of this service only.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Newest so many.")
 def command(service: str | None, limit: int) -> None:

@@ -14,6 +14,7 @@ from mainspring.domain.messages import Diff
 
 @click.command(
     "apply",
+    answer=Diff,
     cls=Verb,
     epilog="Examples: mainspring apply flights.py --dry-run · mainspring apply flights.py",
 )

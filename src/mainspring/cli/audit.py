@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +9,27 @@ import click
 import msgspec
 
 from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_json, print_table, wants_json
+from mainspring.cli.printing import Noun, print_json, print_line, print_table, wants_json
 from mainspring.cli.texts import format_moment
 from mainspring.domain.access import AuditEntry, GetAuditHeads, Head, Heads, ListAudit
 from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.lists import read_all
-from mainspring.security.audit import Verified
+from mainspring.security.audit import Breach, Verified
 
 _PAGE = 1000
 
 
+class Checked(msgspec.Struct):
+    """What a check of the chain found: how many entries, the last one, and what is wrong."""
+
+    entries: int
+    head: Head
+    breaches: list[Breach]
+
+
 @click.group(
     "audit",
+    answer=list[AuditEntry],
     cls=Noun,
     epilog="Examples: mainspring audit · mainspring audit verify · mainspring audit export > audit.jsonl",
 )
@@ -44,7 +52,7 @@ def command(context: click.Context, limit: int) -> None:
     print_table(("entry", "time", "who", "what", "on", "project"), rows, empty="nothing happened yet")
 
 
-@command.command("verify")
+@command.command("verify", answer=Checked)
 @click.option(
     "--file", "path", type=click.Path(path_type=Path, dir_okay=False), help="An export, instead of the record."
 )
@@ -67,7 +75,7 @@ def verify(path: Path | None, head: str | None) -> None:
         entries = _read_file(path) if path else _read_record()
         breaches += [each for each in check(entries, Heads(noted)).breaches if each not in breaches]
     if wants_json():
-        print_json({"entries": found.entries, "head": found.head, "breaches": breaches})
+        print_json(Checked(found.entries, found.head, breaches))
     else:
         _print(found)
     if breaches:
@@ -76,12 +84,12 @@ def verify(path: Path | None, head: str | None) -> None:
         raise Failed("AUDIT-001", told + more, entries=[each.seq for each in breaches])
 
 
-@command.command("export")
+@command.command("export", answer=AuditEntry, lines=True)
 @click.option("--after", type=click.IntRange(0), default=0, show_default=True, help="Entries behind this one.")
 def export(after: int) -> None:
     """Print every entry as a line of JSON, oldest first."""
     for entry in _read_record(after):
-        sys.stdout.write(msgspec.json.encode(entry).decode() + "\n")
+        print_line(entry)
 
 
 def _print(found: Verified) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.deleting import add_verbs, print_restorable
@@ -12,12 +13,22 @@ from mainspring.cli.printing import Noun, print_fields, print_json, print_next, 
 from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
+from mainspring.domain.upkeep import Deletion
 
 _FACTS = ("rows", "mode", "given", "quarantined", "reasons", "key", "event_time", "of", "by", "from", "until")
 
 
+class Quarantine(msgspec.Struct):
+    """Rows that broke a contract: how many, how many for each reason, and the last of them."""
+
+    rows: int
+    reasons: dict[str, int]
+    last: list[dict[str, Any]]
+
+
 @click.group(
     "data",
+    answer=(list[Version], list[Deletion]),
     cls=Noun,
     epilog="Examples: mainspring data · mainspring data show flights@3 · mainspring data quarantine flights",
 )
@@ -50,7 +61,7 @@ def command(context: click.Context, name: str | None, limit: int, deleted: bool)
     print_table(("dataset", "rows", "quarantined", "aliases", "run", "age"), rows, empty="no datasets")
 
 
-@command.command("show")
+@command.command("show", answer=Version)
 @click.argument("reference")
 def show(reference: str) -> None:
     """Show one version: counts, contract, the run that wrote it, what it was made from."""
@@ -76,7 +87,7 @@ def show(reference: str) -> None:
         print_next(f"mainspring data quarantine {version.name}")
 
 
-@command.command("quarantine")
+@command.command("quarantine", answer=Quarantine)
 @click.argument("reference")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Rows to show.")
 def quarantine(reference: str, limit: int) -> None:
@@ -87,7 +98,7 @@ def quarantine(reference: str, limit: int) -> None:
     counts = {str(reason): int(count) for reason, count in table["reason"].value_counts(sort=True).iter_rows()}
     rows = table.tail(limit)
     if wants_json():
-        print_json({"rows": table.height, "reasons": counts, "last": rows.to_dicts()})
+        print_json(Quarantine(table.height, counts, rows.to_dicts()))
         return
     print_table(("reason", "rows"), counts.items(), empty="nothing in quarantine")
     if counts:

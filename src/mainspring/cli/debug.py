@@ -16,7 +16,7 @@ def command(id: str, from_start: bool) -> None:  # noqa: A002
     """Call the failed step ID again in this terminal, with the arguments it had, and stop where it raises.
 
     ID may be a pipeline: then it is the step that failed in it. The call is recorded as a run of its
-    own, with the tag debugs; its result is printed, not kept.
+    own, with the tag debugs; its result is printed, not kept. It prints no JSON: who debugs is a person.
     """
     from mainspring.sdk.client import get_client
     from mainspring.sdk.debugging import debug_call, find_call

@@ -18,7 +18,7 @@ _NOUNS = {"dataset": "data", "model": "models", "run": "runs"}
 def add_verbs(group: click.Group, kind: Literal["dataset", "model"]) -> None:
     """Give a noun of versions its ``delete`` and ``restore``."""
 
-    @group.command("delete")
+    @group.command("delete", answer=Deleted)
     @click.argument("reference", metavar="NAME[@NUMBER]")
     @click.option("--all", "every", is_flag=True, help="Every version of NAME, and the quarantine beside it.")
     @click.option("--dry-run", is_flag=True, help="Only tell what would be hidden.")
@@ -29,7 +29,7 @@ def add_verbs(group: click.Group, kind: Literal["dataset", "model"]) -> None:
         if not dry_run:
             print_next(f"mainspring {_NOUNS[kind]} restore {reference}{' --all' if every else ''}")
 
-    @group.command("restore")
+    @group.command("restore", answer=list[Version])
     @click.argument("reference", metavar="NAME[@NUMBER]")
     @click.option("--all", "every", is_flag=True, help="Every version of NAME that was not purged.")
     def restore(reference: str, every: bool) -> None:

@@ -6,10 +6,12 @@ import click
 
 from mainspring.cli.printing import Verb, print_json, print_next, wants_json
 from mainspring.cli.status import describe_service
+from mainspring.domain.records import Service
 
 
 @click.command(
     "deploy",
+    answer=Service,
     cls=Verb,
     epilog="Examples: mainspring deploy delays --model delays@champion · mainspring deploy delays --model delays@4",
 )

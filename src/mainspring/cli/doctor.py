@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +22,7 @@ from mainspring.cli.texts import describe_lag, format_span
 from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import GetStatus
+from mainspring.domain.near import suggest
 from mainspring.domain.settings import SETTINGS
 from mainspring.domain.sinks import Lag
 from mainspring.domain.units import format_size
@@ -52,7 +52,7 @@ class Check(msgspec.Struct):
     fix: str = ""
 
 
-@click.command("doctor", cls=Verb, epilog="Examples: mainspring doctor · mainspring doctor --json")
+@click.command("doctor", answer=list[Check], cls=Verb, epilog="Examples: mainspring doctor · mainspring doctor --json")
 def command() -> None:
     """Check this machine, this installation and this home; each finding names its remedy."""
     checks = list(examine())
@@ -105,8 +105,7 @@ def check_settings(environment: Mapping[str, str]) -> Check:
     given = sorted(name for name in environment if name.startswith("MAINSPRING_"))
     unknown = [name for name in given if name not in SETTINGS]
     if unknown:
-        near = get_close_matches(unknown[0], SETTINGS, n=1)
-        fix = f"did you mean {near[0]}?" if near else f"unset {unknown[0]}"
+        fix = suggest(unknown[0], SETTINGS, "did you mean {}?", f"unset {unknown[0]}")
         return Check("settings", "warn", f"no such setting: {', '.join(unknown)}", fix)
     return Check("settings", "ok", ", ".join(given) or "none set")
 

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import shutil
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
+import msgspec
 
 import mainspring
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
 from mainspring.domain.errors import Conflict, NotFound, Unavailable
+from mainspring.domain.near import suggest
 
 _FIRST = "hello"
+
+
+class Started(msgspec.Struct):
+    """A folder that was made from an example, and what to type in it."""
+
+    folder: str
+    example: str
+    files: list[str]
+    next: str
+
+
+class Example(msgspec.Struct):
+    """An example that is packed with Mainspring."""
+
+    name: str
+    summary: str
+
+
 _LEAVE = shutil.ignore_patterns("__pycache__", "*.pyc", ".mainspring", ".*")
 
 
 @click.command(
     "init",
+    answer=(Started, list[Example]),
     cls=Verb,
     epilog="Examples: mainspring init · mainspring init year --example flights",
 )
@@ -34,8 +54,7 @@ def command(name: str | None, example: str, *, listed: bool) -> None:
         _list_examples(examples)
         return
     if example not in examples:
-        near = get_close_matches(example, examples, n=1)
-        fix = f"mainspring init --example {near[0]}" if near else "mainspring init --list"
+        fix = suggest(example, examples, "mainspring init --example {}", "mainspring init --list")
         raise NotFound("CLI-004", f"there is no example {example!r}", fix=fix)
     folder = Path(name or example)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -44,7 +63,7 @@ def command(name: str | None, example: str, *, listed: bool) -> None:
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     first = f"{example}.py"
     if wants_json():
-        print_json({"folder": str(folder), "example": example, "files": files, "next": f"python {first}"})
+        print_json(Started(str(folder), example, files, f"python {first}"))
         return
     click.echo(f"{folder}/  {'  '.join(files)}")
     click.echo(f"next: cd {folder} && python {first}")
@@ -75,7 +94,7 @@ def _copy(example: Path, folder: Path) -> None:
 def _list_examples(examples: dict[str, Path]) -> None:
     rows = [(name, _read_summary(folder / f"{name}.py")) for name, folder in examples.items()]
     if wants_json():
-        print_json([{"name": name, "summary": summary} for name, summary in rows])
+        print_json([Example(*row) for row in rows])
     else:
         print_table(("example", "what it shows"), rows)
 

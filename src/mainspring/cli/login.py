@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from mainspring.cli.printing import Verb, print_json, print_next, wants_json
 from mainspring.domain.access import Identity, WhoAmI
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 _PATIENCE_S = 5.0
 
 
+class LoggedIn(msgspec.Struct):
+    """At which server, as whom, by which certificate, and the file that keeps it."""
+
+    url: str
+    principal: str
+    certificate: str | None
+    file: str
+
+
 @click.command(
     "login",
+    answer=LoggedIn,
     cls=Verb,
     epilog="Examples: mainspring login https://records.example:8430 · mainspring login https://... --browser",
 )
@@ -41,7 +52,7 @@ def command(url: str, certificate: str, browser: bool) -> None:
     principal = _ask_who(login)
     path = write_login(login)
     if wants_json():
-        print_json({"url": login.url, "principal": principal, "certificate": pinned or None, "file": str(path)})
+        print_json(LoggedIn(login.url, principal, pinned or None, str(path)))
         return
     click.echo(f"works at {login.url} as {principal}, kept in {path}")
     print_next("mainspring status")

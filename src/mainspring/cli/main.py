@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 from mainspring import __version__
-from mainspring.cli.printing import print_error
-from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.cli.printing import print_error, refuse_verb
+from mainspring.domain.errors import Invalid, MainspringError, Unavailable
 
 # Verb -> what its help says in a line; `mainspring.cli.<verb>` holds it and loads when it is typed.
 VERBS: dict[str, str] = {
@@ -67,9 +68,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb, or name the nearest ones."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], VERBS, n=3, cutoff=0.5)
-            fix = f"mainspring {near[0]}" if near else "mainspring --help"
-            raise Invalid("CLI-001", f"there is no verb {args[0]!r}", fix=fix, near=near)
+            refuse_verb(args[0], VERBS, "mainspring")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click names it
@@ -82,7 +81,7 @@ class Verbs(click.Group):
     cls=Verbs,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`mainspring VERB --help` tells more. Every verb takes --json.",
+    epilog="`mainspring VERB --help` tells more. Every verb takes --json; errors end with an exit code of their class.",
 )
 @click.version_option(__version__, message="%(version)s")
 @click.option("-P", "--project", metavar="NAME", help="Work in this project; default $MAINSPRING_PROJECT.")
@@ -112,27 +111,51 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Raises
     ------
     SystemExit
-        Always: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied, 5 conflict,
-        6 unavailable, 130 interrupted.
+        Always, with one of `mainspring.domain.catalogue.entry.EXIT_CODES`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that the locale has not becomes a question mark
     sys.exit(_run(words))
 
 
 def _run(words: list[str]) -> int:
     as_json = "--json" in words
     try:
-        result: Any = cli.main(words, prog_name="mainspring", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        # Not click's `main`, which ends a process whose pipe was closed with an error.
+        with cli.make_context("mainspring", words) as context:
+            cli.invoke(context)
+        sys.stdout.flush()
+        return 0
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except MainspringError as error:
         return print_error(error, as_json=as_json)
     except click.UsageError as error:
-        verb = error.ctx.command_path if error.ctx else "mainspring"
-        usage = Invalid("CLI-001", error.format_message(), fix=f"{verb} --help")
-        return print_error(usage, as_json=as_json)
+        return print_error(_describe_usage(error), as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        click.echo("\ninterrupted" if sys.stderr.isatty() else "interrupted", err=True)
         return _INTERRUPTED
-    except BrokenPipeError:  # `| head` has seen enough; Python would complain once more when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `| head` has seen enough
+        _silence()
         return 0
+    except OSError as fault:
+        if fault.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}:
+            raise
+        _silence()
+        return print_error(
+            Unavailable("CLI-009", f"{fault.filename or 'standard output'}: {fault.strerror}"), as_json=as_json
+        )
+
+
+def _silence() -> None:
+    """Let Python flush into nothing when it ends, where it would complain once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _describe_usage(error: click.UsageError) -> Invalid:
+    verb = error.ctx.command_path if error.ctx else "mainspring"
+    near = error.possibilities if isinstance(error, click.NoSuchOption) else None
+    fix = f"{verb} {sorted(near)[0]}" if near else f"{verb} --help"
+    return Invalid("CLI-001", error.format_message(), fix=fix)

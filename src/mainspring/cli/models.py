@@ -15,6 +15,7 @@ from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
 from mainspring.domain.units import format_size
+from mainspring.domain.upkeep import Deletion
 
 # An alias may stay on a version long after others came; `--limit` counts models.
 _MANY = 1_000
@@ -22,6 +23,7 @@ _MANY = 1_000
 
 @click.group(
     "models",
+    answer=(list[Version], list[Deletion]),
     cls=Noun,
     epilog="Examples: mainspring models · mainspring models --name delays · mainspring models show delays@champion",
 )
@@ -54,7 +56,7 @@ def command(context: click.Context, name: str | None, limit: int, deleted: bool)
     print_table(("model", "aliases", "format", "size", "run", "age"), rows, empty="no models")
 
 
-@command.command("show")
+@command.command("show", answer=Version)
 @click.argument("reference")
 def show(reference: str) -> None:
     """Show one version: format, parity, signature, goal, data, the run that made it."""

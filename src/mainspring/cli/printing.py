@@ -5,33 +5,83 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import msgspec
 
 from mainspring.domain.catalogue import find_entry
-from mainspring.domain.errors import MainspringError
+from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.near import suggest
 
 _GAP = "  "
 
 
-class Verb(click.Command):
-    """A command that also takes ``--json``."""
+class Fault(msgspec.Struct):
+    """An error as ``--json`` prints it, in one line on standard error.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Attributes
+    ----------
+    code : str
+        What `mainspring why CODE` explains.
+    what, why, fix : str
+        What happened, why, and the command or change that mends it.
+    context : JSON
+        What it is about, for programs.
+    exit_code : int
+        That of the command.
+    """
+
+    code: str
+    what: str
+    why: str
+    fix: str
+    context: dict[str, Any]
+    exit_code: int
+
+
+class Refusal(msgspec.Struct):
+    """The line of JSON on standard error."""
+
+    error: Fault
+
+
+class Verb(click.Command):
+    """A command; one with an answer also takes ``--json``.
+
+    Parameters
+    ----------
+    answer : type, tuple of type or str, optional
+        What ``--json`` prints: one type, one of several after the options, or ``module:name`` of a type
+        that is heavy to import. None: the command prints no JSON, and says in its help why.
+    lines : bool, default False
+        It prints one JSON in a line, again and again, with the options that make it go on.
+    """
+
+    def __init__(self, *args: Any, answer: Any = None, lines: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.params.append(_json_option())
+        self.answer, self.lines = answer, lines
+        if answer is not None:
+            self.params.append(_json_option())
 
 
 class Noun(click.Group):
-    """A plural noun: bare it lists, with a verb after it it acts; both take ``--json``."""
+    """A plural noun: bare it lists, with a verb after it it acts; the parameters are those of `Verb`."""
 
     command_class = Verb
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, answer: Any = None, lines: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"invoke_without_command": True, **kwargs})
+        self.answer, self.lines = answer, lines
         self.params.append(_json_option())
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb of the noun, or name the nearest."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            refuse_verb(args[0], self.commands, ctx.command_path)
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take a first word with a sign of comparison for the filter of the list."""
@@ -46,10 +96,31 @@ def wants_json() -> bool:
     return bool(click.get_current_context().meta.get("json"))
 
 
+def refuse_verb(word: str, known: Iterable[str], path: str) -> NoReturn:
+    """Refuse a verb that there is none of, and name the nearest.
+
+    Raises
+    ------
+    Invalid
+        CLI-001.
+    """
+    fix = suggest(word, known, f"{path} {{}}", f"{path} --help")
+    raise Invalid("CLI-001", f"there is no verb {word!r}", fix=fix)
+
+
 def print_json(value: Any) -> None:
-    """Print a message, or lists and dicts of them, as indented JSON."""
-    plain = msgspec.to_builtins(value, enc_hook=str)
-    click.echo(msgspec.json.format(msgspec.json.encode(plain), indent=2))
+    """Print what a command answers as indented JSON: UTF-8, whatever the terminal's own encoding is."""
+    click.echo(msgspec.json.format(_encode(value), indent=2))
+
+
+def print_line(value: Any) -> None:
+    """Print one of many answers as JSON in a line of its own, at once."""
+    click.echo(_encode(value))
+    sys.stdout.flush()
+
+
+def _encode(value: Any) -> bytes:
+    return msgspec.json.encode(value, enc_hook=str)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "none") -> None:
@@ -111,12 +182,17 @@ def print_error(error: MainspringError, *, as_json: bool) -> int:
         The exit code of the error's entry in the catalogue.
     """
     if as_json:
-        problem = {"code": error.code, "what": error.what, "why": error.why, "fix": error.fix, "context": error.context}
-        click.echo(msgspec.json.encode({"error": problem}, enc_hook=str).decode(), err=True)
+        click.echo(_encode(Refusal(describe_fault(error))), err=True)
     else:
         click.secho(f"{error.code}: {clean(error.what)}", err=True, fg="red")
         click.echo(f"  why: {clean(error.why)}\n  fix: {clean(error.fix)}", err=True)
     return find_entry(error.code).exit_code
+
+
+def describe_fault(error: MainspringError) -> Fault:
+    """Return an error as ``--json`` prints it."""
+    code = find_entry(error.code).exit_code
+    return Fault(error.code, error.what, error.why, error.fix, error.context, code)
 
 
 def print_next(command: str) -> None:

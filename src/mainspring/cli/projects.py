@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import click
+import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_json, print_next, print_table, wants_json
@@ -16,8 +17,15 @@ from mainspring.domain.units import format_size, parse_duration, parse_size
 T = TypeVar("T", float, int)
 
 
+class Removed(msgspec.Struct):
+    """The name of what is gone."""
+
+    removed: str
+
+
 @click.group(
     "projects",
+    answer=list[Project],
     cls=Noun,
     epilog="Examples: mainspring projects · mainspring projects add rail · mainspring -P rail runs",
 )
@@ -28,7 +36,7 @@ def command(context: click.Context) -> None:
         _print(ask(ListProjects()))
 
 
-@command.command("add")
+@command.command("add", answer=list[Project])
 @click.argument("name")
 def add(name: str) -> None:
     """Make a project: names of datasets, models and services are unique within it."""
@@ -36,7 +44,7 @@ def add(name: str) -> None:
     print_next(f"mainspring -P {name} users add NAME --role editor")
 
 
-@command.command("set")
+@command.command("set", answer=ProjectSet)
 @click.argument("name")
 @click.option("--keep-runs", metavar="SPAN", help="Runs go so long after their end, such as 90d; 0: never.")
 @click.option("--keep-versions", metavar="SPAN", help="Versions go that are older, and that nothing needs; 0: never.")
@@ -58,13 +66,13 @@ def set_project(name: str, quota: str | None, dry_run: bool, **spans: str | None
     print_table(("would go", "kind", "name"), rows, empty="nothing would go")
 
 
-@command.command("remove")
+@command.command("remove", answer=Removed)
 @click.argument("name")
 def remove(name: str) -> None:
     """Remove a project that holds nothing, and the roles in it."""
     ask(RemoveProject(name=name))
     if wants_json():
-        print_json({"removed": name})
+        print_json(Removed(name))
 
 
 def _print(projects: list[Project]) -> None:

@@ -17,6 +17,7 @@ _REFUSED = 5
 
 @click.command(
     "promote",
+    answer=Verdict,
     cls=Verb,
     epilog="Example: mainspring promote delays@5 champion --data flight_rows.recent@7",
 )

@@ -24,6 +24,7 @@ from mainspring.domain.records import Run
 
 @click.command(
     "run",
+    answer=list[Run],
     cls=Verb,
     epilog="Examples: mainspring run flights.py · mainspring run flights.py::train folder=data",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import click
+import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.deleting import print_deleted, print_restorable
@@ -25,13 +26,23 @@ from mainspring.domain.tracking import (
     TagRun,
 )
 from mainspring.domain.units import format_size
-from mainspring.domain.upkeep import Deleted, DeleteRuns, RestoreRuns
+from mainspring.domain.upkeep import Deleted, DeleteRuns, Deletion, RestoreRuns
 
 _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
 
 
+class ShownRun(msgspec.Struct):
+    """A run, the runs right below it, what it logged, and where it came from."""
+
+    run: Run
+    below: list[Run]
+    artifacts: list[Artifact]
+    provenance: Provenance | None
+
+
 @click.group(
     "runs",
+    answer=(RunPage, list[Deletion]),
     cls=Noun,
     epilog='Examples: mainspring runs "state = failed" · mainspring runs "parent_id ~ a3f19b"',
 )
@@ -64,7 +75,7 @@ def command(
         click.echo(f"{len(found.runs):,} of {found.count:,} runs", err=True)
 
 
-@command.command("show")
+@command.command("show", answer=ShownRun)
 @click.argument("id")
 def show(id: str) -> None:  # noqa: A002
     """Show one run: its state, parameters, metrics and what is below it."""
@@ -73,7 +84,7 @@ def show(id: str) -> None:  # noqa: A002
     artifacts: list[Artifact] = ask(ListArtifacts(run_id=run.id))
     provenance: Provenance | None = ask(GetProvenance(run_id=run.id))
     if wants_json():
-        print_json({"run": run, "below": below, "artifacts": artifacts, "provenance": provenance})
+        print_json(ShownRun(run, below, artifacts, provenance))
         return
     print_fields(describe_run(run) | describe_logged(artifacts) | describe_use(run) | describe_provenance(provenance))
     if below:
@@ -82,7 +93,7 @@ def show(id: str) -> None:  # noqa: A002
     print_next(f"mainspring logs {shorten_id(run.id)}")
 
 
-@command.command("cancel")
+@command.command("cancel", answer=list[Run])
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", default="cancelled by the user", show_default=True, help="Kept in the record.")
 def cancel(ids: tuple[str, ...], reason: str) -> None:
@@ -91,14 +102,14 @@ def cancel(ids: tuple[str, ...], reason: str) -> None:
     print_or_json(ask(CancelRuns(found, reason)))
 
 
-@command.command("retry")
+@command.command("retry", answer=list[Run])
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 def retry(ids: tuple[str, ...]) -> None:
     """Queue the steps of ended runs again, with the arguments they had; each becomes a run of its own."""
     print_or_json(ask(RetryRuns(list(ids))))
 
 
-@command.command("delete")
+@command.command("delete", answer=Deleted)
 @click.argument("ids", nargs=-1, metavar="[ID...]")
 @click.option(
     "--filter", default="", help='All runs that it holds for, such as "state = failed"; what is needed stays.'
@@ -114,14 +125,14 @@ def delete(ids: tuple[str, ...], filter: str, dry_run: bool) -> None:  # noqa: A
         print_next("mainspring runs --deleted")
 
 
-@command.command("restore")
+@command.command("restore", answer=list[Run])
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 def restore(ids: tuple[str, ...]) -> None:
     """Bring deleted runs back, with what was deleted along with them, as long as they were not purged."""
     print_or_json(ask(RestoreRuns(list(ids))))
 
 
-@command.command("tag")
+@command.command("tag", answer=Run)
 @click.argument("id")
 @click.argument("tags", nargs=-1, required=True, metavar="NAME=TEXT|NAME-...")
 def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
@@ -142,7 +153,7 @@ def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
         print_fields({"run": run.id, "tags": describe_run(run)["tags"]})
 
 
-@command.command("diff")
+@command.command("diff", answer=Comparison)
 @click.argument("before")
 @click.argument("after")
 def diff(before: str, after: str) -> None:

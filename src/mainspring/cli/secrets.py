@@ -22,6 +22,7 @@ from mainspring.domain.access import (
 
 @click.group(
     "secrets",
+    answer=list[SecretEntry],
     cls=Noun,
     epilog="Examples: mainspring secrets add database < password.txt · mainspring secrets · mainspring secrets rotate",
 )
@@ -32,7 +33,7 @@ def command(context: click.Context) -> None:
         _print(ask(ListSecrets()))
 
 
-@command.command("add")
+@command.command("add", answer=list[SecretEntry])
 @click.argument("name")
 def add(name: str) -> None:
     """Keep a secret, or replace its value, which is read from standard input or asked for.
@@ -47,21 +48,21 @@ def add(name: str) -> None:
     print_next(f'ms.secret("{name}").value() inside a step')
 
 
-@command.command("show")
+@command.command("show", answer=list[SecretEntry])
 @click.argument("name")
 def show(name: str) -> None:
     """Show what is known of one secret; its value is shown to nobody."""
     _print([ask(GetSecret(name=name))])
 
 
-@command.command("remove")
+@command.command("remove", answer=list[SecretEntry])
 @click.argument("name")
 def remove(name: str) -> None:
     """Forget a secret."""
     _print([ask(RemoveSecret(name=name))])
 
 
-@command.command("rotate")
+@command.command("rotate", answer=Rotated)
 def rotate() -> None:
     """Wrap every secret with a new key, and forget the old ones."""
     rotated: Rotated = ask(RotateKeys())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct, to_builtins
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
@@ -31,6 +32,29 @@ _LONGEST_S = 1800.0
 """Objects that were condemned longer ago are not removed any more."""
 
 
+class Backup(Struct):
+    """Where a backup lies, and its manifest, which lies in it as `manifest.json`."""
+
+    folder: str
+    manifest: dict[str, Any]
+
+
+class Kept(Struct):
+    """How many files stay."""
+
+    blobs: int
+    files: int
+
+
+class Collected(Struct):
+    """What nothing names, what of it was removed, and what stays."""
+
+    dry_run: bool
+    leftovers: Swept
+    removed: Swept
+    kept: Kept
+
+
 @click.group(
     "server",
     cls=Noun,
@@ -41,7 +65,7 @@ def command() -> None:
     """Back the record up, restore it, upgrade it, and remove what nothing names."""
 
 
-@command.command("backup")
+@command.command("backup", answer=Backup)
 @click.argument("folder", required=False, metavar="[TO]", type=click.Path(path_type=Path))
 @click.option("--whole", is_flag=True, help="Blobs and tables too, not only their names.")
 def backup(folder: Path | None, whole: bool) -> None:
@@ -52,7 +76,7 @@ def backup(folder: Path | None, whole: bool) -> None:
     target = (folder or home.backups / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")).absolute()
     manifest = write_backup(home, target, whole=whole)
     if wants_json():
-        print_json({"folder": str(target), "manifest": manifest})
+        print_json(Backup(str(target), to_builtins(manifest)))
         return
     kept = "in it" if whole else "by name only"
     print_fields(
@@ -67,7 +91,7 @@ def backup(folder: Path | None, whole: bool) -> None:
     print_next(f"mainspring server restore {target}")
 
 
-@command.command("restore")
+@command.command("restore", answer="mainspring.store.restores:Restored")
 @click.argument("folder", metavar="FROM", type=click.Path(path_type=Path))
 def restore(folder: Path) -> None:
     """Make a backup the record of a home that has none."""
@@ -91,7 +115,7 @@ def restore(folder: Path) -> None:
     print_next("mainspring status")
 
 
-@command.command("upgrade")
+@command.command("upgrade", answer="mainspring.store.upgrades:Outlook")
 @click.option("--check", is_flag=True, help="Only tell; exit code 0: this release can work with the record.")
 def upgrade(check: bool) -> None:
     """Bring the record to the schema of this release; a copy is made before."""
@@ -118,7 +142,7 @@ def upgrade(check: bool) -> None:
         raise obstacle
 
 
-@command.command("collect")
+@command.command("collect", answer=Collected)
 @click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
 @click.option("--grace", default="1d", show_default=True, help="What was written less long ago stays; at least 1h.")
 def collect(dry_run: bool, grace: str) -> None:
@@ -130,17 +154,11 @@ def collect(dry_run: bool, grace: str) -> None:
         raise Invalid("RUN-003", f"a grace of {grace} is shorter than an hour, and a writer may take that long")
     found = find_leftovers(_home(), grace_s)
     done = Swept() if dry_run else _sweep(found)
-    facts = {
-        "dry_run": dry_run,
-        "leftovers": Swept(len(found.blobs), sum(found.blobs.values()), len(found.files), sum(found.files.values())),
-        "removed": done,
-        "kept": {"blobs": found.kept_blobs, "files": found.kept_files},
-    }
+    there = Swept(len(found.blobs), sum(found.blobs.values()), len(found.files), sum(found.files.values()))
     if wants_json():
-        print_json(facts)
+        print_json(Collected(dry_run, there, done, Kept(found.kept_blobs, found.kept_files)))
         return
-    counted, what = (facts["leftovers"], "would go") if dry_run else (done, "removed")
-    assert isinstance(counted, Swept)
+    counted, what = (there, "would go") if dry_run else (done, "removed")
     print_fields(
         {
             "blobs": f"{counted.blobs:,} {what} ({format_size(counted.blob_bytes)}), {found.kept_blobs:,} stay",
@@ -149,7 +167,7 @@ def collect(dry_run: bool, grace: str) -> None:
     )
 
 
-@command.command("purge")
+@command.command("purge", answer=list[Deletion])
 @click.option("--older-than", default="30d", show_default=True, help="Only what was deleted longer ago.")
 @click.option("--dry-run", is_flag=True, help="Only list.")
 def purge(older_than: str, dry_run: bool) -> None:

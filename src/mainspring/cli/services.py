@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
@@ -19,8 +20,16 @@ from mainspring.domain.messages import (
 from mainspring.domain.records import Renewal, Service
 
 
+class ShownService(msgspec.Struct):
+    """A service and its renewals, newest first."""
+
+    service: Service
+    renewals: list[Renewal]
+
+
 @click.group(
     "services",
+    answer=list[Service],
     cls=Noun,
     epilog="Examples: mainspring services · mainspring services show delays · mainspring services rollback delays",
 )
@@ -35,14 +44,14 @@ def command(context: click.Context) -> None:
             _print_services(services)
 
 
-@command.command("show")
+@command.command("show", answer=ShownService)
 @click.argument("name")
 def show(name: str) -> None:
     """Show one service: its revisions, counts and renewals."""
     service: Service = ask(GetService(name))
     renewals: list[Renewal] = ask(ListRenewals(name))
     if wants_json():
-        print_json({"service": service, "renewals": renewals})
+        print_json(ShownService(service, renewals))
         return
     print_fields(
         {
@@ -68,7 +77,7 @@ def show(name: str) -> None:
     print_next(f"mainspring why {service.name}")
 
 
-@command.command("rollback")
+@command.command("rollback", answer=Service)
 @click.argument("name")
 @click.option("--reason", default="", help="Kept in the record.")
 def rollback(name: str, reason: str) -> None:
@@ -76,7 +85,7 @@ def rollback(name: str, reason: str) -> None:
     _print_one(ask(RollbackService(name, reason)))
 
 
-@command.command("stop")
+@command.command("stop", answer=Service)
 @click.argument("name")
 def stop(name: str) -> None:
     """Stop a service; its record and captured rows stay."""

@@ -15,6 +15,7 @@ from mainspring.domain.sinks import AddSink, Answered, GetSink, ListSinks, Remov
 
 @click.group(
     "sinks",
+    answer=list[Sink],
     cls=Noun,
     epilog="Examples: mainspring sinks add ops --kind webhook --url https://ops.example.org/hook --secret HOOK"
     " · mainspring sinks test ops · mainspring sinks show ops",
@@ -33,7 +34,7 @@ def command(context: click.Context) -> None:
         print_table(("name", "kind", "delivered", "pending", "set aside", "state"), rows, empty="no sinks")
 
 
-@command.command("add")
+@command.command("add", answer=Sink)
 @click.argument("name")
 @click.option(
     "--kind", required=True, help="webhook, slack, email, alertmanager, openlineage, or one installed besides."
@@ -54,21 +55,21 @@ def add(name: str, kind: str, url: str, secret: str | None, events: str | None, 
     print_next(f"mainspring sinks test {name}")
 
 
-@command.command("show")
+@command.command("show", answer=Sink)
 @click.argument("name")
 def show(name: str) -> None:
     """Show a sink: where it sends, how far it is, what went wrong last and what was set aside."""
     _show(ask(GetSink(name=name)))
 
 
-@command.command("remove")
+@command.command("remove", answer=Sink)
 @click.argument("name")
 def remove(name: str) -> None:
     """Send no more; what was not sent yet is not sent."""
     _show(ask(RemoveSink(name=name)))
 
 
-@command.command("test")
+@command.command("test", answer=Answered)
 @click.argument("name")
 def test(name: str) -> None:
     """Send one event that says that it is a test, and tell what the receiver answered."""

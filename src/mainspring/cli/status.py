@@ -12,7 +12,7 @@ from mainspring.domain.records import Service
 from mainspring.domain.units import format_size
 
 
-@click.command("status", cls=Verb, epilog="Examples: mainspring status · mainspring status --json")
+@click.command("status", answer=Status, cls=Verb, epilog="Examples: mainspring status · mainspring status --json")
 def command() -> None:
     """Show the home at a glance: record, runs, services, open alarms."""
     status: Status = ask(GetStatus())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import click
+import msgspec
 
 from mainspring.cli.printing import Verb, print_json, wants_json
 from mainspring.domain.errors import Unavailable
@@ -14,7 +15,14 @@ from mainspring.domain.messages import Stop
 _PATIENCE_S = 10.0
 
 
-@click.command("stop", cls=Verb, epilog="Example: mainspring stop")
+class Stopped(msgspec.Struct):
+    """The home, and whether its owner ran."""
+
+    home: str
+    stopped: bool
+
+
+@click.command("stop", answer=Stopped, cls=Verb, epilog="Example: mainspring stop")
 def command() -> None:
     """End the owner of the home; services go on, and the next command starts it again."""
     from mainspring.sdk.client import Client
@@ -27,7 +35,7 @@ def command() -> None:
         Client(home, start=None).ask(Stop())
         _wait(home)
     if wants_json():
-        print_json({"home": str(home.root), "stopped": running})
+        print_json(Stopped(str(home.root), running))
     else:
         click.echo(f"stopped the owner of {home.root}" if running else f"no owner runs for {home.root}")
 

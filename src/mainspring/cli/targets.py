@@ -7,7 +7,6 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +14,7 @@ import click
 
 from mainspring.cli.printing import wants_json
 from mainspring.domain.errors import Failed, MainspringError, NotFound
+from mainspring.domain.near import suggest
 
 _OWN = str(Path(__file__).parent.parent)
 
@@ -37,8 +37,8 @@ def find_file(text: str, verb: str) -> Path:
     path = Path(text)
     if path.is_file():
         return path
-    near = get_close_matches(path.name, [each.name for each in path.parent.glob("*.py")], n=1)
-    raise NotFound("CLI-002", f"there is no file {text}", fix=f"{verb} {path.with_name(near[0])}" if near else "")
+    near = suggest(path.name, [each.name for each in path.parent.glob("*.py")])
+    raise NotFound("CLI-002", f"there is no file {text}", fix=f"{verb} {path.with_name(near)}" if near else "")
 
 
 def enter_folder(path: Path) -> None:

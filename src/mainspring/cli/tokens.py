@@ -13,6 +13,7 @@ from mainspring.domain.units import parse_duration
 
 @click.group(
     "tokens",
+    answer=list[Token],
     cls=Noun,
     epilog="Examples: mainspring tokens add anna --expires 30d --scope read · mainspring tokens remove ID",
 )
@@ -24,7 +25,7 @@ def command(context: click.Context, user: str | None) -> None:
         _print(ask(ListTokens(principal=user)))
 
 
-@command.command("add")
+@command.command("add", answer=Issued)
 @click.argument("user")
 @click.option("--name", default="", help="What it is for.")
 @click.option(
@@ -36,13 +37,13 @@ def add(user: str, name: str, scopes: tuple[str, ...], expires: str) -> None:
     expires_s = None if expires == "never" else parse_duration(expires)
     issued: Issued = ask(IssueToken(principal=user, name=name, scopes=scopes or None, expires_s=expires_s))
     if wants_json():
-        print_json({"token": issued.token, "record": issued.record})
+        print_json(issued)
         return
     click.echo(issued.token)
     click.echo("this is the only time that it is shown; the record keeps its SHA-256", err=True)
 
 
-@command.command("show")
+@command.command("show", answer=list[Token])
 @click.argument("id")
 def show(id: str) -> None:  # noqa: A002
     """Show what is known of one token."""
@@ -65,7 +66,7 @@ def show(id: str) -> None:  # noqa: A002
         )
 
 
-@command.command("remove")
+@command.command("remove", answer=list[Token])
 @click.argument("id")
 def remove(id: str) -> None:  # noqa: A002
     """Take a token back; the next request with it is refused."""

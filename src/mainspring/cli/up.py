@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from mainspring.cli.printing import Verb, print_json, wants_json
 from mainspring.domain.errors import Invalid, Unavailable
@@ -21,8 +22,20 @@ if TYPE_CHECKING:
 _HOST = "127.0.0.1"
 
 
+class Address(msgspec.Struct):
+    """Where the record answers, the file of its token, a link that works once, the certificate's SHA-256."""
+
+    url: str
+    token_file: str
+    link: str
+    fingerprint: str | None
+
+
 @click.command(
-    "up", cls=Verb, epilog="Examples: mainspring up · mainspring up --port 0 · mainspring up --host :: --tls"
+    "up",
+    answer=Address,
+    cls=Verb,
+    epilog="Examples: mainspring up · mainspring up --port 0 · mainspring up --host :: --tls",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8430, show_default=True, help="0 takes a free one.")
 @click.option("--host", default=_HOST, show_default=True, help="Address to listen at.")
@@ -93,7 +106,7 @@ def _tell(home: Home, url: str, code: str, cert: Path | None) -> None:
     fingerprint = read_fingerprint(cert) if cert else None
     link = f"{url}/login?code={code}"
     if wants_json():
-        print_json({"url": url, "token_file": str(home.token), "link": link, "fingerprint": fingerprint})
+        print_json(Address(url, str(home.token), link, fingerprint))
         return
     click.echo(f"Mainspring answers at {url}, record {home.root}")
     click.echo(f"in a browser, once, within ten minutes: {link}")

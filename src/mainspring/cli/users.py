@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
@@ -20,12 +21,21 @@ from mainspring.domain.access import (
 )
 from mainspring.domain.principals import ROLES
 
+
+class ShownUser(msgspec.Struct):
+    """A user or service account, and its tokens."""
+
+    user: Account
+    tokens: list[Token]
+
+
 _role = click.Choice(ROLES)
 _everywhere = click.option("--everywhere", is_flag=True, help="In all projects, and for the home itself.")
 
 
 @click.group(
     "users",
+    answer=list[Account],
     cls=Noun,
     epilog="Examples: mainspring users add anna --role editor · mainspring users grant anna approver",
 )
@@ -36,7 +46,7 @@ def command(context: click.Context) -> None:
         _print(ask(ListUsers()))
 
 
-@command.command("add")
+@command.command("add", answer=list[Account])
 @click.argument("name")
 @click.option("--service", is_flag=True, help="An account for a program.")
 @click.option("--role", type=_role, help="In the project; without one it may nothing yet.")
@@ -50,14 +60,14 @@ def add(name: str, service: bool, role: str | None, everywhere: bool, identity: 
     print_next(f"mainspring tokens add {name}")
 
 
-@command.command("show")
+@command.command("show", answer=ShownUser)
 @click.argument("name")
 def show(name: str) -> None:
     """Show one principal, its roles and its tokens."""
     account: Account = ask(GetUser(name=name))
     tokens: list[Token] = ask(ListTokens(principal=name))
     if wants_json():
-        print_json({"user": account, "tokens": tokens})
+        print_json(ShownUser(account, tokens))
         return
     print_fields(
         {
@@ -71,14 +81,14 @@ def show(name: str) -> None:
     )
 
 
-@command.command("remove")
+@command.command("remove", answer=list[Account])
 @click.argument("name")
 def remove(name: str) -> None:
     """Remove a principal; its roles go, its tokens hold no longer. What it did stays in the record."""
     _print([ask(RemoveUser(name=name))])
 
 
-@command.command("grant")
+@command.command("grant", answer=list[Account])
 @click.argument("name")
 @click.argument("role", type=_role)
 @_everywhere
@@ -87,7 +97,7 @@ def grant(name: str, role: str, everywhere: bool) -> None:
     _print([ask(GrantRole(name=name, role=role, everywhere=everywhere))])  # type: ignore[arg-type]
 
 
-@command.command("revoke")
+@command.command("revoke", answer=list[Account])
 @click.argument("name")
 @_everywhere
 def revoke(name: str, everywhere: bool) -> None:

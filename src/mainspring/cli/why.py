@@ -7,6 +7,7 @@ import click
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
 from mainspring.domain.catalogue import ENTRIES
+from mainspring.domain.catalogue.entry import Entry
 from mainspring.domain.codes import explain_code, is_code
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import Explain
@@ -15,6 +16,7 @@ from mainspring.domain.records import Reason
 
 @click.command(
     "why",
+    answer=(Reason, list[Entry]),
     cls=Verb,
     epilog="Examples: mainspring why c07e12 · why delays@champion · why delays · why RUN-005",
 )

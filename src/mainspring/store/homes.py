@@ -8,7 +8,7 @@ import re
 import stat
 from pathlib import Path
 
-from mainspring.domain.errors import Denied
+from mainspring.domain.errors import Denied, Unavailable
 from mainspring.domain.home import Home
 from mainspring.store.choices import choose_blob_store
 from mainspring.store.files import write_faults
@@ -115,10 +115,14 @@ def make_private(folder: Path) -> None:
     ------
     Denied
         HOME-008 when the folder is a link or belongs to another user.
+    Unavailable
+        HOME-007 where no folder can be made, as below ``/proc``.
     """
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
+    except FileNotFoundError as fault:
+        raise Unavailable("HOME-007", f"{folder}: {fault.strerror}", path=str(folder)) from None
     except FileExistsError:
         facts = folder.lstat()
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():

@@ -62,6 +62,13 @@ ENTRIES: tuple[Entry, ...] = (
         "mainspring init FOLDER, in a place that you may write",
     ),
     Entry(
+        "CLI-009",
+        "unavailable",
+        "the answer cannot be written",
+        "what standard output leads to takes no more: a full disk, a device that fails",
+        "free some space, or lead the output elsewhere; what the command did stays done",
+    ),
+    Entry(
         "API-001",
         "denied",
         "a request without the home's token",

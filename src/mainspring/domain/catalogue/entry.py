@@ -46,3 +46,15 @@ _HTTP = {"invalid": 400, "not_found": 404, "conflict": 409, "denied": 403, "unav
 """What failed is what was asked about; the few mistakes of the server itself say 500 in their entry."""
 
 _EXIT = {"failed": 1, "invalid": 2, "not_found": 3, "denied": 4, "conflict": 5, "unavailable": 6}
+
+EXIT_CODES = {
+    0: "done; also when the reader of a pipe has seen enough",
+    1: "failed: the code that was run raised, or a check found something that is not in order",
+    2: "wrong usage: a verb, option or value that is none; nothing was done",
+    3: "not found: no such file, run, name or version",
+    4: "denied: who asks may not",
+    5: "conflict: the thing is in another state, somebody was first, or a gate refused",
+    6: "unavailable: the owner, the server, the disk or a network does not answer",
+    130: "interrupted by Ctrl-C",
+}
+"""What each exit code of the command line says; a script may rely on them."""
