@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
     --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-engines check bench docs lock format clean
+.PHONY: help venv demo test test-engines check bench bench-check bench-peers docs lock format clean
 
 help:  ## Show the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,14 @@ check: $(READY)  ## Lint, types, floors, budgets, docs
 	@$(PYTHON_BIN) tools/structure.py
 	@$(PYTHON_BIN) -m pytest tests/docs
 
-bench: $(READY)  ## Measure against the budgets
+bench: $(READY)  ## Measure against what is promised
 	@$(PYTHON_BIN) -m bench $(ARGS)
+
+bench-check: $(READY)  ## Measure against the committed budgets [ARGS="--only Faces Steps"], or lower them [ARGS=--tighten]
+	@$(PYTHON_BIN) -m bench --check $(ARGS)
+
+bench-peers: $(READY)  ## Measure beside other tools, each in an environment of its own (needs uv, Linux)
+	@$(PYTHON_BIN) -m bench.peers --write $(ARGS)
 
 docs: $(READY)  ## Write docs/reference from the code
 	@$(PYTHON_BIN) tools/reference.py

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.budgets import find_breaches, read_budgets, tighten, write_budgets
 from bench.figures import Figure, print_figures
 from bench.install import build_wheel, install_core, weigh
 from bench.monitoring import measure_drift
@@ -31,7 +32,7 @@ def measure_faces(repeats: int) -> list[Figure]:
     ]
 
 
-def measure_install() -> list[Figure]:
+def measure_install(repeats: int) -> list[Figure]:  # noqa: ARG001 - an installation has no spread
     """Measure a core install of this clone's wheel."""
     with tempfile.TemporaryDirectory() as folder:
         weights = weigh(install_core(build_wheel(Path(folder))))
@@ -42,26 +43,40 @@ def measure_install() -> list[Figure]:
     ]
 
 
+TABLES = {
+    "Faces": measure_faces,
+    "Steps": measure_steps,
+    "Owner": measure_owner,
+    "Record": measure_records,
+    "Monitoring": measure_drift,
+    "Services": measure_services,
+    "Core install": measure_install,
+}
+"""Title -> what measures it, given the number of repeats."""
+
+
 def main() -> int:
     """Print the tables; 1 when a figure is over its budget."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--repeats", type=int, default=7, help="fresh processes for each figure")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--only", nargs="*", choices=TABLES, default=TABLES, metavar="TABLE", help=", ".join(TABLES))
+    parser.add_argument("--check", action="store_true", help="compare with bench/budgets.json; 1 when one is broken")
+    parser.add_argument(
+        "--tighten", action="store_true", help="lower the budgets in bench/budgets.json to what was reached"
+    )
+    options = parser.parse_args()
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores, load {load:.1f} a core")
     print("medians; CPU is user + system, which a busy machine inflates; wall times mean nothing on one")
-    tables = {
-        "Faces": measure_faces(repeats),
-        "Steps": measure_steps(repeats),
-        "Owner": measure_owner(repeats),
-        "Record": measure_records(repeats),
-        "Monitoring": measure_drift(repeats),
-        "Services": measure_services(repeats),
-        "Core install": measure_install(),
-    }
+    tables = {title: TABLES[title](options.repeats) for title in options.only}
     for title, figures in tables.items():
         print_figures(title, figures)
-    over = [figure.name for figures in tables.values() for figure in figures if figure.verdict == "FAIL"]
+    if options.tighten:
+        write_budgets(tighten(read_budgets(), tables))
+    if options.check:
+        over = find_breaches(tables, read_budgets())
+    else:
+        over = [figure.name for figures in tables.values() for figure in figures if figure.verdict == "FAIL"]
     print(f"\n{'over budget: ' + ', '.join(over) if over else 'all within budget'}")
     return 1 if over else 0
 

@@ -19,10 +19,15 @@ found = {d.name: sum(p.stat().st_size for f in d.files or () if (p := pathlib.Pa
 print(json.dumps(found))
 """
 
+_VERSIONS = """
+import importlib.metadata as metadata, json
+print(json.dumps({d.name.lower(): d.version for d in metadata.distributions()}))
+"""
+
 
 def build_wheel(folder: Path) -> Path:
     """Build the wheel of this clone into a folder and return its path."""
-    _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder.resolve()))
+    run_tool(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder.resolve()))
     return max(folder.glob("mainspring-*.whl"), key=lambda path: path.stat().st_mtime)
 
 
@@ -37,7 +42,7 @@ def install_core(wheel: Path) -> Path:
     done = folder / "done"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
-        _run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+        run_tool(sys.executable, "-m", "venv", "--without-pip", str(folder))
         _pip(python, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK))
         done.touch()
     _pip(python, "--no-deps", "--no-index", "--force-reinstall", str(wheel))
@@ -46,18 +51,31 @@ def install_core(wheel: Path) -> Path:
 
 def weigh(python: Path) -> dict[str, float]:
     """Return the distributions of an environment and their MB, byte code apart."""
-    found = json.loads(_run(str(python), "-I", "-c", _COUNT))
+    found = json.loads(run_tool(str(python), "-I", "-c", _COUNT))
     return {name: size_bytes / 1e6 for name, size_bytes in found.items()}
 
 
+def list_versions(python: Path) -> dict[str, str]:
+    """Return the distributions of an environment and their versions."""
+    found: dict[str, str] = json.loads(run_tool(str(python), "-I", "-c", _VERSIONS))
+    return found
+
+
 def _pip(python: Path, *words: str) -> None:
-    _run(
+    run_tool(
         sys.executable, "-m", "pip", "--python", str(python), "install", "-qq", "--no-input",
         "--disable-pip-version-check", *words,
     )  # fmt: skip
 
 
-def _run(*command: str) -> str:
+def run_tool(*command: str) -> str:
+    """Run a command in the clone and return what it printed.
+
+    Raises
+    ------
+    RuntimeError
+        It failed, with what it said.
+    """
     done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

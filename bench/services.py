@@ -26,17 +26,20 @@ def measure_services(repeats: int) -> list[Figure]:
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         for inputs in (1, _WIDE):
+            width = "" if inputs == 1 else f"{inputs} inputs, "
             how = f"one row of {inputs} input{'s' if inputs > 1 else ''}, JSON, CPU of the process"
             with _serve(Path(folder) / str(inputs), inputs) as (pid, port):
                 for connections, budget in ((64, 55 if inputs == 1 else None), (16, None), (1, None)):
                     values = [_spend(pid, port, connections, inputs, turn) for turn in range(repeats)]
-                    figures.append(Figure(f"ONNX, c={connections}", values, "us", budget, how))
+                    figures.append(Figure(f"ONNX, {width}c={connections}", values, "us", budget, how))
                 if inputs == 1:
                     memory = Figure("memory", [read_memory_mb(pid)], "MB", None, "proportional, after the requests")
             with _serve(Path(folder) / f"{inputs}-single", inputs, batch_rows=1) as (pid, port):
                 values = [_spend(pid, port, 64, inputs, turn) for turn in range(repeats)]
                 budget = 100 if inputs == 1 else None
-                figures.append(Figure("unbatched, c=64", values, "us", budget, f"{how}, the model's own with it"))
+                figures.append(
+                    Figure(f"unbatched, {width}c=64", values, "us", budget, f"{how}, the model's own with it")
+                )
     return [*figures, memory]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, String, Text, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import TEXT, VARCHAR, BigInteger, Column, Float, Integer, MetaData, String, Text, text
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateIndex
 from sqlalchemy.types import TypeDecorator
 
 _encode = msgspec.json.Encoder().encode
@@ -56,8 +57,8 @@ class Packed(TypeDecorator[Any]):
 
 
 # SQLite orders texts by their bytes and has one kind of integer; PostgreSQL must be told to.
-_Text = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-_Id = String(32).with_variant(postgresql.VARCHAR(32, collation="C"), "postgresql")
+_Text = Text().with_variant(TEXT(collation="C"), "postgresql")
+_Id = String(32).with_variant(VARCHAR(32, collation="C"), "postgresql")
 
 Whole = Integer().with_variant(BigInteger(), "postgresql")
 """A whole number of 64 bits."""
@@ -85,4 +86,14 @@ def packed_column(name: str, kind: Any = Any) -> Column[Any]:
 
 def only_where(condition: str) -> dict[str, Any]:
     """Return the options of an index of some rows only."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    return {"sqlite_where": text(condition)}
+
+
+@compiles(CreateIndex, "postgresql")
+def _index_in_postgresql(element: CreateIndex, compiler: Any, **options: Any) -> str:
+    # An index that is declared with PostgreSQL's option loads its dialect in every owner: 5 MB, a fifth of the start.
+    where = element.element.dialect_kwargs.get("sqlite_where")
+    if where is not None:
+        element.element.dialect_kwargs["postgresql_where"] = where
+    made: str = compiler.visit_create_index(element, **options)
+    return made

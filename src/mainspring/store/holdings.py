@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
-from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.dialects.sqlite import Insert as Upsert
 
 from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
 from mainspring.store.tables import holdings, projects, uploads, usage, uses

@@ -29,7 +29,6 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from mainspring.domain.errors import Invalid
 from mainspring.domain.filters import Clause, Every, FieldType, Node, Not, Operand, Order, parse_filter, parse_order
@@ -200,6 +199,8 @@ class _Sql:
     def _read_packed(self, column: ColumnElement[Any], key: str) -> _Value:
         """Read one key of a JSON object; numbers and truth values count as numbers, null as nothing."""
         if self._postgresql:
+            from sqlalchemy.dialects.postgresql import JSONB
+
             each = func.jsonb_each(cast(type_coerce(column, Text), JSONB)).table_valued("key", "value")
             kind: ColumnElement[Any] = func.jsonb_typeof(each.c.value)
             text: ColumnElement[Any] = each.c.value.op("#>>")(literal_column("'{}'"))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.dialects.sqlite import Insert as Upsert
 
 from mainspring.domain.tracking import OWN
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Boolean, Connection, Select, Table, Text, bindparam, column, select
-from sqlalchemy.dialects.postgresql import Insert as Upsert
+from sqlalchemy.dialects.sqlite import Insert as Upsert
+from sqlalchemy.dialects.sqlite.dml import OnConflictDoNothing, OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.dml import Insert
 from sqlalchemy.sql.functions import GenericFunction
@@ -135,6 +136,15 @@ class _Unpacked(GenericFunction[Any]):
     """The texts of a JSON list as rows of one column, ``value``."""
 
     inherit_cache = True
+
+
+@compiles(OnConflictDoNothing, "postgresql")
+@compiles(OnConflictDoUpdate, "postgresql")
+def _upsert_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    # Written in SQLite's words, so that only who keeps a record in PostgreSQL loads its dialect.
+    element.constraint_target = None
+    text: str = getattr(compiler, f"visit_{element.__visit_name__}")(element, **options)
+    return text
 
 
 @compiles(_Unpacked, "sqlite")

@@ -1,0 +1,1 @@
+"""The same flows in Mainspring and its peers; what each costs."""
