@@ -30,16 +30,19 @@ from mainspring.domain.records import Run
 )
 @click.argument("target")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
-def command(target: str, arguments: tuple[str, ...]) -> None:
+@click.option("--from", "anew", default="", metavar="STEP", help="Of its pipelines: STEP and what follows it run anew.")
+def command(target: str, arguments: tuple[str, ...], anew: str) -> None:
     """Run TARGET in this process; its pipelines tell their progress on standard error.
 
     TARGET is FILE.py, run like `python FILE.py`, or FILE.py::NAME to call one step or pipeline
     with NAME=VALUE arguments and print its result; values are JSON, or else text. With --json
     the runs that were recorded are printed, and what the code prints goes to standard error.
     """
+    from mainspring.sdk.context import ask_anew
+
     begun = time.time()
     act = make_action(target, arguments)
-    with guard(target):
+    with guard(target), ask_anew(anew):
         result = act()
     if wants_json():
         print_json(find_recorded(begun))

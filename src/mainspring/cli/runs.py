@@ -104,9 +104,14 @@ def cancel(ids: tuple[str, ...], reason: str) -> None:
 
 @command.command("retry", answer=list[Run])
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-def retry(ids: tuple[str, ...]) -> None:
-    """Queue the steps of ended runs again, with the arguments they had; each becomes a run of its own."""
-    print_or_json(ask(RetryRuns(list(ids))))
+@click.option("--from", "anew", default="", metavar="STEP", help="Of a pipeline: STEP and what follows it run anew.")
+def retry(ids: tuple[str, ...], anew: str) -> None:
+    """Queue ended runs again, with the arguments they had; each becomes a run of its own.
+
+    What succeeded below a pipeline is not run again, unless its code or inputs have changed or --from
+    names it or a step before it.
+    """
+    print_or_json(ask(RetryRuns(list(ids), anew)))
 
 
 @command.command("delete", answer=Deleted)

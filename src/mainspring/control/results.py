@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.control.ancestors import list_ancestors, must_run
 from mainspring.control.assets import find_version
 from mainspring.control.finishing import find_parent
 from mainspring.control.turn import Turn
@@ -36,12 +37,16 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
         RUN-002 when the run above it has ended.
     NotFound
         RUN-001 when there is no run above it.
+    Invalid
+        RUN-022 when it lies too deep.
     """
     parent = find_parent(turn, wanted.parent_id)
-    source, reason = _find_source(turn, wanted)
+    run_id = turn.new_id()
+    anew = must_run(turn, list_ancestors(turn, parent), wanted.name, run_id)
+    source, reason = _find_source(turn, wanted, anew or ("" if wanted.cache else "cache=False"))
     now = turn.now()
     run = Run(
-        turn.new_id(),
+        run_id,
         turn.project,
         wanted.kind,
         wanted.name,
@@ -77,7 +82,7 @@ def _find_principal(turn: Turn, parent_id: str | None) -> str:
     return runs.get_run(turn.connection, parent_id).principal
 
 
-def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, str]:
+def _find_source(turn: Turn, wanted: BeginRun | RunSpec, refused: str) -> tuple[Run | None, str]:
     """Find the run whose result answers a call.
 
     Parameters
@@ -86,6 +91,8 @@ def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, st
         The turn.
     wanted : BeginRun or RunSpec
         A call; without a key nothing is looked up.
+    refused : str
+        Why no kept result may answer; empty: one may.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, st
     """
     if wanted.key is None:
         return None, ""
-    source = runs.find_result(turn.connection, turn.project, wanted.key) if wanted.cache else None
+    source = runs.find_result(turn.connection, turn.project, wanted.key) if not refused else None
     moved = ""
     if source is not None and source.outputs is not None:
         moved = _find_moved(turn, source)
@@ -112,7 +119,7 @@ def _find_source(turn: Turn, wanted: BeginRun | RunSpec) -> tuple[Run | None, st
     before = runs.find_earlier(turn.connection, turn.project, wanted.kind, wanted.name, wanted.key)
     if before is None:
         return None, explain(None, _print(wanted), name=wanted.name)
-    unusable = (moved or _why_not(before)) if wanted.cache else "cache=False"
+    unusable = refused or moved or _why_not(before)
     return None, explain(_print(before), _print(wanted), name=wanted.name, since=before.id, unusable=unusable)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, submit
-from mainspring.domain.errors import Conflict, NotFound
+from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.messages import RunSpec
 from mainspring.domain.records import Call, Run
-from mainspring.domain.retries import GetCall, RetryRuns
+from mainspring.domain.retries import ANEW_FROM, ANEW_RUN, GetCall, RetryRuns
 from mainspring.store import calls, runs
+
+_AGAIN = frozenset({"step", "pipeline", "command"})
+"""Kinds that stay what they are; a trial that is tried again is a step, for its study has gone on without it."""
 
 
 @handles(GetCall, action="runs.read", reads=True)
@@ -37,19 +40,29 @@ def retry_runs(turn: Turn, command: RetryRuns) -> list[Run]:
         RUN-020 when one keeps no call.
     Conflict
         RUN-021 when one has not ended.
+    Invalid
+        RUN-023 when one that is to run anew from a step on has no such step below it.
     """
-    return [_retry(turn, runs.find_run(turn.connection, turn.project, each)) for each in command.ids]
+    return [_retry(turn, runs.find_run(turn.connection, turn.project, each), command.anew) for each in command.ids]
 
 
-def _retry(turn: Turn, run: Run) -> Run:
+def _retry(turn: Turn, run: Run, anew: str) -> Run:
     if not runs.is_ended(run):
         raise Conflict("RUN-021", f"{run.kind} {run.name} {run.id[-6:]} is {run.state}", run=run.id)
+    if anew:
+        below = runs.list_names_below(turn.connection, run.id)
+        if anew not in below:
+            what = f"nothing called {anew!r} ran below {run.kind} {run.name} {run.id[-6:]}"
+            why = f"it has {', '.join(below)}" if below else "nothing ran below it"
+            raise Invalid("RUN-023", what, why=why, run=run.id)
+    tags = {name: text for name, text in run.tags.items() if name not in {ANEW_FROM, ANEW_RUN}}
+    tags |= {"retries": run.id} | ({ANEW_FROM: anew} if anew else {})
     spec = RunSpec(
-        kind="step",
+        kind=run.kind if run.kind in _AGAIN else "step",
         name=run.name,
         call=get_call(turn, GetCall(run.id)),
         params=run.params,
-        tags={**run.tags, "retries": run.id},
+        tags=tags,
         key=run.key,
         fingerprint=run.fingerprint,
         resources=run.resources,

@@ -82,6 +82,7 @@ class ActiveRun:
             raise Invalid("STEP-003", f"two functions are called {name!r}: {places[0]} and {places[1]}", name=name)
 
 
+_anew: ContextVar[str] = ContextVar("mainspring_anew", default="")
 _active: ContextVar[ActiveRun | None] = ContextVar("mainspring_run", default=None)
 
 
@@ -125,6 +126,21 @@ def enter_run(run: Run, client: Client, journal: Journal | None = None) -> Itera
         _active.reset(token)
         if own:
             journal.close()
+
+
+@contextmanager
+def ask_anew(step: str) -> Iterator[None]:
+    """Let the topmost pipelines that are called inside run a step, and what follows it, whatever is kept."""
+    token = _anew.set(step)
+    try:
+        yield
+    finally:
+        _anew.reset(token)
+
+
+def asked_anew() -> str:
+    """Return the step from which on topmost pipelines run anew; empty: none."""
+    return _anew.get()
 
 
 def wait_for_children() -> None:

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import GetRun, ListRuns
 from mainspring.domain.records import Call, Run
 from mainspring.domain.retries import GetCall
@@ -20,7 +19,7 @@ from mainspring.sdk.inline import begin_run, carry_out
 
 
 def find_call(client: Client, run_id: str) -> tuple[Run, Call]:
-    """Return a run and its call; of one that has none, as a pipeline, the newest that failed below it.
+    """Return a run and its call; of a pipeline, and of one that has none, the newest that failed below it.
 
     Parameters
     ----------
@@ -35,15 +34,8 @@ def find_call(client: Client, run_id: str) -> tuple[Run, Call]:
         RUN-001 when there is no such run, RUN-020 when neither it nor what failed below it keeps a call.
     """
     run: Run = client.ask(GetRun(run_id))
-    try:
-        return run, client.ask(GetCall(run.id))
-    except NotFound as missing:
-        if missing.code != "RUN-020":
-            raise
-        failed = client.ask(ListRuns(parent_id=run.id, state="failed", limit=1))
-        if not failed:
-            raise
-        return find_call(client, failed[0].id)
+    failed = client.ask(ListRuns(parent_id=run.id, state="failed", limit=1)) if run.kind == "pipeline" else []
+    return find_call(client, failed[0].id) if failed else (run, client.ask(GetCall(run.id)))
 
 
 def debug_call(client: Client, run: Run, call: Call, *, from_start: bool) -> Any:

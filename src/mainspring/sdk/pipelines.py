@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainspring.domain.errors import Invalid, MainspringError
-from mainspring.domain.records import Declaration, Value
+from mainspring.domain.messages import GetRun
+from mainspring.domain.records import Call, Declaration, Value
+from mainspring.domain.retries import ANEW_FROM, ANEW_RUN
 from mainspring.sdk.client import Client
-from mainspring.sdk.context import active_run
+from mainspring.sdk.context import active_run, asked_anew
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.lineage import current_client
@@ -52,19 +54,28 @@ class Pipeline(Generic[P, R]):
         """Run the body with these arguments as a run of its own, below the active run if any."""
         above = active_run()
         client = current_client()
-        begun = begin_run(client, "pipeline", self.name, params=select_params(self.bind(*args, **kwargs)))
-
+        params = select_params(self.bind(*args, **kwargs))
+        anew = asked_anew() if above is None else ""
+        begun = begin_run(client, "pipeline", self.name, params=params, tags={ANEW_FROM: anew} if anew else {})
         try:
             result, _ = carry_out(
                 begun.run,
                 client,
                 lambda: self.function(*args, **kwargs),
                 lambda made: _store_if_possible(made, client),
+                lambda: self._pack(client, args, kwargs),
             )
         finally:
+            if anew and ANEW_RUN not in client.ask(GetRun(id=begun.run.id)).tags:
+                warn(f"{self.name} called no step {anew}, so nothing was run again for it")
             if above is None:
                 tell_next(begun.run.id)
         return result
+
+    def _pack(self, client: Client, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        from mainspring.pipelines.calls import make_call
+
+        return make_call(self.function, args, kwargs, client.blobs, client.home_seal)
 
     @functools.cached_property
     def _signature(self) -> inspect.Signature:

@@ -54,6 +54,15 @@ class Hold(msgspec.Struct, frozen=True):
     order: str
 
 
+class Above(NamedTuple):
+    """A run as those below it see it."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    tags: dict[str, str]
+
+
 class End(NamedTuple):
     """When a run of a project ended, and whether only lineage names it any more."""
 
@@ -81,6 +90,10 @@ _ENDS = Statement(
     .outerjoin(deletions, deletions.c.id == runs.c.id)
     .where(_IS_LISTED)
 )
+_ABOVE = Statement(select(*(runs.c[name] for name in Above._fields)).where(_IS_ID))
+_below = select(runs.c.id, runs.c.name).where(runs.c.parent_id == bindparam("parent")).cte("below", recursive=True)
+_below = _below.union_all(select(runs.c.id, runs.c.name).join(_below, runs.c.parent_id == _below.c.id))
+_NAMES_BELOW = Statement(select(_below.c.name).distinct().order_by(_below.c.name))
 _MANY = Statement(select(*_COLUMNS).where(_IS_LISTED))
 _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(1))
 _CHILDREN = Statement(select(*_COLUMNS).where(runs.c.parent_id == bindparam("parent"), _IS_LIVE))
@@ -172,6 +185,25 @@ def get_run(connection: Connection, run_id: str) -> Run:
     if row is None:
         raise no_run(run_id)
     return Run(*row)
+
+
+def read_above(connection: Connection, run_id: str) -> Above:
+    """Return what those below a run must know of it.
+
+    Raises
+    ------
+    NotFound
+        RUN-001.
+    """
+    row = _ABOVE.first(connection, id_=run_id)
+    if row is None:
+        raise no_run(run_id)
+    return Above(*row)
+
+
+def list_names_below(connection: Connection, run_id: str) -> list[str]:
+    """Return the names of all runs below a run, in order."""
+    return [str(name) for (name,) in _NAMES_BELOW.all(connection, parent=run_id)]
 
 
 def get_held(connection: Connection, run_id: str) -> tuple[Run, Hold]:

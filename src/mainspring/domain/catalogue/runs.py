@@ -110,4 +110,18 @@ ENTRIES = (
         "two runs of one call would write the same names",
         "mainspring runs cancel RUN, or wait for its end",
     ),
+    Entry(
+        "RUN-022",
+        "invalid",
+        "runs nested too deep",
+        "32 runs may lie one below the other; a step or pipeline that calls itself without an end comes there",
+        "end the recursion, or call the plain function inside one step",
+    ),
+    Entry(
+        "RUN-023",
+        "invalid",
+        "no such step below a run",
+        "a pipeline is run again from one of the steps on that it ran",
+        "mainspring runs show RUN names them; without --from all that succeeded answers",
+    ),
 )
