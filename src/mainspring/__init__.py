@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _MODULES: dict[str, str] = {
     "apply": "declarations",
     "between": "studies",
-    "Budget": "studies",
+    "Budget": "searches",
     "checkpoint": "checkpoints",
     "connect": "connect",
     "Contract": "contracts",
@@ -38,7 +38,7 @@ _MODULES: dict[str, str] = {
     "source": "sources",
     "start_run": "scripts",
     "step": "steps",
-    "tune": "studies",
+    "tune": "searches",
     "why": "why",
     "write": "datasets",
 }

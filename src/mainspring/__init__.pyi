@@ -22,14 +22,14 @@ from mainspring.sdk.runs import Run as Run
 from mainspring.sdk.runs import run as run
 from mainspring.sdk.runs import runs as runs
 from mainspring.sdk.scripts import start_run as start_run
+from mainspring.sdk.searches import Budget as Budget
+from mainspring.sdk.searches import tune as tune
 from mainspring.sdk.secrets import secret as secret
 from mainspring.sdk.services import Service as Service
 from mainspring.sdk.services import deploy as deploy
 from mainspring.sdk.sources import source as source
 from mainspring.sdk.steps import step as step
-from mainspring.sdk.studies import Budget as Budget
 from mainspring.sdk.studies import between as between
-from mainspring.sdk.studies import tune as tune
 from mainspring.sdk.why import why as why
 
 __version__: str

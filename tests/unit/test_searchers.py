@@ -24,7 +24,7 @@ def score(params):
 def search(searcher, *, count, seed):
     trials = []
     while len(trials) < count:
-        for params in searcher.ask(SPACE, trials, count=2, mode="max", seed=seed):
+        for params in searcher.ask(SPACE, trials, count=2, modes=("max",), seed=seed):
             trials.append(Trial(len(trials), f"{len(trials):032x}", params, "succeeded", score(params)))
     return trials
 
@@ -108,7 +108,7 @@ def test_any_whole_number_is_a_seed(seed):
 def test_a_step_does_not_lead_past_the_end():
     optuna_adapter = pytest.importorskip("mainspring.tuning.adapters.optuna")
     space = read_space({"rate": make_range(0.0, 0.3, step=0.1), "leaves": make_range(1, 9)})
-    points = RandomSearcher().ask(space, [], count=30, mode="max", seed=0)
+    points = RandomSearcher().ask(space, [], count=30, modes=("max",), seed=0)
     assert max(point["rate"] for point in points) == 0.3
     trials = [Trial(number, "a", point, "succeeded", point["rate"]) for number, point in enumerate(points)]
     trials.append(Trial(len(points), "b", points[0], "succeeded", float("inf")))

@@ -11,7 +11,7 @@ from mainspring.control.usecases import FINISHED
 from mainspring.domain.backoff import KEPT
 from mainspring.domain.errors import Conflict, Failed
 from mainspring.domain.records import Attempt, Problem, Run
-from mainspring.domain.states import check_run_transition
+from mainspring.domain.states import STOPPED, check_run_transition
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
 
@@ -55,7 +55,7 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
     for name, value in {"state": state, "ended_at": now, **result}.items():
         if name in Run.__struct_fields__:
             setattr(run, name, value)
-    if state == "succeeded" and run.key is not None and run.outputs is not None:
+    if state == "succeeded" and run.key is not None and run.outputs is not None and STOPPED not in run.tags:
         runs.keep_result(turn.connection, run, now)
     if state == "failed":
         what = run.problem.what if run.problem else ""

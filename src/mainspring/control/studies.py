@@ -2,18 +2,62 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import NamedTuple
+
 import msgspec
-from sqlalchemy import Text, select, type_coerce
+from sqlalchemy import Text, bindparam, select, type_coerce
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import on_reported
 from mainspring.domain.messages import Study
 from mainspring.domain.records import Run
-from mainspring.store import rows, tables
-from mainspring.tuning.pruners import decide
+from mainspring.store import calls, rows, series, tables
+from mainspring.store.statements import Statement, pack_ids, unpack_ids
+from mainspring.tuning.peers import Peers
+from mainspring.tuning.pruners import Cut, decide, make_peers
 
 PRUNED_AT = "pruned_at"
 """Tag of a trial: the step at which it was given up."""
+
+_MOST_KNOWN = 64
+"""So many studies are remembered at a time; of another one all curves are read again."""
+
+_TRIALS = Statement(
+    select(tables.runs.c.id, tables.runs.c.seq, type_coerce(tables.runs.c.tags, Text), tables.runs.c.state).where(
+        tables.runs.c.project == bindparam("project_"),
+        tables.runs.c.kind == bindparam("kind_"),
+        tables.runs.c.name == bindparam("name_"),
+        type_coerce(tables.runs.c.tags, Text).contains(bindparam("tag_")),
+    )
+)
+_POINTS = Statement(
+    select(tables.points.c.run, tables.points.c.step, tables.points.c.value)
+    .join(tables.series_keys, tables.series_keys.c.id == tables.points.c.key)
+    .join(tables.runs, tables.runs.c.seq == tables.points.c.run)
+    .where(tables.series_keys.c.key == bindparam("metric_"), tables.runs.c.id.in_(unpack_ids("ids")))
+    .order_by(tables.points.c.run, tables.points.c.step)
+)
+
+
+class _Known(NamedTuple):
+    """The ended trials of the rounds before one."""
+
+    round: int
+    peers: Peers
+    seqs: set[int]
+
+
+class _Ended(NamedTuple):
+    """A trial of an earlier round that has points to compare with."""
+
+    id: str
+    number: int
+    pruned_at: int | None
+
+
+# What it holds never changes: a round begins when all trials before it have ended and were told of.
+_known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 
 
 @on_reported
@@ -21,55 +65,60 @@ def prune_trial(turn: Turn, run: Run) -> None:
     """Give a trial up when the rule of its study says so; asked again it stays given up."""
     if "study" not in run.tags or PRUNED_AT in run.tags:
         return
-    study = turn.connection.execute(select(tables.calls.c.study).where(tables.calls.c.run_id == run.id)).scalar()
+    placed = calls.find_placed(turn.connection, run.id)
+    study = placed.study if placed is not None else None
     if study is None or study.pruner == "none":
         return
-    curves = _read_curves(turn, run, study)
-    curve = curves.pop(run.id, [])
-    step = decide(study.pruner, study.mode, curve, list(curves.values()))
-    if step is None:
+    peers = _find_peers(turn, run, study)
+    curve = [(step, value) for step, _, value in series.read_series(turn.connection, run.id, study.metric)]
+    cut = decide(study.pruner, curve, peers, int(run.tags["trial"]))
+    if cut is None:
         return
-    tags = {**run.tags, PRUNED_AT: str(step)}
-    rows.change(turn.connection, tables.runs, {"id": run.id}, tags=tags, order="prune", reason=_say(study, step))
+    tags = {**run.tags, PRUNED_AT: str(cut.step)}
+    rows.change(turn.connection, tables.runs, {"id": run.id}, tags=tags, order="prune", reason=_say(study, cut))
 
 
-def _read_curves(turn: Turn, run: Run, study: Study) -> dict[str, list[tuple[int, float]]]:
-    """Return the curves of the trial and of the trials of earlier rounds of its study."""
-    peers = _find_peers(turn, run)
-    query = (
-        select(tables.points.c.run, tables.points.c.step, tables.points.c.value)
-        .join(tables.series_keys, tables.series_keys.c.id == tables.points.c.key)
-        .where(tables.series_keys.c.key == study.metric, tables.points.c.run.in_([*peers]))
-        .order_by(tables.points.c.step)
-    )
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for seq, step, value in turn.connection.execute(query):
-        ident, pruned_at = peers[seq]
-        if value is not None and (pruned_at is None or step <= pruned_at):
-            curves.setdefault(ident, []).append((step, value))
-    return curves
+def _find_peers(turn: Turn, run: Run, study: Study) -> Peers:
+    """Return the curves of the trials of earlier rounds; what was read for the round before is read no more."""
+    key, round_ = (run.project, run.tags["study"]), int(run.tags["round"])
+    known = _known.pop(key, None)
+    if known is None or known.round > round_:
+        known = _Known(-1, make_peers(study.pruner, study.mode), set())
+    if known.round < round_:
+        known = _read_more(turn, run, study, known._replace(round=round_))
+    _known[key] = known
+    if len(_known) > _MOST_KNOWN:
+        _known.popitem(last=False)
+    return known.peers
 
 
-def _find_peers(turn: Turn, run: Run) -> dict[int, tuple[str, int | None]]:
-    table = tables.runs
-    # A step may have been searched many times: only this study's trials are worth being decoded.
+def _read_more(turn: Turn, run: Run, study: Study, known: _Known) -> _Known:
+    # A step may have been searched many times: only this study's new trials are worth being decoded.
     tag = msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1]
-    query = select(table.c.seq, table.c.id, table.c.tags, table.c.state).where(
-        table.c.project == run.project,
-        table.c.kind == run.kind,
-        table.c.name == run.name,
-        type_coerce(table.c.tags, Text).contains(tag, autoescape=True),
-    )
-    peers: dict[int, tuple[str, int | None]] = {}
-    for seq, ident, tags, state in turn.connection.execute(query):
-        if tags.get("study") != run.tags["study"]:
+    ended: dict[int, _Ended] = {}
+    where = {"project_": run.project, "kind_": run.kind, "name_": run.name, "tag_": tag}
+    for run_id, seq, text, state in _TRIALS.all(turn.connection, **where):
+        if seq in known.seqs or state not in {"succeeded", "pruned"}:
             continue
-        pruned_at = int(tags[PRUNED_AT]) if PRUNED_AT in tags else None
-        ended = state in {"succeeded", "pruned"} and int(tags["round"]) < int(run.tags["round"])
-        if ident == run.id or ended:
-            peers[seq] = (ident, pruned_at)
-    return peers
+        tags = msgspec.json.decode(text)
+        if tags.get("study") != run.tags["study"] or "fresh_seed" in tags or int(tags["round"]) >= known.round:
+            continue
+        ended[seq] = _Ended(run_id, int(tags["trial"]), int(tags[PRUNED_AT]) if PRUNED_AT in tags else None)
+    curves: dict[int, list[tuple[int, float]]] = {}
+    ids = pack_ids([trial.id for trial in ended.values()])
+    for seq, step, value in _POINTS.all(turn.connection, metric_=study.metric, ids=ids):
+        pruned_at = ended[seq].pruned_at
+        if value is not None and (pruned_at is None or step <= pruned_at):
+            curves.setdefault(seq, []).append((step, value))
+    for seq, trial in ended.items():
+        known.peers.add(trial.number, curves.get(seq, []))
+        known.seqs.add(seq)
+    return known
 
 
-def _say(study: Study, step: int) -> str:
-    return f"given up at step {step} by {study.pruner}: {study.metric} lies behind the trials before it"
+def _say(study: Study, cut: Cut) -> str:
+    share = "half" if study.pruner == "median" else "third"
+    bound = "at least" if study.mode == "max" else "at most"
+    had = f"report {cut.rung} of {study.metric} was {cut.value:.6g}"
+    needed = f"the best {share} of {cut.peers} trials before it had {bound} {cut.threshold:.6g} there"
+    return f"given up at step {cut.step} by {study.pruner}: {had}, and {needed}"

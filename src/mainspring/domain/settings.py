@@ -18,6 +18,8 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_MOST_LOGGED_MB": "Most megabytes of one file or folder that `log` keeps; default 5000.",
     "MAINSPRING_PROVENANCE": "`0` keeps back what runs tell of their process: Git, environment, command, folder.",
     "MAINSPRING_PRIVATE_HOSTS": "Private hosts that sinks may reach, `host` or `host:port`, with commas.",
+    "MAINSPRING_CPU_HOUR_COST": "What an hour of a core costs, in your currency, for `Budget(cost=...)`; default 0.",
+    "MAINSPRING_GPU_HOUR_COST": "What an hour of a device costs, in the same currency; default 0.",
     "MAINSPRING_PROGRESS": "`0` keeps back the lines that a pipeline prints on standard error.",
     "MAINSPRING_CRASH": "`NAME:N:FILE` kills a process at the N-th passage of a crash point, once a FILE; for tests.",
 }

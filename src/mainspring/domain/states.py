@@ -16,6 +16,9 @@ URGENT = ("commit", "gate", "check", "collect", "pipeline", "study")
 OWNED = frozenset({"commit", "gate", "check"})
 """Kinds of runs that the owner alone begins and their workers alone end: what follows moves what others rely on."""
 
+STOPPED = "stopped"
+"""Tag of a study that somebody has stopped: it ends with what it has, and goes on when it is asked for again."""
+
 TERMINAL: frozenset[str] = frozenset(get_args(EndState))
 CLOSED: frozenset[str] = frozenset({"promoted", "refused", "rolled_back", "failed"})
 

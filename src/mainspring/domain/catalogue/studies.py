@@ -9,7 +9,7 @@ ENTRIES: tuple[Entry, ...] = (
         "TUNE-001",
         "invalid",
         "not a search space",
-        "each entry is between(low, high) with low below high, or a list of choices",
+        "an entry is between(low, high) with low below high, a list of choices, or a mapping of choices to spaces",
         "give ms.between(low, high) or a list",
     ),
     Entry(
@@ -51,7 +51,28 @@ ENTRIES: tuple[Entry, ...] = (
         "TUNE-007",
         "invalid",
         "a search with a setting that is none",
-        "mode is max or min, pruner is asha, median or none, and parallel is a number from 1",
+        "mode is max or min, pruner asha, hyperband, median or none; parallel, repeats and seed are whole numbers",
         'mode="max", pruner="asha"',
+    ),
+    Entry(
+        "TUNE-008",
+        "invalid",
+        "a budget that is spent or cannot be counted",
+        "a budget is for all attempts at a search together, and a cost needs a price of an hour",
+        "raise the budget, or set MAINSPRING_CPU_HOUR_COST and MAINSPRING_GPU_HOUR_COST",
+    ),
+    Entry(
+        "TUNE-009",
+        "invalid",
+        "no single best of several metrics",
+        "with several metrics one trial is better in one and another in another",
+        "choose from study.front",
+    ),
+    Entry(
+        "TUNE-010",
+        "unavailable",
+        "figures need a library",
+        "figures of studies are drawn by a library that the core does not bring",
+        "pip install 'mainspring[plots]'",
     ),
 )
