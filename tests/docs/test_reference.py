@@ -93,6 +93,24 @@ def test_the_help_of_a_verb_leads_to_an_example(verb):
     assert command.help
 
 
+READERS = {"status", "runs", "show", "diff", "logs", "why", "services", "alarms", "data", "models", "quarantine",
+    "projects", "users", "tokens", "secrets", "sinks", "audit", "verify", "export", "doctor"}  # fmt: skip
+"""Verbs and bare nouns that change nothing."""
+
+
+def test_what_changes_something_can_be_tried_or_says_why_not():
+    for each in load_reference().list_answers(cli):
+        *_, last = words = each.command.split()[1:]
+        command = cli
+        for word in words:
+            command = command.get_command(None, word)
+        options = {option for param in command.params for option in param.opts}
+        tried = "--dry-run" in options
+        said = "There is no --dry-run: " in (command.help or "")
+        reads = last in READERS
+        assert tried + said + reads == 1, (each.command, tried, said, reads)
+
+
 def test_every_page_is_reached_from_the_index():
     for folder in (GUIDE, ROOT / "docs" / "reference", ROOT / "docs" / "adr"):
         index = (folder / "README.md").read_text("utf-8")

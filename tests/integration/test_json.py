@@ -154,6 +154,7 @@ def upkeep(call, tmp_path, receive):
     call("sinks", command="sinks")
     call("sinks", "show", "ops", command="sinks show")
     call("sinks", "test", "ops", command="sinks test")
+    call("sinks", "remove", "ops", "--dry-run", command="sinks remove")
     call("sinks", "remove", "ops", command="sinks remove")
     call("audit", command="audit")
     call("audit", "verify", command="audit verify")
@@ -169,6 +170,18 @@ def upkeep(call, tmp_path, receive):
 def test_what_is_tested_elsewhere_is(command, path):
     root = Path(__file__).resolve().parents[2]
     assert f'check_shape("{command}"' in (root / path).read_text("utf-8")
+
+
+def test_a_dry_run_answers_as_in_earnest_and_changes_nothing(call, capsys):
+    told = call("users", "add", "anna", "--role", "editor", "--dry-run", command="users add")
+    assert told[0]["roles"] == {"default": "editor"}
+    assert call("users", command="users") == []
+    assert _run(["users", "remove", "anna", "--dry-run"]) == 3
+    assert _run(["projects", "add", "rail", "--dry-run"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.endswith("dry run: nothing was changed\n")
+    assert captured.out.splitlines()[1].startswith("rail\t")
+    assert len(call("projects", command="projects")) == 1
 
 
 def test_commands_without_json_say_why():

@@ -3,9 +3,10 @@
 import pytest
 from tests.support.access import HOME_USER, Person
 
-from mainspring.domain import access, messages, records, retries, sinks, tracking, transfers, upkeep
+from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import MainspringError
+from mainspring.domain.wire import encode_command
 
 HIDDEN = {
     "KEEP-004",
@@ -59,6 +60,7 @@ def probes(run, data):
         messages.GetRun(id=run.id[:12]),
         messages.WaitRuns(ids=[run.id], wait_s=0.0),
         messages.CancelRuns(ids=[run.id]),
+        rehearsals.Rehearse(command=encode_command(messages.CancelRuns(ids=[run.id]))),
         retries.GetCall(id=run.id),
         retries.RetryRuns(ids=[run.id]),
         tracking.ListArtifacts(run_id=run.id),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
+from mainspring.cli.printing import is_dry_run
 from mainspring.domain.messages import Command
 
 
@@ -30,3 +33,31 @@ def ask(command: Command, key: str = "") -> Any:
     from mainspring.sdk.client import get_client
 
     return get_client().ask(command, key)
+
+
+def act(command: Command) -> Any:
+    """Send a command that changes something; with ``--dry-run`` it is done, answered and undone.
+
+    Parameters
+    ----------
+    command : Command
+        One whose use case may be rehearsed.
+
+    Returns
+    -------
+    object
+        The answer's struct; the same with ``--dry-run``, except for what only time brings.
+
+    Raises
+    ------
+    MainspringError
+        The problem that the owner answers with, in earnest and rehearsed.
+    """
+    if not is_dry_run():
+        return ask(command)
+    from mainspring.domain.rehearsals import Rehearse, Rehearsed
+    from mainspring.domain.wire import decode_answer, encode_command
+
+    tried: Rehearsed = ask(Rehearse(command=encode_command(command)))
+    click.echo("dry run: nothing was changed", err=True)
+    return decode_answer(tried.body, type(command))

@@ -9,7 +9,12 @@ from mainspring.cli.targets import guard
 from mainspring.cli.texts import shorten_id
 
 
-@click.command("debug", cls=Verb, epilog="Examples: mainspring debug c07e12 · mainspring debug c07e12 --from-start")
+@click.command(
+    "debug",
+    untried="what code does is known when it has run",
+    cls=Verb,
+    epilog="Examples: mainspring debug c07e12 · mainspring debug c07e12 --from-start",
+)
 @click.argument("id")
 @click.option("--from-start", is_flag=True, help="Stop at the first line, not where it raises.")
 def command(id: str, from_start: bool) -> None:  # noqa: A002

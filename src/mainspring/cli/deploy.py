@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from mainspring.cli.printing import Verb, print_json, print_next, wants_json
+from mainspring.cli.asking import act
+from mainspring.cli.printing import Verb, dry_run, is_dry_run, print_json, print_next, wants_json
 from mainspring.cli.status import describe_service
+from mainspring.domain.messages import Deploy
 from mainspring.domain.records import Service
 
 
@@ -24,6 +26,7 @@ from mainspring.domain.records import Service
     show_default=True,
     help="canary: a share of the requests first; direct: all at once.",
 )
+@dry_run
 def command(name: str, model: str, rollout: str) -> None:
     """Set what the service NAME serves, and wait until it answers.
 
@@ -31,7 +34,7 @@ def command(name: str, model: str, rollout: str) -> None:
     """
     from mainspring.sdk.services import deploy
 
-    service = deploy(name, model, rollout=rollout).record
+    service = act(Deploy(name, model, rollout)) if is_dry_run() else deploy(name, model, rollout=rollout).record
     if wants_json():
         print_json(service)
         return

@@ -38,6 +38,7 @@ _LEAVE = shutil.ignore_patterns("__pycache__", "*.pyc", ".mainspring", ".*")
 @click.command(
     "init",
     answer=(Started, list[Example]),
+    untried="it writes a new folder only",
     cls=Verb,
     epilog="Examples: mainspring init · mainspring init year --example flights",
 )

@@ -30,6 +30,7 @@ class LoggedIn(msgspec.Struct):
 @click.command(
     "login",
     answer=LoggedIn,
+    untried="it writes one file, and logout removes it",
     cls=Verb,
     epilog="Examples: mainspring login https://records.example:8430 · mainspring login https://... --browser",
 )

@@ -15,7 +15,7 @@ class LoggedOut(msgspec.Struct):
     file: str
 
 
-@click.command("logout", answer=LoggedOut, cls=Verb, epilog="Examples: mainspring logout")
+@click.command("logout", answer=LoggedOut, untried="login undoes it", cls=Verb, epilog="Examples: mainspring logout")
 def command() -> None:
     """Forget the server and its token; the token itself holds until it is removed there."""
     from mainspring.sdk.logins import place_login, remove_login

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from inspect import cleandoc
 from typing import Any, NoReturn
 
 import click
@@ -56,11 +57,15 @@ class Verb(click.Command):
         that is heavy to import. None: the command prints no JSON, and says in its help why.
     lines : bool, default False
         It prints one JSON in a line, again and again, with the options that make it go on.
+    untried : str, optional
+        Why a command that changes something has no ``--dry-run``; its help ends with it.
     """
 
-    def __init__(self, *args: Any, answer: Any = None, lines: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, answer: Any = None, lines: bool = False, untried: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.answer, self.lines = answer, lines
+        self.answer, self.lines, self.untried = answer, lines, untried
+        if untried and self.help:
+            self.help = f"{cleandoc(self.help)}\n\nThere is no --dry-run: {untried}."
         if answer is not None:
             self.params.append(_json_option())
 
@@ -89,6 +94,21 @@ class Noun(click.Group):
         if filtered and args and not args[0].startswith("-") and any(sign in args[0] for sign in "=<>~ "):
             args = ["--filter", *args]
         return super().parse_args(ctx, args)
+
+
+dry_run = click.option(
+    "--dry-run",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, _option, wanted: context.meta.update(dry_run=wanted),
+    help="Only tell what would change.",
+)
+"""The option of verbs that change something by `mainspring.cli.asking.act`."""
+
+
+def is_dry_run() -> bool:
+    """Tell whether the running command was asked to change nothing."""
+    return bool(click.get_current_context().meta.get("dry_run"))
 
 
 def wants_json() -> bool:
@@ -196,8 +216,8 @@ def describe_fault(error: MainspringError) -> Fault:
 
 
 def print_next(command: str) -> None:
-    """Tell the next command to type, on a terminal only."""
-    if sys.stdout.isatty():
+    """Tell the next command to type, on a terminal only, and after a change that was made."""
+    if sys.stdout.isatty() and not is_dry_run():
         click.secho(f"next: {command}", err=True, dim=True)
 
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import click
 import msgspec
 
-from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_json, print_next, print_table, wants_json
+from mainspring.cli.asking import act, ask
+from mainspring.cli.printing import Noun, dry_run, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_span
 from mainspring.domain.access import AddProject, ListProjects, Project, ProjectSet, RemoveProject, SetProject
 from mainspring.domain.units import format_size, parse_duration, parse_size
@@ -38,9 +38,10 @@ def command(context: click.Context) -> None:
 
 @command.command("add", answer=list[Project])
 @click.argument("name")
+@dry_run
 def add(name: str) -> None:
     """Make a project: names of datasets, models and services are unique within it."""
-    _print([ask(AddProject(name=name))])
+    _print([act(AddProject(name=name))])
     print_next(f"mainspring -P {name} users add NAME --role editor")
 
 
@@ -51,15 +52,15 @@ def add(name: str) -> None:
 @click.option("--keep-logs", metavar="SPAN", help="What a run printed goes so long after its end; 0: never.")
 @click.option("--keep-deleted", metavar="SPAN", help="What is deleted can be restored for so long; 0: for ever.")
 @click.option("--quota", metavar="SIZE", help="Blobs and tables may hold so much, such as 200 GB; 0: no limit.")
-@click.option("--dry-run", is_flag=True, help="Set nothing, show what would go.")
-def set_project(name: str, quota: str | None, dry_run: bool, **spans: str | None) -> None:
+@click.option("--dry-run", "dry", is_flag=True, help="Set nothing, show what would go.")
+def set_project(name: str, quota: str | None, dry: bool, **spans: str | None) -> None:
     """Set how long a project keeps what is in it, and how much it may hold."""
     kept = {f"{word}_s": _read(span, parse_duration) for word, span in spans.items()}
-    done: ProjectSet = ask(SetProject(name=name, **kept, quota_bytes=_read(quota, parse_size), dry_run=dry_run))
+    done: ProjectSet = ask(SetProject(name=name, **kept, quota_bytes=_read(quota, parse_size), dry_run=dry))
     if wants_json():
         print_json(done)
         return
-    if not dry_run:
+    if not dry:
         _print([done.project])
         return
     rows = [(each.reference, each.kind, each.name) for each in done.going]
@@ -68,9 +69,10 @@ def set_project(name: str, quota: str | None, dry_run: bool, **spans: str | None
 
 @command.command("remove", answer=Removed)
 @click.argument("name")
+@dry_run
 def remove(name: str) -> None:
     """Remove a project that holds nothing, and the roles in it."""
-    ask(RemoveProject(name=name))
+    act(RemoveProject(name=name))
     if wants_json():
         print_json(Removed(name))
 

@@ -18,6 +18,7 @@ _REFUSED = 5
 @click.command(
     "promote",
     answer=Verdict,
+    untried="the verdict is known when the gate has run, and the data is no longer unseen then",
     cls=Verb,
     epilog="Example: mainspring promote delays@5 champion --data flight_rows.recent@7",
 )

@@ -25,6 +25,7 @@ from mainspring.domain.records import Run
 @click.command(
     "run",
     answer=list[Run],
+    untried="what code does is known when it has run",
     cls=Verb,
     epilog="Examples: mainspring run flights.py · mainspring run flights.py::train folder=data",
 )

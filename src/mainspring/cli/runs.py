@@ -7,9 +7,9 @@ from collections import Counter
 import click
 import msgspec
 
-from mainspring.cli.asking import ask
+from mainspring.cli.asking import act, ask
 from mainspring.cli.deleting import print_deleted, print_restorable
-from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, format_span, format_value, shorten_id
 from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Attempt, Run
@@ -96,22 +96,24 @@ def show(id: str) -> None:  # noqa: A002
 @command.command("cancel", answer=list[Run])
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", default="cancelled by the user", show_default=True, help="Kept in the record.")
+@dry_run
 def cancel(ids: tuple[str, ...], reason: str) -> None:
     """Cancel runs with everything below them."""
     found = [ask(GetRun(each)).id for each in ids]
-    print_or_json(ask(CancelRuns(found, reason)))
+    print_or_json(act(CancelRuns(found, reason)))
 
 
 @command.command("retry", answer=list[Run])
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--from", "anew", default="", metavar="STEP", help="Of a pipeline: STEP and what follows it run anew.")
+@dry_run
 def retry(ids: tuple[str, ...], anew: str) -> None:
     """Queue ended runs again, with the arguments they had; each becomes a run of its own.
 
     What succeeded below a pipeline is not run again, unless its code or inputs have changed or --from
     names it or a step before it.
     """
-    print_or_json(ask(RetryRuns(list(ids), anew)))
+    print_or_json(act(RetryRuns(list(ids), anew)))
 
 
 @command.command("delete", answer=Deleted)
@@ -119,27 +121,29 @@ def retry(ids: tuple[str, ...], anew: str) -> None:
 @click.option(
     "--filter", default="", help='All runs that it holds for, such as "state = failed"; what is needed stays.'
 )
-@click.option("--dry-run", is_flag=True, help="Only tell what would be hidden.")
-def delete(ids: tuple[str, ...], filter: str, dry_run: bool) -> None:  # noqa: A002
+@click.option("--dry-run", "dry", is_flag=True, help="Only tell what would be hidden.")
+def delete(ids: tuple[str, ...], filter: str, dry: bool) -> None:  # noqa: A002
     """Hide runs that have ended, with everything below them; they can be restored until they are purged."""
-    parts: list[Deleted] = [ask(DeleteRuns(list(ids), filter, dry_run=dry_run))]
+    parts: list[Deleted] = [ask(DeleteRuns(list(ids), filter, dry_run=dry))]
     while parts[-1].next is not None:
-        parts.append(ask(DeleteRuns(filter=filter, page=parts[-1].next, dry_run=dry_run)))
-    print_deleted(parts, dry_run=dry_run)
-    if not dry_run:
+        parts.append(ask(DeleteRuns(filter=filter, page=parts[-1].next, dry_run=dry)))
+    print_deleted(parts, dry=dry)
+    if not dry:
         print_next("mainspring runs --deleted")
 
 
 @command.command("restore", answer=list[Run])
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@dry_run
 def restore(ids: tuple[str, ...]) -> None:
     """Bring deleted runs back, with what was deleted along with them, as long as they were not purged."""
-    print_or_json(ask(RestoreRuns(list(ids))))
+    print_or_json(act(RestoreRuns(list(ids))))
 
 
 @command.command("tag", answer=Run)
 @click.argument("id")
 @click.argument("tags", nargs=-1, required=True, metavar="NAME=TEXT|NAME-...")
+@dry_run
 def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
     """Set tags of a run, or remove them by a dash behind the name."""
     changes, remove = {}, []
@@ -151,7 +155,7 @@ def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
             remove.append(each[:-1])
         else:
             raise click.UsageError(f"{each!r} is neither NAME=TEXT nor NAME-")
-    run: Run = ask(TagRun(run_id=ask(GetRun(id)).id, tags=changes, remove=tuple(remove)))
+    run: Run = act(TagRun(run_id=ask(GetRun(id)).id, tags=changes, remove=tuple(remove)))
     if wants_json():
         print_json(run)
     else:

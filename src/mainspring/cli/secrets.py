@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_json, print_next, print_table, wants_json
+from mainspring.cli.asking import act, ask
+from mainspring.cli.printing import Noun, dry_run, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age
 from mainspring.domain.access import (
     AddSecret,
@@ -33,7 +33,7 @@ def command(context: click.Context) -> None:
         _print(ask(ListSecrets()))
 
 
-@command.command("add", answer=list[SecretEntry])
+@command.command("add", answer=list[SecretEntry], untried="it is sealed by a key that the try would make")
 @click.argument("name")
 def add(name: str) -> None:
     """Keep a secret, or replace its value, which is read from standard input or asked for.
@@ -57,12 +57,13 @@ def show(name: str) -> None:
 
 @command.command("remove", answer=list[SecretEntry])
 @click.argument("name")
+@dry_run
 def remove(name: str) -> None:
     """Forget a secret."""
-    _print([ask(RemoveSecret(name=name))])
+    _print([act(RemoveSecret(name=name))])
 
 
-@command.command("rotate", answer=Rotated)
+@command.command("rotate", answer=Rotated, untried="it writes keys into the home, which no transaction undoes")
 def rotate() -> None:
     """Wrap every secret with a new key, and forget the old ones."""
     rotated: Rotated = ask(RotateKeys())

@@ -65,7 +65,7 @@ def command() -> None:
     """Back the record up, restore it, upgrade it, and remove what nothing names."""
 
 
-@command.command("backup", answer=Backup)
+@command.command("backup", answer=Backup, untried="it writes a new folder only")
 @click.argument("folder", required=False, metavar="[TO]", type=click.Path(path_type=Path))
 @click.option("--whole", is_flag=True, help="Blobs and tables too, not only their names.")
 def backup(folder: Path | None, whole: bool) -> None:
@@ -91,7 +91,9 @@ def backup(folder: Path | None, whole: bool) -> None:
     print_next(f"mainspring server restore {target}")
 
 
-@command.command("restore", answer="mainspring.store.restores:Restored")
+@command.command(
+    "restore", answer="mainspring.store.restores:Restored", untried="it only takes a home that has no record"
+)
 @click.argument("folder", metavar="FROM", type=click.Path(path_type=Path))
 def restore(folder: Path) -> None:
     """Make a backup the record of a home that has none."""
@@ -115,7 +117,7 @@ def restore(folder: Path) -> None:
     print_next("mainspring status")
 
 
-@command.command("upgrade", answer="mainspring.store.upgrades:Outlook")
+@command.command("upgrade", answer="mainspring.store.upgrades:Outlook", untried="--check tells beforehand")
 @click.option("--check", is_flag=True, help="Only tell; exit code 0: this release can work with the record.")
 def upgrade(check: bool) -> None:
     """Bring the record to the schema of this release; a copy is made before."""

@@ -7,8 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.asking import act, ask
+from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, shorten_id
 from mainspring.domain.messages import (
     GetService,
@@ -80,16 +80,18 @@ def show(name: str) -> None:
 @command.command("rollback", answer=Service)
 @click.argument("name")
 @click.option("--reason", default="", help="Kept in the record.")
+@dry_run
 def rollback(name: str, reason: str) -> None:
     """Make the revision before the live one live again."""
-    _print_one(ask(RollbackService(name, reason)))
+    _print_one(act(RollbackService(name, reason)))
 
 
 @command.command("stop", answer=Service)
 @click.argument("name")
+@dry_run
 def stop(name: str) -> None:
     """Stop a service; its record and captured rows stay."""
-    _print_one(ask(StopService(name)))
+    _print_one(act(StopService(name)))
 
 
 def _print_one(service: Service) -> None:

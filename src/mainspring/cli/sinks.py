@@ -6,8 +6,8 @@ import time
 
 import click
 
-from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.asking import act, ask
+from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_span
 from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.sinks import AddSink, Answered, GetSink, ListSinks, RemoveSink, Sink, TestSink
@@ -43,6 +43,7 @@ def command(context: click.Context) -> None:
 @click.option("--secret", help="Name of a secret: what a webhook signs with, a password, a key, Slack's address.")
 @click.option("--events", help="Kinds with commas: `run.failed,alarm.*`; `*` is all. Default: what the kind is for.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the kind; may be repeated.")
+@dry_run
 def add(name: str, kind: str, url: str, secret: str | None, events: str | None, settings: tuple[str, ...]) -> None:
     """Tell a receiver of what happens from now on, or change one that is told.
 
@@ -51,7 +52,7 @@ def add(name: str, kind: str, url: str, secret: str | None, events: str | None, 
     """
     patterns = [each.strip() for each in events.split(",") if each.strip()] if events else []
     options = dict(_read_setting(each) for each in settings)
-    _show(ask(AddSink(name=name, kind=kind, url=url, secret=secret, events=patterns, options=options)))
+    _show(act(AddSink(name=name, kind=kind, url=url, secret=secret, events=patterns, options=options)))
     print_next(f"mainspring sinks test {name}")
 
 
@@ -64,12 +65,13 @@ def show(name: str) -> None:
 
 @command.command("remove", answer=Sink)
 @click.argument("name")
+@dry_run
 def remove(name: str) -> None:
     """Send no more; what was not sent yet is not sent."""
-    _show(ask(RemoveSink(name=name)))
+    _show(act(RemoveSink(name=name)))
 
 
-@command.command("test", answer=Answered)
+@command.command("test", answer=Answered, untried="it is a try itself")
 @click.argument("name")
 def test(name: str) -> None:
     """Send one event that says that it is a test, and tell what the receiver answered."""

@@ -22,7 +22,13 @@ class Stopped(msgspec.Struct):
     stopped: bool
 
 
-@click.command("stop", answer=Stopped, cls=Verb, epilog="Example: mainspring stop")
+@click.command(
+    "stop",
+    answer=Stopped,
+    untried="the next command starts the owner again",
+    cls=Verb,
+    epilog="Example: mainspring stop",
+)
 def command() -> None:
     """End the owner of the home; services go on, and the next command starts it again."""
     from mainspring.sdk.client import Client

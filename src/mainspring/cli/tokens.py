@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_fields, print_json, print_table, wants_json
+from mainspring.cli.asking import act, ask
+from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment
 from mainspring.domain.access import Issued, IssueToken, ListTokens, RevokeToken, Token
 from mainspring.domain.units import parse_duration
@@ -25,7 +25,7 @@ def command(context: click.Context, user: str | None) -> None:
         _print(ask(ListTokens(principal=user)))
 
 
-@command.command("add", answer=Issued)
+@command.command("add", answer=Issued, untried="a token that was shown has to hold")
 @click.argument("user")
 @click.option("--name", default="", help="What it is for.")
 @click.option(
@@ -68,9 +68,10 @@ def show(id: str) -> None:  # noqa: A002
 
 @command.command("remove", answer=list[Token])
 @click.argument("id")
+@dry_run
 def remove(id: str) -> None:  # noqa: A002
     """Take a token back; the next request with it is refused."""
-    _print([ask(RevokeToken(id=id))])
+    _print([act(RevokeToken(id=id))])
 
 
 def _print(tokens: list[Token]) -> None:

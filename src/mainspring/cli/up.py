@@ -34,6 +34,7 @@ class Address(msgspec.Struct):
 @click.command(
     "up",
     answer=Address,
+    untried="it serves, and changes nothing",
     cls=Verb,
     epilog="Examples: mainspring up · mainspring up --port 0 · mainspring up --host :: --tls",
 )

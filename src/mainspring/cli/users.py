@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 import msgspec
 
-from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.asking import act, ask
+from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age
 from mainspring.domain.access import (
     Account,
@@ -52,11 +52,12 @@ def command(context: click.Context) -> None:
 @click.option("--role", type=_role, help="In the project; without one it may nothing yet.")
 @_everywhere
 @click.option("--identity", metavar="ISSUER#SUBJECT", help="Who signs in there acts as this user.")
+@dry_run
 def add(name: str, service: bool, role: str | None, everywhere: bool, identity: str | None) -> None:
     """Add a user or service account. There are no passwords: it acts with tokens."""
     kind = "service" if service else "user"
     added = AddUser(name=name, kind=kind, role=role, everywhere=everywhere, identity=identity)  # type: ignore[arg-type]
-    _print([ask(added)])
+    _print([act(added)])
     print_next(f"mainspring tokens add {name}")
 
 
@@ -83,26 +84,29 @@ def show(name: str) -> None:
 
 @command.command("remove", answer=list[Account])
 @click.argument("name")
+@dry_run
 def remove(name: str) -> None:
     """Remove a principal; its roles go, its tokens hold no longer. What it did stays in the record."""
-    _print([ask(RemoveUser(name=name))])
+    _print([act(RemoveUser(name=name))])
 
 
 @command.command("grant", answer=list[Account])
 @click.argument("name")
 @click.argument("role", type=_role)
 @_everywhere
+@dry_run
 def grant(name: str, role: str, everywhere: bool) -> None:
     """Give a role in the project; it replaces the one before."""
-    _print([ask(GrantRole(name=name, role=role, everywhere=everywhere))])  # type: ignore[arg-type]
+    _print([act(GrantRole(name=name, role=role, everywhere=everywhere))])  # type: ignore[arg-type]
 
 
 @command.command("revoke", answer=list[Account])
 @click.argument("name")
 @_everywhere
+@dry_run
 def revoke(name: str, everywhere: bool) -> None:
     """Take the role in the project back."""
-    _print([ask(RevokeRole(name=name, everywhere=everywhere))])
+    _print([act(RevokeRole(name=name, everywhere=everywhere))])
 
 
 def _print(accounts: list[Account]) -> None:

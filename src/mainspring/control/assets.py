@@ -107,7 +107,7 @@ def list_reads(turn: Turn, command: messages.ListReads) -> list[Version]:
     return versions.list_reads(turn.connection, command.run_id)
 
 
-@handles(messages.MoveAlias, action="aliases.move")
+@handles(messages.MoveAlias, action="aliases.move", rehearsed=True)
 def move_alias(turn: Turn, command: messages.MoveAlias) -> Version:
     """Point an alias at a version.
 

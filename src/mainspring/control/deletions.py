@@ -100,7 +100,7 @@ def delete_runs(turn: Turn, command: DeleteRuns) -> Deleted:
     return Deleted(done.deletions, done.hidden, done.warnings, kept, following)
 
 
-@handles(RestoreVersions, action="assets.delete")
+@handles(RestoreVersions, action="assets.delete", rehearsed=True)
 def restore_versions(turn: Turn, command: RestoreVersions) -> list[Version]:
     """Show a deleted version again, or all of a name.
 
@@ -140,7 +140,7 @@ def restore_versions(turn: Turn, command: RestoreVersions) -> list[Version]:
     return [resolve(turn, command.kind, version.reference) for version in found]
 
 
-@handles(RestoreRuns, action="runs.delete")
+@handles(RestoreRuns, action="runs.delete", rehearsed=True)
 def restore_runs(turn: Turn, command: RestoreRuns) -> list[Run]:
     """Show deleted runs again; what they had kept as results for later calls is made anew.
 

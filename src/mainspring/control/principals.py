@@ -27,7 +27,7 @@ def tell_identity(turn: Turn, command: access.WhoAmI) -> Identity:
     return Identity(str(turn.actor), turn.actor.roles, turn.actor.scopes)
 
 
-@handles(access.AddUser, action="principals.write")
+@handles(access.AddUser, action="principals.write", rehearsed=True)
 def add_user(turn: Turn, command: access.AddUser) -> Account:
     """Make a user or service account; without a role it may nothing yet.
 
@@ -85,7 +85,7 @@ def list_users(turn: Turn, command: access.ListUsers) -> list[Account]:
     return cut(found, command)
 
 
-@handles(access.RemoveUser, action="principals.write")
+@handles(access.RemoveUser, action="principals.write", rehearsed=True)
 def remove_user(turn: Turn, command: access.RemoveUser) -> Account:
     """Remove a principal; its tokens hold no longer, and what it has running ends."""
     account = find_account(turn, command.name)
@@ -95,7 +95,7 @@ def remove_user(turn: Turn, command: access.RemoveUser) -> Account:
     return account
 
 
-@handles(access.GrantRole, action="grants.write")
+@handles(access.GrantRole, action="grants.write", rehearsed=True)
 def grant_role(turn: Turn, command: access.GrantRole) -> Account:
     """Give a principal a role in the place of the one it has."""
     account = find_account(turn, command.name)
@@ -103,7 +103,7 @@ def grant_role(turn: Turn, command: access.GrantRole) -> Account:
     return find_account(turn, command.name)
 
 
-@handles(access.RevokeRole, action="grants.write")
+@handles(access.RevokeRole, action="grants.write", rehearsed=True)
 def revoke_role(turn: Turn, command: access.RevokeRole) -> Account:
     """Take a role back; what the principal has running where it may run nothing any more ends.
 

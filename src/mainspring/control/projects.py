@@ -22,7 +22,7 @@ SETTINGS = ("keep_runs_s", "keep_versions_s", "keep_logs_s", "keep_deleted_s", "
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,49}\Z")
 
 
-@handles(access.AddProject, action="projects.write")
+@handles(access.AddProject, action="projects.write", rehearsed=True)
 def add_project(turn: Turn, command: access.AddProject) -> Project:
     """Make a project.
 
@@ -69,7 +69,7 @@ def set_project(turn: Turn, command: access.SetProject) -> ProjectSet:
     return ProjectSet(after)
 
 
-@handles(access.RemoveProject, action="projects.write")
+@handles(access.RemoveProject, action="projects.write", rehearsed=True)
 def remove_project(turn: Turn, command: access.RemoveProject) -> Nothing:
     """Remove a project that holds nothing.
 

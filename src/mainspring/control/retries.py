@@ -30,7 +30,7 @@ def get_call(turn: Turn, command: GetCall) -> Call:
     return placed.call
 
 
-@handles(RetryRuns, action="runs.start")
+@handles(RetryRuns, action="runs.start", rehearsed=True)
 def retry_runs(turn: Turn, command: RetryRuns) -> list[Run]:
     """Queue again what ended runs executed; all or none.
 

@@ -126,7 +126,7 @@ def wait_runs(turn: Turn, command: messages.WaitRuns) -> list[Run] | Later:
     return runs.get_runs(turn.connection, command.ids)
 
 
-@handles(messages.CancelRuns, action="runs.cancel")
+@handles(messages.CancelRuns, action="runs.cancel", rehearsed=True)
 def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run]:
     """Cancel runs with everything below them; one that has ended stays as it is."""
     for run_id in command.ids:

@@ -55,7 +55,7 @@ def get_secret(turn: Turn, command: access.GetSecret) -> SecretEntry:
     return find_secret(turn, command.name)
 
 
-@handles(access.RemoveSecret, action="secrets.write")
+@handles(access.RemoveSecret, action="secrets.write", rehearsed=True)
 def remove_secret(turn: Turn, command: access.RemoveSecret) -> SecretEntry:
     """Forget a secret."""
     before = find_secret(turn, command.name)

@@ -37,7 +37,7 @@ _REPORTED = ("url", "pid", "health", "statistics", "problem")
 _started: dict[Path, float] = {}
 
 
-@handles(Deploy, action="services.deploy")
+@handles(Deploy, action="services.deploy", rehearsed=True)
 def deploy(turn: Turn, command: Deploy) -> Service:
     """Set the desired state of a service; the same again changes nothing."""
     model = find_version(turn, "model", command.model)
@@ -90,7 +90,7 @@ def list_services(turn: Turn, command: ListServices) -> list[Service]:
     return [_complete(turn, service) for service in found]
 
 
-@handles(StopService, action="services.stop")
+@handles(StopService, action="services.stop", rehearsed=True)
 def stop_service(turn: Turn, command: StopService) -> Service:
     """Ask the plane to drain and end; record and captures stay."""
     service = find_service(turn, command.name)
@@ -103,7 +103,7 @@ def stop_service(turn: Turn, command: StopService) -> Service:
     return _complete(turn, service)
 
 
-@handles(RollbackService, action="services.roll_back")
+@handles(RollbackService, action="services.roll_back", rehearsed=True)
 def rollback_service(turn: Turn, command: RollbackService) -> Service:
     """Make the model of the revision before the live one live again, as a new revision."""
     service = find_service(turn, command.name)

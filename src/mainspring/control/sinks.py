@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}\Z")
 _PATTERN = re.compile(r"(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)\Z")
 
 
-@handles(messages.AddSink, action="sinks.write")
+@handles(messages.AddSink, action="sinks.write", rehearsed=True)
 def add_sink(turn: Turn, command: messages.AddSink) -> Sink:
     """Send events from now on; one that is there goes on, with what is said now, where it was.
 
@@ -91,7 +91,7 @@ def get_sink(turn: Turn, command: messages.GetSink) -> Sink:
     return sink
 
 
-@handles(messages.RemoveSink, action="sinks.write")
+@handles(messages.RemoveSink, action="sinks.write", rehearsed=True)
 def remove_sink(turn: Turn, command: messages.RemoveSink) -> Sink:
     """Send no more."""
     sink = _complete(turn, _find(turn, command.name))

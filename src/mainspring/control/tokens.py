@@ -64,7 +64,7 @@ def list_tokens(turn: Turn, command: access.ListTokens) -> list[Token]:
     return cut(principals.list_tokens(turn.connection, principal), command)
 
 
-@handles(access.RevokeToken, action="tokens.issue")
+@handles(access.RevokeToken, action="tokens.issue", rehearsed=True)
 def revoke_token(turn: Turn, command: access.RevokeToken) -> Token:
     """Take a token back; it holds no longer from the next request on.
 

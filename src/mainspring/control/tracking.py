@@ -61,7 +61,7 @@ def resume_run(turn: Turn, command: tracking.ResumeRun) -> tracking.Resumed:
     return tracking.Resumed(resumed, steps)
 
 
-@handles(tracking.TagRun, action="runs.tag")
+@handles(tracking.TagRun, action="runs.tag", rehearsed=True)
 def tag_run(turn: Turn, command: tracking.TagRun) -> Run:
     """Set and remove tags of a run.
 

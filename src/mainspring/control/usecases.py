@@ -48,6 +48,7 @@ class Loop(msgspec.Struct, frozen=True):
 PASSING: set[type[Command]] = set()
 READING: set[type[Command]] = set()
 UNKEPT: set[type[Command]] = set()
+REHEARSED: set[type[Command]] = set()
 HANDLERS: dict[type[Command], Callable[[Turn, Any], Any]] = {}
 ASKED: dict[type[Command], str] = {}
 """Command -> the action that whoever asks it must be allowed."""
@@ -60,7 +61,13 @@ ENDINGS: list[Callable[[Home], None]] = []
 
 
 def handles(
-    command: type[Command], *, action: str, durable: bool = True, reads: bool = False, kept: bool = True
+    command: type[Command],
+    *,
+    action: str,
+    durable: bool = True,
+    reads: bool = False,
+    kept: bool = True,
+    rehearsed: bool = False,
 ) -> Callable[[F], F]:
     """Register a use case: ``function(turn, command) -> answer or Later``.
 
@@ -79,6 +86,8 @@ def handles(
         True: it writes nothing, so it need not wait until no other owner writes.
     kept : bool, default True
         False: its answer holds a secret, so it is told once and not kept for a repetition.
+    rehearsed : bool, default False
+        True: it may be tried and undone, since it acts on the record alone, and on all else after the commit.
 
     Raises
     ------
@@ -99,6 +108,8 @@ def handles(
             READING.add(command)
         if not kept:
             UNKEPT.add(command)
+        if rehearsed:
+            REHEARSED.add(command)
         return function
 
     return register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainspring.domain import access, messages, records, retries, sinks, tracking, transfers, upkeep
+from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, upkeep
 from mainspring.domain.command import Command
 
 ANSWERS: dict[type[Command], Any] = {
@@ -41,6 +41,7 @@ ANSWERS: dict[type[Command], Any] = {
     messages.GetStatus: messages.Status,
     messages.Stop: messages.Nothing,
     **access.ANSWERS,
+    **rehearsals.ANSWERS,
     **retries.ANSWERS,
     **sinks.ANSWERS,
     **tracking.ANSWERS,

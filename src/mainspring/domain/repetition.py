@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, messages, retries, sinks, tracking, transfers
+from mainspring.domain import access, messages, rehearsals, retries, sinks, tracking, transfers
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -13,6 +13,7 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         messages.FinishRun,
         messages.GetRun,
         retries.GetCall,
+        rehearsals.Rehearse,
         messages.ListRuns,
         messages.SearchRuns,
         messages.WaitRuns,

@@ -202,4 +202,11 @@ ENTRIES = (
         "the database was made anew or is another's; what the home holds belongs to a record that is not there",
         "restore the database, or set MAINSPRING_HOME to a new folder",
     ),
+    Entry(
+        "HOME-038",
+        "invalid",
+        "a command that cannot be tried",
+        "only what acts on the record alone, and on all else after its commit, can be done and undone",
+        "leave --dry-run away, or ask a client and an owner of the same version",
+    ),
 )
