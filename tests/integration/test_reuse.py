@@ -1,13 +1,27 @@
-"""What is edited decides what runs again, and the record says so: real scripts, a real owner."""
+"""The cache, case by case: what runs a step again and what does not, and that the record names what changed.
+
+One script with a real owner. Each case edits it, runs it, and takes the edit back.
+"""
 
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
+import mainspring as ms
+from mainspring.domain.errors import Invalid
+from mainspring.domain.messages import ListRuns
+
 SCRIPT = """\
+import enum
+import functools
+import os
+import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import mainspring as ms
@@ -15,14 +29,39 @@ import fakelib
 from tools import geo
 
 RATE = 0.1
+OFFSET = 5
 LIMITS = {"low": [1, 2]}
+WORDS = re.compile("a+")
+DEPTH = 4
 
 
-class Scale:
+class Base:
+    def shift(self, x):
+        return x + 1
+
+
+class Scale(Base):
     factor = 2
 
     def apply(self, x):
-        return x * self.factor
+        return self.shift(x) * self.factor
+
+    @property
+    def twice(self):
+        return self.factor * 2
+
+    @staticmethod
+    def none(x):
+        return x * 0
+
+
+@dataclass
+class Window:
+    days: int = 7
+
+
+class Colour(enum.Enum):
+    RED = 1
 
 
 def logged(function):
@@ -31,8 +70,23 @@ def logged(function):
     return wrapper
 
 
-def clean(x):
-    return x + 1
+def timed(function):
+    @functools.wraps(function)
+    def measured(*args, **kwargs):
+        return function(*args, **kwargs)
+    return measured
+
+
+def clean(x, by=1, *, scale=3):
+    return x + by * scale
+
+
+def deep(x):
+    return deeper(x) + 1
+
+
+def deeper(x):
+    return x * DEPTH
 
 
 @logged
@@ -47,32 +101,68 @@ def make(power):
 
 
 raise_it = make(1)
+third = functools.partial(max, 3)
+fourth = lambda x: x + 4  # noqa: E731
 
 
 @ms.step
-def features(rows, file: Path, rate: float = RATE):
+@timed
+def features(rows, file: Path, folder: Path, window: Window, rate: float = RATE):
     '''Makes features.'''
     import local_only
-    found = [clean(geo.far(fakelib.same(x))) for x in rows]
-    return [Scale().apply(double(raise_it(x))) * rate + LIMITS["low"][0] + local_only.ONE for x in found]
+    def inner(x):
+        return x + 11
+    scale = Scale()
+    found = [clean(geo.far(fakelib.same(x))) + deep(x) for x in rows]
+    found = [inner(third(fourth(x))) + scale.twice + scale.none(x) for x in found]
+    found += [Colour.RED.value, len(WORDS.findall("aab")), window.days, OFFSET]
+    return [scale.apply(double(raise_it(x))) * rate + LIMITS["low"][0] + local_only.ONE for x in found]
 
 
 @ms.pipeline
-def train(rows):
-    return features(rows, Path(__file__).parent / "data.csv")
+def train(rows, elsewhere=False):
+    here = Path(__file__).parent
+    arguments = rows, here / "data.csv", here / "parts", Window()
+    return features.submit(*arguments).result() if elsewhere else features(*arguments)
 
+
+def tell():
+    run = ms.runs("name = features", limit=1)[0]
+    assert f"because {run.record.reason}" in str(ms.why(run.id)), ms.why(run.id)
+    print(run.record.reason)
+
+
+ROWS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
 
 if __name__ == "__main__":
-    train([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20])
-    print(ms.runs("name = features", limit=1)[0].record.reason)
+    where = os.environ.get("WHERE")
+    if where == "pipeline":
+        ms.run(train, ROWS, wait=True)
+    else:
+        train(ROWS, where == "step")
+    tell()
+"""
+
+GEO = """\
+from . import earth
+
+
+def far(x):
+    return near(x) * earth.WIDE
+
+
+def near(x):
+    return x
 """
 
 FILES = {
     "flow.py": SCRIPT,
     "tools/__init__.py": "",
-    "tools/geo.py": "def far(x):\n    return near(x) * 10\n\n\ndef near(x):\n    return x\n",
+    "tools/geo.py": GEO,
+    "tools/earth.py": "WIDE = 10\n",
     "local_only.py": "ONE = 1\n",
     "data.csv": "a,b\n",
+    "parts/one.txt": "one",
     "site-packages/fakelib/__init__.py": "def same(x):\n    return x\n",
     "site-packages/fakelib-1.0.dist-info/METADATA": "",
 }
@@ -81,31 +171,26 @@ FILES = {
 class Project:
     """A folder with a script that is run again and again against one home."""
 
-    def __init__(self, root):
-        self.root = root
-        self.files = {}
-        self.write(FILES)
+    def __init__(self, root, home):
+        self.root, self.home = root, home
+        for name, text in FILES.items():
+            self.write(name, text)
 
-    def write(self, files):
-        for name, text in files.items():
-            path = self.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        self.files.update(files)
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
-    def edit(self, name, old, new):
-        assert old in self.files[name]
-        self.write({name: self.files[name].replace(old, new)})
-
-    def run(self, **environment):
+    def run(self, *words, **environment):
         paths = [str(self.root / "site-packages"), os.environ.get("PYTHONPATH", "")]
+        surroundings = {"PYTHONPATH": os.pathsep.join(paths), "MAINSPRING_HOME": str(self.home), "WHERE": ""}
         done = subprocess.run(
-            [sys.executable, "flow.py"],
+            [sys.executable, *(words or ["flow.py"])],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **surroundings, **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -113,80 +198,246 @@ class Project:
         return done.stdout.strip()
 
 
-@pytest.fixture
-def project(client, tmp_path):
-    return Project(tmp_path / "project")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The script, after its first run and a second one that was a hit."""
+    made = Project(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home") / "home")
+    assert made.run() == "first run of features"
+    assert made.run().startswith("cached: nothing changed since run ")
+    yield made
+    made.run("-m", "mainspring", "stop")
 
 
-def again(text):
-    return f"ran again: {text}"
+RUNS_AGAIN = {
+    "the step itself": (
+        "flow.py",
+        "    scale = Scale()",
+        "    rows = rows[::-1]\n    scale = Scale()",
+        "features() of flow.py changed",
+    ),
+    "a helper": ("flow.py", "return x + by * scale", "return x - by * scale", "helper clean() of flow.py changed"),
+    "a helper of a helper": ("flow.py", "return x * DEPTH", "return x + DEPTH", "helper deeper() of flow.py changed"),
+    "a nested function": ("flow.py", "return x + 11", "return x + 12", "features() of flow.py changed"),
+    "a lambda": ("flow.py", "lambda x: x + 4", "lambda x: x + 5", "helper <lambda>() of flow.py changed"),
+    "a global number": ("flow.py", "OFFSET = 5", "OFFSET = 6", "constant OFFSET of flow.py changed 5 -> 6"),
+    "a global of a helper": ("flow.py", "DEPTH = 4", "DEPTH = 5", "constant DEPTH of flow.py changed 4 -> 5"),
+    "a global container": ("flow.py", '{"low": [1, 2]}', '{"low": [1, 3]}', "constant LIMITS of flow.py changed"),
+    "a global pattern": ("flow.py", '("a+")', '("a*")', "constant WORDS of flow.py changed"),
+    "a partial's argument": ("flow.py", "(max, 3)", "(max, 4)", "constant third.args of flow.py changed"),
+    "a captured variable": (
+        "flow.py",
+        "make(1)",
+        "make(2)",
+        "constant make.raised.power of flow.py changed 1 -> 2",
+    ),
+    "a closure's code": ("flow.py", "x ** power", "x ** -power", "helper make.raised() of flow.py changed"),
+    "a decorator of a helper": (
+        "flow.py",
+        "return function(x)",
+        "return function(x + 1)",
+        "helper logged.wrapper() of flow.py changed",
+    ),
+    "what a decorator wraps": ("flow.py", "return x * 2\n", "return x * 3\n", "helper double() of flow.py changed"),
+    "a decorator of the step": (
+        "flow.py",
+        "return function(*args, **kwargs)",
+        "return list(function(*args, **kwargs))",
+        "features() of flow.py changed",
+    ),
+    "a default of the step": (
+        "flow.py",
+        "RATE = 0.1",
+        "RATE = 0.2",
+        "constant features.rate of flow.py changed 0.1 -> 0.2, parameter rate 0.1 -> 0.2",
+    ),
+    "a default of a helper": (
+        "flow.py",
+        "clean(x, by=1",
+        "clean(x, by=2",
+        "constant clean.by of flow.py changed 1 -> 2",
+    ),
+    "a default by keyword": (
+        "flow.py",
+        "scale=3)",
+        "scale=4)",
+        "constant clean.scale of flow.py changed 3 -> 4",
+    ),
+    "a method": ("flow.py", "self.shift(x) * self", "self.shift(x) + self", "class Scale of flow.py changed"),
+    "a property": ("flow.py", "self.factor * 2", "self.factor * 3", "class Scale of flow.py changed"),
+    "a static method": ("flow.py", "return x * 0", "return x * 0.0", "class Scale of flow.py changed"),
+    "an attribute of a class": ("flow.py", "    factor = 2", "    factor = 3", "class Scale of flow.py changed"),
+    "a base class": ("flow.py", "        return x + 1\n", "        return x + 2\n", "class Base of flow.py changed"),
+    "an enum's member": ("flow.py", "RED = 1", "RED = 2", "class Colour of flow.py changed"),
+    "a class of an argument": ("flow.py", "days: int = 7", "days: int = 8", "input window changed"),
+    "a function of another file": (
+        "tools/geo.py",
+        "return x\n",
+        "return x + 1\n",
+        "helper near() of tools/geo.py changed",
+    ),
+    "a constant of another file": (
+        "tools/earth.py",
+        "WIDE = 10",
+        "WIDE = 9",
+        "constant WIDE of tools/earth.py changed 10 -> 9",
+    ),
+    "a file imported within": ("local_only.py", "ONE = 1", "ONE = 2", "module local_only.py changed"),
+    "a file's content": ("data.csv", "a,b", "a,c", "input file changed"),
+    "a file in a folder": ("parts/one.txt", "one", "two", "input folder changed"),
+    "an element of an argument": ("flow.py", "ROWS = [1,", "ROWS = [0,", "input rows changed"),
+    "the type of an element": ("flow.py", "ROWS = [1,", "ROWS = [1.0,", "input rows changed"),
+}
+
+IS_A_HIT = {
+    "a comment": ("flow.py", "def clean(", "# a comment\ndef clean("),
+    "a docstring": ("flow.py", "'''Makes features.'''", "'''Other words.'''"),
+    "formatting": ("flow.py", "return x ** power", "return (x\n            ** power)"),
+    "a function that it does not use": ("flow.py", "RATE = 0.1\n", "RATE = 0.1\n\n\ndef unused(): pass\n"),
+    "a constant that it does not use": ("tools/geo.py", "def far", "OTHER = 1\n\n\ndef far"),
+    "an import that it does not use": ("flow.py", "import re\n", "import re\nimport json\n"),
+    "a pipeline around it": ("flow.py", "    here = Path", "    print('train', file=sys.stderr)\n    here = Path"),
+    "the order of definitions": ("flow.py", "RATE = 0.1\nOFFSET = 5\n", "OFFSET = 5\nRATE = 0.1\n"),
+    "a file that is written again": ("data.csv", "a,b", "a,b"),
+}
+
+THE_SAME_KEY = {
+    "in the script's process": ((), {}),
+    "a step on a worker": ((), {"WHERE": "step"}),
+    "the pipeline on a worker": ((), {"WHERE": "pipeline"}),
+    "mainspring run FILE": (("-m", "mainspring", "run", "flow.py"), {}),
+    "imported as a module": (("-c", "import flow; flow.train(flow.ROWS); flow.tell()"), {}),
+    "other hash seeds and time zones": ((), {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo"}),
+    "a variable that is not declared": ((), {"NOT_DECLARED": "1"}),
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new", "reason"),
-    [
-        ("flow.py", "return x + 1", "return x + 2", again("helper clean() of flow.py changed")),
-        ("flow.py", "    return [Scale()", "    rows = 1\n    return [Scale()", again("features() of flow.py changed")),
-        ("flow.py", "return x * self.factor", "return x + self.factor", again("class Scale of flow.py changed")),
-        ("flow.py", "    factor = 2", "    factor = 3", again("class Scale of flow.py changed")),
-        (
-            "flow.py",
-            "return function(x)",
-            "return function(x + 1)",
-            again("helper logged.wrapper() of flow.py changed"),
-        ),
-        ("flow.py", "return x * 2", "return x * 3", again("helper double() of flow.py changed")),
-        ("flow.py", "return x ** power", "return x ** -power", again("helper make.raised() of flow.py changed")),
-        ("flow.py", "make(1)", "make(2)", again("constant make.raised.power of flow.py changed 1 -> 2")),
-        ("flow.py", "RATE = 0.1", "RATE = 0.2", again("parameter rate 0.1 -> 0.2")),
-        (
-            "flow.py",
-            '{"low": [1, 2]}',
-            '{"low": [1, 3]}',
-            again("constant LIMITS of flow.py changed"),
-        ),
-        ("tools/geo.py", "return near(x) * 10", "return near(x) * 9", again("helper far() of tools/geo.py changed")),
-        ("tools/geo.py", "    return x\n", "    return x + 1\n", again("helper near() of tools/geo.py changed")),
-        ("local_only.py", "ONE = 1", "ONE = 2", again("module local_only.py changed")),
-        ("data.csv", "a,b", "a,c", again("input file changed")),
-        ("flow.py", "    train([1,", "    train([0,", again("input rows changed")),
-    ],
-)
-def test_an_edit_is_named(project, name, old, new, reason):
-    assert project.run() == "first run of features"
+@pytest.mark.parametrize("case", RUNS_AGAIN)
+def test_it_runs_again_and_says_why(project, case):
+    name, old, new, reason = RUNS_AGAIN[case]
+    assert FILES[name].count(old) == 1, case
+    project.write(name, FILES[name].replace(old, new))
+    try:
+        assert project.run() == f"ran again: {reason}"
+    finally:
+        project.write(name, FILES[name])
+        assert project.run().startswith("cached: nothing changed since run ")
+
+
+def test_it_runs_again_with_another_version_of_a_library(project):
+    old, new = (project.root / f"site-packages/fakelib-{each}.0.dist-info" for each in (1, 2))
+    old.rename(new)
+    try:
+        assert project.run() == "ran again: environment: fakelib 1.0 -> 2.0"
+    finally:
+        new.rename(old)
     assert project.run().startswith("cached: nothing changed since run ")
-    project.edit(name, old, new)
-    assert project.run() == reason
-    assert project.run().startswith("cached: nothing changed since run ")
 
 
-def test_another_version_of_a_library_is_named(project):
-    project.run()
-    (project.root / "site-packages/fakelib-1.0.dist-info").rename(project.root / "site-packages/fakelib-2.0.dist-info")
-    assert project.run() == again("environment: fakelib 1.0 -> 2.0")
-
-
-def test_what_does_not_matter_runs_nothing_again(project):
-    project.run()
-    project.edit("flow.py", "def clean(x):\n", "def clean(x):\n    # a comment\n")
-    project.edit("flow.py", "'''Makes features.'''", "'''Other words.'''")
-    project.edit("flow.py", "return x ** power", "return (x\n            ** power)")
-    project.edit("flow.py", "RATE = 0.1\n", "RATE = 0.1\nUNUSED = 3\n\n\ndef unused(): pass\n")
-    project.edit("tools/geo.py", "def far", "OTHER = 1\n\n\ndef far")
-    assert project.run().startswith("cached: nothing changed")
+@pytest.mark.parametrize("case", IS_A_HIT)
+def test_it_is_a_hit(project, case):
+    name, old, new = IS_A_HIT[case]
+    assert FILES[name].count(old) == 1, case
+    project.write(name, FILES[name].replace(old, new))
+    try:
+        assert project.run().startswith("cached: nothing changed since run ")
+    finally:
+        project.write(name, FILES[name])
     assert "HIT" in project.progress
 
 
-def test_hash_seeds_folders_and_the_clock_do_not_matter(project, tmp_path):
-    project.run(PYTHONHASHSEED="1")
+@pytest.mark.parametrize("case", THE_SAME_KEY)
+def test_the_key_is_the_same(project, case):
+    words, environment = THE_SAME_KEY[case]
+    assert project.run(*words, **environment).startswith("cached: nothing changed since run ")
+
+
+def test_the_key_is_the_same_in_another_folder(project, tmp_path):
+    before = project.root
     project.root = project.root.rename(tmp_path / "elsewhere")
-    assert project.run(PYTHONHASHSEED="2", TZ="Asia/Tokyo").startswith("cached: nothing changed")
+    try:
+        assert project.run().startswith("cached: nothing changed")
+    finally:
+        project.root = project.root.rename(before)
 
 
-def test_a_lost_blob_is_made_again(project, client):
-    project.run()
-    for blob in client.home.blobs.rglob("*"):
+def test_a_result_whose_bytes_are_gone_is_no_hit(project):
+    for blob in (project.home / "blobs").rglob("*"):
         if blob.is_file():
             blob.unlink()
-    assert project.run() == again("its result is gone")
+    assert project.run() == "ran again: its result is gone"
     assert project.run().startswith("cached: nothing changed")
+
+
+@ms.step
+def count(rows: ms.Dataset) -> int:
+    return len(rows.polars())
+
+
+def reasons(client, name):
+    return [run.reason for run in client.ask(ListRuns(name=name, limit=20))][::-1]
+
+
+def test_a_dataset_counts_by_its_version(client):
+    import polars as pl
+
+    ms.write(pl.DataFrame({"a": [1, 2]}), "numbers")
+    assert count(ms.Dataset("numbers")) == 2
+    ms.write(pl.DataFrame({"a": [1, 2]}), "numbers")  # equal content is the same version
+    assert count(ms.Dataset("numbers")) == 2
+    ms.write(pl.DataFrame({"a": [1, 2, 3]}), "numbers")
+    assert count(ms.Dataset("numbers")) == 3
+    assert count(ms.Dataset("numbers@1")) == 2
+    first, second, third, fourth = reasons(client, "count")
+    assert first == "first run of count"
+    assert second.startswith("cached: ")
+    assert third.startswith("ran again: ")
+    assert "rows" in third or "numbers" in third
+    assert fourth.startswith("cached: ")
+
+
+@ms.step
+def fragile(n: int) -> object:
+    if STATE["how"] == "raise":
+        raise ValueError("no")
+    return threading.Lock() if STATE["how"] == "unstorable" else n
+
+
+STATE = {"how": "raise"}
+
+
+def test_what_failed_answers_nothing(client, monkeypatch):
+    # What the step reads is exchanged behind its back, so that the key stays.
+    found = fragile._identify({"n": 1})
+    monkeypatch.setattr(type(fragile), "_identify", lambda self, arguments: found)
+    with pytest.raises(ValueError, match="no"):
+        fragile(1)
+    STATE["how"] = "unstorable"
+    with pytest.raises(Invalid) as caught:
+        fragile(1)
+    assert caught.value.code == "STEP-001"
+    STATE["how"] = "well"
+    assert fragile(1) == 1
+    runs = client.ask(ListRuns(name="fragile", limit=10))[::-1]
+    assert len({run.key for run in runs}) == 1
+    assert [run.state for run in runs] == ["failed", "failed", "succeeded"]
+    assert [run.reason for run in runs] == [
+        "first run of fragile",
+        f"ran again: run {runs[0].id[-6:]} failed",
+        f"ran again: run {runs[1].id[-6:]} failed",
+    ]
+
+
+@ms.step
+def wait_long(n: int) -> int:
+    time.sleep(60 * n)
+    return n
+
+
+def test_what_was_cancelled_answers_nothing(client):
+    future = wait_long.submit(1)
+    future.cancel()
+    assert future.wait().state == "cancelled"
+    again = wait_long.submit(1)
+    assert client.ask(ListRuns(name="wait_long", limit=1))[0].cached_from is None
+    again.cancel()
+    again.wait()

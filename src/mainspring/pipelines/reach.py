@@ -38,7 +38,8 @@ class Reach:
     constants : list of (str, object)
         Label and value of what must be digested at every call, because it can change in place.
     places : dict of str to str
-        Digests by place in the text, for `sources.adopt` in another process.
+        Digests by place in the text and by name of a class, and files of modules, for `sources.adopt` in
+        another process.
     """
 
     def __init__(self) -> None:
@@ -226,9 +227,14 @@ class _Walk:
             self._visit_module(kind.__module__)
             return
         space = vars(sys.modules.get(kind.__module__, builtins))
-        file = modules.file_label(space if space is not vars(builtins) else {"__name__": kind.__module__})
+        # In a worker `__main__` is another module than the one that the class was written in.
+        where, name = f"file {kind.__module__}", f"class {kind.__module__}.{kind.__qualname__}"
+        label = modules.file_label(space if space is not vars(builtins) else {"__name__": kind.__module__})
+        file = sources.find_adopted(where) or label
         methods = list(_functions_of(kind))
-        self.reach.add(f"{file}:class {_plain(kind.__qualname__)}", self._digest_class(kind, methods))
+        digest = sources.find_adopted(name) or self._digest_class(kind, methods)
+        self.reach.places |= {where: file, name: digest}
+        self.reach.add(f"{file}:class {_plain(kind.__qualname__)}", digest)
         for base in (*kind.__bases__, type(kind)):
             self._later("", base)
         for method in methods:

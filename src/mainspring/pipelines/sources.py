@@ -18,7 +18,7 @@ from typing import Any
 # project's modules after the fork.
 _started_ns = time.time_ns()
 
-# Digests that came with a call, for code whose text is elsewhere or has changed since.
+# What came with a call, for code whose text is elsewhere or has changed since.
 _adopted: dict[str, str] = {}
 
 _APART = frozenset({"decorator_list", "defaults", "kw_defaults"})
@@ -94,9 +94,15 @@ def restart() -> None:
 os.register_at_fork(after_in_child=restart)
 
 
-def adopt(digests: dict[str, str]) -> None:
-    """Take the digests that another process found for the code of a call."""
-    _adopted.update(digests)
+def adopt(places: dict[str, str]) -> None:
+    """Take what another process found about the code of a call, in the place of what came with the call before."""
+    _adopted.clear()
+    _adopted.update(places)
+
+
+def find_adopted(place: str) -> str | None:
+    """Return what another process found at a place, None when none told."""
+    return _adopted.get(place)
 
 
 def is_unchanged(file: str) -> bool:
