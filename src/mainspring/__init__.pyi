@@ -6,7 +6,6 @@ from mainspring.sdk.contracts import Contract as Contract
 from mainspring.sdk.contracts import Field as Field
 from mainspring.sdk.datasets import Dataset as Dataset
 from mainspring.sdk.datasets import write as write
-from mainspring.sdk.declarations import On as On
 from mainspring.sdk.declarations import apply as apply
 from mainspring.sdk.features import feature_view as feature_view
 from mainspring.sdk.gates import Gate as Gate
@@ -30,6 +29,8 @@ from mainspring.sdk.services import deploy as deploy
 from mainspring.sdk.sources import source as source
 from mainspring.sdk.steps import step as step
 from mainspring.sdk.studies import between as between
+from mainspring.sdk.triggers import Cron as Cron
+from mainspring.sdk.triggers import On as On
 from mainspring.sdk.why import why as why
 
 __version__: str

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.support.relays import Site
 
 from mainspring.api.routes import TABLE
-from mainspring.domain import access, messages, records, retries, sinks, tracking, upkeep
+from mainspring.domain import access, messages, records, retries, sinks, tracking, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
 from mainspring.domain.lists import PAGES, read_all
@@ -48,6 +48,8 @@ def make(desk, name, project="default"):
         put(messages.PutVersion(kind=kind, name=f"old-{name}", digest=name, manifest={}))
         put(upkeep.DeleteVersions(kind=kind, reference=f"old-{name}@1"))
     put(access.AddSecret(name=name, value="a secret of length"))
+    body = {"triggers": [], "folder": "/", "snapshot": {"files": {}, "entry": "flow:run", "python": "python3"}}
+    put(messages.Apply(declarations=[records.Declaration("pipeline", name, body)]))
     user = f"{project}-{name}"
     put(access.AddUser(name=user, role="viewer"))
     put(access.IssueToken(principal=user))
@@ -68,6 +70,7 @@ LISTS = [
     messages.ListVersions(kind="model"),
     messages.ListVersions(kind="model", name="same"),
     messages.ListServices(),
+    triggers.ListPipelines(),
     messages.ListAlarms(),
     messages.ListAlarms(service="n1"),
     messages.ListRenewals(),

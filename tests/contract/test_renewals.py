@@ -8,7 +8,7 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Conflict, Failed, Invalid, NotFound
 from mainspring.domain.records import Declaration
 from mainspring.domain.wire import describe
-from mainspring.sdk.declarations import On
+from mainspring.sdk.triggers import On
 from mainspring.serving.files import RevisionStatus, Status
 from mainspring.store import runs
 

@@ -84,6 +84,21 @@ INPUTS = {
     "an objective that returns text, logs text, NaN, another metric or none": [
         "integration/test_searches.py::test_an_objective_without_a_number_says_what_it_gave_instead"
     ],
+    "a trigger storm": [
+        "contract/test_triggers.py::test_a_storm_of_a_thousand_events_is_two_starts",
+        "property/test_triggers.py::test_a_storm_is_two_starts_at_most",
+    ],
+    "a cron that never fires": [
+        "property/test_schedules.py::test_a_schedule_that_never_fires_is_refused",
+        "contract/test_triggers.py::test_what_no_owner_can_act_on_is_refused",
+    ],
+    "two applies at once": [
+        "contract/test_triggers.py::test_of_two_applies_at_once_the_second_is_told",
+        "integration/test_apply.py::test_two_applies_at_once_leave_one_order_and_one_clear_error",
+    ],
+    "an apply of a file that fails on import": [
+        "integration/test_apply.py::test_a_file_that_fails_on_import_applies_nothing",
+    ],
     "a body of 1 GB or of a million nested brackets": [
         "security/test_api.py::test_a_body_of_a_gigabyte_is_refused_before_it_is_read",
         "security/test_api.py::test_what_lies_too_deep_is_refused_before_the_owner_sees_it",

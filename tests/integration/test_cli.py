@@ -308,14 +308,14 @@ def test_logs_print_what_a_worker_printed(shell):
 
 def test_apply_hands_over_what_a_file_declares_once(shell):
     (shell.folder / "halves.py").write_text(HALVES)
-    new, same = ("+\tpipeline\tgo\t", "=\tpipeline\tgo\t")
-    assert shell("apply", "halves.py", "--dry-run", check=0).stdout.splitlines()[1:] == [new]
-    assert shell("apply", "halves.py", check=0).stdout.splitlines()[1:] == [new]
-    assert shell("apply", "halves.py", check=0).stdout.splitlines()[1:] == [same]
+    new, same = "+ pipeline go  (needs editor)", "= pipeline go"
+    assert shell("apply", "halves.py", "--dry-run", check=0).stdout.splitlines()[0] == new
+    assert shell("apply", "halves.py", check=0).stdout.splitlines()[0] == new
+    assert shell("apply", "halves.py", check=0).stdout.splitlines() == [same]
     (shell.folder / "plain.py").write_text("x = 1")
     done = shell("apply", "plain.py")
     assert done.returncode == 3
-    assert done.stderr.startswith("CLI-002: plain.py declares no gate and no pipeline")
+    assert done.stderr.startswith("CLI-002: plain.py declares nothing that can be applied")
 
 
 @pytest.mark.parametrize(

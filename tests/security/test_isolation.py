@@ -3,12 +3,13 @@
 import pytest
 from tests.support.access import HOME_USER, Person
 
-from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, upkeep
+from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.wire import encode_command
 
 HIDDEN = {
+    "TRIGGER-005",
     "KEEP-004",
     "RUN-001",
     "DATA-002",
@@ -20,6 +21,14 @@ HIDDEN = {
     "GATE-011",
     "SINK-001",
 }
+
+ON_PIPELINES = (
+    triggers.GetPipeline,
+    triggers.StartPipeline,
+    triggers.PausePipeline,
+    triggers.ResumePipeline,
+    triggers.RemovePipeline,
+)
 
 
 @pytest.fixture
@@ -36,6 +45,8 @@ def rooms(desk):
     inside.ask(messages.MoveAlias(kind="model", name="delays", alias="best", number=1))
     inside.ask(messages.Deploy(name="web", model="delays@best"))
     inside.ask(messages.Apply(declarations=[records.Declaration("gate", "delays->champion", {"alpha": 0.1})]))
+    flow = {"triggers": [], "folder": "/canary", "snapshot": {"files": {}, "entry": "flow:run", "python": "python3"}}
+    inside.ask(messages.Apply(declarations=[records.Declaration("pipeline", "nightly", flow)]))
     inside.ask(access.AddSecret(name="database", value="canary-secret"))
     inside.ask(sinks.AddSink(name="ops", kind="webhook", url="https://ops.example.org/canary"))
     ended = inside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True)).run
@@ -87,6 +98,8 @@ def probes(run, data):
         messages.Promote(model="delays", alias="champion", data="orders"),
         messages.GetVerdict(run_id=run.id),
         messages.GetDeclaration(kind="gate", name="delays->champion"),
+        *(each(name="nightly") for each in ON_PIPELINES),
+        messages.Explain(thing="nightly"),
         messages.Deploy(name="mine", model="delays@best"),
         messages.GetService(name="web"),
         messages.StopService(name="web"),
@@ -122,6 +135,7 @@ def test_lists_hold_nothing_of_another_project(rooms):
         messages.ListVersions(kind="model"),
         messages.ListVersions(kind="model", name="delays"),
         messages.ListServices(),
+        triggers.ListPipelines(),
         messages.ListAlarms(),
         messages.ListRenewals(),
         messages.ListEvents(),

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, messages, retries, sinks, tracking, transfers, upkeep
+from mainspring.domain import access, messages, retries, sinks, tracking, transfers, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.messages import Command, Nothing
 from mainspring.domain.records import Run
@@ -148,6 +148,12 @@ TABLE: tuple[Entry, ...] = (
     Entry("POST", "/models/{model}/promote", messages.Promote, left_out=("run_id",)),
     Entry("POST", "/declarations", messages.Apply),
     Entry("GET", "/declarations/{kind}/{name}", messages.GetDeclaration),
+    Entry("GET", "/pipelines", triggers.ListPipelines),
+    Entry("GET", "/pipelines/{name}", triggers.GetPipeline),
+    Entry("DELETE", "/pipelines/{name}", triggers.RemovePipeline),
+    Entry("POST", "/pipelines/{name}/start", triggers.StartPipeline),
+    Entry("POST", "/pipelines/{name}/pause", triggers.PausePipeline),
+    Entry("POST", "/pipelines/{name}/resume", triggers.ResumePipeline),
     Entry("GET", "/services", messages.ListServices),
     Entry("GET", "/services/{name}", messages.GetService),
     Entry("PUT", "/services/{name}", messages.Deploy, left_out=("run_id",)),

@@ -1,42 +1,52 @@
-"""``mainspring apply``: what a file declares comes under the owner's care."""
+"""``mainspring apply``: what files declare comes under the owner's care."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mainspring.cli.printing import Verb, print_json, print_table, wants_json
+from mainspring.cli.printing import Verb, clean, print_json, print_next, wants_json
 from mainspring.cli.targets import find_file, load_file
-from mainspring.domain.errors import NotFound
+from mainspring.domain.errors import Failed, Invalid, NotFound
 from mainspring.domain.messages import Diff
+
+if TYPE_CHECKING:
+    from mainspring.domain.records import Declaration
+    from mainspring.sdk.client import Client
 
 
 @click.command(
     "apply",
     answer=Diff,
     cls=Verb,
-    epilog="Examples: mainspring apply flights.py --dry-run · mainspring apply flights.py",
+    epilog="Examples: mainspring apply flights.py --dry-run · mainspring apply flights.py reports.py",
 )
-@click.argument("file")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--dry-run", is_flag=True, help="Only tell what would change.")
-def command(file: str, *, dry_run: bool) -> None:
-    """Apply the gates and pipelines that FILE declares at its top level.
+def command(files: tuple[str, ...], *, dry_run: bool) -> None:
+    """Apply the gates, pipelines, contracts and views that each FILE declares at its top level.
 
     Their code goes along as a snapshot, so triggers start them when this folder has changed or
-    is gone. The same again changes nothing.
+    is gone. The same again changes nothing. All files are applied, or none; what a file declares
+    no longer stays applied and is told.
     """
-    from mainspring.sdk.declarations import apply
+    from mainspring.sdk.client import get_client
+    from mainspring.sdk.declarations import hand_over
 
-    path = find_file(file, "mainspring apply")
-    declared = find_declared(vars(load_file(path)))
-    if not declared:
-        raise NotFound("CLI-002", f"{path} declares no gate and no pipeline", fix=f"mainspring run {path}")
-    diff: Diff = apply(*declared, dry_run=dry_run)
+    paths = [find_file(file, "mainspring apply") for file in files]
+    client = get_client()
+    declarations = [each for path in paths for each in _read(path, client)]
+    _check_names(declarations)
+    places = [f"{Path.cwd()}:{path.stem}" for path in paths]
+    diff = hand_over(client, declarations, dry_run=dry_run, files=places)
     if wants_json():
         print_json(diff)
-    else:
-        print_table(("", "kind", "name", "what"), diff.changes)
+        return
+    for line in diff.lines():
+        click.echo(clean(line))
+    _tell_end(diff, dry_run=dry_run)
 
 
 def find_declared(names: dict[str, Any]) -> list[Any]:
@@ -45,7 +55,45 @@ def find_declared(names: dict[str, Any]) -> list[Any]:
     Parameters
     ----------
     names : dict of str to object
-        Of a module; a value that stands under two names counts once.
+        Of a module; a value that stands under two names counts once, and what it imported not at all.
     """
-    found = {id(value): value for value in names.values() if callable(getattr(value, "declaration", None))}
-    return [value for value in found.values() if not isinstance(value, type)]
+    found = {
+        id(value): value
+        for value in names.values()
+        if callable(getattr(value, "declaration", None)) and getattr(value, "__module__", "") != _CONTRACTS
+    }
+    return list(found.values())
+
+
+_CONTRACTS = "mainspring.sdk.contracts"
+"""Where `Contract` itself stands, which declares nothing."""
+
+
+def _read(path: Path, client: Client) -> list[Declaration]:
+    """Return what a file declares, with its code, before the next file is loaded."""
+    from mainspring.sdk.declarations import complete
+
+    try:
+        declared = find_declared(vars(load_file(path)))
+    except SystemExit as fault:
+        raise Failed("CLI-006", f"{path} ended the process while it was imported (exit {fault.code})") from None
+    if not declared:
+        raise NotFound("CLI-002", f"{path} declares nothing that can be applied", fix=f"mainspring run {path}")
+    return complete(declared, client)
+
+
+def _check_names(declarations: list[Declaration]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for each in declarations:
+        if (each.kind, each.name) in seen:
+            what = f"two declarations of {each.kind} {each.name!r}"
+            raise Invalid("TRIGGER-006", what, name=each.name)
+        seen.add((each.kind, each.name))
+
+
+def _tell_end(diff: Diff, *, dry_run: bool) -> None:
+    changed = sum(mark in {"+", "~"} for mark, *_ in diff.changes)
+    if not changed:
+        click.echo("nothing changes" if dry_run else "nothing changed", err=True)
+    elif not dry_run:
+        print_next("mainspring pipelines")

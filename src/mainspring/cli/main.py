@@ -29,6 +29,7 @@ VERBS: dict[str, str] = {
     "logout": "Work at the home of this machine again",
     "stop": "End the owner of the home",
     "apply": "Put what a file declares under the owner's care",
+    "pipelines": "List, show, start, pause and remove applied pipelines",
     "promote": "Judge a model by its gate and move an alias",
     "deploy": "Deploy a model as a service",
     "services": "List, show, roll back and stop services",

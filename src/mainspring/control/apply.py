@@ -8,19 +8,21 @@ from typing import Any
 import msgspec
 
 from mainspring.control.blobs import check_named
+from mainspring.control.standings import settle_triggers, take_over
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
-from mainspring.domain.errors import Invalid, NotFound
-from mainspring.domain.messages import Apply, Diff, GetDeclaration
+from mainspring.domain.errors import Conflict, Invalid, NotFound
+from mainspring.domain.messages import Apply, Diff, Difference, GetDeclaration
 from mainspring.domain.records import Declaration, Snapshot
+from mainspring.domain.triggers import Trigger
+from mainspring.pipelines.differences import compare
 from mainspring.pipelines.snapshots import digest_snapshot
+from mainspring.pipelines.triggers import check_trigger
+from mainspring.security.policy import ACTIONS
 from mainspring.store import rows, tables
 
-
-class _Trigger(msgspec.Struct):
-    event: str
-    match: dict[str, str]
-    cooldown_s: float | None = None
+_ACTIONS = {"gate": "gates.change"}
+"""Kind -> the action that a change of it takes; of the others, `declarations.apply`."""
 
 
 class _Pipeline(msgspec.Struct):
@@ -28,14 +30,29 @@ class _Pipeline(msgspec.Struct):
 
     snapshot: Snapshot
     folder: str
-    triggers: list[_Trigger]
+    triggers: list[Trigger]
 
 
 @handles(Apply, action="declarations.apply")
 def apply(turn: Turn, command: Apply) -> Diff:
-    """Record the declarations that differ from what was applied last."""
-    changes = [_apply(turn, declaration, dry_run=command.dry_run) for declaration in command.declarations]
-    return Diff(changes)
+    """Record the declarations that differ from what was applied last; all or none.
+
+    Raises
+    ------
+    Conflict
+        TRIGGER-004 when what is in force is not what the difference was made against.
+    Invalid
+        API-008, RENEW-004 or TRIGGER-001 to TRIGGER-003 for what no owner can act on.
+    Denied
+        AUTH-005 when a gate changes and the actor is no approver.
+    """
+    diff = Diff([])
+    for declaration in command.declarations:
+        _apply(turn, command, declaration, diff)
+    for each in _list_vanished(turn, command):
+        stays = f"its file declares it no longer; it stays: mainspring pipelines remove {each.name}"
+        diff.changes.append(("!", "pipeline", each.name, stays))
+    return diff
 
 
 @handles(GetDeclaration, action="declarations.read", reads=True)
@@ -63,31 +80,75 @@ def list_declarations(turn: Turn, kind: str) -> list[Declaration]:
     return [newest[name] for name in sorted(newest)]
 
 
-def _apply(turn: Turn, declaration: Declaration, *, dry_run: bool) -> tuple[str, str, str, str]:
-    old = find_declaration(turn, declaration.kind, declaration.name)
-    changed = [] if old is None else _compare(old.body, declaration.body)
+def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> None:
+    kind, name = declaration.kind, declaration.name
+    place = f"{kind} {name}"
+    old = find_declaration(turn, kind, name)
+    diff.base[place] = "" if old is None else _digest(old.body)
+    changed = compare(kind, name, None if old is None else old.body, declaration.body)
+    if old is not None and kind == "pipeline" and not changed:
+        changed = _compare_principals(turn, name)
     if old is not None and not changed:
-        return "=", declaration.kind, declaration.name, ""
-    mark, detail = ("+", "") if old is None else ("~", ", ".join(changed))
-    if not dry_run:
-        if declaration.kind == "gate":
-            turn.require("gates.change")
+        diff.changes.append(("=", kind, name, ""))
+        return
+    based = command.base.get(place)
+    if based is not None and based != diff.base[place]:
+        who = _find_applier(turn, kind, name)
+        raise Conflict("TRIGGER-004", f"{place} was applied by {who} after this difference was made", name=name)
+    action = _ACTIONS.get(kind, "declarations.apply")
+    fields = dict.fromkeys(each.field.partition(".")[0] for each in changed)
+    diff.changes.append(("+" if old is None else "~", kind, name, "" if old is None else ", ".join(fields)))
+    diff.details += changed
+    diff.needs[place] = ACTIONS[action].role
+    if not command.dry_run:
+        turn.require(action)
         _record(turn, declaration)
-        subject = f"{declaration.kind}:{declaration.name}"
-        turn.audit("declarations.apply", subject, before=_tell(old), after=_tell(declaration))
-        turn.emit("applied", f"{declaration.kind}:{declaration.name}", {"mark": mark, "changed": changed})
-    return mark, declaration.kind, declaration.name, detail
+        turn.audit("declarations.apply", f"{kind}:{name}", before=_tell(old), after=_tell(declaration))
+        turn.emit("applied", f"{kind}:{name}", {"mark": diff.changes[-1][0], "changed": list(fields)})
+
+
+def _compare_principals(turn: Turn, name: str) -> list[Difference]:
+    """Return the change of principal of a pipeline whose own one may start it no longer."""
+    before = take_over(turn, name)
+    return [Difference("pipeline", name, "principal", before, str(turn.actor))] if before else []
+
+
+def _list_vanished(turn: Turn, command: Apply) -> list[Declaration]:
+    """Return the applied pipelines of whole files that these declare no longer."""
+    if not command.files:
+        return []
+    here = {each.name for each in command.declarations if each.kind == "pipeline"}
+    found = [each for each in list_declarations(turn, "pipeline") if each.name not in here]
+    return [each for each in found if _name_file(each) in command.files]
+
+
+def _name_file(declaration: Declaration) -> str:
+    entry = str(declaration.body["snapshot"]["entry"])
+    return f"{declaration.body['folder']}:{entry.partition(':')[0]}"
+
+
+def _find_applier(turn: Turn, kind: str, name: str) -> str:
+    where = {"project": turn.project, "kind": kind, "name": name}
+    found = rows.find(turn.connection, tables.declarations, _Applied, limit=1, **where)
+    return found[0].principal if found else "somebody"
+
+
+class _Applied(msgspec.Struct):
+    principal: str
 
 
 def _record(turn: Turn, declaration: Declaration) -> None:
     digest = None
     if declaration.kind == "pipeline":
         try:
-            snapshot = msgspec.convert(declaration.body, _Pipeline).snapshot
+            body = msgspec.convert(declaration.body, _Pipeline)
         except msgspec.ValidationError as fault:
             raise Invalid("API-008", f"{declaration.kind} {declaration.name!r}: {fault}") from None
-        check_named(turn, snapshot.files.values())
-        digest = digest_snapshot(snapshot)
+        check_named(turn, body.snapshot.files.values())
+        digest = digest_snapshot(body.snapshot)
+        if body.triggers:
+            turn.require("runs.start")
+        settle_triggers(turn, declaration.name, [check_trigger(each) for each in body.triggers])
     rows.add(
         turn.connection,
         tables.declarations,
@@ -103,8 +164,8 @@ def _tell(declaration: Declaration | None) -> Any:
     """Return what the audit keeps: the rules of a gate whole, of what may be large its digest."""
     if declaration is None or declaration.kind == "gate":
         return declaration and declaration.body
-    return {"sha256": hashlib.sha256(msgspec.json.encode(declaration.body, order="sorted")).hexdigest()}
+    return {"sha256": _digest(declaration.body)}
 
 
-def _compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()

@@ -144,8 +144,8 @@ def find_version(turn: Turn, kind: str, reference: str) -> Version | None:
     return versions.find_version(turn.connection, kind, turn.project, parse_reference(reference))
 
 
-def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Version:
-    """Point an alias at a version, whoever allowed it, and say so in the events."""
+def point_alias(turn: Turn, version: Version, alias: str, reason: str, run_id: str | None = None) -> Version:
+    """Point an alias at a version, whoever allowed it, and say so in the events, with the run that led to it."""
     old = versions.find_version(turn.connection, version.kind, version.project, Reference(version.name, alias=alias))
     if old is not None and old.id == version.id:
         return version
@@ -156,6 +156,8 @@ def point_alias(turn: Turn, version: Version, alias: str, reason: str) -> Versio
         "number": version.number,
         "before": old.number if old else None,
         "reason": reason,
+        "kind": version.kind,
+        "run_id": run_id or turn.actor.run_id or None,
     }
     turn.emit("alias", f"{version.name}@{alias}", body)
     if version.kind == "model":

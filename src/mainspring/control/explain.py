@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 
+from mainspring.control.apply import find_declaration
 from mainspring.control.assets import find_version
+from mainspring.control.pipelines import get_pipeline
 from mainspring.control.queue import explain_wait
 from mainspring.control.services import find_service
 from mainspring.control.turn import Turn
@@ -16,13 +18,14 @@ from mainspring.control.usecases import handles
 from mainspring.domain.errors import MainspringError, NotFound
 from mainspring.domain.messages import Explain
 from mainspring.domain.records import Alarm, Problem, Reason, Renewal, Run, Service, Verdict, Version
+from mainspring.domain.triggers import GetPipeline
 from mainspring.store import rows, tables
 from mainspring.store.runs import find_run
 
 
 @handles(Explain, action="explanations.read", reads=True)
 def explain(turn: Turn, command: Explain) -> Reason:
-    """Answer for a run, version, alias, service, alarm, renewal or verdict.
+    """Answer for a run, version, alias, service, alarm, renewal, verdict or applied pipeline.
 
     Raises
     ------
@@ -30,7 +33,7 @@ def explain(turn: Turn, command: Explain) -> Reason:
         HOME-010 when nothing has that id or name.
     """
     thing = command.thing
-    for ask in (_ask_run, _ask_alarm, _ask_renewal, _ask_verdict, _ask_service, _ask_version):
+    for ask in (_ask_run, _ask_alarm, _ask_renewal, _ask_verdict, _ask_service, _ask_version, _ask_pipeline):
         reason = ask(turn, thing)
         if reason is not None:
             return reason
@@ -43,6 +46,8 @@ def explain_run(turn: Turn, run: Run) -> Reason:
     lines += [f"attempt {each.number} {each.reason}" for each in run.attempts]
     if run.reason:
         lines.append(f"because {explain_wait(turn, run) if run.state == 'queued' else run.reason}")
+    if run.kind == "pipeline" and "trigger" in run.tags:
+        lines.append(_tell_start(run))
     if run.cached_from:
         lines.append(f"result of run {run.cached_from}")
     if run.problem is not None:
@@ -51,6 +56,30 @@ def explain_run(turn: Turn, run: Run) -> Reason:
     if found:
         lines += _tell_verdict(found[0])
     return Reason(run.id, lines, msgspec.to_builtins(run))
+
+
+def _tell_start(run: Run) -> str:
+    """Say what started a run of an applied pipeline, and in whose name."""
+    if run.tags["trigger"] == "start":
+        return f"started by hand, by {run.principal}"
+    what = f"{run.params.get('trigger', run.tags['trigger'])}: {run.params.get('event', run.params.get('service'))}"
+    return f"started by {what}, in the name of {run.principal}"
+
+
+def _ask_pipeline(turn: Turn, thing: str) -> Reason | None:
+    if find_declaration(turn, "pipeline", thing) is None:
+        return None
+    pipeline = get_pipeline(turn, GetPipeline(name=thing))
+    lines = [f"pipeline {pipeline.name}, applied by {pipeline.principal}"]
+    if pipeline.paused_at is not None:
+        lines.append(f"paused by {pipeline.paused_by}: no trigger starts it")
+    for each in pipeline.triggers:
+        lines.append(f"{each}: {each.starts} starts, {each.coalesced} shared one, {each.passed} started nothing")
+        lines += [f"  last start: run {each.run_id}"] if each.run_id else []
+        lines += [f"  {each.waiting} wait as one"] if each.waiting else []
+        lines += [f"  started nothing because {each.outcome}"] if each.outcome else []
+    lines += [f"last run {pipeline.last.id} {pipeline.last.state}"] if pipeline.last is not None else ["no run yet"]
+    return Reason(pipeline.name, lines, msgspec.to_builtins(pipeline))
 
 
 def _ask_run(turn: Turn, thing: str) -> Reason | None:

@@ -61,6 +61,8 @@ USE_CASES = (
     "mainspring.control.promotion",
     "mainspring.control.services",
     "mainspring.control.renewals",
+    "mainspring.control.triggers",
+    "mainspring.control.pipelines",
     "mainspring.control.explain",
     "mainspring.control.status",
     "mainspring.control.projects",

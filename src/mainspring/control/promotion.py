@@ -104,7 +104,7 @@ def record_verdict(turn: Turn, run: Run) -> None:
     turn.audit("models.judge", f"{model.reference}->{verdict.alias}", before=verdict.champion, after=outcome)
     if passed and not open_canary(turn, model, verdict):
         reason = f"verdict {verdict.id}" if asked["gate"] else "ungated"
-        point_alias(turn, model, asked["alias"], reason)
+        point_alias(turn, model, asked["alias"], reason, run.id)
     judge_case(turn, run, verdict)
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from mainspring.control.apply import list_declarations
 from mainspring.control.arrivals import list_arrivals, pass_arrival
 from mainspring.control.cases import find_case, move_case, open_case
 from mainspring.control.services import find_check, find_node, find_service, list_monitored
+from mainspring.control.standings import note_renewal, refuse_renewal
+from mainspring.control.starts import make_call
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop, on_finished, submit
 from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.messages import CheckService, ListAlarms, ListRenewals, RunSpec
-from mainspring.domain.records import Alarm, Call, Declaration, Renewal, Run, Service, Snapshot, Verdict
+from mainspring.domain.records import Alarm, Call, Declaration, Renewal, Run, Service, Verdict
 from mainspring.domain.wire import describe
-from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.store import rows, runs, tables
 
 if TYPE_CHECKING:
@@ -189,6 +188,10 @@ def _start_renewal(
     if not _cooled_down(turn, service, rule, until):
         turn.emit("renewal.skipped", service.name, {"why": "cooldown", "run": run.id}, until)
         return
+    refusal = refuse_renewal(turn, declaration.name, service.name)
+    if refusal:
+        turn.emit("renewal.skipped", service.name, {"why": refusal, "run": run.id}, until)
+        return
     decision = run.details["decision"]
     case = open_case(
         turn,
@@ -203,25 +206,14 @@ def _start_renewal(
     spec = RunSpec(
         kind="pipeline",
         name=declaration.name,
-        call=_make_call(declaration),
+        call=make_call(declaration),
         tags={"renewal": case.id, "trigger": "alarm"},
         params={"service": service.name, "event_time": until},
         dedupe=f"renewal:{case.id}",
     )
     training = submit(turn, spec)
+    note_renewal(turn, declaration.name, service.name, training.id, until)
     move_case(turn, case, "opened", "training", {"run": training.id}, run_id=training.id)
-
-
-def _make_call(declaration: Declaration) -> Call:
-    snapshot = declaration.body["snapshot"]
-    return Call(
-        job="pipeline",
-        arguments={"snapshot": snapshot},
-        python=snapshot["python"],
-        folder=declaration.body["folder"],
-        preload=tuple(snapshot["preload"]),
-        code_digest=digest_snapshot(msgspec.convert(snapshot, Snapshot)),
-    )
 
 
 def _cooled_down(turn: Turn, service: Service, rule: dict[str, Any], until: float) -> bool:

@@ -181,6 +181,15 @@ class Turn:
         finally:
             self.project = before
 
+    @contextmanager
+    def acting(self, actor: Principal) -> Iterator[None]:
+        """Work in the name of somebody else for a while, as loops do that start what he applied."""
+        before, self.actor = self.actor, actor
+        try:
+            yield
+        finally:
+            self.actor = before
+
     def after_commit(self, call: Callable[[], object]) -> None:
         """Run a call once this turn is on disk, and never when it is not."""
         self.commits.append(call)

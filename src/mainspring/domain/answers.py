@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, upkeep
+from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, triggers, upkeep
 from mainspring.domain.command import Command
 
 ANSWERS: dict[type[Command], Any] = {
@@ -46,6 +46,7 @@ ANSWERS: dict[type[Command], Any] = {
     **sinks.ANSWERS,
     **tracking.ANSWERS,
     **transfers.ANSWERS,
+    **triggers.ANSWERS,
     **upkeep.ANSWERS,
 }
 """Command -> type of its answer; every command stands here."""

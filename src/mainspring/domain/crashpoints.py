@@ -28,6 +28,7 @@ POINTS: frozenset[str] = frozenset(
         "sweep.removed",
         "retention.hidden",
         "litter.removed",
+        "trigger.decided",
         "courier.taken",
         "courier.sent",
         "plane.before_capture",

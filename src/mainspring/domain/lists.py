@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from mainspring.domain import access, messages, upkeep
+from mainspring.domain import access, messages, triggers, upkeep
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid
 
@@ -40,6 +40,7 @@ PAGES: dict[type[Command], Pages] = {
     messages.ListRuns: Pages("page", "id"),
     messages.ListVersions: Pages("page", "id"),
     messages.ListServices: Pages("page", "id"),
+    triggers.ListPipelines: Pages("page", "name"),
     messages.ListAlarms: Pages("page", "id"),
     messages.ListRenewals: Pages("page", "id"),
     messages.ListEvents: Pages("after", "seq"),

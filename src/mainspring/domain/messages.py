@@ -301,19 +301,66 @@ class MoveAlias(Command):
 
 
 class Apply(Command):
-    """Hand declarations over; equal ones change nothing."""
+    """Hand declarations over; equal ones change nothing.
+
+    Attributes
+    ----------
+    base : dict of str to str
+        `Diff.base` of the difference that was looked at: what is in force must still be that (TRIGGER-004).
+    files : list of str
+        ``folder:module`` of files that were handed over whole, to tell what they declare no longer.
+    """
 
     declarations: list[records.Declaration]
     dry_run: bool = False
+    base: dict[str, str] = {}
+    files: list[str] = []
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One field of a declaration, as it was and as it is to be."""
+
+    kind: str
+    name: str
+    field: str
+    before: str
+    after: str
 
 
 class Diff(msgspec.Struct):
-    """(mark, kind, name, detail) where mark is ``+``, ``~`` or ``=``."""
+    """What an apply changes.
+
+    Attributes
+    ----------
+    changes : list of tuple
+        (mark, kind, name, detail) where mark is ``+`` new, ``~`` changed, ``=`` as it was, or ``!``: no longer
+        in its file, and in force all the same.
+    details : list of Difference
+        Field by field.
+    base : dict of str to str
+        ``kind name`` -> digest of what was in force; empty: nothing was.
+    needs : dict of str to str
+        ``kind name`` of what changes -> the role that it takes.
+    """
 
     changes: list[tuple[str, str, str, str]]
+    details: list[Difference] = []
+    base: dict[str, str] = {}
+    needs: dict[str, str] = {}
 
     def __str__(self) -> str:
-        return "\n".join(f"{mark} {kind} {name}  {detail}".rstrip() for mark, kind, name, detail in self.changes)
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Return the difference as people read it."""
+        found: list[str] = []
+        for mark, kind, name, detail in self.changes:
+            role = self.needs.get(f"{kind} {name}", "")
+            told = [each for each in self.details if (each.kind, each.name) == (kind, name)]
+            words = (f"{mark} {kind} {name}", f"(needs {role})" if role else "", "" if told else detail)
+            found.append("  ".join(filter(None, words)))
+            found += [f"    {each.field}: {f'{each.before} -> ' if each.before else ''}{each.after}" for each in told]
+        return found
 
 
 class GetDeclaration(Command):

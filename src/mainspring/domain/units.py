@@ -69,6 +69,20 @@ def parse_size(text: str | int) -> int:
     return int(_parse(text, _BYTES, "B", "RUN-004", "size", least=1.0))
 
 
+def format_duration(seconds: float) -> str:
+    """Return a length of time as `parse_duration` reads it, in its largest whole unit.
+
+    Examples
+    --------
+    >>> format_duration(1209600.0), format_duration(90), format_duration(0.25)
+    ('2w', '90s', '250ms')
+    """
+    for unit in ("w", "d", "h", "min", "s"):
+        if seconds >= _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds * 1000:g}ms"
+
+
 def format_size(size_bytes: float | None) -> str:
     """Return a size in powers of ten.
 

@@ -29,6 +29,8 @@ from mainspring.store.logged import provenances as provenances  # noqa: PLC0414 
 from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 - told on
 from mainspring.store.receivers import set_asides as set_asides  # noqa: PLC0414 - told on
 from mainspring.store.receivers import sinks as sinks  # noqa: PLC0414 - told on
+from mainspring.store.standings import pauses as pauses  # noqa: PLC0414 - told on
+from mainspring.store.standings import triggers as triggers  # noqa: PLC0414 - told on
 
 HEAD = "0003"
 """The schema of this release; revisions are four digits and grow."""

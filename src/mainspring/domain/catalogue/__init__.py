@@ -21,6 +21,7 @@ from mainspring.domain.catalogue import (
     steps,
     studies,
     tracking,
+    triggers,
     workers,
 )
 from mainspring.domain.catalogue.entry import Entry
@@ -41,6 +42,7 @@ ENTRIES: dict[str, Entry] = {
         monitoring,
         promotion,
         renewals,
+        triggers,
         server,
         keeping,
         cli,

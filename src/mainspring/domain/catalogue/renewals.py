@@ -31,7 +31,7 @@ ENTRIES = (
         "invalid",
         "no such trigger",
         "a trigger names an event that this version knows and what it must match",
-        'ms.On("alarm", service="NAME")',
+        'ms.On("data", dataset="orders"), or ms.Cron("0 6 * * *")',
     ),
     Entry(
         "RENEW-005",

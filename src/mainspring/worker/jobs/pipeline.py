@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from importlib import import_module
 from typing import Any
@@ -12,14 +13,17 @@ from mainspring.domain.records import Snapshot
 from mainspring.pipelines.snapshots import lay_out
 from mainspring.sdk.client import Client
 
+EVENT = "event"
+"""The argument by which a pipeline is told what started it."""
+
 
 def run_pipeline(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
-    """Import the snapshot's module and call its pipeline without arguments.
+    """Import the snapshot's module and call its pipeline, without arguments but `event`, where it has one.
 
     Parameters
     ----------
     arguments : dict
-        ``{"snapshot": ...}`` as `apply` recorded it.
+        ``{"snapshot": ..., "event": ...}``: as `apply` recorded it, and what started it.
     client : Client
         Connected to the home.
 
@@ -33,5 +37,6 @@ def run_pipeline(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     sys.path.insert(0, str(folder))
     module_name, _, name = snapshot.entry.partition(":")
     pipeline = getattr(import_module(module_name), name)
-    pipeline.function()
+    takes_event = "event" in arguments and EVENT in inspect.signature(pipeline.function).parameters
+    pipeline.function(**{EVENT: arguments["event"]} if takes_event else {})
     return {"entry": snapshot.entry}

@@ -77,6 +77,46 @@ CREATE TABLE set_asides (
     PRIMARY KEY (sink_id, event)
 );
 
+CREATE TABLE triggers (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    pipeline TEXT COLLATE "C" NOT NULL,
+    event TEXT COLLATE "C" NOT NULL,
+    match TEXT,
+    cooldown_s FLOAT,
+    principal TEXT COLLATE "C" NOT NULL,
+    principal_id VARCHAR(32) COLLATE "C",
+    node TEXT COLLATE "C" NOT NULL,
+    position BIGINT NOT NULL,
+    due_at FLOAT,
+    pending TEXT,
+    waiting BIGINT NOT NULL,
+    run_id VARCHAR(32) COLLATE "C",
+    started_at FLOAT,
+    event_time FLOAT,
+    starts BIGINT NOT NULL,
+    coalesced BIGINT NOT NULL,
+    passed BIGINT NOT NULL,
+    outcome TEXT COLLATE "C" NOT NULL,
+    outcome_at FLOAT,
+    streak BIGINT NOT NULL,
+    seen TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT triggers_id UNIQUE (id)
+);
+
+CREATE INDEX triggers_project_pipeline ON triggers (project, pipeline);
+
+CREATE TABLE pauses (
+    project TEXT COLLATE "C" NOT NULL,
+    pipeline TEXT COLLATE "C" NOT NULL,
+    principal TEXT COLLATE "C" NOT NULL,
+    paused_at FLOAT NOT NULL,
+    PRIMARY KEY (project, pipeline)
+);
+
 CREATE TABLE runs (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,

@@ -78,6 +78,47 @@ CREATE TABLE set_asides (
 )
  WITHOUT ROWID;
 
+CREATE TABLE triggers (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    event TEXT NOT NULL,
+    "match" TEXT,
+    cooldown_s FLOAT,
+    principal TEXT NOT NULL,
+    principal_id VARCHAR(32),
+    node TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    due_at FLOAT,
+    pending TEXT,
+    waiting INTEGER NOT NULL,
+    run_id VARCHAR(32),
+    started_at FLOAT,
+    event_time FLOAT,
+    starts INTEGER NOT NULL,
+    coalesced INTEGER NOT NULL,
+    passed INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    outcome_at FLOAT,
+    streak INTEGER NOT NULL,
+    seen TEXT,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT triggers_id UNIQUE (id)
+);
+
+CREATE INDEX triggers_project_pipeline ON triggers (project, pipeline);
+
+CREATE TABLE pauses (
+    project TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    principal TEXT NOT NULL,
+    paused_at FLOAT NOT NULL,
+    PRIMARY KEY (project, pipeline)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE runs (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
