@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from mainspring.control.usecases import HANDLERS, PASSING, READING, REHEARSED, UNKEPT
-from mainspring.domain import access, messages, records, retries, sinks, tracking, upkeep
+from mainspring.domain import access, messages, records, retries, sinks, tracking, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError, NotFound
 from mainspring.domain.principals import Principal
@@ -41,6 +41,10 @@ def filled(desk):
     desk.ask(access.AddProject(name="rail"))
     desk.ask(access.AddSecret(name="hook", value="a long value"))
     desk.ask(sinks.AddSink(name="ops", kind="slack", secret="hook"))
+    snapshot = {"files": {}, "entry": "flow:run", "python": "python3", "preload": []}
+    flow = {"triggers": [], "folder": "/", "snapshot": snapshot}
+    desk.ask(messages.Apply([records.Declaration("pipeline", name, flow) for name in ("nightly", "weekly")]))
+    desk.ask(triggers.PausePipeline(name="weekly"))
     desk.queued, desk.ended = queued.id, ended.id
     return desk
 
@@ -63,6 +67,10 @@ def changes(desk):
         access.RevokeToken(id=desk.token),
         sinks.AddSink(name="more", kind="slack", secret="hook"),
         sinks.RemoveSink(name="ops"),
+        triggers.StartPipeline(name="nightly"),
+        triggers.PausePipeline(name="nightly"),
+        triggers.ResumePipeline(name="weekly"),
+        triggers.RemovePipeline(name="nightly"),
         access.RemoveSecret(name="hook"),
         access.RemoveUser(name="anna"),
     ]

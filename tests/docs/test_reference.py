@@ -100,7 +100,7 @@ def test_the_help_of_a_verb_leads_to_an_example(verb):
 
 
 READERS = {"status", "runs", "show", "diff", "logs", "why", "services", "alarms", "data", "models", "quarantine",
-    "projects", "users", "tokens", "secrets", "sinks", "audit", "verify", "export", "doctor"}  # fmt: skip
+    "pipelines", "projects", "users", "tokens", "secrets", "sinks", "audit", "verify", "export", "doctor"}  # fmt: skip
 """Verbs and bare nouns that change nothing."""
 
 

@@ -83,6 +83,9 @@ def runs_and_files(call, client, tmp_path):
     pipeline, step = call("run", "halves.py", command="run")
     call("apply", "halves.py", command="apply")
     call("apply", "halves.py", "--dry-run", command="apply")
+    call("pipelines", command="pipelines")
+    for verb in ("show", "start", "pause", "resume", "remove"):
+        call("pipelines", verb, "go", command=f"pipelines {verb}")
     call("status", command="status")
     call("runs", command="runs")
     call("runs", "show", step["id"], command="runs show")

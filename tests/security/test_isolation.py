@@ -3,7 +3,18 @@
 import pytest
 from tests.support.access import HOME_USER, Person
 
-from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, triggers, upkeep
+from mainspring.domain import (
+    access,
+    messages,
+    records,
+    rehearsals,
+    retries,
+    sinks,
+    tracking,
+    transfers,
+    triggers,
+    upkeep,
+)
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.wire import encode_command
@@ -23,6 +34,7 @@ HIDDEN = {
 }
 
 ON_PIPELINES = (
+    messages.Explain,
     triggers.GetPipeline,
     triggers.StartPipeline,
     triggers.PausePipeline,
@@ -98,8 +110,7 @@ def probes(run, data):
         messages.Promote(model="delays", alias="champion", data="orders"),
         messages.GetVerdict(run_id=run.id),
         messages.GetDeclaration(kind="gate", name="delays->champion"),
-        *(each(name="nightly") for each in ON_PIPELINES),
-        messages.Explain(thing="nightly"),
+        *(each("nightly") for each in ON_PIPELINES),
         messages.Deploy(name="mine", model="delays@best"),
         messages.GetService(name="web"),
         messages.StopService(name="web"),

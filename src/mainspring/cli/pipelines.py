@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import click
 
-from mainspring.cli.asking import ask
-from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.asking import act, ask
+from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, shorten_id
 from mainspring.domain.records import Run
 from mainspring.domain.triggers import (
@@ -25,6 +25,7 @@ from mainspring.domain.units import format_duration
 
 @click.group(
     "pipelines",
+    answer=list[Pipeline],
     cls=Noun,
     epilog="Examples: mainspring pipelines · mainspring pipelines show train · mainspring pipelines start train"
     " · mainspring pipelines pause train",
@@ -42,7 +43,7 @@ def command(context: click.Context) -> None:
         print_table(columns, rows, empty="no pipelines are applied; mainspring apply FILE")
 
 
-@command.command("show")
+@command.command("show", answer=Pipeline)
 @click.argument("name")
 def show(name: str) -> None:
     """Show one pipeline: who applied it, its triggers, and what became of each."""
@@ -50,11 +51,12 @@ def show(name: str) -> None:
     print_next(f"mainspring why {name}")
 
 
-@command.command("start")
+@command.command("start", answer=Run)
 @click.argument("name")
+@dry_run
 def start(name: str) -> None:
     """Start what was applied, now, in your name; a pause does not keep it."""
-    run: Run = ask(StartPipeline(name))
+    run: Run = act(StartPipeline(name))
     if wants_json():
         print_json(run)
         return
@@ -62,26 +64,29 @@ def start(name: str) -> None:
     print_next(f"mainspring logs {shorten_id(run.id)} -f")
 
 
-@command.command("pause")
+@command.command("pause", answer=Pipeline)
 @click.argument("name")
+@dry_run
 def pause(name: str) -> None:
     """Let no trigger start a pipeline; what happens meanwhile is passed over."""
-    _show(ask(PausePipeline(name)))
+    _show(act(PausePipeline(name)))
     print_next(f"mainspring pipelines resume {name}")
 
 
-@command.command("resume")
+@command.command("resume", answer=Pipeline)
 @click.argument("name")
+@dry_run
 def resume(name: str) -> None:
     """Let triggers start a pipeline again, from now on."""
-    _show(ask(ResumePipeline(name)))
+    _show(act(ResumePipeline(name)))
 
 
-@command.command("remove")
+@command.command("remove", answer=Pipeline)
 @click.argument("name")
+@dry_run
 def remove(name: str) -> None:
     """Forget that a pipeline was applied, with its triggers; its runs stay."""
-    removed: Pipeline = ask(RemovePipeline(name))
+    removed: Pipeline = act(RemovePipeline(name))
     if wants_json():
         print_json(removed)
     else:

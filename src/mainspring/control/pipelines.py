@@ -37,7 +37,7 @@ def get_pipeline(turn: Turn, command: messages.GetPipeline) -> Pipeline:
     return _complete(turn, find_pipeline(turn, command.name))
 
 
-@handles(messages.StartPipeline, action="runs.start")
+@handles(messages.StartPipeline, action="runs.start", rehearsed=True)
 def start_pipeline(turn: Turn, command: messages.StartPipeline) -> Run:
     """Queue a run of what was applied, in the name of who asks."""
     declaration = find_pipeline(turn, command.name)
@@ -48,7 +48,7 @@ def start_pipeline(turn: Turn, command: messages.StartPipeline) -> Run:
     return run
 
 
-@handles(messages.PausePipeline, action="declarations.apply")
+@handles(messages.PausePipeline, action="declarations.apply", rehearsed=True)
 def pause_pipeline(turn: Turn, command: messages.PausePipeline) -> Pipeline:
     """Let no trigger start a pipeline from now on."""
     declaration = find_pipeline(turn, command.name)
@@ -59,7 +59,7 @@ def pause_pipeline(turn: Turn, command: messages.PausePipeline) -> Pipeline:
     return _complete(turn, declaration)
 
 
-@handles(messages.ResumePipeline, action="declarations.apply")
+@handles(messages.ResumePipeline, action="declarations.apply", rehearsed=True)
 def resume_pipeline(turn: Turn, command: messages.ResumePipeline) -> Pipeline:
     """Let triggers start a pipeline again; what they passed over is not made up for."""
     declaration = find_pipeline(turn, command.name)
@@ -80,7 +80,7 @@ def resume_pipeline(turn: Turn, command: messages.ResumePipeline) -> Pipeline:
     return _complete(turn, declaration)
 
 
-@handles(messages.RemovePipeline, action="declarations.apply")
+@handles(messages.RemovePipeline, action="declarations.apply", rehearsed=True)
 def remove_pipeline(turn: Turn, command: messages.RemovePipeline) -> Pipeline:
     """Forget what was applied; a run that goes on ends as it would."""
     pipeline = _complete(turn, find_pipeline(turn, command.name))

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainspring.domain import access, messages, records, rehearsals, retries, sinks, tracking, transfers, triggers, upkeep
+from mainspring.domain import (
+    access,
+    messages,
+    records,
+    rehearsals,
+    retries,
+    sinks,
+    tracking,
+    transfers,
+    triggers,
+    upkeep,
+)
 from mainspring.domain.command import Command
 
 ANSWERS: dict[type[Command], Any] = {
