@@ -42,8 +42,9 @@ PLACES = {
         "alias": lambda _: ["best", "champion"],
     },
     "declarations": {"kind": lambda _: ["gate"], "name": lambda _: ["delays->champion"]},
+    "pipelines": {"name": lambda _: ["nightly"]},
     "services": {"name": lambda _: ["web"]},
-    "why": {"thing": lambda it: [it.run.id, it.run.id[-10:], "delays@best", "web", it.alarm, it.hidden.id]},
+    "why": {"thing": lambda it: [it.run.id, it.run.id[-10:], "delays@best", "web", "nightly", it.alarm, it.hidden.id]},
     "projects": {"name": lambda _: ["air"]},
     "users": {"name": lambda _: ["anna"]},
     "tokens": {"id": lambda it: [it.inside.token_id]},
@@ -88,7 +89,10 @@ class Things:
         put(messages.PutVersion(kind="model", name="delays", digest="m", manifest={"model": DIGEST}))
         put(messages.MoveAlias(kind="model", name="delays", alias="best", number=1))
         put(messages.Deploy(name="web", model="delays@best"))
-        put(messages.Apply(declarations=[records.Declaration("gate", "delays->champion", {"note": CANARY})]))
+        snapshot = {"files": {}, "entry": f"{CANARY}:run", "python": "python3", "preload": []}
+        flow = {"triggers": [], "folder": "/", "snapshot": snapshot}
+        declared = (("gate", "delays->champion", {"note": CANARY}), ("pipeline", "nightly", flow))
+        put(messages.Apply(declarations=[records.Declaration(*each) for each in declared]))
         put(access.AddSecret(name="database", value=CANARY))
         put(sinks.AddSink(name="ops", kind="webhook", url=f"https://ops.example.org/{CANARY}"))
         for route, command in (("DELETE /runs/{id}", {"id": self.hidden.id}), ("DELETE /datasets/{reference}", None)):
