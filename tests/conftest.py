@@ -10,6 +10,7 @@ from tests.support.receivers import HttpReceiver
 from tests.support.stores import BUCKET, GoogleStorage, SeaweedFS
 
 from mainspring.sdk.client import Client
+from mainspring.sdk.exposures import forget_exposure
 from mainspring.sdk.owners import start_owner
 from mainspring.store.homes import place_home
 
@@ -34,6 +35,13 @@ def nobodys_home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     yield
     assert not list(state.iterdir()), "the test has used the home of its user"
+
+
+@pytest.fixture(autouse=True)
+def nothing_seen():
+    """What one test has seen of what is sensitive is not withheld from the next, which shares its process."""
+    yield
+    forget_exposure()
 
 
 @pytest.fixture

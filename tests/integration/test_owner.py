@@ -13,6 +13,7 @@ import time
 
 import pytest
 from tests.support.homes import end_owner
+from tests.support.receivers import wait_for
 
 from mainspring.control.processes import process_start
 from mainspring.domain import messages, records
@@ -449,5 +450,6 @@ def test_an_owner_sweeps_what_killed_writers_left(client, home):
         draft.write_bytes(b"ke")
     os.utime(old, (time.time() - 3700,) * 2)
     client.ask(messages.GetStatus())
-    assert (old.exists(), fresh.exists()) == (False, True)
+    wait_for(lambda: not old.exists(), "the old draft's end")
+    assert fresh.exists()
     assert client.blobs.get(path.name) == b"kept"

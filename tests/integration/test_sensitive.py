@@ -91,9 +91,7 @@ def code(tmp_path, monkeypatch):
     (tmp_path / "code" / "sensing.py").write_text(CODE)
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
     monkeypatch.chdir(tmp_path)  # runs tell what is not committed yet, and this file holds the canaries
-    forget_exposure()
     yield importlib.import_module("sensing")
-    forget_exposure()
     del sys.modules["sensing"]
 
 

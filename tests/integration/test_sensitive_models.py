@@ -16,7 +16,6 @@ import mainspring as ms
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import ListServices, RunSpec, StopService, SubmitRuns, WaitRuns
 from mainspring.domain.records import Call
-from mainspring.sdk.exposures import forget_exposure
 
 CANARY = "canary-5ae1b0c2-shop"
 NUMBER = 123_456_789.25
@@ -37,7 +36,6 @@ class Sale(ms.Contract):
 def parts(client, tmp_path, monkeypatch):
     """Past and recent rows; every number of the sensitive column begins with the canary's."""
     monkeypatch.chdir(tmp_path)  # runs tell what is not committed yet, and this file holds the canaries
-    forget_exposure()
     rng = np.random.default_rng(SEED)
     rows, start = 3_000, datetime(2020, 1, 1, tzinfo=UTC).replace(tzinfo=None)
     frame = pl.DataFrame(
@@ -53,7 +51,6 @@ def parts(client, tmp_path, monkeypatch):
     for service in client.ask(ListServices()):
         client.ask(StopService(service.name))
     wait_for_planes(client.home)
-    forget_exposure()
 
 
 def fit(rows, *names):

@@ -9,7 +9,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def wait_for(look, what):

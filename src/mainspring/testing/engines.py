@@ -34,7 +34,7 @@ from mainspring.sdk.client import Client
 from mainspring.testing import programs
 from mainspring.tracking.codecs import load_value
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """Nothing of the suite takes that long on a working engine."""
 
 
