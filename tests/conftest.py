@@ -17,6 +17,13 @@ from mainspring.store.homes import place_home
 _numbers = itertools.count(1)
 
 
+def pytest_terminal_summary(terminalreporter, config):
+    """Tell how to run the tests in this order again, which `-q` keeps back."""
+    seed = config.getoption("randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"the order of the tests: --randomly-seed={seed}")
+
+
 @pytest.fixture(scope="session")
 def postgresql():
     """A PostgreSQL server for all tests that want one."""
