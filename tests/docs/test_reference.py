@@ -82,6 +82,7 @@ def test_every_setting_that_the_code_reads_is_documented():
 def test_every_verb_has_a_page_and_every_page_a_verb():
     pages = {path.stem for path in GUIDE.glob("*.md")} - {
         "README",
+        "environments",
         "first-five-minutes",
         "logging",
         "remote",
