@@ -8,6 +8,8 @@ from mainspring.cli.asking import act, ask
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment
 from mainspring.domain.access import Issued, IssueToken, ListTokens, RevokeToken, Token
+from mainspring.domain.messages import Explain
+from mainspring.domain.records import Reason
 from mainspring.domain.units import parse_duration
 
 
@@ -46,8 +48,9 @@ def add(user: str, name: str, scopes: tuple[str, ...], expires: str) -> None:
 @command.command("show", answer=list[Token])
 @click.argument("id")
 def show(id: str) -> None:  # noqa: A002
-    """Show what is known of one token."""
-    found: list[Token] = [each for each in ask(ListTokens()) if each.id == id]
+    """Show what is known of one token; ID may be a unique prefix or suffix."""
+    reason: Reason = ask(Explain(id))
+    found: list[Token] = [each for each in ask(ListTokens()) if each.id == reason.subject]
     if wants_json():
         print_json(found)
         return

@@ -18,6 +18,9 @@ from mainspring.store.rows import find
 from mainspring.store.tables import declarations
 
 _EVENTS = {"dataset": "data", "model": "model"}
+_NEAR = 200
+"""So many versions or names are compared with a reference that names nothing."""
+
 _MISSING = {"dataset": "DATA-002", "model": "MODEL-001"}
 
 
@@ -224,4 +227,16 @@ def missing(turn: Turn, kind: str, reference: str) -> MainspringError:
             verb = f"mainspring {'data' if kind == 'dataset' else 'models'} restore {reference}"
             fix = verb if deletion.purged_at is None else ""
             return NotFound(_MISSING[kind], f"{kind} {reference} was deleted", fix=fix, reference=reference)
-    return NotFound(_MISSING[kind], f"no {kind} version is named {reference}", reference=reference)
+    near = turn.suggest("assets.read", reference, _list_references(turn, kind, named.name))
+    return NotFound(_MISSING[kind], f"no {kind} version is named {reference}", fix=near, reference=reference)
+
+
+def _list_references(turn: Turn, kind: str, name: str) -> list[str]:
+    """Return what could be meant by a reference: versions and aliases of the name, or else the names."""
+    of_name = messages.ListVersions(kind=kind, name=name, limit=_NEAR)  # type: ignore[arg-type]
+    found = versions.list_versions(turn.connection, turn.project, of_name)
+    if found:
+        aliases = [f"{name}@{alias}" for each in found for alias in each.aliases]
+        return [*aliases, *(each.reference for each in found)]
+    newest = messages.ListVersions(kind=kind, limit=_NEAR)  # type: ignore[arg-type]
+    return [each.name for each in versions.list_versions(turn.connection, turn.project, newest)]

@@ -154,15 +154,12 @@ def restore_runs(turn: Turn, command: RestoreRuns) -> list[Run]:
     found = []
     for part in command.ids:
         known = deletions.find_deleted_run(turn.connection, turn.project, part)
-        if len(known) != 1:
-            what = f"{part!r} matches several deleted runs" if known else f"no deleted run matches {part!r}"
-            raise NotFound("KEEP-004", what, id=part)
-        if known[0].purged_at is not None:
+        if known.purged_at is not None:
             raise Conflict("KEEP-003", f"run {part} was removed for good", id=part)
-        deletions.restore_run(turn.connection, known[0])
-        _tell(turn, "restored", "run", known[0].id, known[0].id)
-        turn.audit("runs.restore", known[0].id, after={"name": known[0].name})
-        found.append(runs.find_run(turn.connection, turn.project, known[0].id))
+        deletions.restore_run(turn.connection, known)
+        _tell(turn, "restored", "run", known.id, known.id)
+        turn.audit("runs.restore", known.id, after={"name": known.name})
+        found.append(runs.find_run(turn.connection, turn.project, known.id))
     return found
 
 

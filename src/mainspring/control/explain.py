@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from sqlalchemy import Select, select
 
 from mainspring.control.apply import find_declaration
 from mainspring.control.assets import find_version
@@ -16,28 +17,47 @@ from mainspring.control.services import find_service
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import MainspringError, NotFound
-from mainspring.domain.messages import Explain
+from mainspring.domain.messages import Explain, ListRuns, ListVersions
+from mainspring.domain.near import suggest
+from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Alarm, Problem, Reason, Renewal, Run, Service, Verdict, Version
 from mainspring.domain.triggers import GetPipeline
-from mainspring.store import rows, tables
-from mainspring.store.runs import find_run
+from mainspring.store import principals, rows, tables
+from mainspring.store.ids import Named, find_ids, shorten, suggest_id
+from mainspring.store.runs import find_run, list_runs, name_runs
+from mainspring.store.sinks import find_sink
+from mainspring.store.versions import list_versions
+
+_NEAR = 200
+"""So many names are compared with one that nothing has."""
+
+_SHOWN = 5
 
 
 @handles(Explain, action="explanations.read", reads=True)
 def explain(turn: Turn, command: Explain) -> Reason:
-    """Answer for a run, version, alias, service, alarm, renewal, verdict or applied pipeline.
+    """Answer for what has an id, a version, alias, service or sink; for another name its newest run.
 
     Raises
     ------
     NotFound
-        HOME-010 when nothing has that id or name.
+        HOME-010 when nothing has that id or name, or several things have that part of an id.
     """
     thing = command.thing
-    for ask in (_ask_run, _ask_alarm, _ask_renewal, _ask_verdict, _ask_service, _ask_version, _ask_pipeline):
+    found = [(kind, named) for kind in _KINDS if kind.may(turn) for named in kind.find(turn, thing)]
+    if len(found) == 1:
+        ((kind, named),) = found
+        return kind.tell(turn, named.id)
+    for ask in (_ask_service, _ask_version, _ask_pipeline, _ask_sink, _ask_name):
         reason = ask(turn, thing)
         if reason is not None:
             return reason
-    raise NotFound("HOME-010", f"nothing is called {thing!r}", thing=thing)
+    if found:
+        told = ", ".join(f"{kind.noun} {shorten(named.id, thing)} {named.name}" for kind, named in found[:_SHOWN])
+        what = f"{thing!r} is a part of several ids: {told}{', ...' if len(found) > _SHOWN else ''}"
+        raise NotFound("HOME-010", what, fix="write more of the id", candidates=[named.id for _, named in found])
+    near = suggest(thing, _list_names(turn), "did you mean {}?")
+    raise NotFound("HOME-010", f"nothing is called {thing!r}", fix=near or _suggest_run(turn, thing), thing=thing)
 
 
 def explain_run(turn: Turn, run: Run) -> Reason:
@@ -82,17 +102,12 @@ def _ask_pipeline(turn: Turn, thing: str) -> Reason | None:
     return Reason(pipeline.name, lines, msgspec.to_builtins(pipeline))
 
 
-def _ask_run(turn: Turn, thing: str) -> Reason | None:
-    try:
-        return explain_run(turn, find_run(turn.connection, turn.project, thing))
-    except MainspringError:
-        return None
+def _tell_run(turn: Turn, run_id: str) -> Reason:
+    return explain_run(turn, find_run(turn.connection, turn.project, run_id))
 
 
-def _ask_alarm(turn: Turn, thing: str) -> Reason | None:
-    alarm = _find_by_id(turn, tables.alarms, Alarm, thing)
-    if alarm is None:
-        return None
+def _tell_alarm(turn: Turn, alarm_id: str) -> Reason:
+    alarm = _get(turn, tables.alarms, Alarm, alarm_id)
     lines = [f"alarm {alarm.kind} of {alarm.service}: {alarm.summary}"]
     lines.append(f"opened renewal {alarm.renewal_id}" if alarm.renewal_id else "opened no renewal")
     lines += [
@@ -101,23 +116,72 @@ def _ask_alarm(turn: Turn, thing: str) -> Reason | None:
     return Reason(alarm.id, lines, msgspec.to_builtins(alarm))
 
 
+def _tell_moment(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M")
+
+
 def _tell_number(name: str, value: Any) -> str:
     """Tell one piece of an alarm's evidence; lists, such as histograms, in short."""
     if name in {"since", "until"} and isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M")
+        return _tell_moment(value)
     if isinstance(value, list):
         return " ".join(map(str, value))
     return f"{value:,.6g}" if isinstance(value, float) else str(value)
 
 
-def _ask_renewal(turn: Turn, thing: str) -> Reason | None:
-    case = _find_by_id(turn, tables.renewals, Renewal, thing)
-    return None if case is None else Reason(case.id, _tell_case(case), msgspec.to_builtins(case))
+def _tell_renewal(turn: Turn, case_id: str) -> Reason:
+    case = _get(turn, tables.renewals, Renewal, case_id)
+    return Reason(case.id, _tell_case(case), msgspec.to_builtins(case))
 
 
-def _ask_verdict(turn: Turn, thing: str) -> Reason | None:
-    verdict = _find_by_id(turn, tables.verdicts, Verdict, thing)
-    return None if verdict is None else Reason(verdict.id, _tell_verdict(verdict), msgspec.to_builtins(verdict))
+def _tell_judgement(turn: Turn, verdict_id: str) -> Reason:
+    verdict = _get(turn, tables.verdicts, Verdict, verdict_id)
+    return Reason(verdict.id, _tell_verdict(verdict), msgspec.to_builtins(verdict))
+
+
+def _tell_token(turn: Turn, token_id: str) -> Reason:
+    (token,) = principals.list_tokens(turn.connection, None, token_id)
+    scopes = ", ".join(token.scopes) if token.scopes is not None else "all that its user may"
+    lines = [f"token {token.id} {token.name} of {token.principal or 'a removed principal'}".replace("  ", " ")]
+    lines.append(f"made by {token.created_by}; allows {scopes}")
+    if token.revoked_at is not None or not token.principal:
+        lines.append("it was taken back: AUTH-004")
+    elif token.expires_at is not None:
+        over = token.expires_at <= turn.now()
+        lines.append(f"{'it has expired: AUTH-003' if over else 'it holds until'} {_tell_moment(token.expires_at)}")
+    return Reason(token.id, lines, msgspec.to_builtins(token))
+
+
+def _ask_sink(turn: Turn, thing: str) -> Reason | None:
+    sink = find_sink(turn.connection, turn.project, thing) if turn.may("sinks.read") else None
+    if sink is None:
+        return None
+    lines = [f"sink {sink.name} sends {', '.join(sink.events)} by {sink.kind}"]
+    if sink.tries:
+        lines += [f"{sink.error}, tried {sink.tries} times", f"again at {_tell_moment(sink.due_at)}"]
+    lines.append(f"{sink.delivered:,} delivered, {sink.set_aside:,} set aside")
+    return Reason(sink.name, [*lines, f"fix: mainspring sinks test {sink.name}"], msgspec.to_builtins(sink))
+
+
+def _ask_name(turn: Turn, thing: str) -> Reason | None:
+    """Answer for the newest run of a step, pipeline or study."""
+    found = list_runs(turn.connection, turn.project, ListRuns(name=thing, limit=1))
+    return explain_run(turn, found[0]) if found else None
+
+
+def _list_names(turn: Turn) -> set[str]:
+    """Return what could be asked about by name."""
+    found = {each.name for each in rows.find(turn.connection, tables.services, Service, project=turn.project)}
+    for kind in ("model", "dataset"):
+        latest = list_versions(turn.connection, turn.project, ListVersions(kind=kind, limit=_NEAR))
+        found |= {each.name for each in latest} | {each.reference for each in latest}
+        found |= {f"{each.name}@{alias}" for each in latest for alias in each.aliases}
+    return found | {each.name for each in list_runs(turn.connection, turn.project, ListRuns(limit=_NEAR))}
+
+
+def _suggest_run(turn: Turn, thing: str) -> str:
+    newest = list_runs(turn.connection, turn.project, ListRuns(limit=_NEAR))
+    return suggest_id(thing, [each.id for each in newest])
 
 
 def _ask_service(turn: Turn, thing: str) -> Reason | None:
@@ -189,11 +253,37 @@ def _names(turn: Turn, ids: tuple[str, ...]) -> list[str]:
     return [each[0].reference for each in found if each]
 
 
-def _find_by_id(turn: Turn, table: Any, kind: Callable[..., Any], text: str) -> Any:
-    """Find a row by its id, or by a prefix or suffix of six characters that only it has."""
-    if len(text) < 6 or not all(letter in "0123456789abcdef" for letter in text):
-        return None
-    matches = (table.c.id.startswith(text) | table.c.id.endswith(text)) & (table.c.project == turn.project)
-    ids = [row[0] for row in turn.connection.execute(table.select().with_only_columns(table.c.id).where(matches))]
-    found = rows.find(turn.connection, table, kind, limit=1, id=ids[0]) if len(ids) == 1 else []
-    return found[0] if found else None
+def _get(turn: Turn, table: Any, kind: Callable[..., Any], row_id: str) -> Any:
+    return rows.find(turn.connection, table, kind, limit=1, id=row_id)[0]
+
+
+class _Kind(NamedTuple):
+    """What has ids: how it is found by a part of one, and told."""
+
+    noun: str
+    among: Callable[[Turn], Select[str, str]]
+    tell: Callable[[Turn, str], Reason]
+    action: str = "explanations.read"
+
+    def may(self, turn: Turn) -> bool:
+        return turn.may(self.action)
+
+    def find(self, turn: Turn, part: str) -> list[Named]:
+        return find_ids(turn.connection, self.among(turn), part)
+
+
+def _among(table: Any, name: Any) -> Callable[[Turn], Select[str, str]]:
+    return lambda turn: select(table.c.id, name).where(table.c.project == turn.project)
+
+
+def _among_tokens(turn: Turn) -> Select[str, str]:
+    return principals.name_tokens(None if turn.actor.role_in(ANY_PROJECT) == "admin" else turn.actor.name)
+
+
+_KINDS = (
+    _Kind("run", lambda turn: name_runs(turn.project), _tell_run),
+    _Kind("alarm", _among(tables.alarms, tables.alarms.c.subject), _tell_alarm),
+    _Kind("renewal", _among(tables.renewals, tables.renewals.c.service), _tell_renewal),
+    _Kind("verdict", _among(tables.verdicts, tables.verdicts.c.model), _tell_judgement),
+    _Kind("token", _among_tokens, _tell_token, "tokens.read"),
+)

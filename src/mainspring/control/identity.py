@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mainspring.control.blobs import check_calls
+from mainspring.control.projects import suggest_project
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import ASKED, loop
 from mainspring.domain.command import Command
@@ -57,7 +58,8 @@ def admit(turn: Turn, command: Command, token: str) -> None:
         turn.actor = identify(turn, token)
     turn.require(action)
     if turn.project != DEFAULT_PROJECT and find_project(turn.connection, turn.project) is None:
-        raise NotFound("AUTH-009", f"no project is called {turn.project!r}", name=turn.project)
+        fix = suggest_project(turn, turn.project)
+        raise NotFound("AUTH-009", f"no project is called {turn.project!r}", fix=fix, name=turn.project)
     if turn.actor.roles.get(ANY_PROJECT) != "admin":
         _check_runs(turn, command)
         _check_speaker(turn, command)

@@ -130,7 +130,9 @@ def find_account(turn: Turn, name: str) -> Account:
     """
     account = principals.find_account(turn.connection, name=name)
     if account is None:
-        raise NotFound("AUTH-014", f"no principal is called {name!r}", name=name)
+        names = [each.name for each in principals.list_accounts(turn.connection)]
+        near = turn.suggest("principals.read", name, names)
+        raise NotFound("AUTH-014", f"no principal is called {name!r}", fix=near, name=name)
     return account
 
 

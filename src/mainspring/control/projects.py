@@ -14,6 +14,7 @@ from mainspring.domain.access import Project, ProjectSet
 from mainspring.domain.command import Nothing
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.lists import cut
+from mainspring.domain.near import suggest
 from mainspring.store import projects
 
 SETTINGS = ("keep_runs_s", "keep_versions_s", "keep_logs_s", "keep_deleted_s", "quota_bytes")
@@ -92,5 +93,11 @@ def remove_project(turn: Turn, command: access.RemoveProject) -> Nothing:
 def _find(turn: Turn, name: str) -> Project:
     project = projects.find_project(turn.connection, name)
     if project is None:
-        raise NotFound("AUTH-009", f"no project is called {name!r}", name=name)
+        raise NotFound("AUTH-009", f"no project is called {name!r}", fix=suggest_project(turn, name), name=name)
     return project
+
+
+def suggest_project(turn: Turn, name: str) -> str:
+    """Return which project may have been meant, of those in which the actor has a role."""
+    seen = [each.name for each in projects.list_projects(turn.connection) if turn.actor.role_in(each.name) is not None]
+    return suggest(name, seen, "did you mean {}?")

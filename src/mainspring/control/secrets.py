@@ -115,7 +115,9 @@ def find_secret(turn: Turn, name: str) -> SecretEntry:
     """
     entry = secrets.find_secret(turn.connection, turn.project, name)
     if entry is None:
-        raise NotFound("SECRET-001", f"project {turn.project!r} has no secret {name!r}", name=name)
+        names = [each.name for each in secrets.list_secrets(turn.connection, turn.project)]
+        near = turn.suggest("secrets.read", name, names)
+        raise NotFound("SECRET-001", f"project {turn.project!r} has no secret {name!r}", fix=near, name=name)
     return entry
 
 

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import select
 
 from mainspring.control.arrivals import list_arrivals
-from mainspring.control.assets import find_version, point_alias, resolve
+from mainspring.control.assets import find_version, missing, point_alias, resolve
 from mainspring.control.cases import close_case, find_case
 from mainspring.control.pins import drop_files, pin_files
 from mainspring.control.rollout import add_revision, advance, save_revisions
@@ -161,8 +161,13 @@ def find_service(turn: Turn, name: str) -> Service:
     """
     found = rows.find(turn.connection, tables.services, Service, limit=1, project=turn.project, name=name)
     if not found:
-        raise NotFound("SERVE-001", f"no service is called {name!r}", name=name)
+        raise NotFound("SERVE-001", f"no service is called {name!r}", fix=_suggest(turn, name), name=name)
     return found[0]
+
+
+def _suggest(turn: Turn, name: str) -> str:
+    found = rows.find(turn.connection, tables.services, Service, project=turn.project)
+    return turn.suggest("services.read", name, [each.name for each in found])
 
 
 def find_check(turn: Turn, service: Service) -> Run | None:
@@ -292,14 +297,14 @@ def _find_phase(turn: Turn, service: Service) -> str:
 def _no_model(turn: Turn, reference: str) -> Exception:
     parsed = parse_reference(reference)
     if find_version(turn, "model", parsed.name) is None:
-        return NotFound("MODEL-001", f"no model version {reference}")
+        return missing(turn, "model", reference)
     if parsed.alias:
         return Invalid(
             "SERVE-041",
             f"{parsed.name} has no {parsed.alias}",
             fix=f"mainspring promote {parsed.name} {parsed.alias} --data DATASET",
         )
-    return NotFound("MODEL-001", f"no model version {reference}")
+    return missing(turn, "model", reference)
 
 
 def _labels_of(service: Service) -> str | None:

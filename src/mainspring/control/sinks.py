@@ -138,7 +138,9 @@ def list_lags(turn: Turn) -> list[Lag]:
 def _find(turn: Turn, name: str) -> Sink:
     sink = store.find_sink(turn.connection, turn.project, name)
     if sink is None:
-        raise NotFound("SINK-001", f"project {turn.project!r} has no sink {name!r}", name=name)
+        names = [each.name for each in store.list_sinks(turn.connection, turn.project)]
+        near = turn.suggest("sinks.read", name, names)
+        raise NotFound("SINK-001", f"project {turn.project!r} has no sink {name!r}", fix=near, name=name)
     return sink
 
 

@@ -7,12 +7,13 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import access
 from mainspring.domain.access import Issued, Token
-from mainspring.domain.errors import Denied, Invalid, NotFound
+from mainspring.domain.errors import Denied, Invalid
 from mainspring.domain.lists import cut
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.security.policy import find_unknown_scope
 from mainspring.security.tokens import digest_token, make_token
 from mainspring.store import principals
+from mainspring.store.ids import pick_id
 
 
 @handles(access.IssueToken, action="tokens.issue", kept=False)
@@ -74,13 +75,12 @@ def revoke_token(turn: Turn, command: access.RevokeToken) -> Token:
         AUTH-014 when there is none, or it is another's and the actor no admin.
     """
     mine = None if turn.actor.role_in(ANY_PROJECT) == "admin" else turn.actor.name
-    found = principals.list_tokens(turn.connection, mine, command.id)
-    if not found:
-        raise NotFound("AUTH-014", f"there is no token {command.id!r}", token=command.id)
-    if found[0].revoked_at is None:
-        principals.revoke_token(turn.connection, command.id, turn.now())
-        turn.audit("tokens.revoke", command.id, before={"principal": found[0].principal}, home=True)
-    return principals.list_tokens(turn.connection, None, command.id)[0]
+    token_id = pick_id(turn.connection, principals.name_tokens(mine), command.id, code="AUTH-014", noun="token")
+    (found,) = principals.list_tokens(turn.connection, None, token_id)
+    if found.revoked_at is None:
+        principals.revoke_token(turn.connection, token_id, turn.now())
+        turn.audit("tokens.revoke", token_id, before={"principal": found.principal}, home=True)
+    return principals.list_tokens(turn.connection, None, token_id)[0]
 
 
 def _check_limits(turn: Turn, scopes: tuple[str, ...] | None, expires_at: float | None) -> None:

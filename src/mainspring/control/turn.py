@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain import ids
 from mainspring.domain.access import Head
 from mainspring.domain.home import Home
+from mainspring.domain.near import suggest
 from mainspring.domain.ports import Blobs, Clock, Randomness
 from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, Principal
 from mainspring.security.audit import chain, write_body
@@ -172,6 +173,24 @@ class Turn:
         refusal = authorise(self.actor, action, self.project)
         if refusal is not None:
             raise refusal
+
+    def may(self, action: str) -> bool:
+        """Tell whether the actor may do something besides what its use case asked for; nothing is refused."""
+        return authorise(self.actor, action, self.project) is None
+
+    def suggest(self, action: str, name: str, names: Iterable[str]) -> str:
+        """Return which name may have been meant, as a fix; empty when none is near or the actor may not list them.
+
+        Parameters
+        ----------
+        action : str
+            What who lists those names must be allowed.
+        name : str
+            What was asked for.
+        names : iterable of str
+            Those that there are.
+        """
+        return suggest(name, names, "did you mean {}?") if self.may(action) else ""
 
     @contextmanager
     def within(self, project: str) -> Iterator[None]:

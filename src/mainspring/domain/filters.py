@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from mainspring.domain.errors import Invalid
+from mainspring.domain.near import suggest
 
 FieldType = Literal["text", "number", "time", "numbers", "texts", "values"]
 """What a field holds; the plural ones hold one value for each key: ``metrics.auc``."""
@@ -190,7 +191,8 @@ class _Parser:
             key = self._take().text
         if known is None or (known in _KEYED) is not bool(key):
             names = ", ".join(f"{name}.KEY" if kind in _KEYED else name for name, kind in self._fields.items())
-            raise self._fault(f"there is no field {token.text!r}; there are {names}", token)
+            near = suggest(token.text, self._fields, " (did you mean {}?)")
+            raise self._fault(f"there is no field {token.text!r}{near}; there are {names}", token)
         return head, key or None
 
     def _scan(self) -> Iterator[_Token]:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, exists, insert, litera
 
 from mainspring.domain.records import Run, Version
 from mainspring.domain.upkeep import Deletion
+from mainspring.store.ids import pick_id
 from mainspring.store.rows import change
 from mainspring.store.statements import pack_ids, unpack_ids
 from mainspring.store.tables import cache, calls, deletions, edges, runs, versions
@@ -63,10 +64,18 @@ def find_deletion(connection: Connection, thing_id: str) -> Deletion | None:
     return found[0] if found else None
 
 
-def find_deleted_run(connection: Connection, project: str, part: str) -> list[Deletion]:
-    """Return the deleted runs of a project whose id is, starts or ends with a text, at most two."""
-    named = (deletions.c.id.startswith(part, autoescape=True)) | (deletions.c.id.endswith(part, autoescape=True))
-    return _select(connection, named, deletions.c.project == project, kinds=("run",), limit=2)
+def find_deleted_run(connection: Connection, project: str, part: str) -> Deletion:
+    """Return the deleted run of a project whose id is, starts or ends with a text.
+
+    Raises
+    ------
+    NotFound
+        KEEP-004 when none or several match; it names the nearest, or those.
+    """
+    among = select(runs.c.id, runs.c.name).join_from(deletions, runs, runs.c.id == deletions.c.id)
+    among = among.where(deletions.c.project == project)
+    found = pick_id(connection, among, part, code="KEEP-004", noun="deleted run")
+    return _select(connection, deletions.c.id == found, kinds=("run",))[0]
 
 
 def restore_version(connection: Connection, version_id: str) -> None:

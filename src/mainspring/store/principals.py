@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from mainspring.domain.access import Account, Token
 from mainspring.domain.principals import Role
@@ -106,6 +106,14 @@ def list_tokens(connection: Connection, principal: str | None, token_id: str | N
         query = query.where(tokens.c.id == token_id)
     rows = connection.execute(query.order_by(tokens.c.seq.desc())).mappings()
     return [Token(**{**row, "principal": row["principal"] or ""}) for row in rows]
+
+
+def name_tokens(principal: str | None) -> Select[str, str]:
+    """Return a query of the ids of a principal's tokens, or of all, each with whose it is."""
+    query = select(tokens.c.id, func.coalesce(principals.c.name, "")).join_from(
+        tokens, principals, principals.c.id == tokens.c.principal_id, isouter=True
+    )
+    return query if principal is None else query.where(principals.c.name == principal)
 
 
 def revoke_token(connection: Connection, token_id: str, time: float) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Float, bindparam, case, cast, delete, func, literal_column, select, update
+from sqlalchemy import Connection, Float, Select, bindparam, case, cast, delete, func, literal_column, select, update
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.deletions import is_here
+from mainspring.store.ids import pick_id
 from mainspring.store.rows import add, change, find_place
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
@@ -21,7 +21,6 @@ from mainspring.store.tables import cache, deletions, runs
 
 LIVE = ("queued", "starting", "running")
 
-_HEX = re.compile(r"[0-9a-f]{1,32}\Z")
 _FIELDS = tuple(name for name in Run.__struct_fields__ if name in runs.c)
 _COLUMNS = [runs.c[name] for name in _FIELDS]
 
@@ -79,12 +78,6 @@ _GET = Statement(select(*_COLUMNS).where(_IS_ID))
 _IS_SHOWN = is_here(runs.c.id)
 _GET_SHOWN = Statement(select(*_COLUMNS).where(_IS_ID, runs.c.project == bindparam("project_"), _IS_SHOWN))
 _GET_HELD = Statement(select(*_HOLD, *_COLUMNS).where(_IS_ID))
-_FIND = Statement(
-    select(runs.c.id)
-    .where(((runs.c.id >= bindparam("part")) & (runs.c.id < bindparam("after"))) | runs.c.id.like(bindparam("suffix")))
-    .where(runs.c.project == bindparam("project_"), _IS_SHOWN)
-    .limit(2)
-)
 _ENDS = Statement(
     select(runs.c.id, runs.c.project, runs.c.ended_at, deletions.c.purged_at)
     .outerjoin(deletions, deletions.c.id == runs.c.id)
@@ -232,20 +225,20 @@ def find_run(connection: Connection, project: str, part: str) -> Run:
     Raises
     ------
     NotFound
-        RUN-001 when none or several match.
+        RUN-001 when none or several match; it names the nearest, or those.
     """
     if len(part) == 32:
         row = _GET_SHOWN.first(connection, id_=part, project_=project)
         if row is None:
             raise no_run(part)
         return with_metrics(connection, [Run(*row)])[0]
-    found: Sequence[Any] = []
-    if _HEX.match(part):
-        found = _FIND.all(connection, part=part, after=f"{part}g", suffix=f"%{part}", project_=project)
-    if len(found) != 1:
-        what = f"{part!r} matches several runs" if found else f"no run matches {part!r}"
-        raise NotFound("RUN-001", what, id=part)
-    return with_metrics(connection, [get_run(connection, found[0][0])])[0]
+    found = pick_id(connection, name_runs(project), part, code="RUN-001", noun="run")
+    return with_metrics(connection, [get_run(connection, found)])[0]
+
+
+def name_runs(project: str) -> Select[str, str]:
+    """Return a query of the ids and names of a project's runs."""
+    return select(runs.c.id, runs.c.name).where(runs.c.project == project, _IS_SHOWN)
 
 
 def get_runs(connection: Connection, ids: Sequence[str]) -> list[Run]:
