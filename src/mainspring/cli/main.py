@@ -20,8 +20,10 @@ from mainspring.domain.errors import Invalid, MainspringError, Unavailable
 VERBS: dict[str, str] = {
     "init": "Begin a project from an example",
     "run": "Run a file, or a step or pipeline of it",
+    "tune": "Search the arguments of a step",
     "status": "Show the home at a glance",
     "runs": "List, show, cancel and delete runs",
+    "studies": "List, show, stop and resume searches",
     "logs": "Print what a run printed",
     "why": "Ask why: a run, a model, a service, an alarm, an error code",
     "up": "Serve the record over loopback HTTP",

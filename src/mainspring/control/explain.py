@@ -14,6 +14,7 @@ from mainspring.control.assets import find_version
 from mainspring.control.pipelines import get_pipeline
 from mainspring.control.queue import explain_wait
 from mainspring.control.services import find_service
+from mainspring.control.studies import tell_study
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import MainspringError, NotFound
@@ -70,6 +71,8 @@ def explain_run(turn: Turn, run: Run) -> Reason:
         lines.append(_tell_start(run))
     if run.cached_from:
         lines.append(f"result of run {run.cached_from}")
+    if run.kind == "study" and "study" in run.tags:
+        lines += tell_study(turn, run)
     if run.problem is not None:
         lines += _tell_problem(run.problem)
     found = rows.find(turn.connection, tables.verdicts, Verdict, limit=1, run_id=run.id)

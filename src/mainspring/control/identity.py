@@ -67,8 +67,9 @@ def admit(turn: Turn, command: Command, token: str) -> None:
         _check_kinds(turn, command)
     if isinstance(command, SubmitRuns):
         check_calls(turn, command.runs)
-    elif isinstance(command, FinishRun) and command.call is not None:
-        check_calls(turn, [RunSpec(kind="step", name=command.run_id, call=command.call)])
+    elif isinstance(command, BeginRun | FinishRun) and command.call is not None:
+        name = command.name if isinstance(command, BeginRun) else command.run_id
+        check_calls(turn, [RunSpec(kind="step", name=name, call=command.call)])
 
 
 def identify(turn: Turn, token: str) -> Principal:

@@ -8,6 +8,7 @@ from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.messages import RunSpec
 from mainspring.domain.records import Call, Run
 from mainspring.domain.retries import ANEW_FROM, ANEW_RUN, GetCall, RetryRuns
+from mainspring.domain.states import STOPPED
 from mainspring.store import calls, runs
 
 _AGAIN = frozenset({"step", "pipeline", "command"})
@@ -55,7 +56,7 @@ def _retry(turn: Turn, run: Run, anew: str) -> Run:
             what = f"nothing called {anew!r} ran below {run.kind} {run.name} {run.id[-6:]}"
             why = f"it has {', '.join(below)}" if below else "nothing ran below it"
             raise Invalid("RUN-023", what, why=why, run=run.id)
-    tags = {name: text for name, text in run.tags.items() if name not in {ANEW_FROM, ANEW_RUN}}
+    tags = {name: text for name, text in run.tags.items() if name not in {ANEW_FROM, ANEW_RUN, STOPPED}}
     tags |= {"retries": run.id} | ({ANEW_FROM: anew} if anew else {})
     spec = RunSpec(
         kind=run.kind if run.kind in _AGAIN else "step",

@@ -34,6 +34,8 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
         runs.add_run(turn.connection, run, node=turn.node)
         return messages.Begun(run, True, run.reason)
     run.started_at, run.details = run.created_at, command.details
+    if command.call is not None:
+        calls.keep_call(turn.connection, run.id, command.call)
     start, lease = lease_of(turn, command.kind, command.host, command.pid)
     runs.add_run(turn.connection, run, process_start=start, lease_until=lease, node=turn.node)
     if run.parent_id is None:

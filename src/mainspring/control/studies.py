@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import NamedTuple
+from collections import Counter, OrderedDict
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Text, bindparam, select, type_coerce
@@ -78,6 +78,21 @@ def prune_trial(turn: Turn, run: Run) -> None:
     rows.change(turn.connection, tables.runs, {"id": run.id}, tags=tags, order="prune", reason=_say(study, cut))
 
 
+def tell_study(turn: Turn, run: Run) -> list[str]:
+    """Say how far a search is, and what it has found best."""
+    states: dict[int, tuple[str, str]] = {}
+    for run_id, _, text, state in _list_trials(turn, run, "trial"):
+        tags = msgspec.json.decode(text)
+        if tags.get("study") == run.tags.get("study") and "fresh_seed" not in tags:
+            states[int(tags["trial"])] = (state, run_id)
+    counts = Counter(state for state, _ in states.values())
+    limits = ", ".join(f"{value:g} {name}" for name, value in (run.params.get("budget") or {}).items() if value)
+    lines = [f"{len(states)} trials: {', '.join(f'{n} {state}' for state, n in counts.items())}; budget {limits}"]
+    lines += [f"best {name} {value:.6g} in the search" for name, value in run.metrics.items()]
+    pruned = [run_id for _, (state, run_id) in sorted(states.items()) if state == "pruned"]
+    return lines + ([f"why the last one was pruned: mainspring why {pruned[-1][-6:]}"] if pruned else [])
+
+
 def _find_peers(turn: Turn, run: Run, study: Study) -> Peers:
     """Return the curves of the trials of earlier rounds; what was read for the round before is read no more."""
     key, round_ = (run.project, run.tags["study"]), int(run.tags["round"])
@@ -93,11 +108,8 @@ def _find_peers(turn: Turn, run: Run, study: Study) -> Peers:
 
 
 def _read_more(turn: Turn, run: Run, study: Study, known: _Known) -> _Known:
-    # A step may have been searched many times: only this study's new trials are worth being decoded.
-    tag = msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1]
     ended: dict[int, _Ended] = {}
-    where = {"project_": run.project, "kind_": run.kind, "name_": run.name, "tag_": tag}
-    for run_id, seq, text, state in _TRIALS.all(turn.connection, **where):
+    for run_id, seq, text, state in _list_trials(turn, run, run.kind):
         if seq in known.seqs or state not in {"succeeded", "pruned"}:
             continue
         tags = msgspec.json.decode(text)
@@ -114,6 +126,12 @@ def _read_more(turn: Turn, run: Run, study: Study, known: _Known) -> _Known:
         known.peers.add(trial.number, curves.get(seq, []))
         known.seqs.add(seq)
     return known
+
+
+def _list_trials(turn: Turn, run: Run, kind: str) -> list[list[Any]]:
+    """Return (id, seq, tags, state) of the trials of a study; tags are still text, for most are known already."""
+    tag = msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1]
+    return _TRIALS.all(turn.connection, project_=run.project, kind_=kind, name_=run.name, tag_=tag)
 
 
 def _say(study: Study, cut: Cut) -> str:

@@ -31,7 +31,7 @@ class BeginRun(Command):
     """Start a run in the caller's own process: a pipeline, an inline step, a study.
 
     With a key and `cache`, an earlier success of that key answers as a hit, recorded as a run
-    of its own.
+    of its own. With a `call` it can be made again, however its process ends.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class BeginRun(Command):
     details: Json = None
     experiment: str = ""
     provenance: str | None = None
+    call: records.Call | None = None
 
 
 class Begun(msgspec.Struct):

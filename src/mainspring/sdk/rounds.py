@@ -16,12 +16,12 @@ from mainspring.sdk.environments import Prepared
 from mainspring.sdk.plans import SEED, Plan
 from mainspring.tuning.budgets import Spent, Use, add_up, find_reached, lasts_s
 
-POLL_S = 10.0
+POLL_S = 2.0
 LEAST_WAIT_S = 0.02
 """So often at most it is looked whether a budget is spent."""
 
 LOOK_EVERY_S = 1.0
-"""So often between rounds at most it is looked whether somebody has stopped the search."""
+"""So often at most it is looked whether somebody has stopped the search."""
 
 _PAGE = 500
 _NAMES = {"hours": "hours", "gpu_hours": "hours of devices", "cost": "cost"}
@@ -160,9 +160,13 @@ class Rounds:
             self._runs |= {run.id: run for run in runs}
             if all(run.state in TERMINAL for run in runs):
                 return runs
-            if not self._cut and find_reached(self.plan.budget, self.count_spent()) is not None:
+            if self._cut:
+                continue
+            spent = find_reached(self.plan.budget, self.count_spent()) is not None
+            if spent or self._was_stopped():
                 self._cut = True
-                self.client.ask(messages.CancelRuns(ids=ids, reason="the budget of the search is spent"))
+                reason = "the budget of the search is spent" if spent else "the search was stopped"
+                self.client.ask(messages.CancelRuns(ids=ids, reason=reason))
 
     def _lasts_s(self) -> float:
         return lasts_s(self.plan.budget, self.count_spent(), self._list_uses(), self.plan.prices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,10 @@ import msgspec
 from msgspec.structs import replace
 
 from mainspring.domain import messages
-from mainspring.domain.errors import Failed
-from mainspring.domain.records import Fingerprint, Problem, Run, Value
+from mainspring.domain.errors import Failed, Invalid
+from mainspring.domain.records import Call, Fingerprint, Problem, Run, Value
 from mainspring.domain.wire import describe
+from mainspring.pipelines.calls import make_call
 from mainspring.pipelines.fingerprint import fingerprint, key
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
@@ -22,6 +24,7 @@ from mainspring.sdk.environments import find_env, prepare
 from mainspring.sdk.inline import begin_run, carry_out
 from mainspring.sdk.log import log
 from mainspring.sdk.plans import Plan, make_plan
+from mainspring.sdk.progress import Progress
 from mainspring.sdk.results import hide_inputs, store_result
 from mainspring.sdk.rounds import Rounds
 from mainspring.sdk.runs import Run as Handle
@@ -30,9 +33,11 @@ from mainspring.sdk.studies import Study
 from mainspring.tracking.codecs import load_value
 from mainspring.tuning.budgets import Budget as Budget  # noqa: PLC0414 - told on
 from mainspring.tuning.repeats import SHARE, count_whole
-from mainspring.tuning.trials import Repeat, Trial, find_best, rank
+from mainspring.tuning.trials import Repeat, Trial, find_best, find_front, rank
 
 MIN_FAILURES = 4
+TELL_EVERY_S = 2.0
+"""So often at most a line of progress is printed."""
 
 
 def tune(
@@ -93,6 +98,17 @@ def tune(
     return Search(get_client(), make_plan(**locals())).run()
 
 
+def search_again(plan: Plan) -> dict[str, Any]:
+    """Go on with a search in a worker; return what is kept of it."""
+    return describe_study(Search(get_client(), plan).run())
+
+
+def describe_study(study: Study) -> dict[str, Any]:
+    """Return what is kept of a study, as JSON."""
+    trials = msgspec.to_builtins(study.trials)
+    return {"trials": trials, "importances": study.importances, "remark": study.remark}
+
+
 class Search:
     """One search under way."""
 
@@ -102,6 +118,7 @@ class Search:
         self.trials: list[Trial] = []
         self.problem: Problem | None = None
         self.remark = ""
+        self._told = -math.inf
         active = active_run()
         self.progress = active.progress if active is not None else None
 
@@ -125,7 +142,10 @@ class Search:
             key=key(answer),
             cache=True,
             fingerprint=answer,
+            call=self._pack(),
         )
+        if self.progress is None:
+            self.progress = Progress(plan.step.name, begun.run.id)
         if begun.hit:
             self._tell_step(0.0, begun.reason, hit=True)
             return self._restore(begun.run)
@@ -134,12 +154,21 @@ class Search:
         self._tell_step(wall_s, begun.reason, hit=False)
         return study
 
+    def _pack(self) -> Call | None:
+        """Make of the search what a worker can go on with; None of what cannot be sent, whose trials say why."""
+        try:
+            return make_call(search_again, (self.plan,), {}, self.client.blobs, self.client.home_seal)
+        except Invalid:
+            return None
+
     def _search(self, run: Run) -> Study:
         while count := self._room():
             points = self._ask(count)
             if not points:
                 break
             self._evaluate(points)
+        self._told = -math.inf
+        self._tell()
         if not any(trial.state == "succeeded" for trial in self.trials):
             raise self._fail()
         self._repeat()
@@ -147,12 +176,7 @@ class Search:
         return Study(Handle(run.id), plan.metrics, plan.modes, self.trials, self._rank(), self.remark)
 
     def _store(self, study: Study) -> Value:
-        body = {
-            "trials": msgspec.to_builtins(study.trials),
-            "importances": study.importances,
-            "remark": study.remark,
-        }
-        return store_result(body, self.client)
+        return store_result(describe_study(study), self.client)
 
     def _restore(self, run: Run) -> Study:
         assert run.outputs is not None
@@ -191,7 +215,10 @@ class Search:
             wanted.append((f"{number}:{_digest(point)}", spec))
         for number, run in enumerate(self.rounds.carry_out(wanted), first):
             self.trials.append(self._read(number, points[number - first], run))
-        self._tell_round()
+        best = find_best(self.trials, self.plan.modes[0]) if len(self.plan.metrics) == 1 else None
+        if best is not None and best.value is not None:
+            log({self.plan.metrics[0]: best.value}, step=len(self.trials))
+        self._tell()
 
     def _repeat(self) -> None:
         """Run the best again on fresh seeds, as far as the budget goes."""
@@ -274,19 +301,18 @@ class Search:
         returned = run.outputs.summary if run.outputs is not None else "nothing"
         return f"logged no finite {name}: it logged {others} and returned {returned}"
 
-    def _tell_round(self) -> None:
-        plan = self.plan
-        if len(plan.metrics) > 1:
-            value = f"searching {', '.join(plan.metrics)}"
-        else:
-            best = find_best(self.trials, plan.modes[0])
-            value = "none succeeded"
-            if best is not None and best.value is not None:
-                value = f"best {plan.metrics[0]} {best.value:.4f}"
-                log({plan.metrics[0]: best.value}, step=len(self.trials))
+    def _tell(self) -> None:
+        """Print how far the search is, unless that was done a moment ago."""
+        now, plan = time.monotonic(), self.plan
+        if self.progress is None or now - self._told < TELL_EVERY_S:
+            return
+        self._told = now
         limit = f"/{plan.budget.trials}" if plan.budget.trials else ""
-        if self.progress is not None:
-            self.progress.tell("tune", f"{len(self.trials)}{limit} trials, {value}")
+        value = f"{len(find_front(self.trials, plan.modes))} on the front"
+        if len(plan.metrics) == 1:
+            best = find_best(self.trials, plan.modes[0])
+            value = "none succeeded" if best is None else f"best {plan.metrics[0]} {best.value or 0.0:.4f}"
+        self.progress.tell("tune", f"{len(self.trials)}{limit} trials, {value}")
 
     def _tell_step(self, wall_s: float, reason: str, *, hit: bool) -> None:
         if self.progress is not None:

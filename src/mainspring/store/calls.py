@@ -65,6 +65,9 @@ _GET = Statement(
     select(*(calls.c[name] for name in Placed.__struct_fields__)).where(calls.c.run_id == bindparam("id_"))
 )
 _DEDUPE = Statement(select(calls.c.run_id).where(calls.c.dedupe == bindparam("dedupe_")))
+_WAS_PLACED = Statement(
+    select(calls.c.run_id).where(calls.c.run_id == bindparam("id_"), calls.c.placed_at.is_not(None))
+)
 _ADD = Statement(insert(calls), ("run_id", "call", "study", "dedupe", "reason"))
 _KEEP = Statement(add_once(calls), ("run_id", "call", "study", "dedupe", "reason"))
 _WAITING = Statement(
@@ -81,7 +84,8 @@ _HELD = Statement(
         exists().where(_child.c.parent_id == runs.c.id, _is(_child.c.state, "queued", "starting", "running")),
     )
     .join(calls, calls.c.run_id == runs.c.id)
-    .where(_is(runs.c.state, "starting", "running"), runs.c.node == bindparam("node_"))
+    # What runs in its caller's own process may have a call, too, and no engine holds it.
+    .where(_is(runs.c.state, "starting", "running"), runs.c.node == bindparam("node_"), calls.c.placed_at.is_not(None))
 )
 _WORKERS = (
     select(func.count(calls.c.worker_id.distinct()))
@@ -97,14 +101,19 @@ def add_call(connection: Connection, run_id: str, spec: RunSpec, dedupe: str | N
 
 
 def keep_call(connection: Connection, run_id: str, call: Call) -> None:
-    """Keep what failed in its caller's own process; a run that was queued keeps its first call."""
+    """Keep what ran in its caller's own process; a run that was queued keeps its first call."""
     values = {"run_id": run_id, "call": call, "study": None, "dedupe": None, "reason": None}
     _KEEP.run_later(connection, values)
 
 
 def has_call(connection: Connection, run_id: str) -> bool:
-    """Tell whether a run was queued, so that it can run again."""
+    """Tell whether it is known what a run executes."""
     return _HAS.first(connection, id_=run_id) is not None
+
+
+def was_placed(connection: Connection, run_id: str) -> bool:
+    """Tell whether a worker was told to execute a run, so that another one can."""
+    return _WAS_PLACED.first(connection, id_=run_id) is not None
 
 
 def find_placed(connection: Connection, run_id: str) -> Placed | None:

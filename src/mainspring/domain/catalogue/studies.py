@@ -75,4 +75,11 @@ ENTRIES: tuple[Entry, ...] = (
         "figures of studies are drawn by a library that the core does not bring",
         "pip install 'mainspring[plots]'",
     ),
+    Entry(
+        "TUNE-011",
+        "conflict",
+        "not a search that this can be done to",
+        "a search is stopped while it runs, and resumed when it has ended",
+        "mainspring studies",
+    ),
 )
