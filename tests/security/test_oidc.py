@@ -66,7 +66,7 @@ class Issuer:
 
     def __init__(self):
         self.claims, self.signing, self.codes, self.name = {}, {}, {}, None
-        self.rsa_name, self.asked_for_keys = "rsa", 0
+        self.rsa_name, self.asked_for_keys, self.token_url = "rsa", 0, ""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -94,7 +94,8 @@ class Issuer:
 
     def discovery(self):
         paths = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
-        return {"issuer": self.name or self.url, **{name: f"{self.url}/{path}" for name, path in paths.items()}}
+        found = {"issuer": self.name or self.url, **{name: f"{self.url}/{path}" for name, path in paths.items()}}
+        return found | ({"token_endpoint": self.token_url} if self.token_url else {})
 
     def keys(self):
         self.asked_for_keys += 1
@@ -308,6 +309,15 @@ def test_an_issuer_that_is_none_is_named(browse, issuer):
     for url in ("http://issuer.example", "ftp://issuer.example", "file:///etc/passwd", ""):
         with pytest.raises(Invalid, match="OIDC-008"):
             SignIn(url, CLIENT, "", BASE)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "[::1]", "10.0.0.1", "169.254.169.254", "localhost"])
+def test_an_issuer_leads_to_no_other_host_inside(browse, issuer, host):
+    """Whoever starts the server has named the issuer's host, which may be one of the network; no other one is."""
+    issuer.token_url = f"http://{host}:{issuer.server.server_port}/token"
+    answer, _, _ = come_back(browse, issuer)
+    assert code_of(answer) == (503, "OIDC-008")
+    assert " is at " in answer.json()["what"]
 
 
 @pytest.mark.parametrize("text", ["", "a", "a.b", "a.b.c", "....", "e30.e30.", "!!.e30.e30", "W10.W10.W10"])

@@ -34,7 +34,7 @@ _HOLDING = frozenset({"time", "file"})
 _log = logging.getLogger(__name__)
 
 
-@loop(every_s=1.0, topics=("events", "triggers"), once=True)
+@loop(every_s=1.0, topics=(*(f"events.{kind}" for kind in _KINDS), "triggers"), once=True)
 def follow_triggers(turn: Turn) -> None:
     """Start what schedules and events ask for.
 

@@ -172,13 +172,13 @@ class ListDeleted(Command):
 
 
 class DeleteModel(Command):
-    """As `DeleteVersions` of one version of a model."""
+    """What older clients send in the place of `DeleteVersions`; it goes with the third number of the wire after 1."""
 
     reference: str
 
 
 class RestoreModel(Command):
-    """As `RestoreVersions` of one version of a model."""
+    """What older clients send in the place of `RestoreVersions`; it goes with `DeleteModel`."""
 
     reference: str
 

@@ -51,7 +51,7 @@ class Response(msgspec.Struct, frozen=True):
     headers : dict of str to str
         Names in small letters.
     body : bytes
-        Its first `MOST_ANSWER_BYTES` bytes.
+        Its first bytes, as many as were wanted.
     """
 
     status: int
@@ -118,7 +118,14 @@ def check_literal(url: SplitResult) -> None:
 
 
 def fetch(
-    url: str, *, method: str = "POST", body: bytes = b"", headers: Mapping[str, str] | None = None, timeout_s: float
+    url: str,
+    *,
+    method: str = "POST",
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float,
+    most_bytes: int = MOST_ANSWER_BYTES,
+    private: bool = False,
 ) -> Response:
     """Send one request and return the answer, whatever its status is.
 
@@ -134,6 +141,10 @@ def fetch(
         Beside Host, Content-Length and Connection.
     timeout_s : float
         Seconds for all of it, from the resolver to the last byte; > 0.
+    most_bytes : int, default MOST_ANSWER_BYTES
+        So much of the answer is read.
+    private : bool, default False
+        Whoever runs this process has named the host, so it may be one of this machine or network.
 
     Returns
     -------
@@ -154,14 +165,14 @@ def fetch(
 
     parts = split_url(url)
     place = name_place(parts)
-    with connect(parts, timeout_s=timeout_s) as (connected, told):
+    with connect(parts, timeout_s=timeout_s, private=private) as (connected, told):
         client = http.client.HTTPConnection(parts.hostname or "", parts.port or PORTS[parts.scheme])
         client.default_port = PORTS[parts.scheme]
         try:
             client.sock = connected
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             client.request(method, target, body, {"Connection": "close", **(headers or {})})
-            answer = _read(client.getresponse())
+            answer = _read(client.getresponse(), most_bytes)
             told.check()  # what was cut off can look like an answer
             return answer
         except Unavailable:
@@ -173,13 +184,13 @@ def fetch(
             client.close()
 
 
-def _read(answer: http.client.HTTPResponse) -> Response:
-    body = answer.read(MOST_ANSWER_BYTES)
+def _read(answer: http.client.HTTPResponse, most_bytes: int) -> Response:
+    body = answer.read(most_bytes)
     return Response(answer.status, answer.reason, {name.lower(): value for name, value in answer.getheaders()}, body)
 
 
 @contextlib.contextmanager
-def connect(url: SplitResult, *, timeout_s: float) -> Iterator[tuple[socket.socket, Deadline]]:
+def connect(url: SplitResult, *, timeout_s: float, private: bool = False) -> Iterator[tuple[socket.socket, Deadline]]:
     """Connect to the checked address of a URL's host, with TLS where the scheme says so.
 
     Parameters
@@ -188,6 +199,8 @@ def connect(url: SplitResult, *, timeout_s: float) -> Iterator[tuple[socket.sock
         Of `split_url`.
     timeout_s : float
         Seconds until whatever is under way on the connection is cut off; > 0.
+    private : bool, default False
+        The host may be one of this machine or network.
 
     Yields
     ------
@@ -201,7 +214,7 @@ def connect(url: SplitResult, *, timeout_s: float) -> Iterator[tuple[socket.sock
     """
     until = time.monotonic() + timeout_s
     place = name_place(url)
-    addresses = _resolve(url, timeout_s)
+    addresses = _resolve(url, timeout_s, private=private)
     connected = _dial(addresses, place, until)
     deadline = Deadline(connected, until, f"{place} took more than {timeout_s:g} s")
     try:
@@ -283,7 +296,7 @@ def _dial(addresses: list[Address], place: str, until: float) -> socket.socket:
     raise Unavailable("FETCH-002", f"no connection to {place}: {why}", place=place)
 
 
-def _resolve(url: SplitResult, timeout_s: float) -> list[Address]:
+def _resolve(url: SplitResult, timeout_s: float, *, private: bool) -> list[Address]:
     """Return the addresses of a URL's host, all of them allowed."""
     host, place = url.hostname or "", name_place(url)
     found: list[Address] = []
@@ -306,16 +319,16 @@ def _resolve(url: SplitResult, timeout_s: float) -> list[Address]:
         raise Unavailable("FETCH-002", f"{host} cannot be resolved", place=place)
     addresses = list(dict.fromkeys(found))[:MOST_ADDRESSES]
     for address in addresses:
-        _check_address(address, place)
+        _check_address(address, place, private=private)
     return addresses
 
 
-def _check_address(address: Address, place: str) -> None:
+def _check_address(address: Address, place: str, *, private: bool = False) -> None:
     """Refuse an address that may not be reached; an allowed host may have a private one, and no other."""
     inner = _unwrap(address)
     special = inner.is_link_local or inner.is_multicast or inner.is_unspecified or inner in _METADATA
     special = special or (inner.is_reserved and not inner.is_loopback)
-    if special or not (inner.is_global or _is_allowed(place)):
+    if special or not (inner.is_global or private or _is_allowed(place)):
         raise Denied("FETCH-001", f"{place} is at {address}, which is {_describe(inner)}", place=place)
 
 

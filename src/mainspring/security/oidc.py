@@ -16,7 +16,8 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from mainspring.domain.errors import Denied, Invalid, Unavailable
+from mainspring.domain.errors import Denied, Invalid, MainspringError, Unavailable
+from mainspring.security.fetch import fetch
 from mainspring.security.jwks import IssuerKeys
 
 LEEWAY_S = 60.0
@@ -24,6 +25,7 @@ PENDING_S = 600.0
 MOST_PENDING = 1000
 MOST_BYTES = 1 << 20
 _TIMEOUT_S = 10.0
+_FORM = "application/x-www-form-urlencoded"
 _ALGORITHMS = {"RS256": "RSA", "ES256": "EC"}
 
 
@@ -191,7 +193,7 @@ class SignIn:
         }
         if self._client_secret:
             form["client_secret"] = self._client_secret
-        answer = _ask(self._discover("token_endpoint"), form)
+        answer = self._ask(self._discover("token_endpoint"), form)
         token = str(answer.get("id_token", ""))
         return verify_id_token(
             token,
@@ -202,32 +204,40 @@ class SignIn:
             now=self._clock(),
         )
 
+    def _ask(self, url: str, form: dict[str, str] | None = None) -> dict[str, Any]:
+        """Ask the issuer, which an administrator has named; other hosts that it names must be of the internet."""
+        place = urlsplit(url)
+        sent = {"Accept": "application/json", **({"Content-Type": _FORM} if form is not None else {})}
+        try:
+            answer = fetch(
+                url,
+                method="GET" if form is None else "POST",
+                body=urlencode(form or {}).encode(),
+                headers=sent,
+                timeout_s=_TIMEOUT_S,
+                most_bytes=MOST_BYTES,
+                private=place.hostname == urlsplit(self._issuer).hostname,
+            )
+            told = msgspec.json.decode(answer.body)
+        except (MainspringError, msgspec.DecodeError) as fault:
+            why = fault.what if isinstance(fault, MainspringError) else "it answers with no JSON"
+            raise Unavailable("OIDC-008", f"{place.netloc} does not answer: {why}") from None
+        if answer.status != 200 or not isinstance(told, dict):
+            raise Unavailable("OIDC-008", f"{place.netloc} answers {answer.status}")
+        return told
+
     def _fetch_keys(self) -> list[dict[str, Any]]:
-        keys = _ask(self._discover("jwks_uri")).get("keys")
+        keys = self._ask(self._discover("jwks_uri")).get("keys")
         return [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
 
     def _discover(self, name: str) -> str:
-        told = _ask(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+        told = self._ask(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         if told.get("issuer") != self._issuer:
             raise Unavailable("OIDC-008", f"{self._issuer} calls itself {str(told.get('issuer'))[:200]!r}")
         target = str(told.get(name, ""))
         if urlsplit(target).scheme != urlsplit(self._issuer).scheme:
             raise Unavailable("OIDC-008", f"{self._issuer} names no {name}")
         return target
-
-
-def _ask(url: str, form: dict[str, str] | None = None) -> dict[str, Any]:
-    import httpx
-
-    try:
-        with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-            answer = client.get(url) if form is None else client.post(url, data=form)
-        told = msgspec.json.decode(answer.content[:MOST_BYTES])
-    except (httpx.HTTPError, msgspec.DecodeError) as fault:
-        raise Unavailable("OIDC-008", f"{urlsplit(url).netloc} does not answer: {type(fault).__name__}") from None
-    if answer.status_code != 200 or not isinstance(told, dict):
-        raise Unavailable("OIDC-008", f"{urlsplit(url).netloc} answers {answer.status_code}")
-    return told
 
 
 def _check_signature(header: dict[str, Any], keys: Sequence[dict[str, Any]], signed: bytes, signature: bytes) -> None:
