@@ -41,9 +41,9 @@ HOW = """\
 
 - Each tool has an environment of its own from the lock in `bench/peers/<tool>/requirements.txt`, byte-compiled, and an
   empty home in each round. Telemetry is off. Rounds alternate between the tools and begin with another one each time.
-- *One more step* is (50 steps - 3 steps) / 47; cached, the same of two cached runs; in a process of its own,
-  (8 steps - 3 steps) / 5 in a home where three ran before. Metaflow has no other steps than processes, so its two
-  figures are of one kind.
+- *One more step* is (50 steps - 3 steps) / 47; cached, the same of two cached runs. In a process of its own, one after
+  another: of Metaflow, whose steps are nothing else, the same; of Dagster's default executor (8 - 3) / 5; Mainspring's
+  workers and Prefect's process pool stay for the next step, (50 - 3) / 47 in a home where three ran before.
 - *Nothing running before* includes the start of Mainspring's owner and what it does until a second after the script
   ended; *owner running* is every later run within a minute. Prefect's figures include the temporary server that a
   script starts.

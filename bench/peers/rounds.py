@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.peers.tools import Tool
 from bench.peers.trees import Spent, spend, wait_for_all
 
-MANY, FEW, SOME, WIDE = 50, 3, 8, 1000
+MANY, FEW, WIDE = 50, 3, 1000
 _TIMEOUT_S = 1800
 
 
@@ -61,9 +61,12 @@ class Round:
             self.spent["fifty cached"] = self.flow("chain", MANY, start, cached=True).cpu_s
         if "isolated" in self.tool.command:
             self.flow("isolated", FEW)
-            few = self.flow("isolated", FEW).cpu_s
-            self.spent["isolated step"] = (self.flow("isolated", SOME).cpu_s - few) / (SOME - FEW)
-        self.spent["step"] = (self.spent["fifty"] - self.spent[self._base]) / (MANY - FEW)
+            few, more = self.flow("isolated", FEW).cpu_s, self.tool.isolated
+            self.spent["isolated step"] = (self.flow("isolated", more).cpu_s - few) / (more - FEW)
+        if self.tool.forks_always:
+            self.spent["isolated step"] = (self.spent["fifty"] - self.spent["three"]) / (MANY - FEW)
+        else:
+            self.spent["step"] = (self.spent["fifty"] - self.spent[self._base]) / (MANY - FEW)
         if self.tool.caches:
             self.spent["cached step"] = self._cached()
         self.stop()

@@ -38,6 +38,10 @@ class Tool:
         Prints the states of the wide flow's steps.
     stop : tuple of str or None
         Ends what it left running.
+    isolated : int
+        Steps of the longer flow that tells what one in a process of its own costs; few where each takes seconds.
+    forks_always : bool
+        Whether every step is a process.
     caches : bool
         Whether a second equal run is answered from the first.
     lacks : dict of str to str
@@ -53,6 +57,8 @@ class Tool:
     prepare: tuple[tuple[str, ...], ...] = ()
     states: tuple[str, ...] | None = None
     stop: tuple[str, ...] | None = None
+    isolated: int = 50
+    forks_always: bool = False
     caches: bool = False
     lacks: dict[str, str] = field(default_factory=dict)
 
@@ -100,7 +106,6 @@ TOOLS: Sequence[Tool] = (
         {"METAFLOW_HOME": "{home}/.metaflowconfig", "METAFLOW_USER": "bench", "METAFLOW_DEFAULT_DATASTORE": "local"},
         {
             "chain": ("{python}", "chain_{count}.py", "run", "--first", "{start}"),
-            "isolated": ("{python}", "chain_{count}.py", "run", "--first", "{start}"),
             "wide": (
                 "{python}",
                 "wide.py",
@@ -115,7 +120,8 @@ TOOLS: Sequence[Tool] = (
                 "1000",
             ),
         },
-        prepare=(("{python}", str(FOLDER / "metaflow" / "make.py"), "{home}", "3", "8", "50"),),
+        prepare=(("{python}", str(FOLDER / "metaflow" / "make.py"), "{home}", "3", "50"),),
+        forks_always=True,
         states=("{python}", str(FOLDER / "metaflow" / "states.py")),
         lacks={"cached": "it has no cache of steps"},
     ),
@@ -125,6 +131,7 @@ TOOLS: Sequence[Tool] = (
         "events in SQLite, values in files",
         {"DAGSTER_HOME": "{home}"},
         _run_flow("dagster", "chain", "isolated"),
+        isolated=8,
         files={"dagster.yaml": "telemetry:\n  enabled: false\n"},
         lacks={
             "cached": "it has no cache of ops",

@@ -19,7 +19,6 @@ _MODULES: dict[str, str] = {
     "Cron": "triggers",
     "Dataset": "datasets",
     "deploy": "services",
-    "Env": "environments",
     "feature_view": "features",
     "Field": "contracts",
     "Gate": "gates",

@@ -397,11 +397,11 @@ def test_a_network_home_is_served_from_this_node(tmp_path, start, monkeypatch):
     import asyncio
     import importlib
 
-    from mainspring.control import owner
+    from mainspring.control import lifetime, owner
 
     for name in owner.USE_CASES:
         importlib.import_module(name)
-    made = owner.Owner(placed)
+    made = lifetime.Owner(placed)
 
     async def ask():
         ready = asyncio.Event()

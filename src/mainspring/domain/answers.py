@@ -6,7 +6,6 @@ from typing import Any
 
 from mainspring.domain import (
     access,
-    environments,
     messages,
     records,
     rehearsals,
@@ -53,7 +52,6 @@ ANSWERS: dict[type[Command], Any] = {
     messages.GetStatus: messages.Status,
     messages.Stop: messages.Nothing,
     **access.ANSWERS,
-    **environments.ANSWERS,
     **rehearsals.ANSWERS,
     **retries.ANSWERS,
     **sinks.ANSWERS,

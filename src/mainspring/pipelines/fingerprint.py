@@ -15,10 +15,7 @@ VERSION = 1
 
 
 def fingerprint(
-    function: Callable[..., Any],
-    arguments: Mapping[str, Any],
-    environment: Mapping[str, str] | None = None,
-    lock: str = "",
+    function: Callable[..., Any], arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> Fingerprint:
     """Find what the result of a call depends on.
 
@@ -29,10 +26,7 @@ def fingerprint(
     arguments : mapping of str to object
         Its bound arguments, defaults included.
     environment : mapping of str to str, optional
-        Declared variables; only digests of the values are kept.
-    lock : str, default ""
-        Digest of the lock of the environment that the function runs in. It counts in the place of what is
-        installed for this interpreter.
+        Declared variables and locks; only digests of the values are kept.
 
     Returns
     -------
@@ -56,10 +50,9 @@ def fingerprint(
     for label, value in reach.constants:
         code[label] = digest_constant(value)
     inputs = {name: digest_content(value, f"argument {name}") for name, value in arguments.items()}
-    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
-    found |= {"lock": lock[:16]} if lock else reach.environment
+    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", **reach.environment}
     for name, text in (environment or {}).items():
-        found[f"${name}"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Fingerprint(VERSION, code, inputs, found)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import signal
 import socket
-import struct
 import subprocess
 import threading
 import time
@@ -22,21 +20,8 @@ from mainspring.domain.home import Home
 # One that lives and does not listen yet is slow: on a machine with far too much to do its few imports take a minute.
 # Its runs do not hang meanwhile, for the owner takes back what no worker asks for.
 _START_S = 120.0
-_BUILD_S = 3_600.0
-"""So long its environment may be built before it listens."""
-
-_REFUSED_S = 60.0
-"""So long no environment is built again that could not be."""
-
 _TRY_AGAIN_S = 0.01
-_LOOK_S = 1.0
-_CREDENTIALS = struct.Struct("3i")
-
-STOPPED_S = 15.0
-"""A fork server with work to do that was stopped (SIGSTOP) for so long is killed: its runs are lost by then."""
-
 _TRIES = 5
-_FORK_SERVER = "mainspring.worker.forkserver"
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -59,17 +44,11 @@ class Start(msgspec.Struct, frozen=True):
         Interpreter.
     threads : int
         Threads that numeric libraries of its workers may use.
-    environment : str
-        Digest of the lock of the environment that it is to run in.
-    variables : dict of str to str
-        Further variables of its process.
     """
 
     home: Home
     python: str
     threads: int
-    environment: str = ""
-    variables: dict[str, str] = {}
 
 
 class ForkLink:
@@ -93,14 +72,11 @@ class ForkLink:
         self.start: Start | None = None
         self.settled = False
         self._greeted = False
-        self._building = False
-        self._refused = (0.0, "")
         self._lock = threading.Lock()
         self._outbox: list[forks.Message] = []
         self._statuses: dict[Handle, Status] = {}
         self._adopted: list[Handle] = []
         self._process: subprocess.Popen[bytes] | None = None
-        self._stopped_s = 0.0
         self._closing = False
         self._woken, self._waker = socket.socketpair()
         for end in (self._woken, self._waker):
@@ -126,10 +102,7 @@ class ForkLink:
     def status(self, handle: Handle) -> Status | None:
         """Return where an attempt is, None when it is not known here."""
         with self._lock:
-            status = self._statuses.get(handle)
-        if self._building and status is not None and status.state == "starting":
-            return msgspec.structs.replace(status, building=True)
-        return status
+            return self._statuses.get(handle)
 
     def take_adopted(self) -> list[Handle]:
         """Return the attempts that the fork server told of and nobody here had launched."""
@@ -202,10 +175,6 @@ class ForkLink:
             self._drain()
 
     def _begin(self, start: Start) -> socket.socket | None:
-        refused_at, why = self._refused
-        if why and time.monotonic() - refused_at < _REFUSED_S:
-            self._mourn("unbuildable", why)
-            return None
         log = self._path_of_log(start.home)
         begun = log.stat().st_size if log.exists() else 0
         for _ in range(_TRIES):
@@ -214,9 +183,7 @@ class ForkLink:
             except OSError as fault:
                 self._mourn("unstartable", f"{start.python} cannot be started: {fault.strerror}")
                 return None
-            self._building = bool(start.environment)
-            link = self._await(process, _BUILD_S if self._building else _START_S)
-            self._building = False
+            link = self._await(process)
             if link is not None or self._closing:
                 return link
             # One that was killed, or left the place to another that ended, says nothing about the next.
@@ -225,22 +192,15 @@ class ForkLink:
         with log.open("rb") as text:
             text.seek(begun)
             last = text.read().decode(errors="replace").strip().splitlines()[-1:]
-        why = last[0] if last else "it does not answer"
-        if start.environment:
-            self._refused = (time.monotonic(), why)
-            self._mourn("unbuildable", why)
-        else:
-            self._mourn("unstartable", f"{start.python} cannot be a worker: {why}")
+        self._mourn("unstartable", f"{start.python} cannot be a worker: {last[0] if last else 'it does not answer'}")
         return None
 
     def _spawn(self, start: Start, log: Path) -> subprocess.Popen[bytes]:
         home = start.home
-        command = [start.python, "-P", "-m"]
-        command += ["mainspring.worker.environment", start.environment] if start.environment else [_FORK_SERVER]
-        command += ["--socket", str(self._path)]
+        command = [start.python, "-P", "-m", "mainspring.worker.forkserver", "--socket", str(self._path)]
         command += ["--root", str(home.root), "--state", str(home.state), "--runtime", str(home.runtime)]
         command += ["--blob-store", home.blob_store] if home.blob_store else []
-        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads)) | start.variables
+        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads))
         with log.open("ab") as output:
             return subprocess.Popen(
                 command,
@@ -251,8 +211,8 @@ class ForkLink:
                 start_new_session=True,
             )
 
-    def _await(self, process: subprocess.Popen[bytes], limit_s: float) -> socket.socket | None:
-        until = time.monotonic() + limit_s
+    def _await(self, process: subprocess.Popen[bytes]) -> socket.socket | None:
+        until = time.monotonic() + _START_S
         while time.monotonic() < until and not self._closing:
             ended = process.poll() is not None
             link = self._dial()
@@ -272,14 +232,10 @@ class ForkLink:
         selector.register(link, selectors.EVENT_READ)
         outgoing = bytearray(forks.encode(forks.Hello(os.getpid())))
         self._greeted = False
-        look_at = time.monotonic() + _LOOK_S
         while outgoing or not self._closing:
             selector.modify(link, selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0))
-            selector.select(max(0.0, look_at - time.monotonic()) if self._has_work() else None)
+            selector.select()
             self._drain()
-            if time.monotonic() >= look_at:
-                look_at = time.monotonic() + _LOOK_S
-                self._look(link)
             heard = forks.receive(link, frames)
             if heard is None:
                 break
@@ -292,22 +248,6 @@ class ForkLink:
             except OSError:
                 break
         self._reap()
-
-    def _has_work(self) -> bool:
-        with self._lock:
-            return any(status.state != "ended" for status in self._statuses.values())
-
-    def _look(self, link: socket.socket) -> None:
-        """Kill a fork server that somebody has stopped: it is not slow, and nobody may ever let it go on.
-
-        Looks are counted and not time, so that an owner which stood still itself has seen nothing meanwhile.
-        """
-        pid = _peer_pid(link)
-        self._stopped_s = self._stopped_s + _LOOK_S if _is_stopped(pid) else 0.0
-        if self._stopped_s >= STOPPED_S:
-            self._stopped_s = 0.0
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
 
     def _take_outbox(self) -> bytes:
         if not self._greeted:
@@ -337,7 +277,7 @@ class ForkLink:
     def _mourn(self, cause: Cause, detail: str) -> None:
         """End every attempt that was sent; when no fork server can be started, the others too."""
         with self._lock:
-            if cause != "lost":
+            if cause == "unstartable":
                 self._outbox.clear()
             self._end_others(set(), cause, detail)
 
@@ -362,23 +302,6 @@ class ForkLink:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(1.0)
-
-
-def _peer_pid(link: socket.socket) -> int:
-    """Return the process that listens at the other end; 0 where the kernel does not tell."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return 0
-    pid, _, _ = _CREDENTIALS.unpack(link.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size))
-    return int(pid)
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state == "T"
 
 
 def handle_of(thing: Spec | Status) -> Handle:
