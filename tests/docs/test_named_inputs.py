@@ -104,6 +104,26 @@ INPUTS = {
         "security/test_api.py::test_what_lies_too_deep_is_refused_before_the_owner_sees_it",
         "property/test_wire.py::test_bytes_that_nest_deep_do_not_break_the_reader",
     ],
+    "a step that captures an open file": [
+        "integration/test_steps.py::test_what_a_step_captures_and_reads_away",
+        "integration/test_futures.py::test_what_is_captured_and_cannot_travel_is_named",
+    ],
+    "a step that captures a generator": [
+        "integration/test_steps.py::test_what_a_step_captures_and_reads_away",
+        "integration/test_steps.py::test_inputs_without_content",
+    ],
+    "a step that is, or captures, a lambda": [
+        "integration/test_steps.py::test_what_is_no_plain_function",
+        "integration/test_steps.py::test_what_a_step_captures_and_may",
+    ],
+    "a return value that cannot be stored": [
+        "integration/test_steps.py::test_a_result_that_cannot_be_stored",
+        "integration/test_reuse.py::test_what_failed_answers_nothing",
+    ],
+    "recursion": [
+        "integration/test_trees.py::test_a_recursion_without_an_end_is_one_clear_error",
+        "integration/test_trees.py::test_a_recursion_over_workers_ends_as_well",
+    ],
 }
 
 CLASSES = {

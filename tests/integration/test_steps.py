@@ -206,6 +206,37 @@ def test_inputs_without_content(kind, client):
     assert [run.state for run in client.ask(ListRuns(name="use"))] == ["succeeded"]
 
 
+@pytest.mark.parametrize("kind", ["generator", "file"])
+def test_what_a_step_captures_and_reads_away(kind, client):
+    with Path(__file__).open() as file:
+        source = file if kind == "file" else (number for number in [1, 2, 3])
+
+        @ms.step
+        def use(n):
+            return next(source)
+
+        with pytest.raises(Invalid, match=r"STEP-002: .*use\.source of .*test_steps.py is an object of type") as caught:
+            use(1)
+        assert "cache=False" in caught.value.fix
+        with pytest.raises(Invalid, match="STEP-002"):
+            use.submit(1)
+        once = use.options(cache=False)
+        assert once(1) != once(1)  # as a plain function would
+
+
+def test_what_a_step_captures_and_may(client, tmp_path):
+    with (tmp_path / "log").open("a") as log, threading.Lock() as held:
+        half = lambda x: x / 2  # noqa: E731
+
+        @ms.step
+        def use(n):
+            log.write(f"{held}")
+            return half(n)
+
+        assert use(4) == use(4) == 2
+    assert [run.cached_from is not None for run in client.ask(ListRuns(name="use"))] == [True, False]
+
+
 def test_what_is_no_plain_function():
     async def wait():
         return 1

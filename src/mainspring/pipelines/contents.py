@@ -5,7 +5,9 @@ from __future__ import annotations
 import copyreg
 import enum
 import hashlib
+import io
 import marshal
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
@@ -61,12 +63,34 @@ def digest_content(value: Any, name: str = "the value") -> str:
         raise Invalid("STEP-002", f"{name} is nested too deeply to be read") from None
 
 
-def digest_constant(value: Any) -> str:
-    """Digest a value that code names; one without content counts by its type."""
+def digest_constant(value: Any, label: str) -> str:
+    """Digest a value that code names; one without content, such as a lock, counts by its type.
+
+    Parameters
+    ----------
+    value : object
+        What a name of a module or a captured variable stands for.
+    label : str
+        Such as ``flows.py:FILE``.
+
+    Raises
+    ------
+    Invalid
+        STEP-002 for a generator or a file that is open for reading: its type says nothing of what it gives next.
+    """
     try:
         return digest_content(value)
     except Invalid:
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        if isinstance(value, Iterator) and _gives(value):
+            file, _, name = label.rpartition(":")
+            what = f"{name} of {file} is an object of type {kind}, and the code of the step reads it"
+            raise Invalid("STEP-002", what, type=kind) from None
         return f"type:{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _gives(value: Iterator[Any]) -> bool:
+    return not isinstance(value, io.IOBase) or (not value.closed and value.readable())
 
 
 def _is_flat(value: Any) -> bool:
@@ -204,7 +228,7 @@ class _Content:
         parts = [f"{label.rpartition(':')[2]} {found}" for label, found in reach.code.items()]
         for label, constant in reach.constants:
             if constant is not value and id(constant) not in self._open:
-                parts.append(f"{label.rpartition(':')[2]} {digest_constant(constant)}")
+                parts.append(f"{label.rpartition(':')[2]} {digest_constant(constant, label)}")
         return hashlib.sha256("\0".join(sorted(parts)).encode()).digest()
 
     def _write_object(self, value: Any, digest: Any) -> None:

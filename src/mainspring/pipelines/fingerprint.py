@@ -37,7 +37,7 @@ def fingerprint(
     Raises
     ------
     Invalid
-        STEP-002 when an argument has no content.
+        STEP-002 when an argument, or what the code reads, has no content.
 
     Notes
     -----
@@ -48,7 +48,7 @@ def fingerprint(
     reach = find_reach(function)
     code = dict(reach.code)
     for label, value in reach.constants:
-        code[label] = digest_constant(value)
+        code[label] = digest_constant(value, label)
     inputs = {name: digest_content(value, f"argument {name}") for name, value in arguments.items()}
     found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", **reach.environment}
     for name, text in (environment or {}).items():
