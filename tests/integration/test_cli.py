@@ -242,7 +242,7 @@ if __name__ == "__main__":
 
 def test_run_calls_a_function_of_a_file_and_prints_its_result(shell):
     (shell.folder / "halves.py").write_text(HALVES)
-    assert shell("run", "halves.py::go", "value=5", check=0).stdout.splitlines() == ["halving 5", "2.5"]
+    assert shell("run", "halves.py::go", "value=5", check=0).stdout.splitlines() == ["halving 5.0", "2.5"]
     again = shell("run", "halves.py::go", "value=5", check=0)
     assert again.stdout.splitlines() == ["2.5"]
     assert re.search(r"halve +HIT .*nothing changed since run", again.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import runpy
 import sys
@@ -12,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
+from mainspring.cli.arguments import read_arguments
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, wants_json
-from mainspring.cli.targets import enter_folder, find_file, guard, load_file
-from mainspring.domain.errors import NotFound
+from mainspring.cli.targets import enter_folder, find_file, find_function, guard
 from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
 
@@ -36,8 +34,9 @@ def command(target: str, arguments: tuple[str, ...], anew: str) -> None:
     """Run TARGET in this process; its pipelines tell their progress on standard error.
 
     TARGET is FILE.py, run like `python FILE.py`, or FILE.py::NAME to call one step or pipeline
-    with NAME=VALUE arguments and print its result; values are JSON, or else text. With --json
-    the runs that were recorded are printed, and what the code prints goes to standard error.
+    with NAME=VALUE arguments and print its result; a value becomes what the parameter's annotation
+    says. With --json the runs that were recorded are printed, and what the code prints goes to
+    standard error.
     """
     from mainspring.sdk.context import ask_anew
 
@@ -60,6 +59,8 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
         CLI-002 when there is no such file, or the file has no such function.
     Failed
         CLI-006 when the file cannot be imported.
+    Invalid
+        CLI-010 when a value is not of its parameter's kind.
     """
     text, _, name = target.partition("::")
     path = find_file(text, "mainspring run")
@@ -68,14 +69,8 @@ def make_action(target: str, arguments: tuple[str, ...]) -> Callable[[], Any]:
             raise click.UsageError(f"{text} takes no arguments; name the function, as in {text}::train")
         enter_folder(path)
         return lambda: _run_file(path)
-    function = getattr(load_file(path), name, None)
-    if not callable(function):
-        raise NotFound("CLI-002", f"{path} has no function {name!r}", fix=f"mainspring run {path}")
-    keywords = dict(_read_argument(each) for each in arguments)
-    try:
-        inspect.signature(function).bind(**keywords)
-    except TypeError as fault:
-        raise click.UsageError(f"{name} takes other arguments: {fault}") from None
+    function = find_function(path, name)
+    keywords = read_arguments(function, arguments)
     return lambda: function(**keywords)
 
 
@@ -94,13 +89,3 @@ def find_recorded(begun: float) -> list[Run]:
     """
     runs: list[Run] = ask(ListRuns(limit=1000))
     return [run for run in reversed(runs) if run.pid == os.getpid() and run.created_at >= begun]
-
-
-def _read_argument(text: str) -> tuple[str, Any]:
-    name, mark, value = text.partition("=")
-    if not mark or not name.isidentifier():
-        raise click.UsageError(f"{text!r} is not NAME=VALUE")
-    try:
-        return name, msgspec.json.decode(value)
-    except msgspec.DecodeError:
-        return name, value

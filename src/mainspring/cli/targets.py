@@ -6,9 +6,11 @@ import contextlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import click
 
@@ -65,6 +67,31 @@ def load_file(path: Path) -> ModuleType:
     with guard(str(path)):
         spec.loader.exec_module(module)
     return module
+
+
+def find_function(path: Path, name: str) -> Callable[..., Any]:
+    """Import a file and return a function of it.
+
+    Raises
+    ------
+    NotFound
+        CLI-002 when it has none of this name; its fix names the nearest, or those that it has.
+    Failed
+        CLI-006 for what its code raises.
+    """
+    module = load_file(path)
+    found = getattr(module, name, None)
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    own = [each for each, value in vars(module).items() if _is_own(value, module) and not each.startswith("_")]
+    near = get_close_matches(name, own, n=1)
+    why = f"it has {', '.join(own)}" if own else "it has none"
+    fix = f"mainspring run {path}::{near[0]}" if near else f"mainspring run {path}"
+    raise NotFound("CLI-002", f"{path} has no function {name!r}", why=why, fix=fix)
+
+
+def _is_own(value: Any, module: ModuleType) -> bool:
+    return callable(value) and not isinstance(value, type) and getattr(value, "__module__", None) == module.__name__
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from mainspring.domain.states import TERMINAL
 from mainspring.domain.wire import restore
 from mainspring.sdk.client import Client
 from mainspring.sdk.origins import remember_maker
+from mainspring.sdk.progress import Tally
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -42,6 +43,7 @@ class Future(Generic[R_co]):
         self._submitted = threading.Event()
         self._asked = False
         self._told = told  # whether the pipeline's progress has its line
+        self._tally: Tally | None = None
         self._value: tuple[Any] | None = None
         self._siblings: dict[Future[Any], None] | None = None
         if run is not None:
@@ -56,6 +58,11 @@ class Future(Generic[R_co]):
     def id(self) -> str:
         """Id of the run; waits until what it depends on is there."""
         return self._get_run(None).id
+
+    @property
+    def run(self) -> Run | None:
+        """The run as it was last heard of; None while it is not queued."""
+        return self._run
 
     def done(self) -> bool:
         """Tell whether the run has ended."""
@@ -120,6 +127,11 @@ class Future(Generic[R_co]):
         self._siblings = siblings
         siblings[self] = None
 
+    def count_in(self, tally: Tally) -> Future[R_co]:
+        """Tell of its end as one of many, instead of by a line of its own; return it."""
+        self._tally = tally
+        return self
+
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """Cancel the run with everything below it."""
         self._client.ask(CancelRuns(ids=[self.id], reason=reason))
@@ -156,17 +168,22 @@ class Future(Generic[R_co]):
         return self._run
 
     def _tell(self, run: Run) -> None:
-        """Print the line of the step once, where a pipeline goes on."""
+        """Tell once how the step went, where a pipeline goes on or as one of many."""
         from mainspring.sdk.context import active_run
 
+        if self._told:
+            return
         active = active_run()
-        if active is None or active.progress is None or self._told:
+        progress = active.progress if active is not None else None
+        if self._tally is None and progress is None:
             return
         self._told = True
         began, ended = run.started_at or run.created_at, run.ended_at or run.created_at
-        failed = run.state != "succeeded"
-        hit = run.cached_from is not None
-        active.progress.tell_step(run.name, max(ended - began, 0.0), run.reason, hit=hit, failed=failed)
+        failed, hit = run.state != "succeeded", run.cached_from is not None
+        if self._tally is not None:
+            self._tally.count(hit=hit, failed=failed)
+        if progress is not None and (self._tally is None or failed):
+            progress.tell_step(run.name, max(ended - began, 0.0), run.reason, hit=hit, failed=failed)
 
     def __repr__(self) -> str:
         state = self._run.state if self._run is not None else "waiting"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
+
+_LIVE_S = 0.1
+_CLEAR = "\r\x1b[K"
 
 
 class Progress:
@@ -25,13 +29,13 @@ class Progress:
 
     def tell(self, name: str, text: str, remark: str = "") -> None:
         """Print one line: what it is about, how it went, and a remark in brackets."""
-        if os.environ.get("MAINSPRING_PROGRESS") == "0":
+        if is_quiet():
             return
         with self._lock:
             head = " " * len(self._head) if self._printed else self._head
             self._printed = True
             line = f"{head}{name:<11} {text:<14}{f'  ({remark})' if remark else ''}"
-            print(line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201 - this is the progress of a script
+            print(clear_live() + line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201 - this is the progress of a script
 
     def tell_step(self, name: str, wall_s: float, reason: str, *, hit: bool, failed: bool = False) -> None:
         """Print how a step went, and why it was (not) a hit."""
@@ -42,9 +46,76 @@ class Progress:
         self.tell(name, f"{state} {show_duration(wall_s)}", remark)
 
 
+class Tally:
+    """How many calls of one map have ended: a line that moves on a terminal, and one when all have.
+
+    Parameters
+    ----------
+    name : str
+        The step's name.
+    progress : Progress or None
+        Of the pipeline that goes on; None: outside of pipelines, only terminals are told.
+
+    Attributes
+    ----------
+    total : int or None
+        How many calls there are; None while they are being queued.
+    """
+
+    def __init__(self, name: str, progress: Progress | None) -> None:
+        self.total: int | None = None
+        self._name = name
+        self._progress = progress
+        self._began = self._shown = time.monotonic()
+        self._done = self._hits = self._failed = 0
+        self._lock = threading.Lock()
+
+    def count(self, *, hit: bool, failed: bool) -> None:
+        """Count the end of a call."""
+        with self._lock:
+            self._done += 1
+            self._hits += hit
+            self._failed += failed
+            if self._done == self.total:
+                self._tell_end()
+            elif time.monotonic() - self._shown > _LIVE_S:
+                self._shown = time.monotonic()
+                total = "?" if self.total is None else f"{self.total:,}"
+                show_live(" ".join([f"{self._name:<11} {self._done:,}/{total}", *self._remarks()]))
+
+    def _tell_end(self) -> None:
+        progress = self._progress or (Progress("", "") if _is_live() else None)
+        if progress is not None:
+            head = f"run    {show_duration(time.monotonic() - self._began)}"
+            progress.tell(f"{self._name} x {self._done:,}", head, ", ".join(self._remarks()))
+
+    def _remarks(self) -> list[str]:
+        return [f"{count:,} {word}" for count, word in ((self._hits, "HIT"), (self._failed, "FAILED")) if count]
+
+
+def is_quiet() -> bool:
+    """Tell whether ``MAINSPRING_PROGRESS=0`` keeps the lines back."""
+    return os.environ.get("MAINSPRING_PROGRESS") == "0"
+
+
+def show_live(text: str) -> None:
+    """Put a text into the last line of a terminal, where the next one takes its place; nothing elsewhere."""
+    if _is_live() and not is_quiet():
+        print(f"{_CLEAR}{text}", end="", file=sys.stderr, flush=True)  # noqa: T201 - the progress of a script
+
+
+def clear_live() -> str:
+    """Return what wipes the last line of a terminal."""
+    return _CLEAR if _is_live() else ""
+
+
+def _is_live() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def tell_next(run_id: str) -> None:
     """Print the command that tells more about a pipeline's run."""
-    if os.environ.get("MAINSPRING_PROGRESS") != "0":
+    if not is_quiet():
         print(f"next: mainspring why {run_id[-6:]}", file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 

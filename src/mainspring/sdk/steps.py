@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainspring.domain.backoff import FIRST_S
 from mainspring.domain.errors import Failed, Invalid, MainspringError
-from mainspring.domain.messages import RunSpec, SubmitRuns
+from mainspring.domain.messages import CancelRuns, RunSpec, SubmitRuns
 from mainspring.domain.records import Call, Fingerprint, Run
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
@@ -23,12 +24,16 @@ from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.options import Options, make_options
 from mainspring.sdk.origins import remember_maker
+from mainspring.sdk.progress import Progress, Tally
 from mainspring.sdk.provenance import provenance_of
 from mainspring.sdk.results import hide_inputs, store_result
 from mainspring.sdk.retries import attempt
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_PAGE = 100
+"""So many elements of a map are queued at once."""
 
 _cautioned: set[tuple[str, str]] = set()
 
@@ -98,14 +103,39 @@ class Step(Generic[P, R]):
         -------
         list of Future
             In the order of the elements.
+
+        Raises
+        ------
+        Invalid
+            STEP-005 when an element cannot be sent to another process; what was queued of the map
+            before it is cancelled.
+
+        Notes
+        -----
+        Elements are taken and queued a hundred at a time, so that none of them is held for long and
+        the owner answers others in between.
         """
-        calls = list(zip(*iterables, strict=False))
+        client, calls = current_client(), zip(*iterables, strict=False)
+        tally = Tally(self.name, _progress())
+        futures: list[Future[R]] = []
+        try:
+            while page := list(itertools.islice(calls, _PAGE)):
+                futures += self._submit_page(client, page, kwargs, tally)
+        except BaseException:
+            _give_up(client, futures)
+            raise
+        tally.total = len(futures)
+        return futures
+
+    def _submit_page(
+        self, client: Client, calls: list[tuple[Any, ...]], kwargs: dict[str, Any], tally: Tally
+    ) -> list[Future[R]]:
         if has_futures(calls) or has_futures(kwargs):
-            return [self.submit(*args, **kwargs) for args in calls]
-        client = current_client()
+            return [self.submit(*args, **kwargs).count_in(tally) for args in calls]
         specs = [self._describe(client, self._bind(*args, **kwargs)) for args in calls]
-        runs = client.ask(SubmitRuns(runs=specs)) if specs else []
-        return [self._track(Future(self.name, client, run)) for run in runs]
+        return [
+            self._track(Future(self.name, client, run).count_in(tally)) for run in client.ask(SubmitRuns(runs=specs))
+        ]
 
     def options(
         self,
@@ -384,3 +414,15 @@ def check_function(function: Any) -> None:
         problem = f"{function.__name__} is a generator: it returns its values one by one"
     if problem:
         raise Invalid("STEP-004", problem)
+
+
+def _progress() -> Progress | None:
+    above = active_run()
+    return above.progress if above is not None else None
+
+
+def _give_up(client: Client, futures: list[Future[Any]]) -> None:
+    """Cancel what a map has queued; nobody was given its futures."""
+    queued = [run.id for run in (future.run for future in futures) if run is not None]
+    for at in range(0, len(queued), _PAGE):
+        client.ask(CancelRuns(ids=queued[at : at + _PAGE], reason="the map that it belongs to could not be queued"))

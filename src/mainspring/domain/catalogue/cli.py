@@ -69,6 +69,13 @@ ENTRIES: tuple[Entry, ...] = (
         "free some space, or lead the output elsewhere; what the command did stays done",
     ),
     Entry(
+        "CLI-010",
+        "invalid",
+        "a value of another kind",
+        "the annotation of a parameter says what may be typed for it",
+        "type a value of that kind: text and numbers as they are, JSON for lists, dicts and dataclasses",
+    ),
+    Entry(
         "API-001",
         "denied",
         "a request without the home's token",

@@ -1,0 +1,104 @@
+"""Maps: many calls at once, queued in pages, told by one line, cancelled together."""
+
+import io
+import itertools
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import mainspring as ms
+from mainspring.domain.errors import Invalid
+from mainspring.domain.messages import ListRuns, SubmitRuns
+
+COUNT = 250
+
+
+@ms.step
+def square(n: int) -> int:
+    return n * n
+
+
+@ms.step
+def hold(n, path: str) -> int:
+    while not Path(path).exists():
+        time.sleep(0.02)
+    return n
+
+
+@ms.pipeline
+def squares(count: int) -> int:
+    return sum(future.result() for future in square.map(range(count)))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_long_map_is_queued_in_pages_and_answers_in_order(client, monkeypatch):
+    pages = []
+    ask = type(client).ask
+
+    def count(self, command, *args, **kwargs):
+        if isinstance(command, SubmitRuns):
+            pages.append(len(command.runs))
+        return ask(self, command, *args, **kwargs)
+
+    monkeypatch.setattr(type(client), "ask", count)
+    futures = square.map(range(COUNT))
+    assert pages == [100, 100, 50]
+    assert [future.result() for future in futures] == [n * n for n in range(COUNT)]
+    again = square.map(range(COUNT))
+    assert all(future.wait().cached_from for future in again)
+
+
+def test_elements_are_taken_as_they_are_queued(client, tmp_path):
+    taken = []
+
+    def elements():
+        for n in range(150):
+            taken.append(n)
+            if n == 120:
+                # The first page is in the record before the second is made.
+                assert len(client.ask(ListRuns(name="square", limit=500))) == 100
+            yield n
+
+    assert len(square.map(elements())) == len(taken) == 150
+
+
+def test_a_map_that_cannot_be_queued_leaves_nothing_behind(client, tmp_path):
+    elements = itertools.chain(range(130), [threading.Lock()])
+    with pytest.raises(Invalid) as caught:
+        hold.options(cache=False).map(elements, path=str(tmp_path / "never"))
+    assert caught.value.code == "STEP-005"
+    runs = client.ask(ListRuns(name="hold", limit=500))
+    assert len(runs) == 100
+    assert {run.state for run in runs} == {"cancelled"}
+
+
+def test_a_pipeline_tells_of_a_map_by_one_line(client, monkeypatch):
+    told = io.StringIO()
+    monkeypatch.setattr("sys.stderr", told)
+    assert squares(20) == sum(n * n for n in range(20))
+    assert squares(30) == sum(n * n for n in range(30))
+    lines = [line for line in told.getvalue().splitlines() if "square x" in line]
+    assert len(lines) == 2
+    assert "square x 20" in lines[0]
+    assert "HIT" not in lines[0]
+    assert "square x 30" in lines[1]
+    assert "(20 HIT)" in lines[1]
+    assert "\x1b" not in told.getvalue()
+
+
+def test_a_terminal_sees_it_move(client, monkeypatch):
+    monkeypatch.setattr("mainspring.sdk.progress._LIVE_S", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    told = Terminal()
+    monkeypatch.setattr("sys.stderr", told)
+    for future in square.map(range(5)):
+        future.result()
+    assert "square      2/5" in told.getvalue()
+    assert told.getvalue().count("\n") == 1
+    assert "square x 5" in told.getvalue().splitlines()[-1]
