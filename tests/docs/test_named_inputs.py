@@ -64,6 +64,14 @@ INPUTS = {
         "property/test_filters.py::test_a_fault_is_told_with_its_position",
         "security/test_api.py::test_a_filter_with_a_fault_shows_where",
     ],
+    "a log of a million keys": [
+        "integration/test_log.py::test_a_refused_call_logs_nothing_and_the_run_goes_on",
+        "integration/test_log.py::test_names_are_counted_over_the_whole_run",
+    ],
+    "a log of a 10 GB file": [
+        "integration/test_log.py::test_a_file_of_ten_gigabytes_is_refused_before_a_byte_is_copied"
+    ],
+    "a log of NaN": ["integration/test_log.py::test_numbers_that_are_not_finite"],
     "a sink that hangs": [
         "integration/test_sinks.py::test_a_hanging_and_a_dead_receiver_slow_neither_the_owner_nor_another_sink",
         "integration/test_sinks.py::test_a_sink_that_hangs_answers_its_test_in_time",

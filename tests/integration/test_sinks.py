@@ -149,6 +149,53 @@ def test_poison_is_set_aside_and_shown_and_the_rest_goes_on(client, receive):
     assert held.error == "422 Unprocessable Entity: no such field"
 
 
+def test_what_was_set_aside_is_sent_once_more_when_asked(client, receive):
+    broken = {"fit0", "fit1", "fit2"}
+
+    def answer(heard):
+        return (422, "no such field") if heard.json["data"]["body"]["name"] in broken else (200, "ok")
+
+    receiver = receive(answer=answer)
+    add(client, "ops", url=receiver.url, events=["run.failed"], options={"tries": "1"})
+    for number in range(4):
+        make_event(client, number)
+    wait_for(lambda: show(client, "ops").delivered == 1, "the last one")
+    third, second, first = (held.event for held in show(client, "ops").held_back)
+    with pytest.raises(MainspringError) as caught:
+        client.ask(sinks.ResendEvents(name="ops", events=[first, 10**6]))
+    assert (caught.value.code, "1 of 2 events are not set aside" in caught.value.what) == ("SINK-009", True)
+    assert not any(held.again_at for held in show(client, "ops").held_back)  # a refused ask changes nothing
+
+    broken.discard("fit0")
+    client.ask(sinks.ResendEvents(name="ops", events=[first]))
+    wait_for(lambda: show(client, "ops").delivered == 2, "the first event")
+    assert [held.event for held in show(client, "ops").held_back] == [third, second]
+
+    broken.discard("fit2")
+    client.ask(sinks.ResendEvents(name="ops"))
+    wait_for(lambda: show(client, "ops").delivered == 3, "the third event")
+    state = show(client, "ops")
+    (held,) = state.held_back
+    assert (held.event, held.tries, held.again_at) == (second, 2, None)
+    assert (state.set_aside, state.tries, state.pending) == (1, 0, 0)
+    assert names(receiver) == ["fit0", "fit1", "fit2", "fit3", "fit0", "fit1", "fit2"]
+    make_event(client, 5)
+    wait_for(lambda: names(receiver)[-1] == "fit5", "what comes later")
+
+
+def test_what_is_sent_once_more_waits_for_its_receiver_as_the_others(client, receive):
+    answers = iter([(422, "no"), (503, "busy"), (503, "busy")])
+    receiver = receive(answer=lambda _: next(answers, (200, "ok")))
+    add(client, "ops", url=receiver.url, events=["run.failed"], options={"tries": "1"})
+    make_event(client, 0)
+    wait_for(lambda: show(client, "ops").set_aside, "the event")
+    client.ask(sinks.ResendEvents(name="ops"))
+    make_event(client, 1)
+    wait_for(lambda: show(client, "ops").delivered == 2, "both events")
+    assert names(receiver) == ["fit0"] * 4 + ["fit1"]
+    assert show(client, "ops").held_back == []
+
+
 def test_an_address_that_is_gone_sets_nothing_aside(client, receive):
     receiver = receive(answer=lambda _: (404, "no such hook"))
     add(client, "ops", url=receiver.url, events=["run.failed"], options={"tries": "1"})
@@ -423,5 +470,6 @@ def test_the_verbs_from_adding_to_removing(client, receive, monkeypatch):
     assert "SINK-006" in failed
     assert "SINK-002: no sink is of kind 'pager'; there are alertmanager" in call("add", "x", "--kind", "pager", code=2)
     assert "CLI-001" in call("add", "x", "--kind", "webhook", "--set", "tries", code=2)
+    assert "SINK-009" in call("resend", "ops", code=3)
     assert call("remove", "ops").startswith("sink")
     assert "SINK-001" in call("show", "ops", code=3)

@@ -126,6 +126,7 @@ def probes(run, data):
         sinks.GetSink(name="ops"),
         sinks.RemoveSink(name="ops"),
         sinks.TestSink(name="ops"),
+        sinks.ResendEvents(name="ops"),
     ]
 
 

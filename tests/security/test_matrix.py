@@ -82,6 +82,7 @@ LEAST = {
     "PUT /sinks/{name}": "admin",
     "DELETE /sinks/{name}": "admin",
     "POST /sinks/{name}/test": "admin",
+    "POST /sinks/{name}/resend": "admin",
     "POST /keys/rotate": "home",
     "GET /audit": "home",
     "GET /audit/heads": "home",

@@ -187,6 +187,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("PUT", "/sinks/{name}", sinks.AddSink),
     Entry("DELETE", "/sinks/{name}", sinks.RemoveSink),
     Entry("POST", "/sinks/{name}/test", sinks.TestSink),
+    Entry("POST", "/sinks/{name}/resend", sinks.ResendEvents),
     Entry("POST", "/keys/rotate", access.RotateKeys),
     Entry("GET", "/audit", access.ListAudit),
     Entry("GET", "/audit/heads", access.GetAuditHeads),

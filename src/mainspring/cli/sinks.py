@@ -10,7 +10,7 @@ from mainspring.cli.asking import act, ask
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_span
 from mainspring.domain.errors import Failed, Invalid
-from mainspring.domain.sinks import AddSink, Answered, GetSink, ListSinks, RemoveSink, Sink, TestSink
+from mainspring.domain.sinks import AddSink, Answered, GetSink, ListSinks, RemoveSink, ResendEvents, Sink, TestSink
 
 
 @click.group(
@@ -22,7 +22,7 @@ from mainspring.domain.sinks import AddSink, Answered, GetSink, ListSinks, Remov
 )
 @click.pass_context
 def command(context: click.Context) -> None:
-    """List who is told of the project's events; add, show, try or remove one."""
+    """List who is told of the project's events; add, show, try or remove one, send again what it refused."""
     if context.invoked_subcommand is None:
         sinks: list[Sink] = ask(ListSinks())
         if wants_json():
@@ -84,6 +84,17 @@ def test(name: str) -> None:
         raise Failed("SINK-006", f"{name}: {answer.outcome}, {answer.text}", name=name)
 
 
+@command.command("resend")
+@click.argument("name")
+@click.argument("events", nargs=-1, type=click.IntRange(min=1))
+def resend(name: str, events: tuple[int, ...]) -> None:
+    """Send once more what was set aside: all of it, or EVENTS by the numbers that `sinks show` tells.
+
+    What is refused again stays set aside.
+    """
+    _show(ask(ResendEvents(name=name, events=list(events))))
+
+
 def describe_state(sink: Sink, now: float | None = None) -> str:
     """Return how a sink is, in a few words.
 
@@ -106,7 +117,11 @@ def _show(sink: Sink) -> None:
     if wants_json():
         print_json(sink)
         return
-    held = [f"{each.event} {each.kind} {each.subject} after {each.tries}: {each.error}" for each in sink.held_back]
+    held = [
+        f"{each.event} {each.kind} {each.subject} after {each.tries}: {each.error}"
+        + (", to be sent again" if each.again_at else "")
+        for each in sink.held_back
+    ]
     print_fields(
         {
             "sink": f"{sink.name} in {sink.project}",

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mainspring.control.secrets import open_secret
 from mainspring.control.sinks import TEST_S
@@ -230,7 +230,8 @@ def report_delivery(turn: Turn, command: messages.ReportDelivery) -> Noted:
             store.write_test(turn.connection, sink, asked_at, command.answer)
             turn.notify(f"sink:{sink.id}")
     elif sink is not None and sink.position == command.after:
-        go_on = _note(turn, sink, command.event, command.answer)
+        note = _note_again if command.again else _note
+        go_on = note(turn, sink, command.event, command.answer)
     if not courier.note(delivery, command.event, sink.changed_at if sink else 0.0, go_on=go_on):
         turn.notify("sinks")
         go_on = False
@@ -280,7 +281,8 @@ def _prepare_test(turn: Turn, sink: Sink, asked_at: float) -> list[Delivery]:
 
 def _prepare(turn: Turn, courier: Courier, sink: Sink, last: int, *, stuck: bool) -> list[Delivery]:
     """Return the next events of a sink."""
-    events = store.list_pending(turn.connection, sink, MOST_EVENTS)
+    again = store.list_again(turn.connection, sink, MOST_EVENTS)
+    events = again or store.list_pending(turn.connection, sink, MOST_EVENTS)
     if not events:
         courier.note_quiet(sink, last)
         if last - sink.position > _FAR:
@@ -290,15 +292,16 @@ def _prepare(turn: Turn, courier: Courier, sink: Sink, last: int, *, stuck: bool
     if not stuck:
         try:
             with turn.part():
-                return [_make(turn, sink, events)]
+                return [_make(turn, sink, events, again=bool(again))]
         except MainspringError as error:  # its secret is gone: the events wait until it is back
             what = f"{error.code}: {error.what}"
     with turn.part():
-        _note(turn, sink, events[0].seq, Answered("failed", what))
+        note = _note_again if again else _note
+        note(turn, sink, events[0].seq, Answered("failed", what))
     return []
 
 
-def _make(turn: Turn, sink: Sink, events: list[Event], *, test: bool = False) -> Delivery:
+def _make(turn: Turn, sink: Sink, events: list[Event], *, test: bool = False, again: bool = False) -> Delivery:
     secret = "" if sink.secret is None else open_secret(turn, sink.secret)
     return Delivery(
         sink.id,
@@ -312,7 +315,26 @@ def _make(turn: Turn, sink: Sink, events: list[Event], *, test: bool = False) ->
         after=sink.position,
         changed_at=sink.changed_at,
         test=test,
+        again=again,
     )
+
+
+def _note_again(turn: Turn, sink: Sink, event: int, answer: Answered) -> bool:
+    """Write down what became of an event that was set aside and sent once more; tell whether the next may go."""
+    if not store.is_again(turn.connection, sink, event):
+        return False
+    if answer.outcome == "failed":
+        return _note(turn, sink, event, answer)
+    now = turn.now()
+    values: dict[str, Any] = {"tries": 0, "due_at": 0.0}
+    if answer.outcome == "accepted":
+        store.accept_again(turn.connection, sink, event)
+        values |= {"delivered": sink.delivered + 1, "delivered_at": now, "set_aside": sink.set_aside - 1}
+    else:
+        store.refuse_again(turn.connection, sink, event, answer.text, now)
+        values |= {"error": answer.text, "failed_at": now}
+    store.change_sink(turn.connection, sink, **values)
+    return True
 
 
 def _note(turn: Turn, sink: Sink, event: int, answer: Answered) -> bool:

@@ -129,6 +129,28 @@ def test_sink(turn: Turn, command: messages.TestSink) -> Answered | Later:
     return Later((f"sink:{sink.id}",), TEST_S)
 
 
+@handles(messages.ResendEvents, action="sinks.write")
+def resend_events(turn: Turn, command: messages.ResendEvents) -> Sink:
+    """Send once more what was set aside, before anything newer.
+
+    Raises
+    ------
+    NotFound
+        SINK-001; SINK-009 when there is no such event set aside.
+    """
+    sink = _find(turn, command.name)
+    wanted = set(command.events)
+    count = store.ask_again(turn.connection, sink, wanted, turn.now())
+    if count == 0 or count < len(wanted):
+        what = f"{len(wanted) - count} of {len(wanted)} events are not set aside" if wanted else "nothing is set aside"
+        raise NotFound("SINK-009", f"sink {sink.name}: {what}", name=sink.name)
+    # What the courier has of this sink ends with the event that is under way.
+    store.change_sink(turn.connection, sink, tries=0, due_at=0.0, changed_at=turn.now())
+    turn.audit("sinks.resend", sink.name, after={"events": sorted(wanted) or count})
+    turn.notify("sinks")
+    return get_sink(turn, messages.GetSink(name=sink.name))
+
+
 def list_lags(turn: Turn) -> list[Lag]:
     """Return how far the sinks of the project are."""
     found = [_complete(turn, each) for each in store.list_sinks(turn.connection, turn.project)]

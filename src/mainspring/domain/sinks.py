@@ -29,6 +29,8 @@ class SetAside(msgspec.Struct, frozen=True):
         What the receiver answered last.
     time : float
         When it was set aside.
+    again_at : float or None
+        When somebody asked that it be sent once more, until that is done.
     """
 
     event: int
@@ -37,6 +39,7 @@ class SetAside(msgspec.Struct, frozen=True):
     tries: int
     error: str
     time: float
+    again_at: float | None = None
 
 
 class Sink(msgspec.Struct):
@@ -153,6 +156,8 @@ class Delivery(msgspec.Struct, frozen=True):
         The value, or empty.
     test : bool
         The event was made up for `TestSink`.
+    again : bool
+        The events were set aside, and are sent once more.
     """
 
     sink: str
@@ -166,6 +171,7 @@ class Delivery(msgspec.Struct, frozen=True):
     after: int = 0
     changed_at: float = 0.0
     test: bool = False
+    again: bool = False
 
     def __repr__(self) -> str:
         return f"Delivery({self.name!r}, {len(self.events)} events)"
@@ -216,6 +222,19 @@ class TestSink(Command):
     name: str
 
 
+class ResendEvents(Command):
+    """Send events that were set aside once more; what is refused again stays set aside.
+
+    Attributes
+    ----------
+    events : list of int
+        Their numbers, as `GetSink` tells them; empty: all.
+    """
+
+    name: str
+    events: list[Count] = []
+
+
 class TakeDeliveries(Command):
     """The courier asks what to send; waits at most `wait_s` for something."""
 
@@ -232,6 +251,7 @@ class ReportDelivery(Command):
     after: Count
     answer: Answered
     test: bool = False
+    again: bool = False
 
 
 class Noted(msgspec.Struct, frozen=True):
@@ -246,6 +266,7 @@ ANSWERS: dict[type[Command], Any] = {
     GetSink: Sink,
     RemoveSink: Sink,
     TestSink: Answered,
+    ResendEvents: Sink,
     TakeDeliveries: list[Delivery],
     ReportDelivery: Noted,
 }

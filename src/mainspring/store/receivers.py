@@ -44,6 +44,7 @@ set_asides = Table(
     Column("tries", Whole, nullable=False),
     text_column("error"),
     time_column("time", nullable=False),
+    time_column("again_at"),  # to be sent once more was asked for, then
     sqlite_with_rowid=False,
 )
 """Events that a receiver refused for good."""

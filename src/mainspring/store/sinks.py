@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from mainspring.domain.records import Event
 from mainspring.domain.sinks import Answered, SetAside, Sink
@@ -74,6 +75,8 @@ def list_pending(connection: Connection, sink: Sink, limit: int) -> list[Event]:
 
 def has_pending(connection: Connection, sink: Sink) -> bool:
     """Tell whether a sink is to send something."""
+    if is_again(connection, sink):
+        return True
     return connection.execute(select(events.c.seq).where(*_waits(sink)).limit(1)).first() is not None
 
 
@@ -95,6 +98,36 @@ def set_aside(connection: Connection, sink: Sink, event: int, tries: int, error:
     connection.execute(insert(set_asides), values)
 
 
+def ask_again(connection: Connection, sink: Sink, numbers: Collection[int], time: float) -> int:
+    """Ask for events that were set aside, all or some by number, to be sent once more; return how many there are."""
+    which = [set_asides.c.sink_id == sink.id, *([set_asides.c.event.in_(numbers)] if numbers else [])]
+    return connection.execute(update(set_asides).where(*which).values(again_at=time)).rowcount
+
+
+def list_again(connection: Connection, sink: Sink, limit: int) -> list[Event]:
+    """Return events that are to be sent once more, oldest first."""
+    both = set_asides.join(events, events.c.seq == set_asides.c.event)
+    query = select(*(events.c[name] for name in Event.__struct_fields__)).select_from(both).where(*_is_again(sink))
+    return [Event(*row) for row in connection.execute(query.order_by(events.c.seq).limit(limit))]
+
+
+def is_again(connection: Connection, sink: Sink, event: int | None = None) -> bool:
+    """Tell whether an event, or any, is to be sent once more."""
+    which = [*_is_again(sink), *([set_asides.c.event == event] if event is not None else [])]
+    return connection.execute(select(set_asides.c.event).where(*which).limit(1)).first() is not None
+
+
+def accept_again(connection: Connection, sink: Sink, event: int) -> None:
+    """Forget that an event was set aside: its receiver has taken it."""
+    connection.execute(delete(set_asides).where(set_asides.c.sink_id == sink.id, set_asides.c.event == event))
+
+
+def refuse_again(connection: Connection, sink: Sink, event: int, error: str, time: float) -> None:
+    """Note that a receiver refused once more what was set aside."""
+    row = update(set_asides).where(set_asides.c.sink_id == sink.id, set_asides.c.event == event)
+    connection.execute(row.values(tries=set_asides.c.tries + 1, error=error, time=time, again_at=None))
+
+
 def list_set_aside(connection: Connection, sink: Sink) -> list[SetAside]:
     """Return the newest events that were set aside, newest first."""
     both = set_asides.join(events, events.c.seq == set_asides.c.event)
@@ -106,6 +139,7 @@ def list_set_aside(connection: Connection, sink: Sink) -> list[SetAside]:
             set_asides.c.tries,
             set_asides.c.error,
             set_asides.c.time,
+            set_asides.c.again_at,
         )
         .select_from(both)
         .where(set_asides.c.sink_id == sink.id)
@@ -113,6 +147,10 @@ def list_set_aside(connection: Connection, sink: Sink) -> list[SetAside]:
         .limit(MOST_SHOWN)
     )
     return [SetAside(*row) for row in connection.execute(query)]
+
+
+def _is_again(sink: Sink) -> list[ColumnElement[bool]]:
+    return [set_asides.c.sink_id == sink.id, set_asides.c.again_at.is_not(None)]
 
 
 def _waits(sink: Sink) -> list[ColumnElement[bool]]:

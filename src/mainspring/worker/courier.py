@@ -83,11 +83,13 @@ class Courier:
                     after=after,
                     answer=answer,
                     test=delivery.test,
+                    again=delivery.again,
                 )
                 noted: Noted = self._client.ask(report)
                 if not noted.go_on:
                     break
-                after = event.seq
+                if not delivery.again:  # those move the sink's position nowhere
+                    after = event.seq
         except Exception:  # noqa: BLE001 - nobody waits for a thread: the owner sees the process end, and starts another
             _log.exception("sink %s cannot be served", delivery.name)
             _end(1)

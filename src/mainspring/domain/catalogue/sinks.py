@@ -62,6 +62,13 @@ ENTRIES: tuple[Entry, ...] = (
         "mainspring sinks remove NAME",
     ),
     Entry(
+        "SINK-009",
+        "not_found",
+        "no such event is set aside",
+        "an event is set aside when its receiver has refused it for good as often as the sink's setting tries says",
+        "see `mainspring sinks show NAME` for the numbers of those that are",
+    ),
+    Entry(
         "FETCH-001",
         "denied",
         "an address inside",

@@ -74,6 +74,7 @@ CREATE TABLE set_asides (
     tries BIGINT NOT NULL,
     error TEXT COLLATE "C" NOT NULL,
     time FLOAT NOT NULL,
+    again_at FLOAT,
     PRIMARY KEY (sink_id, event)
 );
 

@@ -74,6 +74,7 @@ CREATE TABLE set_asides (
     tries INTEGER NOT NULL,
     error TEXT NOT NULL,
     time FLOAT NOT NULL,
+    again_at FLOAT,
     PRIMARY KEY (sink_id, event)
 )
  WITHOUT ROWID;
