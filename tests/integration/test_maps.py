@@ -2,6 +2,8 @@
 
 import io
 import itertools
+import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,8 @@ from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import ListRuns, SubmitRuns
 
 COUNT = 250
+WIDE, SIDE = (1000, 100) if os.environ.get("MAINSPRING_WIDE") else (60, 12)
+"""Steps, and how many of them run at one moment; MAINSPRING_WIDE=1 takes the full number."""
 
 
 @ms.step
@@ -102,3 +106,33 @@ def test_a_terminal_sees_it_move(client, monkeypatch):
     assert "square      2/5" in told.getvalue()
     assert told.getvalue().count("\n") == 1
     assert "square x 5" in told.getvalue().splitlines()[-1]
+
+
+@ms.step(cpus=(os.cpu_count() or 1) / SIDE, cache=False)
+def meet(n: int, ledger: Path) -> int:
+    """Go on when as many as may run at once have begun, so that they do."""
+    with ledger.open("a") as file:
+        file.write(f"+{n}\n")
+    until = time.monotonic() + 300
+    while ledger.read_text().count("+") < SIDE:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    with ledger.open("a") as file:
+        file.write(f"-{n}\n")
+    return n
+
+
+def test_many_at_once_end_once_each_and_well(client, home, tmp_path):
+    ledger = tmp_path / "ledger"
+    futures = meet.map(range(WIDE), ledger=ledger)
+    assert [future.result() for future in futures] == list(range(WIDE))
+    lines = ledger.read_text().splitlines()
+    assert sorted(lines) == sorted(f"{sign}{n}" for n in range(WIDE) for sign in "+-")
+    at_once = list(itertools.accumulate(1 if line[0] == "+" else -1 for line in lines))
+    assert max(at_once) == SIDE
+    runs = ms.runs("name = meet", limit=WIDE + 1)
+    assert len(runs) == WIDE
+    for run in (each.record for each in runs):
+        assert (run.state, run.attempt, run.attempts, run.problem) == ("succeeded", 1, [], None)
+        assert run.created_at <= run.started_at <= run.ended_at
+    assert not re.search("locked|Traceback", (home.logs / "owner.log").read_text())

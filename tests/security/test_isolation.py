@@ -123,10 +123,7 @@ def probes(run, data):
         access.GetSecret(name="database"),
         access.RemoveSecret(name="database"),
         access.UseSecret(name="database", **held),
-        sinks.GetSink(name="ops"),
-        sinks.RemoveSink(name="ops"),
-        sinks.TestSink(name="ops"),
-        sinks.ResendEvents(name="ops"),
+        *(each(name="ops") for each in (sinks.GetSink, sinks.RemoveSink, sinks.TestSink, sinks.ResendEvents)),
     ]
 
 

@@ -8,7 +8,6 @@ import json
 import types
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -16,6 +15,7 @@ import click
 import msgspec
 
 from mainspring.domain.errors import Invalid, MainspringError
+from mainspring.domain.near import suggest
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -187,8 +187,8 @@ def _name(kind: Any) -> str:
 def _advise(signature: inspect.Signature, values: dict[str, Any]) -> str:
     """Name the nearest of the names that were typed wrong, and all that can be typed."""
     unknown = next((name for name in values if name not in signature.parameters), None)
-    near = get_close_matches(unknown, signature.parameters, n=1) if unknown else []
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = suggest(unknown, signature.parameters) if unknown else ""
+    hint = f"; did you mean {near}?" if near else ""
     return f"{hint}; it takes {signature.replace(return_annotation=inspect.Signature.empty)}"
 
 

@@ -84,15 +84,16 @@ def test(name: str) -> None:
         raise Failed("SINK-006", f"{name}: {answer.outcome}, {answer.text}", name=name)
 
 
-@command.command("resend")
+@command.command("resend", answer=Sink)
 @click.argument("name")
 @click.argument("events", nargs=-1, type=click.IntRange(min=1))
+@dry_run
 def resend(name: str, events: tuple[int, ...]) -> None:
     """Send once more what was set aside: all of it, or EVENTS by the numbers that `sinks show` tells.
 
     What is refused again stays set aside.
     """
-    _show(ask(ResendEvents(name=name, events=list(events))))
+    _show(act(ResendEvents(name=name, events=list(events))))
 
 
 def describe_state(sink: Sink, now: float | None = None) -> str:

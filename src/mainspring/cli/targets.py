@@ -7,7 +7,6 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,9 +83,9 @@ def find_function(path: Path, name: str) -> Callable[..., Any]:
     if callable(found):
         return found  # type: ignore[no-any-return]
     own = [each for each, value in vars(module).items() if _is_own(value, module) and not each.startswith("_")]
-    near = get_close_matches(name, own, n=1)
+    near = suggest(name, own)
     why = f"it has {', '.join(own)}" if own else "it has none"
-    fix = f"mainspring run {path}::{near[0]}" if near else f"mainspring run {path}"
+    fix = f"mainspring run {path}::{near}" if near else f"mainspring run {path}"
     raise NotFound("CLI-002", f"{path} has no function {name!r}", why=why, fix=fix)
 
 
