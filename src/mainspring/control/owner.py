@@ -51,6 +51,7 @@ USE_CASES = (
     "mainspring.control.services",
     "mainspring.control.renewals",
     "mainspring.control.triggers",
+    "mainspring.control.watches",
     "mainspring.control.pipelines",
     "mainspring.control.explain",
     "mainspring.control.status",

@@ -92,8 +92,6 @@ def _make(turn: Turn, pipeline: str, trigger: Trigger, principal_id: str | None)
     due_at = None
     if trigger.event == "time":
         due_at = next_fire(trigger.match["expression"], trigger.match["tz"], turn.now())
-    elif trigger.event == "file":
-        due_at = turn.now()
     return Standing(
         turn.new_id(),
         turn.project,

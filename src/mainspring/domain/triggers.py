@@ -90,7 +90,7 @@ class Standing(msgspec.Struct):
     position : int
         Number of the last event before it was applied, or resumed: later ones count.
     due_at : float or None
-        When it fires next, or looks again.
+        When a schedule fires next.
     pending : Happening or None
         What starts it as soon as its pipeline's run before has ended.
     waiting : int

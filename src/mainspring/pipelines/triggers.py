@@ -15,6 +15,7 @@ WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "data": (("dataset",), ()),
     "model.promoted": (("model",), ("alias",)),
     "run.failed": ((), ("name", "kind")),
+    "file": (("path",), ()),
     "time": (("expression", "tz"), ()),
 }
 """Event -> what its trigger must match, and what it may match besides."""
@@ -64,6 +65,8 @@ def check_trigger(trigger: Trigger) -> Trigger:
         wrong = f"policy={trigger.policy!r}"
     if wrong:
         raise Invalid("RENEW-004", f"the trigger on {trigger.event!r} knows no {wrong}")
+    if trigger.event == "file" and not trigger.match["path"].startswith("/"):
+        raise Invalid("RENEW-004", f"{trigger.match['path'][:200]!r} is no absolute path of a file on this machine")
     if trigger.event == "time":
         parse_cron(trigger.match["expression"])
         find_zone(trigger.match["tz"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import msgspec
@@ -63,7 +64,8 @@ class On:
         ``alarm``: the monitor of a service raised an alarm, or its policy asks for a renewal
         (``service=``). ``data``: a dataset got a new version (``dataset=``). ``model.promoted``: an
         alias moved to another version (``model=``, ``alias="champion"``). ``run.failed``: a run
-        failed (``name=``, ``kind=``).
+        failed (``name=``, ``kind=``). ``file``: a file, one of a folder or of a pattern such as
+        ``data/*.csv`` was made, changed or removed (``path=``), on the machine of the home.
     cooldown : str, optional
         At least this long, in event time, between two starts; None means no limit.
     policy : str
@@ -86,6 +88,8 @@ class On:
     def __init__(self, event: str, *, cooldown: str | None = None, policy: str = "regret", **match: str) -> None:
         if event == "model.promoted":
             match = {"alias": "champion", **match}
+        if event == "file" and match.get("path") and "://" not in match["path"]:
+            match["path"] = os.path.abspath(match["path"])  # noqa: PTH100 - a pattern is no path
         cooldown_s = None if cooldown is None else parse_duration(cooldown)
         self.trigger = check_trigger(Trigger(event, match, cooldown_s, policy))
 
