@@ -95,7 +95,8 @@ def show(id: str, *, watch: bool) -> None:  # noqa: A002
 def stop(id: str) -> None:  # noqa: A002
     """End a search now: its running trials are cancelled, and it returns the best that it has.
 
-    Asked for again, in Python or by `resume`, it goes on with the trials that it has.
+    Asked for again, in Python or by `resume`, it goes on with the trials that it has. There is no --dry-run: `show`
+    tells what would be cancelled.
     """
     run = _get_study(id)
     if run.state in TERMINAL:
@@ -110,7 +111,10 @@ def stop(id: str) -> None:  # noqa: A002
 @command.command("resume", answer=Run)
 @click.argument("id")
 def resume(id: str) -> None:  # noqa: A002
-    """Go on with a search that was stopped, killed or has failed, on a worker, with the trials that it has."""
+    """Go on with a search that was stopped, killed or has failed, on a worker, with the trials that it has.
+
+    There is no --dry-run: `show` tells what it has, and its budget.
+    """
     run = _get_study(id)
     if run.state not in TERMINAL:
         raise Conflict("TUNE-011", f"the search {run.name} {shorten_id(run.id)} is {run.state}", run=run.id)

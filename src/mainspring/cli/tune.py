@@ -42,7 +42,7 @@ def command(
 
     SPEC is LOW..HIGH, LOW..HIGH:log or LOW..HIGH:STEP for a range, A,B,C for choices, one value for a
     fixed argument, or JSON: lists are choices, objects are choices with what is searched below each,
-    as in 'kind={"tree": {"depth": "2..9"}, "linear": {}}'.
+    as in 'kind={"tree": {"depth": "2..9"}, "linear": {}}'. There is no --dry-run: --trials 1 tries one point.
     """
     from mainspring.sdk.searches import Budget, tune
 
