@@ -9,6 +9,7 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.deleting import add_verbs, print_restorable
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.messages import GetVersion, ListVersions
@@ -62,7 +63,7 @@ def command(context: click.Context, name: str | None, limit: int, deleted: bool)
 
 
 @command.command("show", answer=Version)
-@click.argument("reference")
+@click.argument("reference", shell_complete=offer("dataset"))
 def show(reference: str) -> None:
     """Show one version: counts, contract, the run that wrote it, what it was made from."""
     version: Version = ask(GetVersion("dataset", reference))
@@ -88,7 +89,7 @@ def show(reference: str) -> None:
 
 
 @command.command("quarantine", answer=Quarantine)
-@click.argument("reference")
+@click.argument("reference", shell_complete=offer("dataset"))
 @click.option("--limit", type=click.IntRange(1, 10_000), default=10, show_default=True, help="Rows to show.")
 def quarantine(reference: str, limit: int) -> None:
     """Show the rows of a dataset that broke its contract, with their reasons and counts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Verb
 from mainspring.cli.targets import guard
 from mainspring.cli.texts import shorten_id
@@ -15,7 +16,7 @@ from mainspring.cli.texts import shorten_id
     cls=Verb,
     epilog="Examples: mainspring debug c07e12 · mainspring debug c07e12 --from-start",
 )
-@click.argument("id")
+@click.argument("id", shell_complete=offer("run"))
 @click.option("--from-start", is_flag=True, help="Stop at the first line, not where it raises.")
 def command(id: str, from_start: bool) -> None:  # noqa: A002
     """Call the failed step ID again in this terminal, with the arguments it had, and stop where it raises.

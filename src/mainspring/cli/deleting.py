@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, shorten_id
 from mainspring.domain.records import Version
@@ -19,7 +20,7 @@ def add_verbs(group: click.Group, kind: Literal["dataset", "model"]) -> None:
     """Give a noun of versions its ``delete`` and ``restore``."""
 
     @group.command("delete", answer=Deleted)
-    @click.argument("reference", metavar="NAME[@NUMBER]")
+    @click.argument("reference", shell_complete=offer(kind), metavar="NAME[@NUMBER]")
     @click.option("--all", "every", is_flag=True, help="Every version of NAME, and the quarantine beside it.")
     @click.option("--dry-run", "dry", is_flag=True, help="Only tell what would be hidden.")
     def delete(reference: str, every: bool, dry: bool) -> None:

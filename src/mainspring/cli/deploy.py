@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mainspring.cli.asking import act
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Verb, dry_run, is_dry_run, print_json, print_next, wants_json
 from mainspring.cli.status import describe_service
 from mainspring.domain.messages import Deploy
@@ -17,8 +18,14 @@ from mainspring.domain.records import Service
     cls=Verb,
     epilog="Examples: mainspring deploy delays --model delays@champion · mainspring deploy delays --model delays@4",
 )
-@click.argument("name")
-@click.option("--model", required=True, metavar="REFERENCE", help="NAME@ALIAS is followed, NAME@NUMBER is pinned.")
+@click.argument("name", shell_complete=offer("service"))
+@click.option(
+    "--model",
+    required=True,
+    shell_complete=offer("model"),
+    metavar="REFERENCE",
+    help="NAME@ALIAS is followed, NAME@NUMBER is pinned.",
+)
 @click.option(
     "--rollout",
     type=click.Choice(["canary", "direct"]),

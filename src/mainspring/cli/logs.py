@@ -7,6 +7,7 @@ import sys
 import click
 
 from mainspring.cli.asking import ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Verb, print_json, print_line, wants_json
 from mainspring.domain.messages import GetLogs, GetRun, Logs
 
@@ -20,7 +21,7 @@ _WAIT_S = 5.0
     cls=Verb,
     epilog="Examples: mainspring logs c07e12 · mainspring logs c07e12 -f",
 )
-@click.argument("id")
+@click.argument("id", shell_complete=offer("run"))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 def command(id: str, *, follow: bool) -> None:  # noqa: A002
     """Print what a run printed; with -f go on until it ends.

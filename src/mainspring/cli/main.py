@@ -11,8 +11,10 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem, shell_complete
 
 from mainspring import __version__
+from mainspring.cli.offering import VARIABLE, offer
 from mainspring.cli.printing import print_error, refuse_verb
 from mainspring.domain.errors import Invalid, MainspringError, Unavailable
 
@@ -47,6 +49,7 @@ VERBS: dict[str, str] = {
     "server": "Back the record up, restore, upgrade and tidy it",
     "debug": "A failed step again, with its inputs, under pdb",
     "doctor": "Check this machine and this home",
+    "completion": "Let bash, zsh or fish complete verbs, options, names and ids",
 }
 
 _INTERRUPTED = 130
@@ -74,6 +77,11 @@ class Verbs(click.Group):
             refuse_verb(args[0], VERBS, "mainspring")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer verbs without importing them, and the options."""
+        verbs = [CompletionItem(name, help=text) for name, text in VERBS.items() if name.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click names it
         """List the verbs without importing them."""
         with formatter.section("Verbs"):
@@ -87,7 +95,13 @@ class Verbs(click.Group):
     epilog="`mainspring VERB --help` tells more. Every verb takes --json; errors end with an exit code of their class.",
 )
 @click.version_option(__version__, message="%(version)s")
-@click.option("-P", "--project", metavar="NAME", help="Work in this project; default $MAINSPRING_PROJECT.")
+@click.option(
+    "-P",
+    "--project",
+    metavar="NAME",
+    shell_complete=offer("project"),
+    help="Work in this project; default $MAINSPRING_PROJECT.",
+)
 @click.pass_context
 def cli(context: click.Context, project: str | None) -> None:
     """From raw data to a watched production service that renews itself.
@@ -120,6 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a letter that the locale has not becomes a question mark
+    asked = os.environ.pop(VARIABLE, "")
+    if asked:
+        sys.exit(shell_complete(cli, {}, "mainspring", VARIABLE, asked))
     sys.exit(_run(words))
 
 

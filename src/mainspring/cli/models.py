@@ -9,6 +9,7 @@ import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.deleting import add_verbs, print_restorable
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.lists import read_all
@@ -57,7 +58,7 @@ def command(context: click.Context, name: str | None, limit: int, deleted: bool)
 
 
 @command.command("show", answer=Version)
-@click.argument("reference")
+@click.argument("reference", shell_complete=offer("model"))
 def show(reference: str) -> None:
     """Show one version: format, parity, signature, goal, data, the run that made it."""
     version: Version = ask(GetVersion("model", reference))

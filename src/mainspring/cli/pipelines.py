@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, shorten_id
 from mainspring.domain.records import Run
@@ -44,7 +45,7 @@ def command(context: click.Context) -> None:
 
 
 @command.command("show", answer=Pipeline)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("pipeline"))
 def show(name: str) -> None:
     """Show one pipeline: who applied it, its triggers, and what became of each."""
     _show(ask(GetPipeline(name)))
@@ -52,7 +53,7 @@ def show(name: str) -> None:
 
 
 @command.command("start", answer=Run)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("pipeline"))
 @dry_run
 def start(name: str) -> None:
     """Start what was applied, now, in your name; a pause does not keep it."""
@@ -65,7 +66,7 @@ def start(name: str) -> None:
 
 
 @command.command("pause", answer=Pipeline)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("pipeline"))
 @dry_run
 def pause(name: str) -> None:
     """Let no trigger start a pipeline; what happens meanwhile is passed over."""
@@ -74,7 +75,7 @@ def pause(name: str) -> None:
 
 
 @command.command("resume", answer=Pipeline)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("pipeline"))
 @dry_run
 def resume(name: str) -> None:
     """Let triggers start a pipeline again, from now on."""
@@ -82,7 +83,7 @@ def resume(name: str) -> None:
 
 
 @command.command("remove", answer=Pipeline)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("pipeline"))
 @dry_run
 def remove(name: str) -> None:
     """Forget that a pipeline was applied, with its triggers; its runs stay."""

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_span
 from mainspring.domain.access import AddProject, ListProjects, Project, ProjectSet, RemoveProject, SetProject
@@ -46,7 +47,7 @@ def add(name: str) -> None:
 
 
 @command.command("set", answer=ProjectSet)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("project"))
 @click.option("--keep-runs", metavar="SPAN", help="Runs go so long after their end, such as 90d; 0: never.")
 @click.option("--keep-versions", metavar="SPAN", help="Versions go that are older, and that nothing needs; 0: never.")
 @click.option("--keep-logs", metavar="SPAN", help="What a run printed goes so long after its end; 0: never.")
@@ -68,7 +69,7 @@ def set_project(name: str, quota: str | None, dry: bool, **spans: str | None) ->
 
 
 @command.command("remove", answer=Removed)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("project"))
 @dry_run
 def remove(name: str) -> None:
     """Remove a project that holds nothing, and the roles in it."""

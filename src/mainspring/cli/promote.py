@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mainspring.cli.asking import ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Verb, print_fields, print_json, print_next, wants_json
 from mainspring.cli.texts import shorten_id
 from mainspring.domain.messages import GetVerdict, Promote, WaitRuns
@@ -22,9 +23,15 @@ _REFUSED = 5
     cls=Verb,
     epilog="Example: mainspring promote delays@5 champion --data flight_rows.recent@7",
 )
-@click.argument("model")
+@click.argument("model", shell_complete=offer("model"))
 @click.argument("alias")
-@click.option("--data", required=True, metavar="REFERENCE", help="A dataset version that the model has not seen.")
+@click.option(
+    "--data",
+    required=True,
+    shell_complete=offer("dataset"),
+    metavar="REFERENCE",
+    help="A dataset version that the model has not seen.",
+)
 @click.option("--reason", default="", help="Kept in the record.")
 @click.pass_context
 def command(context: click.Context, model: str, alias: str, data: str, reason: str) -> None:

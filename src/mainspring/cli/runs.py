@@ -9,6 +9,7 @@ import msgspec
 
 from mainspring.cli.asking import act, ask
 from mainspring.cli.deleting import print_deleted, print_restorable
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, format_span, format_value, shorten_id
 from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
@@ -76,7 +77,7 @@ def command(
 
 
 @command.command("show", answer=ShownRun)
-@click.argument("id")
+@click.argument("id", shell_complete=offer("run"))
 def show(id: str) -> None:  # noqa: A002
     """Show one run: its state, parameters, metrics and what is below it."""
     run: Run = ask(GetRun(id))
@@ -94,7 +95,7 @@ def show(id: str) -> None:  # noqa: A002
 
 
 @command.command("cancel", answer=list[Run])
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", shell_complete=offer("run"), nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", default="cancelled by the user", show_default=True, help="Kept in the record.")
 @dry_run
 def cancel(ids: tuple[str, ...], reason: str) -> None:
@@ -104,7 +105,7 @@ def cancel(ids: tuple[str, ...], reason: str) -> None:
 
 
 @command.command("retry", answer=list[Run])
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", shell_complete=offer("run"), nargs=-1, required=True, metavar="ID...")
 @click.option("--from", "anew", default="", metavar="STEP", help="Of a pipeline: STEP and what follows it run anew.")
 @dry_run
 def retry(ids: tuple[str, ...], anew: str) -> None:
@@ -117,7 +118,7 @@ def retry(ids: tuple[str, ...], anew: str) -> None:
 
 
 @command.command("delete", answer=Deleted)
-@click.argument("ids", nargs=-1, metavar="[ID...]")
+@click.argument("ids", shell_complete=offer("run"), nargs=-1, metavar="[ID...]")
 @click.option(
     "--filter", default="", help='All runs that it holds for, such as "state = failed"; what is needed stays.'
 )
@@ -141,7 +142,7 @@ def restore(ids: tuple[str, ...]) -> None:
 
 
 @command.command("tag", answer=Run)
-@click.argument("id")
+@click.argument("id", shell_complete=offer("run"))
 @click.argument("tags", nargs=-1, required=True, metavar="NAME=TEXT|NAME-...")
 @dry_run
 def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
@@ -163,8 +164,8 @@ def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
 
 
 @command.command("diff", answer=Comparison)
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", shell_complete=offer("run"))
+@click.argument("after", shell_complete=offer("run"))
 def diff(before: str, after: str) -> None:
     """Show what differs between two runs: parameters, metrics, code, data, environment, Git."""
     found: Comparison = ask(CompareRuns(before=before, after=after))

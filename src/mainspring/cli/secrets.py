@@ -7,6 +7,7 @@ import sys
 import click
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age
 from mainspring.domain.access import (
@@ -49,14 +50,14 @@ def add(name: str) -> None:
 
 
 @command.command("show", answer=list[SecretEntry])
-@click.argument("name")
+@click.argument("name", shell_complete=offer("secret"))
 def show(name: str) -> None:
     """Show what is known of one secret; its value is shown to nobody."""
     _print([ask(GetSecret(name=name))])
 
 
 @command.command("remove", answer=list[SecretEntry])
-@click.argument("name")
+@click.argument("name", shell_complete=offer("secret"))
 @dry_run
 def remove(name: str) -> None:
     """Forget a secret."""

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, shorten_id
 from mainspring.domain.messages import (
@@ -45,7 +46,7 @@ def command(context: click.Context) -> None:
 
 
 @command.command("show", answer=ShownService)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("service"))
 def show(name: str) -> None:
     """Show one service: its revisions, counts and renewals."""
     service: Service = ask(GetService(name))
@@ -78,7 +79,7 @@ def show(name: str) -> None:
 
 
 @command.command("rollback", answer=Service)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("service"))
 @click.option("--reason", default="", help="Kept in the record.")
 @dry_run
 def rollback(name: str, reason: str) -> None:
@@ -87,7 +88,7 @@ def rollback(name: str, reason: str) -> None:
 
 
 @command.command("stop", answer=Service)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("service"))
 @dry_run
 def stop(name: str) -> None:
     """Stop a service; its record and captured rows stay."""

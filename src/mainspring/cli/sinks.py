@@ -7,6 +7,7 @@ import time
 import click
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_span
 from mainspring.domain.errors import Failed, Invalid
@@ -57,14 +58,14 @@ def add(name: str, kind: str, url: str, secret: str | None, events: str | None, 
 
 
 @command.command("show", answer=Sink)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("sink"))
 def show(name: str) -> None:
     """Show a sink: where it sends, how far it is, what went wrong last and what was set aside."""
     _show(ask(GetSink(name=name)))
 
 
 @command.command("remove", answer=Sink)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("sink"))
 @dry_run
 def remove(name: str) -> None:
     """Send no more; what was not sent yet is not sent."""
@@ -72,7 +73,7 @@ def remove(name: str) -> None:
 
 
 @command.command("test", answer=Answered, untried="it is a try itself")
-@click.argument("name")
+@click.argument("name", shell_complete=offer("sink"))
 def test(name: str) -> None:
     """Send one event that says that it is a test, and tell what the receiver answered."""
     answer: Answered = ask(TestSink(name=name))

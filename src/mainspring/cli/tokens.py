@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment
 from mainspring.domain.access import Issued, IssueToken, ListTokens, RevokeToken, Token
@@ -28,7 +29,7 @@ def command(context: click.Context, user: str | None) -> None:
 
 
 @command.command("add", answer=Issued, untried="a token that was shown has to hold")
-@click.argument("user")
+@click.argument("user", shell_complete=offer("user"))
 @click.option("--name", default="", help="What it is for.")
 @click.option(
     "--scope", "scopes", multiple=True, help="read, an area such as runs, or an action; all when there is none."
@@ -46,7 +47,7 @@ def add(user: str, name: str, scopes: tuple[str, ...], expires: str) -> None:
 
 
 @command.command("show", answer=list[Token])
-@click.argument("id")
+@click.argument("id", shell_complete=offer("token"))
 def show(id: str) -> None:  # noqa: A002
     """Show what is known of one token; ID may be a unique prefix or suffix."""
     reason: Reason = ask(Explain(id))
@@ -70,7 +71,7 @@ def show(id: str) -> None:  # noqa: A002
 
 
 @command.command("remove", answer=list[Token])
-@click.argument("id")
+@click.argument("id", shell_complete=offer("token"))
 @dry_run
 def remove(id: str) -> None:  # noqa: A002
     """Take a token back; the next request with it is refused."""

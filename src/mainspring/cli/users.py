@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from mainspring.cli.asking import act, ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age
 from mainspring.domain.access import (
@@ -62,7 +63,7 @@ def add(name: str, service: bool, role: str | None, everywhere: bool, identity: 
 
 
 @command.command("show", answer=ShownUser)
-@click.argument("name")
+@click.argument("name", shell_complete=offer("user"))
 def show(name: str) -> None:
     """Show one principal, its roles and its tokens."""
     account: Account = ask(GetUser(name=name))
@@ -83,7 +84,7 @@ def show(name: str) -> None:
 
 
 @command.command("remove", answer=list[Account])
-@click.argument("name")
+@click.argument("name", shell_complete=offer("user"))
 @dry_run
 def remove(name: str) -> None:
     """Remove a principal; its roles go, its tokens hold no longer. What it did stays in the record."""
@@ -91,7 +92,7 @@ def remove(name: str) -> None:
 
 
 @command.command("grant", answer=list[Account])
-@click.argument("name")
+@click.argument("name", shell_complete=offer("user"))
 @click.argument("role", type=_role)
 @_everywhere
 @dry_run
@@ -101,7 +102,7 @@ def grant(name: str, role: str, everywhere: bool) -> None:
 
 
 @command.command("revoke", answer=list[Account])
-@click.argument("name")
+@click.argument("name", shell_complete=offer("user"))
 @_everywhere
 @dry_run
 def revoke(name: str, everywhere: bool) -> None:

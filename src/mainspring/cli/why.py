@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mainspring.cli.asking import ask
+from mainspring.cli.offering import offer
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
 from mainspring.domain.catalogue import ENTRIES
 from mainspring.domain.catalogue.entry import Entry
@@ -20,7 +21,7 @@ from mainspring.domain.records import Reason
     cls=Verb,
     epilog="Examples: mainspring why c07e12 · why delays@champion · why delays · why RUN-005",
 )
-@click.argument("thing", required=False)
+@click.argument("thing", shell_complete=offer("service", "model", "dataset", "run", "alarm"), required=False)
 @click.option("--list", "listed", is_flag=True, help="List the error codes.")
 def command(thing: str | None, *, listed: bool) -> None:
     """Ask why: of a run, model@alias, service, alarm, renewal, dataset version or error code.

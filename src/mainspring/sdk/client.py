@@ -13,19 +13,20 @@ from typing import Any, ClassVar
 import msgspec
 
 from mainspring.domain import messages
-from mainspring.domain.errors import Denied, Unavailable
+from mainspring.domain.errors import Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Command
 from mainspring.domain.ports import Blobs
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.repetition import REPEATABLE
-from mainspring.domain.wire import HEADER, decode_reply, encode_request
+from mainspring.domain.wire import decode_reply, encode_request
 from mainspring.sdk.blobs import screen_blobs
 from mainspring.sdk.homes import current_home, current_project
 from mainspring.sdk.keys import DataKeys
 from mainspring.sdk.logins import find_login
 from mainspring.sdk.owners import start_owner
 from mainspring.sdk.tables import HomeTables
+from mainspring.sdk.wires import Wire, dial
 from mainspring.security.masks import is_hiding, mask_all
 from mainspring.security.seals import Seal, project_seal
 from mainspring.store.blobs import open_blobs
@@ -83,7 +84,7 @@ class Client:
         self._token = token
         self._start = start
         self._seal: Seal | None = None
-        self._idle: list[_Wire] = []
+        self._idle: list[Wire] = []
         self.authority = ""
         self.data_keys = DataKeys(self)
 
@@ -195,86 +196,32 @@ class Client:
             self.ask(messages.GetStatus())
         return open_blobs(self.home)
 
-    def _take(self) -> _Wire:
+    def _take(self) -> Wire:
         """Return an idle connection of this process, or a new one."""
         while self._idle:
             wire = self._idle.pop()
             if wire.pid == os.getpid():
                 return wire
             wire.close()  # of the process that forked this one
-        return _Wire(self._connect())
+        return Wire(self._connect())
 
     def _connect(self) -> socket.socket:
         path = str(self.home.socket)
-        connected = _dial(path)
+        connected = dial(path)
         if connected is None:
             if self._start is None:
                 raise Unavailable("HOME-001", f"no owner answers at {path}", path=path)
             self._start(self.home)
-            connected = _dial(path)
+            connected = dial(path)
         if connected is None:
             raise ConnectionResetError("the owner ended as soon as it was there")
         return connected
-
-
-class _Wire:
-    """One connection, used by one thread at a time."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        self.pid = os.getpid()
-        self._socket = connected
-
-    def exchange(self, frame: bytes, silence_s: float) -> bytes:
-        """Send a request and return the body of its reply; closed when that fails."""
-        try:
-            self._socket.settimeout(silence_s)
-            self._socket.sendall(frame)
-            (size,) = HEADER.unpack(self._receive(HEADER.size))
-            body = self._receive(size)
-        except TimeoutError:
-            self.close()
-            raise Unavailable("HOME-001", f"the owner was silent for {silence_s:.0f} s") from None
-        except BaseException:
-            self.close()
-            raise
-        return body
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-    def __del__(self) -> None:
-        self._socket.close()
-
-    def _receive(self, size: int) -> bytes:
-        content = bytearray(size)
-        view = memoryview(content)
-        while view:
-            count = self._socket.recv_into(view)
-            if count == 0:
-                raise ConnectionResetError("the owner closed the connection")
-            view = view[count:]
-        return bytes(content)
 
 
 def _mask(command: Command) -> Command:
     """Take the values of secrets out of what is told to the record."""
     plain = msgspec.msgpack.encode(mask_all(msgspec.to_builtins(command)))
     return msgspec.msgpack.decode(plain, type=type(command))
-
-
-def _dial(path: str) -> socket.socket | None:
-    """Connect to a socket; None when nobody listens there."""
-    connected = socket.socket(socket.AF_UNIX)
-    try:
-        connected.connect(path)
-    except PermissionError:
-        connected.close()
-        raise Denied("HOME-008", f"{path} belongs to another user", path=path) from None
-    except OSError:
-        connected.close()
-        return None
-    return connected
 
 
 _clients: dict[tuple[object, ...], Client] = {}
