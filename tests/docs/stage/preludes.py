@@ -16,14 +16,7 @@ labels = past.polars()["late"]
 past = past.polars().select(columns)
 past.polars = lambda: past
 """,
-    "tune": f"""{_IMPORTS}
-@ms.step
-def fit(rows, leaves, rate):
-    ms.log(auc=0.9 - abs(leaves - 63) / 1000 - abs(rate - 0.1) / 10)
-    return len(rows)
-
-rows = [1, 2, 3]
-""",
+    "tune": f"{_IMPORTS}from flights import score\n",
     "secrets": f"{_IMPORTS}fetch = lambda address, password: [address]\n",
 }
 """Name of the page -> source; pages that are not here begin with the import of Mainspring."""

@@ -167,6 +167,7 @@ PLACES = {
     "e45d52": _find_run("'kind = pipeline'"),
     "c07e12": _find_run("'name = divide and state = failed'"),
     "a3f19b": _find_run("'name = train and state = succeeded'"),
+    "07f0c2": _find_run("'kind = study'"),
     "37223": lambda project: project.ask("services")[0]["url"].rpartition(":")[2],
     "0f3c5b6a7d8e9f01": lambda project: project.ask("tokens")[0]["id"],
     "8430": lambda project: "0",
