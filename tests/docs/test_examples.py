@@ -16,9 +16,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").rglob("*.md"))]
 def test_every_block_says_what_it_is_or_why_it_is_not_run(page):
     for block in read_blocks(page):
         assert block.kind in KINDS, f"{block.place}: begin the block with one of {KINDS}"
-        if block.kind == "console":
+        if block.kind == "console" and not block.excuse:
             assert split_console(block.body), f"{block.place}: no line begins with `$ `"
-        if block.kind == "python":
+        if block.kind == "python" and not block.excuse:
             ast.parse(block.body)
 
 

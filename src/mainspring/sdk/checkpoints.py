@@ -134,6 +134,16 @@ def checkpoint(*, keep: int = 2) -> Checkpoint:
     ------
     Invalid
         STEP-006 outside of runs; STEP-008 for a `keep` below 1.
+
+    Examples
+    --------
+    >>> with ms.start_run("loop"):
+    ...     done, saved = {"sum": 0}, ms.checkpoint()
+    ...     for step in range(saved.restore(done), 3):
+    ...         done["sum"] += step
+    ...         saved.save(done, step=step)
+    >>> done
+    {'sum': 3}
     """
     active = check_active()
     if type(keep) is not int or keep < 1:

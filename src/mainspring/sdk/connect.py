@@ -36,6 +36,10 @@ def connect(
     Invalid
         HOME-017 for an address that is neither, or for a token without a server; API-006 for
         ``http://`` beyond loopback.
+
+    Examples
+    --------
+    >>> ms.connect("https://192.0.2.10:8430", token="msp_...", project="air")  # doctest: +SKIP
     """
     remote = url if url is not None and url.startswith(("http://", "https://")) else None
     if url and "://" in url and remote is None and not url.startswith("file://"):

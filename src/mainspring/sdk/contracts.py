@@ -95,6 +95,14 @@ class Contract:
     ------
     Invalid
         DATA-008, when the class is made, for what cannot be read.
+
+    Examples
+    --------
+    >>> class Order(Contract):
+    ...     id: int = Field(key=True)
+    ...     price: float = Field(ge=0)
+    >>> Order.declaration().name
+    'Order'
     """
 
     _declared: ClassVar[Declaration | None] = None

@@ -45,6 +45,12 @@ class Dataset(Handle):
     Notes
     -----
     Reading rows within a run records that the run read the version.
+
+    Examples
+    --------
+    >>> made = ms.write([{"id": 1, "price": 2.5}], "priced")
+    >>> ms.Dataset("priced").polars()["price"].to_list()
+    [2.5]
     """
 
     _kind = "dataset"
@@ -288,6 +294,11 @@ def write(
     there once when it is repeated by the same run, by a new run of the same step with the same
     inputs, or as the next write.
     Lineage: the versions that the active run has read are the version's inputs.
+
+    Examples
+    --------
+    >>> ms.write([{"id": 1, "price": 2.5}], "prices").reference
+    'prices@1'
     """
     from mainspring.sdk.writes import write_rows
 

@@ -50,6 +50,10 @@ def apply(*declared: Declared, dry_run: bool = False) -> Diff:
     Notes
     -----
     Guarantees: idempotent; all or nothing; what it does not name stays as it is.
+
+    Examples
+    --------
+    >>> difference = ms.apply(ms.Gate("delays", target="late", better=["auc"]), dry_run=True)
     """
     client = get_client()
     return hand_over(client, complete(declared, client), dry_run=dry_run)

@@ -50,6 +50,10 @@ class Gate:
     ------
     Invalid
         GATE-001 when a demand makes no sense; DATA-001 when a name is none.
+
+    Examples
+    --------
+    >>> gate = Gate("delays", target="late", better=["auc"], slices=["shop"])
     """
 
     def __init__(
@@ -124,6 +128,10 @@ def promote(model: Model | str, to: str, *, data: Dataset | str, reason: str = "
     -----
     Guarantees: asked again with nothing changed, it answers with the same verdict; so it does for
     a version that passed on these rows before, wherever the alias has moved since. Prints one line.
+
+    Examples
+    --------
+    >>> ms.promote("delays@5", "champion", data="flight_rows.recent")  # doctest: +SKIP
     """
     client, active = current_client(), active_run()
     run: Run = client.ask(

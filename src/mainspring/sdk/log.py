@@ -59,6 +59,13 @@ def log(values: Mapping[str, Any] | None = None, *, step: int | None = None, **n
     Guarantees: what was logged is in the kernel on return, so it outlives the process; NaN and
     infinities are kept as they are. Files are copied as they are read, by content. Cost: some
     10 us for numbers; never waits for the owner.
+
+    Examples
+    --------
+    >>> with ms.start_run("fit") as run:
+    ...     ms.log(loss=0.5, note="converged")
+    >>> run.artifacts["note"].load()
+    'converged'
     """
     active = check_active()
     given = {**(values or {}), **named}
@@ -94,6 +101,13 @@ def log_params(**params: Any) -> None:
     ------
     Invalid
         STEP-006 outside of runs; LOG-001 for more than 10,000 parameters.
+
+    Examples
+    --------
+    >>> with ms.start_run("fit") as run:
+    ...     ms.log_params(rate=0.1)
+    >>> ms.Run(run.id).params["rate"]
+    0.1
     """
     active = check_active()
     kept = prepare_params(params)

@@ -41,6 +41,11 @@ class Goal(msgspec.Struct, frozen=True):
     ------
     Invalid
         MODEL-012 when a text is empty.
+
+    Examples
+    --------
+    >>> Goal("fewer missed connections", metric="log_loss", owner="operations@air.example").metric
+    'log_loss'
     """
 
     text: str
@@ -67,6 +72,10 @@ class Model(Handle):
     ------
     Invalid
         DATA-001 when the reference is none.
+
+    Examples
+    --------
+    >>> ms.Model("delays@champion").predict({"wind": [3.0, 28.0]})  # doctest: +SKIP
     """
 
     _kind = "model"
@@ -244,6 +253,10 @@ def register(
     -----
     Recorded: signature, example, parity, size and latency, parameters, code, environment, and
     every dataset version that the run which made the model, or the tree around it, has read.
+
+    Examples
+    --------
+    >>> ms.register(model, "delays", example=rows)  # doctest: +SKIP
     """
     from mainspring.sdk.registering import register_model
 

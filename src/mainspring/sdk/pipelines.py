@@ -157,6 +157,17 @@ def pipeline(
     ------
     Invalid
         STEP-004 when it is no plain function; STEP-008 for a wrong option.
+
+    Examples
+    --------
+    >>> @ms.step
+    ... def double(number: int) -> int:
+    ...     return 2 * number
+    >>> @ms.pipeline
+    ... def total(count: int) -> int:
+    ...     return sum(double(number) for number in range(count))
+    >>> total(3)
+    6
     """
     if env is not None:
         raise Invalid("STEP-008", f"env={env!r}", why="environments of a pipeline's own come with a later release")

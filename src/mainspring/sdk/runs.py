@@ -44,6 +44,13 @@ class Run:
     ----------
     id : str
         Its id, or a unique prefix or suffix of it.
+
+    Examples
+    --------
+    >>> with ms.start_run("fit") as run:
+    ...     ms.log(loss=0.5)
+    >>> ms.Run(run.id).metrics["loss"]
+    0.5
     """
 
     def __init__(self, id: str) -> None:  # noqa: A002 - the word of the record
@@ -259,6 +266,13 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
     ------
     Invalid
         RUN-011 for a filter that cannot be read; it tells the position.
+
+    Examples
+    --------
+    >>> with ms.start_run("fit", params={"rate": 0.1}):
+    ...     ms.log(auc=0.7)
+    >>> [run.name for run in ms.runs("name = fit and metrics.auc >= .7 and params.rate < 1", limit=1)]
+    ['fit']
     """
     found: list[Run] = []
     client, page = current_client(), ""
@@ -297,6 +311,10 @@ def run(target: Any, *args: Any, pool: str | None = None, gpus: float = 0, wait:
     ------
     Invalid
         STEP-004 for anything else, STEP-005 when it cannot be sent to another process.
+
+    Examples
+    --------
+    >>> ms.run(["nvidia-smi"], wait=True)  # doctest: +SKIP
     """
     if isinstance(target, Step):
         changed = target.options(pool=pool, gpus=gpus or None)

@@ -158,8 +158,7 @@ def start_run(
         Name of the group of runs that it belongs to; by default that of the run above it. Runs are
         found by it: ``ms.runs("experiment = churn")``.
     resume : str or Run, optional
-        Id of an ended run of a script: it goes on as its next attempt, its series and artifacts
-        too.
+        Id of an ended run of a script: it goes on as its next attempt, series and artifacts too.
 
     Returns
     -------
@@ -179,6 +178,10 @@ def start_run(
     -----
     Guarantees: numbers that were logged outlive the process. A step called inside answers from an
     earlier result as it does elsewhere; the block itself always runs.
+
+    Examples
+    --------
+    >>> with ms.start_run("fit", tags={"team": "air"}): ms.log(loss=0.5)
     """
     if callable(name):
         return ScriptRun(None, {}, {}, "", "")(name)

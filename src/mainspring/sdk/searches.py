@@ -55,7 +55,7 @@ def tune(
     start: Study | Sequence[Mapping[str, Any]] = (),
     repeats: int = 2,
 ) -> Study:
-    """Search the arguments of a step for the best value of a metric.
+    """Search the arguments of a step for the best value of a metric, and return the study.
 
     Parameters
     ----------
@@ -93,6 +93,10 @@ def tune(
     -----
     Guarantees: trials go out in rounds and are compared with earlier rounds only, so that nothing depends on
     which was faster. A search that was killed, stopped or had a smaller budget goes on when it is asked for again.
+
+    Examples
+    --------
+    >>> ms.tune(fit, {"leaves": ms.between(15, 255)}, metric="auc", budget=ms.Budget(trials=30))  # doctest: +SKIP
     """
     return Search(get_client(), make_plan(**locals())).run()
 

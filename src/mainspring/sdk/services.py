@@ -50,6 +50,10 @@ class Service:
         Of the service.
     token : str, optional
         Bearer token, where the service wants one.
+
+    Examples
+    --------
+    >>> ms.Service("delays").predict([{"wind": 3.0}])["probability"]  # doctest: +SKIP
     """
 
     def __init__(self, name: str, *, token: str = "") -> None:
@@ -134,6 +138,11 @@ class Service:
     def rollback(self, reason: str = "") -> Service:
         """Make the revision before the live one live again; a running canary ends.
 
+        Returns
+        -------
+        Service
+            This one.
+
         Raises
         ------
         Conflict
@@ -143,7 +152,13 @@ class Service:
         return self
 
     def stop(self) -> Service:
-        """Let it drain and end; its record and captured requests stay."""
+        """Let it drain and end; its record and captured requests stay.
+
+        Returns
+        -------
+        Service
+            This one; `deploy` starts it again.
+        """
         self._client.ask(messages.StopService(self.name))
         return self
 
@@ -233,6 +248,10 @@ def deploy(name: str, model: Referable | str, *, rollout: str = "canary", monito
         MODEL-001 when there is no such model.
     MainspringError
         Why the model could not be loaded; an earlier revision goes on.
+
+    Examples
+    --------
+    >>> ms.deploy("delays", "delays@champion")  # doctest: +SKIP
     """
     if rollout not in ROLLOUTS:
         raise Invalid("SERVE-024", f"rollout {rollout!r} is none of {', '.join(ROLLOUTS)}", rollout=rollout)

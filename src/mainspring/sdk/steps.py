@@ -151,7 +151,13 @@ class Step(Generic[P, R]):
         backoff: str | float | None = None,
         timeout: str | float | None = None,
     ) -> Step[P, R]:
-        """Return the same step with other options; what is left out stays."""
+        """Return the same step with other options; what is left out stays.
+
+        Parameters
+        ----------
+        cache, sensitive, cpus, memory, gpus, pool, env, retries, backoff, timeout
+            As those of `mainspring.step`.
+        """
         old, asks = self.settings, self.settings.resources
         fresh = make_options(
             cache=old.cache if cache is None else cache,
@@ -394,6 +400,14 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     Invalid
         STEP-004 when it is no plain function; STEP-008 for a wrong option; RUN-003, RUN-004 for
         text that is no duration or size.
+
+    Examples
+    --------
+    >>> @ms.step(retries=2)
+    ... def square(number: int) -> int:
+    ...     return number * number
+    >>> square(3)
+    9
     """
     made = make_options(**options)
     if function is None:

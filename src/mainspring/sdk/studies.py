@@ -23,6 +23,11 @@ def between(low: float, high: float, *, log: bool = False, step: float | None = 
     step : int or float, optional
         Distance between allowed values; None allows all.
 
+    Returns
+    -------
+    Range
+        For the space of `tune`.
+
     Raises
     ------
     Invalid

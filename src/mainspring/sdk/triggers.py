@@ -83,6 +83,10 @@ class On:
     -----
     Guarantees: while a run that it started goes on, whatever else happens starts one more run in
     all. A pipeline is not started by what a run of its own has made.
+
+    Examples
+    --------
+    >>> trigger = On("alarm", service="delays", cooldown="14d")
     """
 
     def __init__(self, event: str, *, cooldown: str | None = None, policy: str = "regret", **match: str) -> None:

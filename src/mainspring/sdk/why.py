@@ -28,6 +28,12 @@ def why(thing: Any) -> Reason:
     ------
     NotFound
         HOME-010 when nothing has that id or name, HOME-009 for an unknown code.
+
+    Examples
+    --------
+    >>> print(ms.why("RUN-005"))
+    RUN-005: a lease that was lost
+    ...
     """
     for attribute in ("reference", "id", "name"):
         if not isinstance(thing, str) and isinstance(getattr(thing, attribute, None), str):

@@ -25,6 +25,11 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cost : float or None
         At most so much, in the currency of MAINSPRING_CPU_HOUR_COST and
         MAINSPRING_GPU_HOUR_COST.
+
+    Examples
+    --------
+    >>> Budget(trials=30, hours=1).trials
+    30
     """
 
     trials: int | None = None
