@@ -24,7 +24,7 @@ from mainspring.domain.ports import Blobs, Clock, Randomness
 from mainspring.domain.principals import DEFAULT_PROJECT, OWNER, Principal
 from mainspring.store.dialects import Listener
 from mainspring.store.engine import dialect_of, find_fault
-from mainspring.store.leases import take_lease
+from mainspring.store.leases import has_others, take_lease
 from mainspring.store.requests import find_answer, keep_answer
 from mainspring.store.tables import LOCAL
 
@@ -93,6 +93,8 @@ class GroupCommit:
     ----------
     outdated : bool
         A newer release has migrated the record; this one can do no more.
+    alone : bool
+        No other owner is known to hear what this one publishes.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class GroupCommit:
         self._asked_at = 0.0
         self._said = ""
         self.outdated = False
+        self.alone = False
         self._node = node
         self._holder = f"{node}:{os.getpid()}:{secrets.token_hex(4)}"
         self._seen_at = -_LEASE_S
@@ -245,6 +248,7 @@ class GroupCommit:
         Unavailable
             The record takes nothing.
         """
+        self.call(lambda turn: turn.notify("nodes"))  # whoever takes itself for the only owner hears of this one
         for each in ADOPTIONS:
             self.call(each)
 
@@ -284,10 +288,12 @@ class GroupCommit:
         return self._kept
 
     def _stay(self, connection: Connection) -> float:
-        """Tell the other owners that this one lives; return until when they need not hear it again."""
+        """Tell the other owners that this one lives; return when they heard it last."""
         now = time.monotonic()
         if self._dialect.shared and now - self._seen_at > _LEASE_S / 4:
-            take_lease(connection, NODE_LEASE + self._node, self._node, NODE_LEASE_S)
+            name = NODE_LEASE + self._node
+            take_lease(connection, name, self._node, NODE_LEASE_S)
+            self.alone = not has_others(connection, NODE_LEASE, name)
             return now
         return self._seen_at
 
@@ -302,7 +308,8 @@ class GroupCommit:
             work(connection)
             written = self._dialect.has_written(connection)
             if written:
-                self._dialect.publish(connection, {topic for turn in turns for topic in turn.topics})
+                if not self.alone:
+                    self._dialect.publish(connection, {topic for turn in turns for topic in turn.topics})
                 crash_point("owner.turn.before_commit")
             transaction.commit()
         except BaseException as fault:

@@ -45,7 +45,7 @@ def list_renewals(turn: Turn, command: ListRenewals) -> list[Renewal]:
     return _list(turn, tables.renewals, Renewal, command)
 
 
-@loop(every_s=2.0, topics=("events", "services"), once=True)
+@loop(every_s=2.0, topics=("events.data", "services"), once=True)
 def follow_labels(turn: Turn) -> None:
     """Check each service when labels that its monitor waits for have arrived.
 

@@ -59,7 +59,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
         params=wanted.params,
         tags=wanted.tags,
         resources=wanted.resources,
-        principal=_find_principal(turn, wanted.parent_id),
+        principal=_find_principal(turn, parent),
         created_at=now,
         experiment=wanted.experiment or (parent.experiment if parent else ""),
         provenance=wanted.provenance or (parent.provenance if parent else None),
@@ -71,15 +71,13 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
     return run
 
 
-def _find_principal(turn: Turn, parent_id: str | None) -> str:
+def _find_principal(turn: Turn, parent: Run | None) -> str:
     """Say in whose name a run runs: what a worker begins runs in the name of those for whom it works.
 
     Workers of the home ask as its user, who may act in any name; nobody else takes the name of the run above.
     """
     works = turn.actor.kind == "worker" or turn.actor.roles.get(ANY_PROJECT) == "admin"
-    if parent_id is None or not works:
-        return str(turn.actor)
-    return runs.get_run(turn.connection, parent_id).principal
+    return parent.principal if parent is not None and works else str(turn.actor)
 
 
 def _find_source(turn: Turn, wanted: BeginRun | RunSpec, refused: str) -> tuple[Run | None, str]:

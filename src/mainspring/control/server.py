@@ -204,6 +204,7 @@ class Server:
             self._hear_no_more()
             return
         if topics:
+            self._commits.alone = False
             self.notify(topics)
 
     def _hear_no_more(self) -> None:

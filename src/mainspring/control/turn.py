@@ -128,6 +128,7 @@ class Turn:
         """
         add_event(self.connection, self.project, self.now(), kind, subject, str(self.actor), body, event_time)
         self.notify("events")
+        self.notify(f"events.{kind}")
 
     def audit(self, action: str, subject: str, *, before: Any = None, after: Any = None, home: bool = False) -> None:
         """Append an act to the audit's chain, in this transaction.

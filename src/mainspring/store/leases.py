@@ -7,11 +7,17 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mainspring.store.engine import dialect_of
-from mainspring.store.statements import Statement
+from mainspring.store.statements import Statement, read_clock
 from mainspring.store.tables import leases
 
 _IS_NAME = leases.c.name == bindparam("name_")
 _GET = Statement(select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at).where(_IS_NAME))
+_GET_NOW = Statement(
+    select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at, read_clock()).where(_IS_NAME)
+)
+_OTHERS = Statement(
+    select(leases.c.name).where(leases.c.name.like(bindparam("pattern")), leases.c.name != bindparam("name_")).limit(1)
+)
 _LAPSED = Statement(
     select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at)
     .where(leases.c.name.like(bindparam("pattern")))
@@ -76,12 +82,12 @@ def take_lease(connection: Connection, name: str, holder: str, length_s: float) 
     that has more than half of its time left is not written again. One that seems to last longer
     than a lease can was written before the clock was put back, and is as good as lapsed.
     """
-    now = dialect_of(connection).now(connection)
-    row = _GET.first(connection, name_=name)
+    row = _GET_NOW.first(connection, name_=name)
     if row is None:
+        now = dialect_of(connection).now(connection)
         _ADD.run(connection, {"name": name, "holder": holder, "fence": 1, "expires_at": now + length_s})
         return 1
-    found = Lease(*row)
+    found, now = Lease(*row[:-1]), row[-1]
     left_s = found.expires_at - now
     told_now = left_s <= length_s + _SLACK_S
     if found.holder != holder and left_s >= 0 and told_now:
@@ -92,6 +98,11 @@ def take_lease(connection: Connection, name: str, holder: str, length_s: float) 
     values = {"holder_": holder, "fence_": fence, "expires_at_": now + length_s}
     _TAKE.run(connection, {"name_": name, "was_fence": found.fence, **values})
     return fence
+
+
+def has_others(connection: Connection, prefix: str, name: str) -> bool:
+    """Tell whether somebody holds, or held, a lease of a name that begins so, beside this one."""
+    return _OTHERS.first(connection, pattern=f"{prefix}%", name_=name) is not None
 
 
 def find_lapsed(connection: Connection, prefix: str, length_s: float) -> list[Lease]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, Connection, Select, Table, Text, bindparam, column, select
+from sqlalchemy import Boolean, Connection, Float, Select, Table, Text, bindparam, column, select
 from sqlalchemy.dialects.sqlite import Insert as Upsert
 from sqlalchemy.dialects.sqlite.dml import OnConflictDoNothing, OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
@@ -130,6 +130,23 @@ def pack_ids(ids: Sequence[str]) -> str:
 def unpack_ids(name: str) -> Select[Any]:
     """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list."""
     return select(column("value", Text)).select_from(_Unpacked(bindparam(name, type_=Text)))
+
+
+class read_clock(GenericFunction[float]):  # noqa: N801 - stands in statements as a function does
+    """The time of the database, in seconds since 1970 UTC."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(read_clock, "sqlite")
+def _read_clock_of_sqlite(element: read_clock, compiler: Any, **options: Any) -> str:  # noqa: ARG001
+    return "(julianday('now') - 2440587.5) * 86400.0"
+
+
+@compiles(read_clock, "postgresql")
+def _read_clock_of_postgresql(element: read_clock, compiler: Any, **options: Any) -> str:  # noqa: ARG001
+    return "extract(epoch FROM clock_timestamp())::float8"
 
 
 class _Unpacked(GenericFunction[Any]):

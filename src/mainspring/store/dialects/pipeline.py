@@ -54,7 +54,8 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
     Statements are prepared at their first use. What `send_later` was told (BEGIN, SAVEPOINT,
     RELEASE) and `perform_later` (inserts) goes out with the next statement, in the same trip; its
     faults are raised there, and what is undone before that never goes out. `changes` counts rows
-    that were inserted, updated or deleted; `lost` tells that nobody is at the other end any more.
+    that were inserted, updated or deleted; `lost` tells that nobody is at the other end any more,
+    `is_checking` that its session has what turns that write begin with.
 
     Notes
     -----
@@ -67,6 +68,7 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
         self._later: list[str | _Kept] = []
         self.changes = 0
         self.lost = False
+        self.is_checking = False
         self.notifications: deque[tuple[int, str, str]] = deque()  # however many there are
 
     @property
@@ -144,8 +146,11 @@ class PipelinedConnection(dbapi.Connection):  # type: ignore[misc]
 
     def commit(self) -> None:
         """Commit, with what was to be sent before it; a transaction without statements was never begun."""
-        if self.has_kept or self._transaction_status in {core.IN_TRANSACTION, core.IN_FAILED_TRANSACTION}:
+        if self.has_kept:
             self.execute_simple("COMMIT")
+        elif self._transaction_status in {core.IN_TRANSACTION, core.IN_FAILED_TRANSACTION}:
+            kept, self._later = cast("list[str]", self._later), []
+            self.execute_simple("; ".join([*kept, "COMMIT"]))
         self._later.clear()
 
     def rollback(self) -> None:

@@ -41,7 +41,8 @@ _SESSION = (
 )
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock({WRITER})"
 # A newer release may have changed the tables while this owner lives: then the turn fails where it begins.
-_CHECKED = f"{_BEGIN}; SELECT 1 / (max(version_num) = '{HEAD}')::int FROM alembic_version"  # noqa: S608 - ours
+_CHECK = f"PREPARE is_current AS SELECT 1 / (max(version_num) = '{HEAD}')::int FROM alembic_version"  # noqa: S608 - ours
+_CHECKED = f"{_BEGIN}; EXECUTE is_current"
 _SAVEPOINT, _RELEASE = "SAVEPOINT request", "RELEASE request"
 
 _CHANNEL = "mainspring"
@@ -112,13 +113,17 @@ class PostgresqlDialect:
 
     def begin(self, connection: Connection, *, writes: bool, durable: bool) -> RootTransaction:
         """Begin, in the same trip as the first statement."""
+        raw = driver(connection)
+        if writes and not raw.is_checking:  # to plan it anew costs more than all the rest of a turn's beginning
+            raw.execute_simple(_CHECK)
+            raw.is_checking = True
         if not writes:
             connection.info["begin"] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         elif not durable:
             connection.info["begin"] = f"{_CHECKED}; SET LOCAL synchronous_commit = off"
         else:
             connection.info["begin"] = _CHECKED
-        driver(connection).changes = 0
+        raw.changes = 0
         return connection.begin()
 
     @contextmanager
