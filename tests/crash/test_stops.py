@@ -20,6 +20,10 @@ from mainspring.tracking.codecs import load_value
 LEASE_S = 5.0
 
 
+def double(number):
+    return 2 * number
+
+
 @pytest.fixture
 def ledger(tmp_path):
     return Ledger(tmp_path / "ledger")
@@ -107,6 +111,37 @@ def test_a_fork_server_and_its_worker_that_stood_still_past_their_lease(home, st
     send(forks, signal.SIGCONT)
     check(client, witness, run, ledger, 2)
     assert get(client, run).metrics == {}
+
+
+def test_a_fork_server_that_stands_still_is_replaced(home, start, client, ledger, go, stopped):
+    """Nobody lets it go on: it is killed, a new one takes its run, and what its worker says then comes too late."""
+    start(lease_s=LEASE_S, stopped_s=LEASE_S + 2)
+    witness, machine = Witness(), Machine(home.root)
+    run = submit(client, execute, ledger.path, go)
+    settle(lambda: ledger.read("began"))
+    (forks,) = machine.fork_server()
+    stopped(forks)
+    settle(lambda: not lives(forks))
+    settle(lambda: set(attempts(ledger, "began")) > {1})
+    (successor,) = machine.fork_server()
+    assert successor != forks
+    go.touch()
+    (ended,) = wait(client, run)
+    witness.see_runs(client)
+    assert (ended.state, ended.attempt > 1) == ("succeeded", True)
+    assert load_value(ended.outputs, client.blobs, client.seal) == ended.attempt
+    witness.check()
+
+
+def test_a_fork_server_that_stands_still_without_work_is_replaced_when_there_is_some(home, start, client, stopped):
+    start(lease_s=LEASE_S, stopped_s=3.0)
+    (done,) = wait(client, submit(client, double, 4))
+    assert done.state == "succeeded"
+    (forks,) = Machine(home.root).fork_server()
+    stopped(forks)
+    (done,) = wait(client, submit(client, double, 5))
+    assert done.state == "succeeded"
+    assert not lives(forks)
 
 
 def test_a_worker_that_stands_still_keeps_its_run_until_its_time_is_over(client, ledger, go, stopped):

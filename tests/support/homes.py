@@ -75,18 +75,24 @@ class Desk(GroupCommit):
 
 SHORT_LEASES = """
 import sys
+from mainspring.compute.adapters import forklink
 from mainspring.control import leases
 leases.LEASE_S = float(sys.argv.pop(1))
+forklink.STOPPED_S = float(sys.argv.pop(1))
 from mainspring.control.owner import main
 sys.exit(main())
 """
 
 
 class OwnerProcess:
-    """A real owner of a home, as a child of the test; with `lease_s` runs are lost after so short a silence."""
+    """A real owner of a home, as a child of the test; with `lease_s` runs are lost after so short a silence.
 
-    def __init__(self, home, *, lease_s=None, **environment):
-        program = ["-m", "mainspring.control.owner"] if lease_s is None else ["-c", SHORT_LEASES, str(lease_s)]
+    A fork server that stands still is then killed after `stopped_s`.
+    """
+
+    def __init__(self, home, *, lease_s=None, stopped_s=600.0, **environment):
+        short = ["-c", SHORT_LEASES, str(lease_s), str(stopped_s)]
+        program = ["-m", "mainspring.control.owner"] if lease_s is None else short
         command = [sys.executable, *program, "--home", str(home.root)]
         self.home = home
         self.process = subprocess.Popen(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -21,6 +23,12 @@ from mainspring.domain.home import Home
 # Its runs do not hang meanwhile, for the owner takes back what no worker asks for.
 _START_S = 120.0
 _TRY_AGAIN_S = 0.01
+_LOOK_S = 1.0
+_CREDENTIALS = struct.Struct("3i")
+
+STOPPED_S = 15.0
+"""A fork server with work to do that was stopped (SIGSTOP) for so long is killed: its runs are lost by then."""
+
 _TRIES = 5
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -77,6 +85,7 @@ class ForkLink:
         self._statuses: dict[Handle, Status] = {}
         self._adopted: list[Handle] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopped_s = 0.0
         self._closing = False
         self._woken, self._waker = socket.socketpair()
         for end in (self._woken, self._waker):
@@ -232,10 +241,14 @@ class ForkLink:
         selector.register(link, selectors.EVENT_READ)
         outgoing = bytearray(forks.encode(forks.Hello(os.getpid())))
         self._greeted = False
+        look_at = time.monotonic() + _LOOK_S
         while outgoing or not self._closing:
             selector.modify(link, selectors.EVENT_READ | (selectors.EVENT_WRITE if outgoing else 0))
-            selector.select()
+            selector.select(max(0.0, look_at - time.monotonic()) if self._has_work() else None)
             self._drain()
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + _LOOK_S
+                self._look(link)
             heard = forks.receive(link, frames)
             if heard is None:
                 break
@@ -248,6 +261,22 @@ class ForkLink:
             except OSError:
                 break
         self._reap()
+
+    def _has_work(self) -> bool:
+        with self._lock:
+            return any(status.state != "ended" for status in self._statuses.values())
+
+    def _look(self, link: socket.socket) -> None:
+        """Kill a fork server that somebody has stopped: it is not slow, and nobody may ever let it go on.
+
+        Looks are counted and not time, so that an owner which stood still itself has seen nothing meanwhile.
+        """
+        pid = _peer_pid(link)
+        self._stopped_s = self._stopped_s + _LOOK_S if _is_stopped(pid) else 0.0
+        if self._stopped_s >= STOPPED_S:
+            self._stopped_s = 0.0
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _take_outbox(self) -> bytes:
         if not self._greeted:
@@ -302,6 +331,23 @@ class ForkLink:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(1.0)
+
+
+def _peer_pid(link: socket.socket) -> int:
+    """Return the process that listens at the other end; 0 where the kernel does not tell."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return 0
+    pid, _, _ = _CREDENTIALS.unpack(link.getsockopt(socket.SOL_SOCKET, option, _CREDENTIALS.size))
+    return int(pid)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state == "T"
 
 
 def handle_of(thing: Spec | Status) -> Handle:
