@@ -42,7 +42,6 @@ def list_loops():
             yield record, seed, LAID[record] if WHOLE else LAID[record][at :: len(seeds)]
 
 
-
 def score(x: float, k: int, step: int) -> float:
     """What the trial logs, said once more."""
     return (step + 1) * (1 - (x - 0.3) ** 2) - k / 100

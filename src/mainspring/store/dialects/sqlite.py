@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -200,8 +202,20 @@ class SqliteDialect:
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
         if isinstance(cause, OverflowError):
             return Invalid("HOME-020", str(cause)) if "SQLite" in str(cause) else None
-        name = _FAULTS.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF)
+        number = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        if number == sqlite3.SQLITE_CANTOPEN and not _has_room(place):
+            number = sqlite3.SQLITE_FULL  # which SQLite does not tell of a file that it cannot make
+        name = _FAULTS.get(number)
         return None if name is None else Unavailable(name, f"{place}: {cause}", path=place)
+
+
+def _has_room(place: str) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=Path(place).parent, buffering=0) as file:
+            file.write(b"x")
+    except OSError as fault:
+        return fault.errno not in {errno.ENOSPC, errno.EDQUOT}
+    return True
 
 
 def driver(connection: Connection) -> sqlite3.Connection:
