@@ -19,6 +19,7 @@ _MODULES: dict[str, str] = {
     "Cron": "triggers",
     "Dataset": "datasets",
     "deploy": "services",
+    "Env": "environments",
     "feature_view": "features",
     "Field": "contracts",
     "Gate": "gates",

@@ -7,6 +7,7 @@ from mainspring.sdk.contracts import Field as Field
 from mainspring.sdk.datasets import Dataset as Dataset
 from mainspring.sdk.datasets import write as write
 from mainspring.sdk.declarations import apply as apply
+from mainspring.sdk.environments import Env as Env
 from mainspring.sdk.features import feature_view as feature_view
 from mainspring.sdk.gates import Gate as Gate
 from mainspring.sdk.gates import promote as promote

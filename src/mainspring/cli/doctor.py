@@ -39,6 +39,7 @@ _EXTRAS = {
     "serve": ("httptools", "uvloop"),
     "plots": ("matplotlib",),
     "cloud": ("obstore",),
+    "env": ("uv",),
     "postgresql": ("pg8000",),
 }
 
@@ -79,6 +80,7 @@ def examine() -> Iterator[Check]:
         return
     yield check_writable(home)
     yield check_space(home.root, shutil.disk_usage(_find_existing(home.root)).free)
+    yield check_environments(home)
     yield check_owner(lambda: ask(GetStatus()))
     yield check_sinks(lambda: ask(GetStatus()).sinks, time.time())
     yield from (check_extra(name, modules) for name, modules in _EXTRAS.items())
@@ -130,6 +132,19 @@ def check_space(folder: Path, free_bytes: int) -> Check:
     if free_bytes >= _FREE_BYTES:
         return Check("disk", "ok", found)
     return Check("disk", "warn", found, f"free some space on the disk of {folder}")
+
+
+def check_environments(home: Home) -> Check:
+    """Count the environments of steps on this machine, and what they hold."""
+    from mainspring.compute.environments import list_environments
+
+    found = list_environments(home.environments)
+    size_bytes = sum(each.size_bytes for each in found)
+    unfinished = sum(not each.used_at and not each.busy for each in found)
+    told = f"{len(found)}, {format_size(size_bytes)}" if found else "none"
+    if unfinished:
+        return Check("environments", "warn", f"{told}; {unfinished} not whole", "mainspring server collect")
+    return Check("environments", "ok", told)
 
 
 def check_owner(greet: Callable[[], object]) -> Check:

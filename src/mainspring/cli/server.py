@@ -53,6 +53,8 @@ class Collected(Struct):
     leftovers: Swept
     removed: Swept
     kept: Kept
+    environments: int
+    environment_bytes: int
 
 
 @click.group(
@@ -148,23 +150,28 @@ def upgrade(check: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only count what would be removed.")
 @click.option("--grace", default="1d", show_default=True, help="What was written less long ago stays; at least 1h.")
 def collect(dry_run: bool, grace: str) -> None:
-    """Remove blobs and files of tables that nothing in the record names."""
+    """Remove blobs and files of tables that nothing in the record names, and environments unused for 30 days."""
+    from mainspring.compute.environments import UNUSED_S, sweep_environments
     from mainspring.store.leftovers import find_leftovers
 
     grace_s = parse_duration(grace)
     if grace_s < _LEAST_GRACE_S:
         raise Invalid("RUN-003", f"a grace of {grace} is shorter than an hour, and a writer may take that long")
-    found = find_leftovers(_home(), grace_s)
+    home = _home()
+    found = find_leftovers(home, grace_s)
     done = Swept() if dry_run else _sweep(found)
     there = Swept(len(found.blobs), sum(found.blobs.values()), len(found.files), sum(found.files.values()))
+    unused = sweep_environments(home.environments, UNUSED_S, dry_run=dry_run)
+    unused_bytes = sum(each.size_bytes for each in unused)
     if wants_json():
-        print_json(Collected(dry_run, there, done, Kept(found.kept_blobs, found.kept_files)))
+        print_json(Collected(dry_run, there, done, Kept(found.kept_blobs, found.kept_files), len(unused), unused_bytes))
         return
     counted, what = (there, "would go") if dry_run else (done, "removed")
     print_fields(
         {
             "blobs": f"{counted.blobs:,} {what} ({format_size(counted.blob_bytes)}), {found.kept_blobs:,} stay",
             "tables": f"{counted.files:,} files {what} ({format_size(counted.file_bytes)}), {found.kept_files:,} stay",
+            "environments": f"{len(unused):,} {what} ({format_size(unused_bytes)})",
         }
     )
 

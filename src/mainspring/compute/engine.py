@@ -14,7 +14,7 @@ from mainspring.domain.records import Resources
 
 GROUP = "mainspring.engines"
 
-Cause = Literal["", "timeout", "memory", "cancelled", "unstartable", "lost"]
+Cause = Literal["", "timeout", "memory", "cancelled", "unstartable", "unbuildable", "lost"]
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -81,6 +81,10 @@ class Spec(msgspec.Struct, frozen=True):
         What a worker holds; attempts that agree in them may share a warm worker.
     preload : tuple of str
         Modules that are worth importing beforehand.
+    environment : str
+        Digest of the lock of the environment that it runs in; empty: what `python` has.
+    variables : dict of str to str
+        Variables of its process.
     """
 
     run_id: str
@@ -94,6 +98,8 @@ class Spec(msgspec.Struct, frozen=True):
     folder: str = ""
     code_digest: str = ""
     preload: tuple[str, ...] = ()
+    environment: str = ""
+    variables: dict[str, str] = {}
 
 
 class Handle(msgspec.Struct, frozen=True):
@@ -120,12 +126,14 @@ class Status(msgspec.Struct, frozen=True):
         ``starting``, ``running`` or ``ended``; there is no unknown.
     cause : str
         Why the engine ended it, empty when its process ended by itself. ``unstartable``: no
-        process could be made for it, and none can. ``lost``: its process is gone and nobody
-        saw how.
+        process could be made for it, and none can. ``unbuildable``: nor its environment.
+        ``lost``: its process is gone and nobody saw how.
     exit_code, signal : int or None
         How its process ended; None while a warm worker goes on.
     detail : str
         A few words for people.
+    building : bool
+        It has not started because its environment is still being built.
     cpu_s, memory_bytes : float, int
         What a killed attempt had used; 0 when it reported by itself.
     """
@@ -140,6 +148,7 @@ class Status(msgspec.Struct, frozen=True):
     detail: str = ""
     cpu_s: float = 0.0
     memory_bytes: int = 0
+    building: bool = False
 
 
 class Engine(Protocol):

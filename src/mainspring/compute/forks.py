@@ -137,9 +137,12 @@ def receive(link: socket.socket, frames: Frames) -> list[Any] | None:
     return frames.feed(content) if content else None
 
 
-def socket_path(home: Home, python: str, threads: int) -> Path:
-    """Return where the fork server of an interpreter and a number of threads listens."""
-    return home.runtime / f"f-{hashlib.sha256(f'{python} {threads}'.encode()).hexdigest()[:8]}.sock"
+def socket_path(home: Home, spec: Spec, python: str, threads: int) -> Path:
+    """Return where the fork server listens that has an interpreter, its environment and variables, and threads."""
+    named = f"{python} {threads}"
+    if spec.environment or spec.variables:
+        named += f" {spec.environment} {sorted(spec.variables.items())}"
+    return home.runtime / f"f-{hashlib.sha256(named.encode()).hexdigest()[:8]}.sock"
 
 
 def log_path(home: Home, run_id: str, attempt: int) -> Path:

@@ -34,6 +34,7 @@ USE_CASES = (
     "mainspring.control.leases",
     "mainspring.control.placement",
     "mainspring.control.queue",
+    "mainspring.control.environments",
     "mainspring.control.rehearsals",
     "mainspring.control.retries",
     "mainspring.control.logs",

@@ -25,11 +25,15 @@ from mainspring.store import calls, runs
 NODE = "local"
 URL = "local://"
 
+START_S = 30.0
+"""Seconds in which a worker must ask for a run that was placed on it."""
+
 GRACE_S = 3.0
 """Seconds that a cancelled run has to clean up."""
 
 _log = logging.getLogger(__name__)
 _FAILURES = {"timeout": "RUN-007", "memory": "WORK-006"}
+_NOT_BEGUN = {"unstartable": "WORK-002", "unbuildable": "ENV-003"}
 
 
 class Pool:
@@ -50,10 +54,18 @@ class Pool:
         self.engine = engine
         self.ending: dict[Handle, decide.Placed] = {}
         self._rejected: list[Rejection] = []
+        self._due: dict[Handle, float] = {}
 
     def submit(self, specs: Sequence[Spec]) -> None:
         """Hand attempts to the engine; what it refuses is settled in the next turn."""
         self._rejected += [each for each in self.engine.submit(specs) if isinstance(each, Rejection)]
+
+    def is_due(self, handle: Handle, now: float) -> bool:
+        """Tell whether an attempt whose environment is being built is to be given more time; not with each look."""
+        if now < self._due.get(handle, 0.0):
+            return False
+        self._due = {each: at for each, at in self._due.items() if at >= now} | {handle: now + START_S / 3}
+        return True
 
     def take_rejected(self) -> dict[Handle, str]:
         """Return, once, what the engine has refused, and why."""
@@ -107,6 +119,8 @@ def make_spec(run: Run, call: Call, token: str) -> Spec:
         call.folder,
         call.code_digest,
         call.preload,
+        call.environment,
+        call.variables,
     )
 
 
@@ -129,6 +143,8 @@ def settle(turn: Turn) -> None:
     settled: list[Handle] = []
     for status in pool.engine.poll(list(live)):
         handle = Handle(status.run_id, status.attempt)
+        if status.building and pool.is_due(handle, turn.clock.monotonic()):
+            _settle(turn, handle, _await_environment)
         if status.state == "ended" and _settle(turn, handle, partial(_end, status=status)):
             settled.append(handle)
     _end_unwanted(turn, pool, held - live)
@@ -163,12 +179,21 @@ def _end(turn: Turn, run: Run, status: Status) -> None:
             memory_bytes=status.memory_bytes,
         )
         HANDLERS[FinishRun](turn, command)
-    elif status.cause == "unstartable":
-        _fail(turn, run, "WORK-002", status.detail)
+    elif status.cause in _NOT_BEGUN:
+        _fail(turn, run, _NOT_BEGUN[status.cause], status.detail)
     elif status.cause == "cancelled":
         cancel_run(turn, run, status.detail)
     else:
         lose_run(turn, run, status.detail or "its worker gave it back")
+
+
+def _await_environment(turn: Turn, run: Run) -> None:
+    """Leave a run its place while its environment is built, however long that takes."""
+    waits = "starting: its environment is being built"
+    until = turn.clock.monotonic() + START_S
+    runs.extend_lease(turn.connection, run.id, run.attempt, run.fence, until)
+    if run.state == "starting" and run.reason != waits:
+        runs.change_run(turn.connection, run, reason=waits)
 
 
 def _fail(turn: Turn, run: Run, code: str, what: str) -> None:

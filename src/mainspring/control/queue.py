@@ -21,9 +21,6 @@ from mainspring.domain.records import Run
 from mainspring.security.tokens import digest_token, is_token, worker_token
 from mainspring.store import calls, runs
 
-START_S = 30.0
-"""Seconds in which a worker must ask for a run that was placed on it."""
-
 _LOOK_AHEAD = (16, 10_000)
 """How far down the line is looked for what fits: first a little, then all."""
 
@@ -145,7 +142,7 @@ def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> Non
     for start in decisions.starts:
         run = runs.get_run(turn.connection, start.run_id)
         token = worker_token(turn.home, run.id, run.attempt)
-        lease_until = turn.clock.monotonic() + START_S
+        lease_until = turn.clock.monotonic() + placement.START_S
         changed = runs.change_run(
             turn.connection, run, state="starting", reason=f"starting on {start.node}", lease_until=lease_until
         )

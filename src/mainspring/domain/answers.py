@@ -6,6 +6,7 @@ from typing import Any
 
 from mainspring.domain import (
     access,
+    environments,
     messages,
     records,
     rehearsals,
@@ -52,6 +53,7 @@ ANSWERS: dict[type[Command], Any] = {
     messages.GetStatus: messages.Status,
     messages.Stop: messages.Nothing,
     **access.ANSWERS,
+    **environments.ANSWERS,
     **rehearsals.ANSWERS,
     **retries.ANSWERS,
     **sinks.ANSWERS,

@@ -106,6 +106,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.root / "snapshots"
 
     @property
+    def environments(self) -> Path:
+        """Environments of steps, built on this node; each may be removed when nothing uses it."""
+        return self.state / "environments"
+
+    @property
     def project_key(self) -> Path:
         """The key that seals pickled values, mode 0600."""
         return self.root / "keys" / "project.key"

@@ -118,6 +118,10 @@ class Call(msgspec.Struct, frozen=True):
         Third-party modules that the fork server imports beforehand.
     code_digest : str
         Workers that hold another code digest do not take the call.
+    environment : str
+        Digest of the lock of the environment that it runs in; empty: what its interpreter has.
+    variables : dict of str to str
+        Variables of its process.
     """
 
     payload: str = ""
@@ -128,6 +132,8 @@ class Call(msgspec.Struct, frozen=True):
     folder: str = ""
     preload: tuple[str, ...] = ()
     code_digest: str = ""
+    environment: str = ""
+    variables: dict[str, str] = {}
 
 
 class Attempt(msgspec.Struct, frozen=True):

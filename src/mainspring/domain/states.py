@@ -10,10 +10,10 @@ RunState = Literal["queued", "starting", "running", "succeeded", "failed", "canc
 EndState = Literal["succeeded", "failed", "cancelled", "pruned"]
 RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "refused", "rolled_back", "failed"]
 
-URGENT = ("commit", "gate", "check", "collect", "pipeline", "study")
+URGENT = ("commit", "environment", "gate", "check", "collect", "pipeline", "study")
 """Kinds of runs that wait for others, or that others wait for: they go first in line."""
 
-OWNED = frozenset({"commit", "gate", "check"})
+OWNED = frozenset({"commit", "environment", "gate", "check"})
 """Kinds of runs that the owner alone begins and their workers alone end: what follows moves what others rely on."""
 
 STOPPED = "stopped"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from mainspring.domain.errors import Invalid, MainspringError
@@ -27,7 +27,13 @@ _pickling = threading.Lock()
 
 
 def make_call(
-    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], blobs: Blobs, seal: Seal
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    blobs: Blobs,
+    seal: Seal,
+    environment: str = "",
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Call:
     """Pack a call and find what a worker needs for it.
 
@@ -42,6 +48,10 @@ def make_call(
         Where the payload goes.
     seal : Seal
         The project's seal.
+    environment : str, default ""
+        Digest of the lock of the environment that it runs in.
+    variables : mapping of str to str, optional
+        Variables of the process that it runs in.
 
     Returns
     -------
@@ -66,6 +76,8 @@ def make_call(
         folder=str(Path.cwd()),
         preload=list_modules(function),
         code_digest=project.digest,
+        environment=environment,
+        variables=dict(variables),
     )
 
 

@@ -15,7 +15,10 @@ VERSION = 1
 
 
 def fingerprint(
-    function: Callable[..., Any], arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    lock: str = "",
 ) -> Fingerprint:
     """Find what the result of a call depends on.
 
@@ -26,7 +29,10 @@ def fingerprint(
     arguments : mapping of str to object
         Its bound arguments, defaults included.
     environment : mapping of str to str, optional
-        Declared variables and locks; only digests of the values are kept.
+        Declared variables; only digests of the values are kept.
+    lock : str, default ""
+        Digest of the lock of the environment that the function runs in. It counts in the place of what is
+        installed for this interpreter.
 
     Returns
     -------
@@ -50,9 +56,10 @@ def fingerprint(
     for label, value in reach.constants:
         code[label] = digest_constant(value, label)
     inputs = {name: digest_content(value, f"argument {name}") for name, value in arguments.items()}
-    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", **reach.environment}
+    found = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    found |= {"lock": lock[:16]} if lock else reach.environment
     for name, text in (environment or {}).items():
-        found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        found[f"${name}"] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return Fingerprint(VERSION, code, inputs, found)
 
 

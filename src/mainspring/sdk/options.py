@@ -8,6 +8,7 @@ from mainspring.domain.backoff import FIRST_S
 from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Resources
 from mainspring.domain.units import parse_duration, parse_size
+from mainspring.sdk.environments import Env, check_env, find_env
 
 _MOST = 1_000_000
 """Of cores, devices and retries; what is more is a mistake."""
@@ -22,14 +23,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     backoff_s: float = FIRST_S
     timeout_s: float | None = None
+    env: Env | None = None
 
     @property
     def elsewhere(self) -> bool:
         """Whether a plain call goes to a worker."""
         asks = self.resources
-        return bool(
-            asks.cpus > 1 or asks.memory_bytes is not None or asks.gpus or asks.pool or self.timeout_s is not None
-        )
+        elsewhere = asks.cpus > 1 or asks.memory_bytes is not None or asks.gpus or asks.pool
+        return bool(elsewhere or self.timeout_s is not None or find_env(self.env) is not None)
 
 
 def make_options(
@@ -40,7 +41,7 @@ def make_options(
     memory: str | int | None = None,
     gpus: float = 0,
     pool: str | None = None,
-    env: object = None,
+    env: Env | None = None,
     retries: int = 0,
     backoff: str | float = FIRST_S,
     timeout: str | float | None = None,
@@ -52,8 +53,7 @@ def make_options(
     Invalid
         STEP-008, RUN-003 or RUN-004, with the wrong value.
     """
-    if env is not None:
-        raise Invalid("STEP-008", f"env={env!r}", why="environments of a step's own come with a later release")
+    check_env(env)
     for name, value, least, above in (
         ("cpus", cpus, 0, True),
         ("gpus", gpus, 0, False),
@@ -74,4 +74,5 @@ def make_options(
         retries=int(retries),
         backoff_s=0.0 if backoff == 0 and not isinstance(backoff, bool) else parse_duration(backoff),
         timeout_s=timeout_s,
+        env=env,
     )

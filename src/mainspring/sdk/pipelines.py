@@ -11,8 +11,10 @@ from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.messages import GetRun
 from mainspring.domain.records import Call, Declaration, Value
 from mainspring.domain.retries import ANEW_FROM, ANEW_RUN
+from mainspring.sdk.calls import pack_call
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run, asked_anew
+from mainspring.sdk.environments import Env, check_env, use_env
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
 from mainspring.sdk.lineage import current_client
@@ -35,6 +37,8 @@ class Pipeline(Generic[P, R]):
         What starts it once it was handed over by `apply`; inert until then.
     pool : str or None
         Where `run` and triggers start it.
+    env : Env or None
+        The environment of its steps that have none of their own.
 
     Notes
     -----
@@ -42,10 +46,19 @@ class Pipeline(Generic[P, R]):
     and the first failure that nobody has seen is raised then.
     """
 
-    def __init__(self, function: Callable[P, R], *, triggers: Sequence[Any] = (), pool: str | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[P, R],
+        *,
+        triggers: Sequence[Any] = (),
+        pool: str | None = None,
+        env: Env | None = None,
+    ) -> None:
         check_function(function)
+        check_env(env)
         functools.update_wrapper(self, function)
         self.function = function
+        self.env = env
         self.name: str = function.__name__
         self.triggers = tuple(triggers)
         self.pool = pool
@@ -61,7 +74,7 @@ class Pipeline(Generic[P, R]):
             result, _ = carry_out(
                 begun.run,
                 client,
-                lambda: self.function(*args, **kwargs),
+                lambda: self.run_body(*args, **kwargs),
                 lambda made: _store_if_possible(made, client),
                 lambda: self._pack(client, args, kwargs),
             )
@@ -73,9 +86,12 @@ class Pipeline(Generic[P, R]):
         return result
 
     def _pack(self, client: Client, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        from mainspring.pipelines.calls import make_call
+        return pack_call(client, self.function, args, kwargs)
 
-        return make_call(self.function, args, kwargs, client.blobs, client.home_seal)
+    def run_body(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the body within the run that is active."""
+        with use_env(self.env):
+            return self.function(*args, **kwargs)
 
     @functools.cached_property
     def _signature(self) -> inspect.Signature:
@@ -114,7 +130,7 @@ class Pipeline(Generic[P, R]):
         return f"<Pipeline {self.name}{self._signature}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.function, self.triggers, self.pool)
+        return _rebuild, (self.function, self.triggers, self.pool, self.env)
 
 
 @overload
@@ -123,7 +139,7 @@ def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
 
 @overload
 def pipeline(
-    *, triggers: Sequence[Any] = (), pool: str | None = None, env: object = None
+    *, triggers: Sequence[Any] = (), pool: str | None = None, env: Env | None = None
 ) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
 
 
@@ -133,7 +149,7 @@ def pipeline(
     *,
     triggers: Sequence[Any] = (),
     pool: str | None = None,
-    env: object = None,
+    env: Env | None = None,
 ) -> Any:
     """Make a function a pipeline: a recorded run whose steps are its children.
 
@@ -145,8 +161,8 @@ def pipeline(
         `Cron` and `On` values; they act once the pipeline was handed over by `apply`.
     pool : str, optional
         Where `run` and triggers start it; None means this machine.
-    env : optional
-        Reserved for environments of a pipeline's own.
+    env : Env, optional
+        The environment of its steps that have none of their own; its body runs where it is called.
 
     Returns
     -------
@@ -169,15 +185,15 @@ def pipeline(
     >>> total(3)
     6
     """
-    if env is not None:
-        raise Invalid("STEP-008", f"env={env!r}", why="environments of a pipeline's own come with a later release")
     if function is None:
-        return lambda inner: Pipeline(inner, triggers=triggers, pool=pool)
-    return Pipeline(function, triggers=triggers, pool=pool)
+        return lambda inner: Pipeline(inner, triggers=triggers, pool=pool, env=env)
+    return Pipeline(function, triggers=triggers, pool=pool, env=env)
 
 
-def _rebuild(function: Callable[..., Any], triggers: tuple[Any, ...], pool: str | None) -> Pipeline[..., Any]:
-    return Pipeline(function, triggers=triggers, pool=pool)
+def _rebuild(
+    function: Callable[..., Any], triggers: tuple[Any, ...], pool: str | None, env: Env | None = None
+) -> Pipeline[..., Any]:
+    return Pipeline(function, triggers=triggers, pool=pool, env=env)
 
 
 def _store_if_possible(result: Any, client: Client) -> Value | None:

@@ -10,8 +10,9 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Run
 from mainspring.domain.states import STOPPED, TERMINAL
-from mainspring.pipelines.calls import make_call
+from mainspring.sdk.calls import pack_call
 from mainspring.sdk.client import Client
+from mainspring.sdk.environments import Prepared
 from mainspring.sdk.plans import SEED, Plan
 from mainspring.tuning.budgets import Spent, Use, add_up, find_reached, lasts_s
 
@@ -35,13 +36,16 @@ class Rounds:
         Of the search.
     plan : Plan
         The search.
+    env : Prepared
+        Where its trials run.
     key : str
         Names its trials: the same in each attempt at it.
     """
 
-    def __init__(self, client: Client, plan: Plan, key: str) -> None:
+    def __init__(self, client: Client, plan: Plan, env: Prepared, key: str) -> None:
         self.client = client
         self.plan = plan
+        self.env = env
         self.key = key
         self.study: Run | None = None
         self._runs: dict[str, Run] = {}
@@ -136,7 +140,7 @@ class Rounds:
         return messages.RunSpec(
             kind="trial",
             name=step.name,
-            call=make_call(step.function, plan.args, given, self.client.blobs, self.client.home_seal),
+            call=pack_call(self.client, step.function, plan.args, given, self.env),
             parent_id=self.study.id,
             params=given,
             tags={"study": self.key, **tags},

@@ -353,13 +353,13 @@ def run_command(command: list[str]) -> int:
 def _start(
     kind: str, name: str, function: Any, args: Any, kwargs: Any, params: dict[str, Any], pool: str | None, gpus: float
 ) -> Run:
-    from mainspring.pipelines.calls import make_call
+    from mainspring.sdk.calls import pack_call
 
     client, above = current_client(), active_run()
     spec = RunSpec(
         kind=kind,
         name=name,
-        call=make_call(function, args, kwargs, client.blobs, client.home_seal),
+        call=pack_call(client, function, args, kwargs),
         parent_id=above.run.id if above is not None else None,
         params=params,
         resources=Resources(gpus=float(gpus), pool=pool),

@@ -20,6 +20,7 @@ from mainspring.pipelines.calls import make_call
 from mainspring.pipelines.fingerprint import fingerprint, key
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
+from mainspring.sdk.environments import find_env, prepare
 from mainspring.sdk.inline import begin_run, carry_out
 from mainspring.sdk.log import log
 from mainspring.sdk.plans import Plan, make_plan
@@ -130,8 +131,10 @@ class Search:
         plan = self.plan
         budget = msgspec.to_builtins(plan.budget)
         facts = plan.describe() | {"budget": budget, "repeats": plan.repeats, "parallel": plan.parallel}
-        found = hide_inputs(fingerprint(plan.step.function, {"args": list(plan.args), **facts}), self.client)
-        self.rounds = Rounds(self.client, plan, key(_leave_out(found, "budget", "repeats")))
+        env = prepare(find_env(plan.step.settings.env), self.client)
+        inputs = {"args": list(plan.args), **facts}
+        found = hide_inputs(fingerprint(plan.step.function, inputs, env.variables, env.lock), self.client)
+        self.rounds = Rounds(self.client, plan, env, key(_leave_out(found, "budget", "repeats")))
         answer = _leave_out(found, "parallel")
         self.rounds.look_back(key(answer))
         begun = begin_run(

@@ -16,8 +16,10 @@ from mainspring.domain.backoff import FIRST_S
 from mainspring.domain.errors import Failed, Invalid, MainspringError
 from mainspring.domain.messages import CancelRuns, RunSpec, SubmitRuns
 from mainspring.domain.records import Call, Fingerprint, Run
+from mainspring.sdk.calls import pack_call
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
+from mainspring.sdk.environments import HERE, Env, Prepared, find_env, prepare
 from mainspring.sdk.exposures import expose
 from mainspring.sdk.futures import Future, defer, has_futures, resolve
 from mainspring.sdk.inline import begin_run, carry_out, select_params, warn
@@ -146,7 +148,7 @@ class Step(Generic[P, R]):
         memory: str | int | None = None,
         gpus: float | None = None,
         pool: str | None = None,
-        env: object = None,
+        env: Env | None = None,
         retries: int | None = None,
         backoff: str | float | None = None,
         timeout: str | float | None = None,
@@ -166,7 +168,7 @@ class Step(Generic[P, R]):
             memory=asks.memory_bytes if memory is None else memory,
             gpus=asks.gpus if gpus is None else gpus,
             pool=pool or asks.pool,
-            env=env,
+            env=old.env if env is None else env,
             retries=old.retries if retries is None else retries,
             backoff=old.backoff_s if backoff is None else backoff,
             timeout=old.timeout_s if timeout is None else timeout,
@@ -269,14 +271,14 @@ class Step(Generic[P, R]):
         bound = inspect.BoundArguments(self._signature, arguments)
         return bound.args, bound.kwargs
 
-    def _identify(self, arguments: Mapping[str, Any]) -> Fingerprint | None:
+    def _identify(self, arguments: Mapping[str, Any], env: Prepared = HERE) -> Fingerprint | None:
         """Return the fingerprint of a call, None when the cache is off."""
         if not self.settings.cache:
             return None
         from mainspring.pipelines.fingerprint import fingerprint
 
         self._caution(arguments)
-        return hide_inputs(fingerprint(self.function, arguments), current_client())
+        return hide_inputs(fingerprint(self.function, arguments, env.variables, env.lock), current_client())
 
     def _caution(self, arguments: Mapping[str, Any]) -> None:
         """Tell, once for each argument, that a path given as text counts by its letters alone."""
@@ -309,11 +311,13 @@ class Step(Generic[P, R]):
             if above.ended:
                 raise Failed("RUN-010", f"{self.name} was not submitted, {above.run.name} has ended")
             above.claim_name(self.name, self.function.__code__)
-        found = self._identify(arguments)
+        env = prepare(find_env(self.settings.env), client)
+        found = self._identify(arguments, env)
         return RunSpec(
             kind="step",
             name=self.name,
-            call=self._pack(client, arguments),
+            call=self._pack(client, arguments, env),
+            tags={"environment": env.lock[:12]} if env.lock else {},
             parent_id=above.run.id if above is not None else None,
             params=select_params(arguments),
             key=key(found) if found is not None else None,
@@ -326,11 +330,9 @@ class Step(Generic[P, R]):
             provenance=provenance_of(client),
         )
 
-    def _pack(self, client: Client, arguments: dict[str, Any]) -> Call:
-        from mainspring.pipelines.calls import make_call
-
+    def _pack(self, client: Client, arguments: dict[str, Any], env: Prepared = HERE) -> Call:
         args, kwargs = self._spread(arguments)
-        return make_call(self.function, args, kwargs, client.blobs, client.home_seal)
+        return pack_call(client, self.function, args, kwargs, env)
 
     def _track(self, future: Future[R]) -> Future[R]:
         above = active_run()
@@ -352,7 +354,7 @@ def step(
     memory: str | int | None = None,
     gpus: float = 0,
     pool: str | None = None,
-    env: object = None,
+    env: Env | None = None,
     retries: int = 0,
     backoff: str | float = FIRST_S,
     timeout: str | float | None = None,
@@ -372,16 +374,17 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         Its arguments and its result are sensitive: they lie encrypted, and whoever is given them
         seals in turn. A step that reads a sensitive column seals by itself.
     cpus : float, default 1
-        Cores, > 0. More than one, or any of memory, gpus, pool and timeout, sends plain calls to
-        a worker; else they run in this process.
+        Cores, > 0. More than one, or any of memory, gpus, pool, env and timeout, sends plain calls
+        to a worker; else they run in this process.
     memory : str or int, optional
         Limit of resident memory, such as ``"2 GB"``, or bytes.
     gpus : float, default 0
         Devices.
     pool : str, optional
         Name of the pool that runs it; None means this machine.
-    env : optional
-        Reserved for environments of a step's own.
+    env : Env, optional
+        What its worker finds installed, and its variables; None means the pipeline's, else what this
+        interpreter has.
     retries : int, default 0
         How often it is tried again after it raised or ran out of time.
     backoff : str or float, default 1 second

@@ -22,6 +22,12 @@ from mainspring.domain.home import Home
 # One that lives and does not listen yet is slow: on a machine with far too much to do its few imports take a minute.
 # Its runs do not hang meanwhile, for the owner takes back what no worker asks for.
 _START_S = 120.0
+_BUILD_S = 3_600.0
+"""So long its environment may be built before it listens."""
+
+_REFUSED_S = 60.0
+"""So long no environment is built again that could not be."""
+
 _TRY_AGAIN_S = 0.01
 _LOOK_S = 1.0
 _CREDENTIALS = struct.Struct("3i")
@@ -30,6 +36,7 @@ STOPPED_S = 15.0
 """A fork server with work to do that was stopped (SIGSTOP) for so long is killed: its runs are lost by then."""
 
 _TRIES = 5
+_FORK_SERVER = "mainspring.worker.forkserver"
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -52,11 +59,17 @@ class Start(msgspec.Struct, frozen=True):
         Interpreter.
     threads : int
         Threads that numeric libraries of its workers may use.
+    environment : str
+        Digest of the lock of the environment that it is to run in.
+    variables : dict of str to str
+        Further variables of its process.
     """
 
     home: Home
     python: str
     threads: int
+    environment: str = ""
+    variables: dict[str, str] = {}
 
 
 class ForkLink:
@@ -80,6 +93,8 @@ class ForkLink:
         self.start: Start | None = None
         self.settled = False
         self._greeted = False
+        self._building = False
+        self._refused = (0.0, "")
         self._lock = threading.Lock()
         self._outbox: list[forks.Message] = []
         self._statuses: dict[Handle, Status] = {}
@@ -111,7 +126,10 @@ class ForkLink:
     def status(self, handle: Handle) -> Status | None:
         """Return where an attempt is, None when it is not known here."""
         with self._lock:
-            return self._statuses.get(handle)
+            status = self._statuses.get(handle)
+        if self._building and status is not None and status.state == "starting":
+            return msgspec.structs.replace(status, building=True)
+        return status
 
     def take_adopted(self) -> list[Handle]:
         """Return the attempts that the fork server told of and nobody here had launched."""
@@ -184,6 +202,10 @@ class ForkLink:
             self._drain()
 
     def _begin(self, start: Start) -> socket.socket | None:
+        refused_at, why = self._refused
+        if why and time.monotonic() - refused_at < _REFUSED_S:
+            self._mourn("unbuildable", why)
+            return None
         log = self._path_of_log(start.home)
         begun = log.stat().st_size if log.exists() else 0
         for _ in range(_TRIES):
@@ -192,7 +214,9 @@ class ForkLink:
             except OSError as fault:
                 self._mourn("unstartable", f"{start.python} cannot be started: {fault.strerror}")
                 return None
-            link = self._await(process)
+            self._building = bool(start.environment)
+            link = self._await(process, _BUILD_S if self._building else _START_S)
+            self._building = False
             if link is not None or self._closing:
                 return link
             # One that was killed, or left the place to another that ended, says nothing about the next.
@@ -201,15 +225,22 @@ class ForkLink:
         with log.open("rb") as text:
             text.seek(begun)
             last = text.read().decode(errors="replace").strip().splitlines()[-1:]
-        self._mourn("unstartable", f"{start.python} cannot be a worker: {last[0] if last else 'it does not answer'}")
+        why = last[0] if last else "it does not answer"
+        if start.environment:
+            self._refused = (time.monotonic(), why)
+            self._mourn("unbuildable", why)
+        else:
+            self._mourn("unstartable", f"{start.python} cannot be a worker: {why}")
         return None
 
     def _spawn(self, start: Start, log: Path) -> subprocess.Popen[bytes]:
         home = start.home
-        command = [start.python, "-P", "-m", "mainspring.worker.forkserver", "--socket", str(self._path)]
+        command = [start.python, "-P", "-m"]
+        command += ["mainspring.worker.environment", start.environment] if start.environment else [_FORK_SERVER]
+        command += ["--socket", str(self._path)]
         command += ["--root", str(home.root), "--state", str(home.state), "--runtime", str(home.runtime)]
         command += ["--blob-store", home.blob_store] if home.blob_store else []
-        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads))
+        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads)) | start.variables
         with log.open("ab") as output:
             return subprocess.Popen(
                 command,
@@ -220,8 +251,8 @@ class ForkLink:
                 start_new_session=True,
             )
 
-    def _await(self, process: subprocess.Popen[bytes]) -> socket.socket | None:
-        until = time.monotonic() + _START_S
+    def _await(self, process: subprocess.Popen[bytes], limit_s: float) -> socket.socket | None:
+        until = time.monotonic() + limit_s
         while time.monotonic() < until and not self._closing:
             ended = process.poll() is not None
             link = self._dial()
@@ -306,7 +337,7 @@ class ForkLink:
     def _mourn(self, cause: Cause, detail: str) -> None:
         """End every attempt that was sent; when no fork server can be started, the others too."""
         with self._lock:
-            if cause == "unstartable":
+            if cause != "lost":
                 self._outbox.clear()
             self._end_others(set(), cause, detail)
 

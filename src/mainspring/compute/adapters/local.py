@@ -30,7 +30,8 @@ class LocalEngine:
     Notes
     -----
     Guarantees: no method waits; threads talk to one fork server for each interpreter and number
-    of threads, because numeric libraries read that number once, when they are loaded.
+    of threads, because numeric libraries read that number once, when they are loaded, and one for
+    each environment with its variables.
     """
 
     def __init__(self, url: str, home: Home) -> None:
@@ -106,9 +107,9 @@ class LocalEngine:
         if handle not in self._accepted:
             python = spec.python or sys.executable
             threads = max(1, int(spec.resources.cpus))
-            path = forks.socket_path(self._home, python, threads)
+            path = forks.socket_path(self._home, spec, python, threads)
             link = self._links.get(path) or self._links.setdefault(path, ForkLink(path))
-            link.start = Start(self._home, python, threads)
+            link.start = Start(self._home, python, threads, spec.environment, spec.variables)
             self._accepted[handle] = (link, time.time())
             link.launch(spec)
         return handle

@@ -6,6 +6,7 @@ JOBS: dict[str, str] = {
     "check": "mainspring.worker.jobs.check:run",
     "commit": "mainspring.worker.jobs.commit:commit",
     "collect": "mainspring.worker.jobs.collect:collect",
+    "environment": "mainspring.worker.jobs.environment:lock",
     "gate": "mainspring.worker.jobs.gate:run",
     "pipeline": "mainspring.worker.jobs.pipeline:run_pipeline",
 }

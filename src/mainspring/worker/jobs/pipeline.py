@@ -38,5 +38,5 @@ def run_pipeline(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     module_name, _, name = snapshot.entry.partition(":")
     pipeline = getattr(import_module(module_name), name)
     takes_event = "event" in arguments and EVENT in inspect.signature(pipeline.function).parameters
-    pipeline.function(**{EVENT: arguments["event"]} if takes_event else {})
+    pipeline.run_body(**{EVENT: arguments["event"]} if takes_event else {})
     return {"entry": snapshot.entry}

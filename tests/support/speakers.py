@@ -1,0 +1,29 @@
+"""Steps that are imported in environments which have nothing but what the steps ask for."""
+
+import importlib.util
+import os
+import sys
+
+import mainspring as ms
+
+
+@ms.step(env=ms.Env(["tinywords==2.0"]))
+def speak(name: str) -> list:
+    """Say who speaks, with which word, where, and whether the caller's packages are there, too."""
+    import tinywords
+
+    return [tinywords.say(), name, sys.prefix, importlib.util.find_spec("numpy") is None]
+
+
+@ms.step
+def which() -> str:
+    """Say the word of the version that is installed."""
+    import tinywords
+
+    return tinywords.say()
+
+
+@ms.step
+def plain(name: str) -> str:
+    """Return a variable."""
+    return os.environ.get(name, "unset")
