@@ -161,27 +161,41 @@ def fetch(
     Invalid
         FETCH-005 for a URL that cannot be used.
     """
+    parts = split_url(url)
+    given = {"Connection": "close", **(headers or {})}
+    with connect(parts, timeout_s=timeout_s, private=private) as (connected, told):
+        answer = _exchange(connected, parts, method, body, given, most_bytes, told)
+        told.check()  # what was cut off can look like an answer
+        return answer
+
+
+def _exchange(
+    connected: socket.socket,
+    parts: SplitResult,
+    method: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    most_bytes: int,
+    told: Deadline,
+) -> Response:
+    """Send a request over what is connected, and read what comes back."""
     import http.client
 
-    parts = split_url(url)
-    place = name_place(parts)
-    with connect(parts, timeout_s=timeout_s, private=private) as (connected, told):
-        client = http.client.HTTPConnection(parts.hostname or "", parts.port or PORTS[parts.scheme])
-        client.default_port = PORTS[parts.scheme]
-        try:
-            client.sock = connected
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            client.request(method, target, body, {"Connection": "close", **(headers or {})})
-            answer = _read(client.getresponse(), most_bytes)
-            told.check()  # what was cut off can look like an answer
-            return answer
-        except Unavailable:
-            raise
-        except (OSError, http.client.HTTPException) as fault:
-            told.check()
-            raise Unavailable("FETCH-004", f"{place} broke off: {type(fault).__name__}", place=place) from None
-        finally:
-            client.close()
+    client = http.client.HTTPConnection(parts.hostname or "", parts.port or PORTS[parts.scheme])
+    client.default_port = PORTS[parts.scheme]
+    try:
+        client.sock = connected
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        client.request(method, target, body, headers)
+        return _read(client.getresponse(), most_bytes)
+    except Unavailable:
+        raise
+    except (OSError, http.client.HTTPException) as fault:
+        told.check()
+        place = name_place(parts)
+        raise Unavailable("FETCH-004", f"{place} broke off: {type(fault).__name__}", place=place) from None
+    finally:
+        client.close()
 
 
 def _read(answer: http.client.HTTPResponse, most_bytes: int) -> Response:
