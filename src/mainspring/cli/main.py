@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from mainspring import __version__
 from mainspring.cli.offering import VARIABLE, offer
-from mainspring.cli.printing import print_error, refuse_verb
+from mainspring.cli.printing import find_color, print_error, refuse_verb
 from mainspring.domain.errors import Invalid, MainspringError, Unavailable
 
 # Verb -> what its help says in a line; `mainspring.cli.<verb>` holds it and loads when it is typed.
@@ -144,7 +144,7 @@ def _run(words: list[str]) -> int:
     as_json = "--json" in words
     try:
         # Not click's `main`, which ends a process whose pipe was closed with an error.
-        with cli.make_context("mainspring", words) as context:
+        with cli.make_context("mainspring", words, color=find_color()) as context:
             cli.invoke(context)
         sys.stdout.flush()
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -204,7 +205,7 @@ def print_error(error: MainspringError, *, as_json: bool) -> int:
     if as_json:
         click.echo(_encode(Refusal(describe_fault(error))), err=True)
     else:
-        click.secho(f"{error.code}: {clean(error.what)}", err=True, fg="red")
+        click.secho(f"{error.code}: {clean(error.what)}", err=True, fg="red", color=find_color())
         click.echo(f"  why: {clean(error.why)}\n  fix: {clean(error.fix)}", err=True)
     return find_entry(error.code).exit_code
 
@@ -213,6 +214,11 @@ def describe_fault(error: MainspringError) -> Fault:
     """Return an error as ``--json`` prints it."""
     code = find_entry(error.code).exit_code
     return Fault(error.code, error.what, error.why, error.fix, error.context, code)
+
+
+def find_color() -> bool | None:
+    """Return False where nothing may be colored (`NO_COLOR <https://no-color.org>`_), else None: on terminals."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None
 
 
 def print_next(command: str) -> None:

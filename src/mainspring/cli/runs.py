@@ -12,6 +12,7 @@ from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, format_span, format_value, shorten_id
+from mainspring.cli.watching import show_found, watch
 from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Attempt, Run
 from mainspring.domain.retries import RetryRuns
@@ -44,6 +45,7 @@ class ShownRun(msgspec.Struct):
 @click.group(
     "runs",
     answer=(RunPage, list[Deletion]),
+    lines=True,
     cls=Noun,
     epilog='Examples: mainspring runs "state = failed" · mainspring runs "parent_id ~ a3f19b"',
 )
@@ -52,6 +54,7 @@ class ShownRun(msgspec.Struct):
 @click.option("--limit", type=click.IntRange(1, 1_000), default=20, show_default=True, help="So many on a page.")
 @click.option("--page", default="", help="What the page before named as the next.")
 @click.option("--deleted", is_flag=True, help="What was deleted and can be restored.")
+@watch
 @click.pass_context
 def command(
     context: click.Context,
@@ -67,10 +70,10 @@ def command(
     if deleted:
         print_restorable("run", limit)
         return
-    found: RunPage = ask(SearchRuns(filter, order_by, limit, page, count=True))
-    if wants_json():
-        print_json(found)
-        return
+    show_found(lambda: ask(SearchRuns(filter, order_by, limit, page, count=True)), _print_page)
+
+
+def _print_page(found: RunPage) -> None:
     print_runs(found.runs)
     if found.next is not None:
         click.echo(f"{len(found.runs):,} of {found.count:,} runs", err=True)

@@ -11,6 +11,7 @@ from mainspring.cli.asking import act, ask
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_moment, shorten_id
+from mainspring.cli.watching import show_found, watch
 from mainspring.domain.messages import (
     GetService,
     ListRenewals,
@@ -31,18 +32,16 @@ class ShownService(msgspec.Struct):
 @click.group(
     "services",
     answer=list[Service],
+    lines=True,
     cls=Noun,
     epilog="Examples: mainspring services · mainspring services show delays · mainspring services rollback delays",
 )
+@watch
 @click.pass_context
 def command(context: click.Context) -> None:
     """List services; show one, roll it back or stop it."""
     if context.invoked_subcommand is None:
-        services: list[Service] = ask(ListServices())
-        if wants_json():
-            print_json(services)
-        else:
-            _print_services(services)
+        show_found(lambda: ask(ListServices()), _print_services)
 
 
 @command.command("show", answer=ShownService)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import time
 
+from mainspring.control.goals import list_goals
+from mainspring.control.queue import explain_wait
 from mainspring.control.services import list_services
 from mainspring.control.sinks import list_lags
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
+from mainspring.domain.glance import Waiter
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Alarm, Event
 from mainspring.store import calls, runs
@@ -44,7 +47,20 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
         used_bytes=used_bytes,
         quota_bytes=quota_bytes,
         sinks=list_lags(turn),
+        goals=list_goals(turn),
+        waits=_find_waiter(turn),
+        failed=_find_failed(turn),
     )
+
+
+def _find_waiter(turn: Turn) -> Waiter | None:
+    first = runs.find_oldest(turn.connection, turn.project, "queued")
+    return None if first is None else Waiter(first.id, first.name, explain_wait(turn, first), first.created_at)
+
+
+def _find_failed(turn: Turn) -> str | None:
+    newest = runs.list_runs(turn.connection, turn.project, messages.ListRuns(limit=1))
+    return newest[0].id if newest and newest[0].state == "failed" else None
 
 
 @handles(messages.ListEvents, action="events.read", reads=True)

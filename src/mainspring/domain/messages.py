@@ -14,6 +14,7 @@ from mainspring.domain import records
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
 from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
+from mainspring.domain.glance import Aim, Waiter
 from mainspring.domain.records import Json
 from mainspring.domain.sinks import Lag
 from mainspring.domain.states import EndState
@@ -486,6 +487,10 @@ class Status(msgspec.Struct):
     used_bytes: int = 0
     quota_bytes: int = 0
     sinks: list[Lag] = []
+    goals: list[Aim] = []
+    waits: Waiter | None = None
+    failed: str | None = None
+    """The newest run, when it failed."""
 
 
 class Stop(Command):

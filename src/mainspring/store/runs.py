@@ -278,6 +278,13 @@ def list_runs(connection: Connection, project: str, wanted: ListRuns) -> list[Ru
     return with_metrics(connection, [Run(*row) for row in connection.execute(query)])
 
 
+def find_oldest(connection: Connection, project: str, state: str) -> Run | None:
+    """Return the run of a project that has been in a state since before all others; None when there is none."""
+    query = select(*_COLUMNS).where(runs.c.project == project, runs.c.state == state, _IS_SHOWN)
+    row = connection.execute(query.order_by(runs.c.seq).limit(1)).first()
+    return None if row is None else Run(*row)
+
+
 def with_metrics(connection: Connection, found: list[Run]) -> list[Run]:
     """Fill the latest metrics of runs in."""
     values = read_latest(connection, [run.id for run in found])
