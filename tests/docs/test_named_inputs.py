@@ -99,6 +99,7 @@ INPUTS = {
     "a trigger storm": [
         "contract/test_triggers.py::test_a_storm_of_a_thousand_events_is_two_starts",
         "property/test_triggers.py::test_a_storm_is_two_starts_at_most",
+        "security/test_hooks.py::test_a_storm_of_calls_is_one_start_and_then_refused",
     ],
     "a cron that never fires": [
         "property/test_schedules.py::test_a_schedule_that_never_fires_is_refused",

@@ -22,13 +22,12 @@ class Order(ms.Contract):
     id: str = ms.Field(key=True)
 
 @ms.step
-def count(rows):
-    return ms.write([{"rows": len(rows)}], "report")
+def count(rows, of):
+    return ms.write([{"rows": len(rows), "of": of}], "report")
 
 @ms.pipeline(triggers=[ms.On("data", dataset="orders"), ms.Cron("0 6 * * *", tz="Europe/Berlin")])
 def tell(event=None):
-    count(ms.Dataset("orders").polars())
-    return event and event["subject"]
+    count(ms.Dataset("orders").polars(), event and event["subject"])
 
 gate = ms.Gate("delays", target="late", tests=["auc >= 0.5"])
 """
@@ -156,7 +155,7 @@ def test_the_loop_closes_when_the_script_is_gone_and_its_owner_went(folder, home
     (run,) = client.ask(WaitRuns(ids=[run.id], wait_s=100))
     assert (run.state, run.tags["trigger"]) == ("succeeded", "data"), run.problem
     assert client.ask(GetVersion(kind="dataset", reference="report")).run_id is not None
-    assert ms.Dataset("report").polars().to_dicts() == [{"rows": 2}]
+    assert ms.Dataset("report").polars().to_dicts() == [{"rows": 2, "of": "orders@1"}]
     told = str(ms.why(run.id))
     assert "started by On data(dataset=orders): orders@1, in the name of user:" in told
 

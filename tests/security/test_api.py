@@ -225,4 +225,4 @@ def test_injection_finds_nothing_and_breaks_nothing(site, desk, text):
 def test_a_route_without_a_policy_stops_the_start():
     with pytest.raises(RuntimeError, match="has no policy"):
         check_policies([Route("/open", lambda _: None)])
-    assert {policy.name for policy in Policy} == {"PUBLIC", "CODE", "TOKEN"}
+    assert {policy.name for policy in Policy} == {"PUBLIC", "CODE", "HOOK", "TOKEN"}

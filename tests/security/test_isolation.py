@@ -173,6 +173,7 @@ def test_every_command_that_names_something_is_probed(rooms):
     by_lists = {messages.ListRuns, messages.ListVersions}
     makes = {access.AddSecret, sinks.AddSink}
     makes |= {transfers.FindBlob, transfers.HoldBlob, transfers.NoteUpload}  # test_blobs
+    makes |= {triggers.ReceiveHook}  # test_hooks
     makes |= {access.MakeDataKey, access.UseDataKey}  # test_a_data_key_is_of_one_project
     assert set(ANSWERS) - probed - nameless - about_principals - by_lists - makes == set()
 

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from mainspring.api import commands, streams
+from mainspring.api import commands, hooks, streams
 from mainspring.api.answers import check_fields, choose_fields, reply, reply_nothing, reply_problem
 from mainspring.api.entrance import Entrance
 from mainspring.api.frame import Frame, check_kind, read_content
@@ -42,6 +42,7 @@ class Policy(Enum):
 
     PUBLIC = "anybody"
     CODE = "who holds a one-time code"
+    HOOK = "who signs with the secret of a hook; the owner decides"
     TOKEN = "who shows a token or a session; the owner decides"  # noqa: S105 - a sentence, no secret
 
 
@@ -82,6 +83,7 @@ def make_app(
     routes: list[BaseRoute] = [
         _make_route("/health", Policy.PUBLIC, entrance, {"GET": _tell_health}),
         _make_route("/login", Policy.CODE, entrance, {"GET": lambda request: _sign_in(request, entrance)}),
+        _make_route(hooks.PATH, Policy.HOOK, entrance, {"POST": hooks.make_hook(relay, entrance)}),
         _make_route("/logout", Policy.TOKEN, entrance, {"POST": lambda request: _sign_out(request, entrance)}),
         *(_make_issuer_routes(relay, entrance, sign_in) if sign_in else ()),
         *(

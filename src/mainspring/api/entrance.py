@@ -14,7 +14,7 @@ from mainspring.security.attempts import Attempts
 from mainspring.security.tokens import digest_token, is_token
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-FAILURES = frozenset({"AUTH-001", "AUTH-002", "AUTH-003", "AUTH-004", "AUTH-016", "OIDC-007"})
+FAILURES = frozenset({"AUTH-001", "AUTH-002", "AUTH-003", "AUTH-004", "AUTH-016", "OIDC-007", "TRIGGER-007"})
 """Codes of refusals that count as failed attempts."""
 
 _MOST_KNOWN = 10_000

@@ -115,6 +115,9 @@ def _show(pipeline: Pipeline) -> None:
         counts = ("starts", "shared", "passed", "waiting")
         columns = ("trigger", "cooldown", "last start", *counts, "started nothing because")
         print_table(columns, [_tell_trigger(each) for each in pipeline.triggers])
+    for each in pipeline.triggers:
+        if each.event == "webhook":
+            click.echo(f"call it: POST /hooks/{each.project}/{each.pipeline}/{each.match['name']} at mainspring up")
 
 
 def _tell_trigger(trigger: Standing) -> tuple[object, ...]:

@@ -53,6 +53,7 @@ USE_CASES = (
     "mainspring.control.renewals",
     "mainspring.control.triggers",
     "mainspring.control.watches",
+    "mainspring.control.hooks",
     "mainspring.control.pipelines",
     "mainspring.control.explain",
     "mainspring.control.status",

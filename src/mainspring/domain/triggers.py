@@ -207,6 +207,34 @@ class RemovePipeline(Command):
     name: str
 
 
+class ReceiveHook(Command):
+    """Somebody has called a hook; the server asks, for whoever called is nobody that the owner knows.
+
+    Attributes
+    ----------
+    pipeline, name : str
+        Which hook.
+    headers : dict of str to str
+        Those that a signature is in, with names in small letters.
+    body : bytes
+        As it came; it is kept as text and never executed.
+    media_type : str
+        What the sender said of it.
+    """
+
+    pipeline: str
+    name: str
+    headers: dict[str, str]
+    body: bytes
+    media_type: str = ""
+
+
+class Received(msgspec.Struct, frozen=True):
+    """Whether a call counted; False: it was none, or not signed with the hook's secret."""
+
+    accepted: bool
+
+
 ANSWERS: dict[type[Command], Any] = {
     ListPipelines: list[Pipeline],
     GetPipeline: Pipeline,
@@ -214,4 +242,5 @@ ANSWERS: dict[type[Command], Any] = {
     PausePipeline: Pipeline,
     ResumePipeline: Pipeline,
     RemovePipeline: Pipeline,
+    ReceiveHook: Received,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -16,9 +17,12 @@ WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "model.promoted": (("model",), ("alias",)),
     "run.failed": ((), ("name", "kind")),
     "file": (("path",), ()),
+    "webhook": (("name", "secret"), ()),
     "time": (("expression", "tz"), ()),
 }
 """Event -> what its trigger must match, and what it may match besides."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 POLICIES = ("regret",)
 MOST_OWN = 3
@@ -67,6 +71,8 @@ def check_trigger(trigger: Trigger) -> Trigger:
         raise Invalid("RENEW-004", f"the trigger on {trigger.event!r} knows no {wrong}")
     if trigger.event == "file" and not trigger.match["path"].startswith("/"):
         raise Invalid("RENEW-004", f"{trigger.match['path'][:200]!r} is no absolute path of a file on this machine")
+    if trigger.event == "webhook" and not _NAME.fullmatch(trigger.match["name"]):
+        raise Invalid("RENEW-004", f"{trigger.match['name'][:200]!r} is no name of a webhook: letters, digits, - and _")
     if trigger.event == "time":
         parse_cron(trigger.match["expression"])
         find_zone(trigger.match["tz"])

@@ -66,6 +66,7 @@ class On:
         alias moved to another version (``model=``, ``alias="champion"``). ``run.failed``: a run
         failed (``name=``, ``kind=``). ``file``: a file, one of a folder or of a pattern such as
         ``data/*.csv`` was made, changed or removed (``path=``), on the machine of the home.
+        ``webhook``: somebody called (``name=``, ``secret=`` the name of a secret of the project).
     cooldown : str, optional
         At least this long, in event time, between two starts; None means no limit.
     policy : str

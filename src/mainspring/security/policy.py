@@ -43,6 +43,7 @@ ACTIONS: dict[str, Action] = {
     "aliases.move": Action("editor", worker=True),
     "declarations.read": Action("viewer", worker=True),
     "declarations.apply": Action("editor"),
+    "hooks.receive": Action("admin", home=True),
     "gates.change": Action("approver"),
     "models.promote": Action("editor", worker=True),
     "models.promote_ungated": Action("approver"),

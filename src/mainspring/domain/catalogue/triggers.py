@@ -41,6 +41,22 @@ ENTRIES = (
         "mainspring pipelines",
     ),
     Entry(
+        "TRIGGER-007",
+        "denied",
+        "a call of no hook, or not signed",
+        "a hook takes what is signed with its own secret, within five minutes of its time",
+        "mainspring pipelines show PIPELINE names the hook and its secret",
+        401,
+    ),
+    Entry(
+        "TRIGGER-008",
+        "unavailable",
+        "a hook that is called too often",
+        "one hook takes 60 calls at once and one more each second",
+        "call again after the time that Retry-After names",
+        429,
+    ),
+    Entry(
         "TRIGGER-006",
         "invalid",
         "two declarations of one name",

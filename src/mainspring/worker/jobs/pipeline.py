@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
 from importlib import import_module
@@ -38,5 +39,24 @@ def run_pipeline(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
     module_name, _, name = snapshot.entry.partition(":")
     pipeline = getattr(import_module(module_name), name)
     takes_event = "event" in arguments and EVENT in inspect.signature(pipeline.function).parameters
-    pipeline.run_body(**{EVENT: arguments["event"]} if takes_event else {})
+    pipeline.run_body(**{EVENT: read_event(arguments["event"])} if takes_event else {})
     return {"entry": snapshot.entry}
+
+
+def read_event(event: dict[str, Any]) -> dict[str, Any]:
+    """Return what started a pipeline; what a webhook brought as JSON is read, anything else of it stays text.
+
+    Examples
+    --------
+    >>> call = {"event": "webhook", "body": {"media_type": "application/json", "text": '{"ref": "main"}'}}
+    >>> read_event(call)["body"], read_event({"event": "data", "body": None})["body"]
+    ({'ref': 'main'}, None)
+    """
+    body = event["body"]
+    if event["event"] != "webhook":
+        return event
+    read = body["text"]
+    if body["media_type"].endswith("json"):
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):  # who called sent something else
+            read = msgspec.json.decode(body["text"])
+    return {**event, "body": read}
