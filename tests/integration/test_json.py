@@ -162,7 +162,7 @@ def upkeep(call, tmp_path, receive):
     call("sinks", command="sinks")
     call("sinks", "show", "ops", command="sinks show")
     call("sinks", "test", "ops", command="sinks test")
-    call("sinks", "resend", "ops", command="sinks resend")
+    call("sinks", "resend", "ops", command="sinks resend", code=3)
     call("sinks", "remove", "ops", "--dry-run", command="sinks remove")
     call("sinks", "remove", "ops", command="sinks remove")
     call("audit", command="audit")

@@ -1,8 +1,11 @@
-"""Parts of the answer to `GetStatus`: the home at a glance."""
+"""The answer to `GetStatus`: the home at a glance."""
 
 from __future__ import annotations
 
 import msgspec
+
+from mainspring.domain.records import Service
+from mainspring.domain.sinks import Lag
 
 
 class Aim(msgspec.Struct, frozen=True):
@@ -37,3 +40,26 @@ class Waiter(msgspec.Struct, frozen=True):
     name: str
     reason: str
     since: float
+
+
+class Status(msgspec.Struct):
+    """The answer: what `mainspring status` prints."""
+
+    home: str
+    record: str
+    size_bytes: int
+    schema: str
+    pid: int
+    started_at: float
+    runs: dict[str, int]
+    workers: int
+    services: list[Service]
+    alarms: int
+    network_home: bool = False
+    used_bytes: int = 0
+    quota_bytes: int = 0
+    sinks: list[Lag] = []
+    goals: list[Aim] = []
+    waits: Waiter | None = None
+    failed: str | None = None
+    """The newest run, when it failed."""

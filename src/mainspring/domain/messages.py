@@ -14,9 +14,9 @@ from mainspring.domain import records
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
 from mainspring.domain.command import Count
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
-from mainspring.domain.glance import Aim, Waiter
+from mainspring.domain.glance import Status as Status  # noqa: PLC0414 - told on
+from mainspring.domain.html import render_table
 from mainspring.domain.records import Json
-from mainspring.domain.sinks import Lag
 from mainspring.domain.states import EndState
 from mainspring.domain.tracking import GetSeries as GetSeries  # noqa: PLC0414 - told on
 from mainspring.domain.tracking import Report as Report  # noqa: PLC0414 - told on
@@ -353,6 +353,9 @@ class Diff(msgspec.Struct):
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
+    def _repr_html_(self) -> str:
+        return render_table(("", "kind", "name", "what"), self.changes)
+
     def lines(self) -> list[str]:
         """Return the difference as people read it."""
         found: list[str] = []
@@ -468,29 +471,6 @@ class Explain(Command):
 
 class GetStatus(Command):
     """The home at a glance."""
-
-
-class Status(msgspec.Struct):
-    """What `mainspring status` prints."""
-
-    home: str
-    record: str
-    size_bytes: int
-    schema: str
-    pid: int
-    started_at: float
-    runs: dict[str, int]
-    workers: int
-    services: list[records.Service]
-    alarms: int
-    network_home: bool = False
-    used_bytes: int = 0
-    quota_bytes: int = 0
-    sinks: list[Lag] = []
-    goals: list[Aim] = []
-    waits: Waiter | None = None
-    failed: str | None = None
-    """The newest run, when it failed."""
 
 
 class Stop(Command):

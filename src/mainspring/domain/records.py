@@ -8,6 +8,7 @@ import msgspec
 
 from mainspring.domain.command import Count
 from mainspring.domain.errors import fill_places
+from mainspring.domain.html import render_fields, render_lines
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.states import RenewalState, RunState
 
@@ -339,6 +340,17 @@ class Verdict(msgspec.Struct):
     def __str__(self) -> str:
         return f"{'PASSED' if self.passed else 'REFUSED'}  {self.summary}"
 
+    def __repr__(self) -> str:
+        return f"<Verdict {self.model} for {self.alias}: {'passed' if self.passed else 'refused'}>"
+
+    def _repr_html_(self) -> str:
+        fields = {"data": self.data, "against": self.champion or "the baseline", "why": self.summary}
+        return render_fields(
+            f"{self.model} for {self.alias}: {'passed' if self.passed else 'REFUSED'}",
+            fields,
+            f"evidence: mainspring runs show {self.run_id[-6:]}",
+        )
+
 
 class Alarm(msgspec.Struct):
     """What a monitor raised; times are event times in seconds since 1970 UTC."""
@@ -398,3 +410,9 @@ class Reason(msgspec.Struct):
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
+
+    def __repr__(self) -> str:
+        return f"<Reason {self.subject}: {self.lines[0] if self.lines else ''}>"
+
+    def _repr_html_(self) -> str:
+        return render_lines(self.subject, self.lines)

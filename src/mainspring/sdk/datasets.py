@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.errors import Unavailable
+from mainspring.domain.html import tells_errors
 from mainspring.domain.records import Version
 from mainspring.sdk.exposures import expose
 from mainspring.sdk.handles import Handle
@@ -225,6 +226,7 @@ class Dataset(Handle):
         client = current_client()
         return client.tables.open_scan(self.version, partial(_open_key, client, self.version))
 
+    @tells_errors
     def _repr_html_(self) -> str:
         import polars as pl
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mainspring.domain.errors import Invalid
+from mainspring.domain.html import render_fields, tells_errors
 from mainspring.domain.messages import Explain, GetVersion
 from mainspring.domain.records import Reason, Version
 from mainspring.sdk.context import active_run
@@ -201,8 +202,23 @@ class Model(Handle):
             self._predictor = load_predictor(self.files, seal=current_client().seal)
         return self._predictor
 
-    def _repr_markdown_(self) -> str:
-        return self.card
+    @tells_errors
+    def _repr_html_(self) -> str:
+        details = self.version.details
+        goal, parity = details.get("goal") or {}, details.get("parity") or {}
+        signature = {
+            side: ", ".join(f"{each['name']} {each['datatype']}" for each in columns)
+            for side, columns in (details.get("signature") or {}).items()
+        }
+        fields = {
+            "goal": f"{goal['text']} ({goal['metric']}, owner {goal['owner']})" if goal else None,
+            "aliases": ", ".join(self.version.aliases),
+            "format": details.get("format"),
+            "parity": ("passed" if parity.get("passed") else "FAILED") if parity else None,
+            **signature,
+            "trained on": ", ".join(details.get("trained_on") or ()),
+        }
+        return render_fields(f"model {self.version.reference}", fields, f"mainspring why {self.version.reference}")
 
 
 def register(

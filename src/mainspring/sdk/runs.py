@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainspring.domain.errors import Failed, Invalid, NotFound
+from mainspring.domain.html import render_fields, render_pairs, render_table, tells_errors
 from mainspring.domain.messages import (
     CancelRuns,
     Explain,
@@ -22,6 +23,7 @@ from mainspring.domain.messages import (
 )
 from mainspring.domain.records import Reason, Resources
 from mainspring.domain.records import Run as Record
+from mainspring.domain.states import TERMINAL
 from mainspring.domain.tracking import TagRun
 from mainspring.domain.upkeep import DeleteRuns, RestoreRuns
 from mainspring.sdk.artifacts import Logged, list_logged
@@ -207,6 +209,20 @@ class Run:
         known = self._known
         return f"<Run {self._id}>" if known is None else f"<Run {known.id} {known.name}, {known.state}>"
 
+    @tells_errors
+    def _repr_html_(self) -> str:
+        record = self.record
+        fields = {
+            "state": f"hit of {record.cached_from[-6:]}" if record.cached_from else record.state,
+            "reason": record.reason,
+            "params": render_pairs(record.params),
+            "metrics": render_pairs(record.metrics),
+            "result": record.outputs.summary or record.outputs.codec if record.outputs else None,
+            "problem": f"{record.problem.code}: {record.problem.what}" if record.problem else None,
+        }
+        again = "" if record.state in TERMINAL else "it has not ended; run this cell again to see how it goes on"
+        return render_fields(f"{record.kind} {record.name} {record.id[-6:]}", fields, again)
+
     def _future(self) -> Future[Any]:
         return Future(self.record.name, current_client(), self.record, told=True)
 
@@ -232,6 +248,16 @@ class Runs(list[Run]):
             found.append(row)
         names = dict.fromkeys(name for row in found for name in row)
         return [{name: row.get(name) for name in names} for row in found]
+
+    def __repr__(self) -> str:
+        return f"<Runs: {len(self)}>"
+
+    def _repr_html_(self) -> str:
+        columns = ("id", "kind", "name", "state", "params", "metrics")
+        found = [(run.id[-6:], run.record.kind, run.name, run.state, run.record) for run in self]
+        return render_table(
+            columns, [(*told, render_pairs(record.params), render_pairs(record.metrics)) for *told, record in found]
+        )
 
     def __str__(self) -> str:
         rows = [[run.id[-6:], run.record.kind, run.name, run.state] for run in self]

@@ -11,6 +11,7 @@ import msgspec
 
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, Invalid, MainspringError, Unavailable
+from mainspring.domain.html import render_fields, render_table, tells_errors
 from mainspring.domain.wire import restore
 from mainspring.sdk.context import active_run
 from mainspring.sdk.inference import Endpoint, Prediction
@@ -192,6 +193,16 @@ class Service:
 
     def __repr__(self) -> str:
         return f"Service({self.name!r})"
+
+    @tells_errors
+    def _repr_html_(self) -> str:
+        record = self.record
+        revisions = [(f"r{each.number}", each.model, f"{each.weight} %", each.state) for each in record.revisions[::-1]]
+        state = record.health if record.desired else "stopped"
+        problem = f"{record.problem.code}: {record.problem.what}" if record.problem else None
+        fields = {"state": state, "follows": record.follows, "url": record.url, "problem": problem}
+        told = render_fields(f"service {record.name}", fields)
+        return told + render_table(("revision", "model", "weight", "state"), revisions)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Service, (self.name,)

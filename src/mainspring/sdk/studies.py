@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainspring.domain.errors import Failed, Invalid
+from mainspring.domain.html import render_pairs, render_table, render_text
 from mainspring.sdk.runs import Run
 from mainspring.tuning.space import Range, make_range
 from mainspring.tuning.trials import Trial, find_best, find_front, rank
@@ -174,3 +175,14 @@ class Study:
         if len(self.metrics) > 1:
             return f"Study({counts}; {len(self.front)} on the front of {', '.join(self.metrics)})"
         return f"Study({counts}; best {self.metrics[0]} {self.value:.4g} with {self.params})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (trial.number, trial.state, render_pairs(trial.params), trial.run_id[-6:])
+            for trial in sorted(self.trials, key=lambda each: each.state != "succeeded")
+        ]
+        told = f"importances: {render_pairs(self.importances)}" if self.importances else ""
+        remark = f"<p>{render_text('; '.join(each for each in (self.remark, told) if each))}</p>"
+        return (
+            f"<p><b>{render_text(repr(self))}</b></p>{remark}{render_table(('trial', 'state', 'params', 'run'), rows)}"
+        )
