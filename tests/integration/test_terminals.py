@@ -18,6 +18,78 @@ def submit(client, name=LONG):
     return client.ask(messages.SubmitRuns([spec]))[0]
 
 
+SLOW = """
+import pathlib, time
+import mainspring as ms
+
+@ms.step
+def read() -> int:
+    return 1
+
+@ms.step
+def think(number: int) -> int:
+    print("I think")
+    until = time.monotonic() + 60
+    while not pathlib.Path("enough").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    print("I thought")
+    return number
+
+@ms.pipeline
+def go() -> int:
+    return think(read())
+
+if __name__ == "__main__":
+    go()
+"""
+
+
+def test_a_run_tells_on_a_terminal_what_runs_and_for_how_long(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slow.py").write_text(SLOW)
+    terminal = Terminal("run", "slow.py")
+    terminal.wait_for(r"go [0-9a-f]{6}  read        run")
+    terminal.wait_for(r"I think\n[^\n]*think       \.\.\.    \d")
+    terminal.wait_for(r"think       \.\.\. .*think       \.\.\. ")
+    (tmp_path / "enough").touch()
+    assert terminal.end() == 0
+    shown = show_screen(terminal.drawn)
+    assert [re.sub(r"[0-9a-f]{6}|[0-9.]+ m?s", "#", line) for line in shown] == [
+        "go #  read        run    #",
+        "I think",
+        "I thought",
+        "           think       run    #",
+        "next: mainspring why #",
+    ]
+
+
+def test_a_run_without_a_terminal_prints_plain_lines(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "enough").touch()
+    words = [sys.executable, "-m", "mainspring", "run", "slow.py"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "I think\nI thought\n"
+    assert "\x1b" not in done.stderr
+    assert "\r" not in done.stderr
+    assert re.search(r"^go [0-9a-f]{6}  read        run ", done.stderr)
+    quiet = Terminal("run", "slow.py", TERM="dumb")
+    assert quiet.end() == 0
+    assert "\x1b" not in quiet.drawn
+
+
+def show_screen(drawn):
+    """Return the lines that a terminal shows in the end, of what was written without moving up."""
+    lines = []
+    for line in drawn.split("\n"):
+        shown = ""
+        for piece in line.rstrip("\r").split("\r"):
+            text = piece.replace("\x1b[K", "") if piece.startswith("\x1b[K") else piece
+            shown = text if piece.startswith("\x1b[K") else text + shown[len(text) :]
+        lines.append(re.sub(r"\x1b\[[0-9;]*m", "", shown).rstrip())
+    return [line for line in lines if line]
+
+
 def test_a_terminal_of_twenty_columns_is_enough(client):
     run = submit(client)
     client.ask(messages.CancelRuns([run.id]))

@@ -38,11 +38,12 @@ def command(target: str, arguments: tuple[str, ...], anew: str) -> None:
     says. With --json the runs that were recorded are printed, and what the code prints goes to
     standard error.
     """
+    from mainspring.cli.live import LiveView
     from mainspring.sdk.context import ask_anew
 
     begun = time.time()
     act = make_action(target, arguments)
-    with guard(target), ask_anew(anew):
+    with LiveView(), guard(target), ask_anew(anew):
         result = act()
     if wants_json():
         print_json(find_recorded(begun))

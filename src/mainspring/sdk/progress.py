@@ -6,9 +6,43 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 _LIVE_S = 0.1
-_CLEAR = "\r\x1b[K"
+CLEAR = "\r\x1b[K"
+"""Wipes the last line of a terminal."""
+
+
+class Running(NamedTuple):
+    """A step that runs in this process; `lasted_s` tells for how long.
+
+    Attributes
+    ----------
+    head : str
+        What stands before its line: the pipeline, or spaces.
+    name : str
+        The step.
+    began : float
+        By the monotonic clock.
+    """
+
+    head: str
+    name: str
+    began: float
+
+    def lasted_s(self) -> float:
+        """Return for how long it runs, in seconds."""
+        return time.monotonic() - self.began
+
+
+_running: list[Running] = []
+
+
+def find_running() -> Running | None:
+    """Return the innermost step that runs in this process; None when none does."""
+    return _running[-1] if _running else None
 
 
 class Progress:
@@ -26,6 +60,16 @@ class Progress:
         self._head = f"{name} {run_id[-6:]}  "
         self._printed = False
         self._lock = threading.Lock()
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """Know of a step while it runs, for who watches."""
+        running = Running(" " * len(self._head) if self._printed else self._head, name, time.monotonic())
+        _running.append(running)
+        try:
+            yield
+        finally:
+            _running.remove(running)
 
     def tell(self, name: str, text: str, remark: str = "") -> None:
         """Print one line: what it is about, how it went, and a remark in brackets."""
@@ -84,7 +128,7 @@ class Tally:
                 show_live(" ".join([f"{self._name:<11} {self._done:,}/{total}", *self._remarks()]))
 
     def _tell_end(self) -> None:
-        progress = self._progress or (Progress("", "") if _is_live() else None)
+        progress = self._progress or (Progress("", "") if is_live() else None)
         if progress is not None:
             head = f"run    {show_duration(time.monotonic() - self._began)}"
             progress.tell(f"{self._name} x {self._done:,}", head, ", ".join(self._remarks()))
@@ -100,16 +144,17 @@ def is_quiet() -> bool:
 
 def show_live(text: str) -> None:
     """Put a text into the last line of a terminal, where the next one takes its place; nothing elsewhere."""
-    if _is_live() and not is_quiet():
-        print(f"{_CLEAR}{text}", end="", file=sys.stderr, flush=True)  # noqa: T201 - the progress of a script
+    if is_live() and not is_quiet():
+        print(f"{CLEAR}{text}", end="", file=sys.stderr, flush=True)  # noqa: T201 - the progress of a script
 
 
 def clear_live() -> str:
     """Return what wipes the last line of a terminal."""
-    return _CLEAR if _is_live() else ""
+    return CLEAR if is_live() else ""
 
 
-def _is_live() -> bool:
+def is_live() -> bool:
+    """Tell whether standard error is a terminal that knows how to wipe a line."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -213,13 +214,14 @@ class Step(Generic[P, R]):
             return value[0]
         progress = above.progress if above is not None else None
         try:
-            result, wall_s = carry_out(
-                value,
-                client,
-                lambda: attempt(self.name, self.settings, lambda: self._call(arguments)),
-                lambda made: store_result(made, client),
-                lambda: self._pack(client, arguments),
-            )
+            with progress.running(self.name) if progress is not None else nullcontext():
+                result, wall_s = carry_out(
+                    value,
+                    client,
+                    lambda: attempt(self.name, self.settings, lambda: self._call(arguments)),
+                    lambda made: store_result(made, client),
+                    lambda: self._pack(client, arguments),
+                )
         except BaseException:
             if progress is not None:
                 progress.tell_step(self.name, time.perf_counter() - began, value.reason, hit=False, failed=True)
