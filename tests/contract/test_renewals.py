@@ -1,10 +1,11 @@
 """The loop in the record: labels, checks, cases, verdicts, canaries and aliases, one transaction each."""
 
 import pytest
+from tests.support.access import HOME_USER, Person
 
 from mainspring.control import cases, renewals, rollout, services
 from mainspring.control.finishing import end_run
-from mainspring.domain import messages
+from mainspring.domain import access, messages, triggers
 from mainspring.domain.errors import Conflict, Failed, Invalid, NotFound
 from mainspring.domain.records import Declaration
 from mainspring.domain.wire import describe
@@ -207,6 +208,34 @@ def test_a_cooldown_in_event_time_holds_the_next_renewal_back(desk):
             end(desk, run, "failed", problem=describe(Failed("RUN-006", "no")))
         opened.append(len(desk.ask(messages.ListRenewals())))
     assert opened == [1, 1, 2]
+
+
+@pytest.mark.parametrize("how", ["paused", "removed"])
+def test_no_renewal_starts_what_is_paused_or_was_applied_by_who_is_gone(desk, how):
+    anna = Person(desk, "anna", "approver")
+    declare(anna)
+    model(desk, 1)
+    put(desk, "recent", "r1")
+    judge(desk, 1, passed=True)
+    desk.ask(messages.Deploy(name="pumps", model="pumps@champion", monitor=MONITOR))
+    label(desk, 30)
+    check(desk)
+    assert training(desk).tags == {"renewal": case(desk).id, "trigger": "alarm"}
+    assert training(desk).principal == "user:anna"
+    (standing,) = desk.ask(triggers.GetPipeline(name="train")).triggers
+    assert (standing.starts, standing.run_id, standing.event_time) == (1, training(desk).id, 30 * DAY)
+    end(desk, training(desk), "failed", problem=describe(Failed("RUN-006", "no")))
+    if how == "paused":
+        desk.ask(triggers.PausePipeline(name="train"))
+    else:
+        desk.ask(access.RemoveUser(name="anna"), actor=HOME_USER)
+    label(desk, 60)
+    check(desk)
+    assert desk.ask(messages.ListRuns(kind="pipeline", state="queued")) == []
+    assert len(desk.ask(messages.ListRenewals())) == 1
+    why = "the pipeline is paused" if how == "paused" else "user:anna, who applied it, was removed"
+    assert desk.ask(triggers.GetPipeline(name="train")).why == why
+    assert [each.body["why"] for each in desk.ask(messages.ListEvents(kind="renewal.skipped"))] == [why]
 
 
 def test_promoting_again_answers_with_the_same_verdict(served):

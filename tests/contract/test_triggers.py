@@ -105,6 +105,21 @@ def test_a_schedule_starts_on_time_and_once_for_all_that_was_missed(desk):
     assert len(started(desk)) == 2
 
 
+def test_a_clock_that_ran_ahead_does_not_keep_a_schedule_waiting(desk):
+    apply(desk, declare(cron("@daily")))
+    desk.clock.time += 3650 * DAY
+    look(desk)
+    (run,) = started(desk)
+    end(desk, run)
+    desk.clock.time -= 3650 * DAY
+    desk.call(loops.mend_schedules)
+    assert 0 < show(desk).next_at - desk.clock.now() <= DAY
+    desk.clock.advance(DAY)
+    look(desk)
+    look(desk)
+    assert len(started(desk)) == 2
+
+
 def test_a_storm_of_a_thousand_events_is_two_starts(desk):
     apply(desk, declare(on("data", dataset="orders")))
     for number in range(1000):

@@ -8,7 +8,7 @@ from mainspring.control.apply import list_declarations
 from mainspring.control.arrivals import list_arrivals, pass_arrival
 from mainspring.control.cases import find_case, move_case, open_case
 from mainspring.control.services import find_check, find_node, find_service, list_monitored
-from mainspring.control.standings import note_renewal, refuse_renewal
+from mainspring.control.standings import name_renewal, note_renewal, refuse_renewal
 from mainspring.control.starts import make_call
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop, on_finished, submit
@@ -211,7 +211,8 @@ def _start_renewal(
         params={"service": service.name, "event_time": until},
         dedupe=f"renewal:{case.id}",
     )
-    training = submit(turn, spec)
+    with turn.acting(name_renewal(turn, declaration.name, service.name)):
+        training = submit(turn, spec)
     note_renewal(turn, declaration.name, service.name, training.id, until)
     move_case(turn, case, "opened", "training", {"run": training.id}, run_id=training.id)
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from mainspring.control.starts import find_refusal
+from mainspring.control.starts import find_principal, find_refusal
 from mainspring.control.turn import Turn
 from mainspring.domain.errors import Invalid
+from mainspring.domain.principals import OWNER, Principal
 from mainspring.domain.triggers import Standing, Trigger
 from mainspring.pipelines.schedules import next_fire
 from mainspring.store import triggers as store
@@ -65,6 +66,12 @@ def refuse_renewal(turn: Turn, pipeline: str, service: str) -> str:
     if why and standing is not None:
         note_outcome(turn, standing, why)
     return why
+
+
+def name_renewal(turn: Turn, pipeline: str, service: str) -> Principal:
+    """Return in whose name the alarms of a service start a pipeline."""
+    standing = find_alarm(turn, pipeline, service)
+    return (find_principal(turn, standing) if standing is not None else None) or OWNER
 
 
 def note_renewal(turn: Turn, pipeline: str, service: str, run_id: str, event_time: float) -> None:

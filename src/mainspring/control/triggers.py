@@ -19,6 +19,7 @@ from mainspring.domain.errors import MainspringError
 from mainspring.domain.records import Event
 from mainspring.domain.states import TERMINAL
 from mainspring.domain.triggers import Happening, Standing
+from mainspring.pipelines.schedules import next_fire
 from mainspring.pipelines.triggers import Decision, decide, is_match
 from mainspring.store import runs
 from mainspring.store import triggers as store
@@ -72,6 +73,15 @@ def advance(turn: Turn, project: str, standing: Sequence[Standing], happenings: 
         decisions = decide(moved, happenings, now, busy=busy, paused=paused, refusals=refusals)
         for before, decision in zip(moved, decisions, strict=True):
             _act(turn, before, decision)
+
+
+@loop(every_s=60.0, once=True)
+def mend_schedules(turn: Turn) -> None:
+    """Bring schedules back that a clock which had run ahead has left waiting for years."""
+    for each in store.list_triggers(turn.connection, event="time"):
+        due_at = next_fire(each.match["expression"], each.match["tz"], turn.now())
+        if due_at is not None and each.due_at is not None and due_at < each.due_at:
+            store.save_trigger(turn.connection, each, replace(each, due_at=due_at))
 
 
 @holds
