@@ -9,6 +9,7 @@ from mainspring.domain import access, messages, triggers
 from mainspring.domain.errors import Conflict, Failed, Invalid, NotFound
 from mainspring.domain.records import Declaration
 from mainspring.domain.wire import describe
+from mainspring.sdk.monitors import Monitor
 from mainspring.sdk.triggers import On
 from mainspring.serving.files import RevisionStatus, Status
 from mainspring.store import runs
@@ -236,6 +237,22 @@ def test_no_renewal_starts_what_is_paused_or_was_applied_by_who_is_gone(desk, ho
     why = "the pipeline is paused" if how == "paused" else "user:anna, who applied it, was removed"
     assert desk.ask(triggers.GetPipeline(name="train")).why == why
     assert [each.body["why"] for each in desk.ask(messages.ListEvents(kind="renewal.skipped"))] == [why]
+
+
+def test_a_monitor_that_is_applied_watches_the_services_of_its_labels(served):
+    first = Monitor(labels="outcomes", key="id", target="failed", event_time="at")
+    served.ask(messages.Apply([first.declaration()]))
+    assert served.ask(messages.GetService(name="pumps")).monitor == first.body()
+    stricter = Monitor(labels="outcomes", key="id", target="failed", event_time="at", alarms_per_year=1)
+    other = Monitor(labels="elsewhere", key="id", target="failed", event_time="at")
+    diff = served.ask(messages.Apply([stricter.declaration(), other.declaration()], dry_run=True))
+    assert diff.lines()[:2] == ["~ monitor outcomes  (needs editor)", "    alarms_per_year: 2.0 -> 1.0"]
+    assert served.ask(messages.GetService(name="pumps")).monitor == first.body()
+    served.ask(messages.Apply([stricter.declaration(), other.declaration()]))
+    assert served.ask(messages.GetService(name="pumps")).monitor == stricter.body()
+    assert [revision.state for revision in served.ask(messages.GetService(name="pumps")).revisions] == ["live"]
+    with pytest.raises(Invalid, match=r"MON-005.*without labels="):
+        Monitor(event_time="at").declaration()
 
 
 def test_promoting_again_answers_with_the_same_verdict(served):

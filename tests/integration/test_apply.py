@@ -30,6 +30,8 @@ def tell(event=None):
     count(ms.Dataset("orders").polars(), event and event["subject"])
 
 gate = ms.Gate("delays", target="late", tests=["auc >= 0.5"])
+watch = ms.Monitor(labels="truth", key="id", target="late", event_time="at")
+plain = ms.Monitor(event_time="at")
 """
 APPLY = "import mainspring as ms, flow\nms.apply(flow.gate, flow.tell)\n"
 
@@ -103,6 +105,7 @@ def test_files_are_applied_with_a_difference_field_by_field(folder):
         "+ contract Order  (needs editor)",
         "+ pipeline tell  (needs editor)",
         "+ gate delays->champion  (needs approver)",
+        "+ monitor truth  (needs editor)",
     ]
     text = FLOW.replace("0 6", "0 7").replace("len(rows)", "rows.height")
     (folder / "flow.py").write_text(text)
@@ -110,7 +113,7 @@ def test_files_are_applied_with_a_difference_field_by_field(folder):
     assert "~ pipeline tell  (needs editor)\n    code: 1 changed file (flow.py)\n    triggers: " in told
     assert "Cron 0 6 * * * Europe/Berlin -> On data(dataset=orders), Cron 0 7 * * * Europe/Berlin" in told
     data = json.loads(mainspring(folder, "apply", "flow.py", "--json").stdout)
-    assert [mark for mark, *_ in data["changes"]] == ["=", "~", "="]
+    assert [mark for mark, *_ in data["changes"]] == ["=", "~", "=", "="]
     (folder / "flow.py").write_text(text.replace("def tell(", "def told("))
     told = mainspring(folder, "apply", "flow.py").stdout
     assert "! pipeline tell  its file declares it no longer; it stays: mainspring pipelines remove tell" in told

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--dry-run", is_flag=True, help="Only tell what would change.")
 def command(files: tuple[str, ...], *, dry_run: bool) -> None:
-    """Apply the gates, pipelines, contracts and views that each FILE declares at its top level.
+    """Apply the gates, pipelines, monitors, contracts and views that each FILE declares at its top level.
 
     Their code goes along as a snapshot, so triggers start them when this folder has changed or
     is gone. The same again changes nothing. All files are applied, or none; what a file declares
@@ -57,16 +57,17 @@ def find_declared(names: dict[str, Any]) -> list[Any]:
     names : dict of str to object
         Of a module; a value that stands under two names counts once, and what it imported not at all.
     """
-    found = {
-        id(value): value
-        for value in names.values()
-        if callable(getattr(value, "declaration", None)) and getattr(value, "__module__", "") != _CONTRACTS
-    }
-    return list(found.values())
+    return list({id(value): value for value in names.values() if _is_declared(value)}.values())
+
+
+def _is_declared(value: Any) -> bool:
+    """Tell a declaration from other values; `Contract` itself is none, nor is a monitor for `deploy` alone."""
+    if not callable(getattr(value, "declaration", None)) or getattr(value, "__module__", "") == _CONTRACTS:
+        return False
+    return getattr(value, "labels", "") is not None
 
 
 _CONTRACTS = "mainspring.sdk.contracts"
-"""Where `Contract` itself stands, which declares nothing."""
 
 
 def _read(path: Path, client: Client) -> list[Declaration]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mainspring.control.blobs import check_named
+from mainspring.control.services import watch
 from mainspring.control.standings import settle_triggers, take_over
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
@@ -103,6 +104,8 @@ def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> 
     if not command.dry_run:
         turn.require(action)
         _record(turn, declaration)
+        if kind == "monitor":
+            watch(turn, name, declaration.body)
         turn.audit("declarations.apply", f"{kind}:{name}", before=_tell(old), after=_tell(declaration))
         turn.emit("applied", f"{kind}:{name}", {"mark": diff.changes[-1][0], "changed": list(fields)})
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy import select
@@ -184,6 +185,19 @@ def list_monitored(turn: Turn, dataset: str) -> list[Service]:
     """Return the services whose monitor waits for labels in a dataset."""
     services = rows.find(turn.connection, tables.services, Service, project=turn.project, desired=True)
     return [service for service in services if _labels_of(service) == dataset]
+
+
+def watch(turn: Turn, labels: str, monitor: dict[str, Any]) -> list[str]:
+    """Have the services whose monitor waits for these labels watched by another one; return those that change."""
+    changed = [each for each in list_monitored(turn, labels) if each.monitor != monitor]
+    for each in changed:
+        turn.require("services.deploy")
+        rows.change(turn.connection, tables.services, {"id": each.id}, monitor=monitor)
+        service = find_service(turn, each.name)
+        save_revisions(turn, service, service.revisions)
+        turn.emit("deployed", each.name, {"model": each.follows, "monitor": labels})
+        turn.audit("services.deploy", each.name, before={"monitor": each.monitor}, after={"monitor": monitor})
+    return [each.name for each in changed]
 
 
 def find_node(turn: Turn, service: Service) -> str:

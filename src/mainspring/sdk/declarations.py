@@ -29,7 +29,7 @@ def apply(*declared: Declared, dry_run: bool = False) -> Diff:
 
     Parameters
     ----------
-    *declared : Gate, Pipeline, Contract or feature view
+    *declared : Gate, Pipeline, Monitor, Contract or feature view
         What to apply. A pipeline brings a snapshot of its code, so that a trigger can start it
         when this process and its files are gone.
     dry_run : bool

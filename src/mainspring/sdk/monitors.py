@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from mainspring.domain.errors import Invalid
+from mainspring.domain.records import Declaration
 from mainspring.domain.units import parse_duration
 
 
 class Monitor:
-    """What a service is watched for; it acts when `deploy` hands it over.
+    """What a service is watched for; it acts when `deploy` hands it over, or `apply` a later version of it.
+
+    Attributes
+    ----------
+    labels : str or None
+        As below.
 
     Parameters
     ----------
@@ -87,6 +93,7 @@ class Monitor:
         ):
             if not (number > 0 if least is None else number >= least):
                 raise Invalid("MON-006", f"{name}={number}", setting=name)
+        self.labels = labels
         self._body: dict[str, Any] = {
             "labels": labels,
             "key": key,
@@ -108,6 +115,18 @@ class Monitor:
     def body(self) -> dict[str, Any]:
         """Return the JSON form that `deploy` hands over."""
         return self._body
+
+    def declaration(self) -> Declaration:
+        """Return the inert form that `apply` hands over: services that wait for the same labels are watched by it.
+
+        Raises
+        ------
+        Invalid
+            MON-005 when it has no labels: nothing tells which services it is for.
+        """
+        if self.labels is None:
+            raise Invalid("MON-005", "a monitor that is applied without labels=", missing="labels")
+        return Declaration("monitor", self.labels, self._body)
 
     def __repr__(self) -> str:
         return f"Monitor(labels={self._body['labels']!r}, event_time={self._body['event_time']!r})"
