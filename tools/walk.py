@@ -164,12 +164,12 @@ class Walk:
         self.say(f"{self.stamp()} saves `{name}`, {len(text.splitlines())} lines.")
 
     def _note(self, began: float, command: str, text: str, show: int) -> None:
-        shown = [re.sub(re.escape(str(self.folder)), "~", line) for line in text.rstrip().splitlines()]
+        shown = [_hide(line, self.folder) for line in text.rstrip().splitlines()]
         hidden = len(shown) - show
         if hidden > 0:
             shown = [*shown[:show], f"... {hidden} more lines"]
-        wheel = command.replace(str(self.wheel.parent) + "/", "")
-        body = [f"{_write_clock(began)}  $ {wheel}", *(f"{'':7}{line}" for line in shown)]
+        typed = command.replace(str(self.wheel.parent) + "/", "").replace(sys.executable, "python3")
+        body = [f"{_write_clock(began)}  $ {typed}", *(f"{'':7}{line}" for line in shown)]
         body.append(f"{self.stamp()}  ({self._clock() - began:.1f} s)")
         self.lines += ["```text", *body, "```"]
 
@@ -186,7 +186,7 @@ def walk(folder: Path, wheel: Path) -> Walk:
     it.say("**Install.** One environment, one wheel; nothing else is set up.")
     it.do(f"{sys.executable} -m venv venv")
     it.do(f"pip install --quiet {wheel}", "install")
-    it.do("pip list --format=freeze | grep -vc '^pip=='", "", 1)
+    it.do("pip list --format=freeze | grep -vcE '^(pip|setuptools)=='", "", 1)
     it.say("**Begin and run.**")
     it.do("mainspring init hello", "init")
     it.do("cd hello")
@@ -270,6 +270,11 @@ def main() -> int:
     if chosen.write:
         PAGE.write_text(page, "utf-8")
     return 0
+
+
+def _hide(line: str, folder: Path) -> str:
+    """Return a line without what is this machine's alone: its folder, and a code that lets in once."""
+    return re.sub(r"code=[\w-]+", "code=...", line.replace(str(folder), "~"))
 
 
 def _write_clock(seconds: float) -> str:

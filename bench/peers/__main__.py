@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from bench.install import ROOT, list_versions, weigh
 from bench.peers.page import render_page
@@ -28,10 +29,10 @@ def main() -> int:
     parser.add_argument("--wide", action="store_true", help="also a thousand steps, a hundred at once, once a tool")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     parser.add_argument("--raw", type=Path, help="write what was measured as JSON")
-    parser.add_argument("--from", dest="read", type=Path, help="render a raw file instead of measuring")
+    parser.add_argument("--from", dest="read", type=Path, nargs="+", help="render raw files instead of measuring")
     chosen = parser.parse_args()
     if chosen.read:
-        facts = json.loads(chosen.read.read_text())
+        facts = merge([json.loads(path.read_text()) for path in chosen.read])
     else:
         facts = measure([tool for tool in TOOLS if tool.package in chosen.only], chosen.repeats, wide=chosen.wide)
     if chosen.raw:
@@ -44,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def measure(tools: list[Tool], repeats: int, *, wide: bool) -> dict[str, object]:
+def measure(tools: list[Tool], repeats: int, *, wide: bool) -> dict[str, Any]:
     """Return what was measured of each tool, and on what."""
     adopt_orphans()
     pythons = {tool.package: tool.install() for tool in tools}
@@ -68,7 +69,19 @@ def measure(tools: list[Tool], repeats: int, *, wide: bool) -> dict[str, object]
     return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "cores": os.cpu_count(), "loads": loads, "tools": found}
 
 
-def _weigh(tool: Tool, python: Path) -> dict[str, object]:
+def merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return several measurements as one: their rounds together, of anything else the last."""
+    whole: dict[str, Any] = {"loads": [], "tools": {}}
+    for part in parts:
+        loads, tools = whole["loads"] + part["loads"], whole["tools"]
+        for name, found in part["tools"].items():
+            known = tools.get(name, {"rounds": []})
+            tools[name] = {**known, **found, "rounds": known["rounds"] + found["rounds"]}
+        whole = {**part, "loads": loads, "tools": tools}
+    return whole
+
+
+def _weigh(tool: Tool, python: Path) -> dict[str, Any]:
     weights = weigh(python)
     versions = list_versions(python)
     return {

@@ -59,7 +59,7 @@ def render_page(facts: dict[str, Any]) -> str:
     parts = [HEAD, *_render_figures(tools, facts["tools"]), *_render_wide(tools, facts["tools"]), HOW]
     machine = f"{facts['cores']} cores, {platform.machine()}, {platform.system()}, Python 3.11"
     rounds = max(len(each["rounds"]) for each in facts["tools"].values())
-    loads = f"{min(facts['loads']):.1f} to {max(facts['loads']):.1f}"
+    loads = f"{min(facts['loads'], default=0):.1f} to {max(facts['loads'], default=0):.1f}"
     times = f"medians of {rounds} rounds" if rounds > 1 else "one round"
     parts.append(f"\nMeasured {facts['date']} on {machine}; {times}; load {loads} meanwhile.\n")
     return "\n".join(parts)

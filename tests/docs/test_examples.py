@@ -9,7 +9,12 @@ from tests.docs.stage.preludes import PRELUDES
 from tests.docs.stage.project import FOLDER, Project
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").rglob("*.md"))]
+LAST = ("studies",)
+"""Pages that speak of what another page makes."""
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "guide").rglob("*.md"), key=lambda page: (page.stem in LAST, page)),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -89,7 +89,7 @@ class Pipeline(Generic[P, R]):
         return pack_call(client, self.function, args, kwargs)
 
     def run_body(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the body within the run that is active."""
+        """Return what the body returns within the run that is active."""
         with use_env(self.env):
             return self.function(*args, **kwargs)
 
