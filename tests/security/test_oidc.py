@@ -317,7 +317,7 @@ def test_an_issuer_leads_to_no_other_host_inside(browse, issuer, host):
     issuer.token_url = f"http://{host}:{issuer.server.server_port}/token"
     answer, _, _ = come_back(browse, issuer)
     assert code_of(answer) == (503, "OIDC-008")
-    assert " is at " in answer.json()["what"]
+    assert " is at " in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("text", ["", "a", "a.b", "a.b.c", "....", "e30.e30.", "!!.e30.e30", "W10.W10.W10"])
