@@ -5,6 +5,7 @@ import secrets
 import shutil
 
 import pytest
+from hypothesis import settings
 from tests.support.homes import Desk, OwnerProcess, end_owner
 from tests.support.receivers import HttpReceiver
 from tests.support.stores import BUCKET, GoogleStorage, SeaweedFS
@@ -15,6 +16,9 @@ from mainspring.sdk.owners import start_owner
 from mainspring.store.homes import place_home
 
 _numbers = itertools.count(1)
+
+settings.register_profile("house", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("house")
 
 
 def pytest_terminal_summary(terminalreporter, config):

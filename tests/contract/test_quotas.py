@@ -92,6 +92,40 @@ def test_a_commit_over_the_quota_is_refused_and_leaves_nothing(desk):
     assert (used(desk), run.state) == (5200, "succeeded")
 
 
+def put_rows(desk, number, sizes, table="trips", **options):
+    manifest = {"table": table, "delta_version": number, "files": list(sizes), "sizes": sizes, "schema": "{}"}
+    wanted = messages.PutVersion("dataset", "trips", f"{number:064x}", manifest, {"rows": 1})
+    return desk.ask(wanted, **options)
+
+
+def test_files_of_tables_count_once_and_go_with_a_recount(desk):
+    put_rows(desk, 1, {"a.parquet": 100})
+    put_rows(desk, 2, {"a.parquet": 100, "b.parquet": 20})
+    assert used(desk) == 120
+    finish(desk, b"x" * 7)
+    set_quota(desk, 100)
+    put_rows(desk, 3, {"c.parquet": 3})  # it is committed already
+    assert used(desk) == 130
+    with pytest.raises(Conflict, match="KEEP-005"):
+        finish(desk, b"y")
+    desk.ask(DeleteVersions("dataset", "trips@1"))
+    desk.ask(DeleteVersions("dataset", "trips@2"))
+    purge(desk)
+    assert used(desk) == 130, "their bytes go with the next collection, which counts anew"
+    desk.ask(RecountBlobs(), actor=HOME_USER)
+    assert used(desk) == 10
+    desk.ask(access.AddProject(name="rail"), actor=HOME_USER)
+    put_rows(desk, 9, {"d.parquet": 5}, table="trips@rail", project="rail")
+    assert (used(desk), used(desk, "rail")) == (10, 5)
+
+
+def test_versions_of_before_are_counted_by_the_next_recount(desk):
+    put_rows(desk, 1, {"a.parquet": 100})
+    desk.call(lambda turn: turn.connection.exec_driver_sql("DELETE FROM holdings"))
+    desk.ask(RecountBlobs(), actor=HOME_USER)
+    assert used(desk) == 100
+
+
 def test_an_upload_over_the_quota_is_refused_before_it_travels(desk):
     set_quota(desk, 1000)
     finish(desk, b"x" * 900)

@@ -1,14 +1,17 @@
 """Deleting, keeping and bounding as a user types it; a result over the quota fails its run."""
 
 import json
+import os
 
 import polars as pl
 import pytest
 
 import mainspring as ms
 from mainspring.cli.main import main
+from mainspring.domain import access
 from mainspring.domain.errors import Conflict
 from mainspring.domain.messages import SearchRuns
+from mainspring.domain.upkeep import PurgeDeleted
 
 
 @ms.step
@@ -65,6 +68,26 @@ def test_runs_are_deleted_by_filter_and_restored(shell, client):
     code, _, err = shell("runs", "delete", "ffffffff")
     assert (code, "RUN-001" in err) == (3, True)
     assert shell("runs", "delete")[0] == 2
+
+
+def test_tables_fill_a_quota_too_and_a_collection_makes_room(shell, client, home):
+    first = ms.write([{"text": "x" * 1000}], "rows")
+    held = sum(first.version.manifest["sizes"].values())
+    (told,) = client.ask(access.ListProjects())
+    assert told.used_bytes == held > 0
+    assert shell("projects", "set", "default", "--quota", "10")[0] == 0
+    with pytest.raises(Conflict) as caught:
+        ms.write([{"text": "more"}], "rows")
+    assert (caught.value.code, "'default' holds" in caught.value.what) == ("KEEP-005", True)
+    assert len(list((home.tables / "rows").glob("*.parquet"))) == 1, "nothing was written"
+    assert ms.Dataset("rows").version.number == 1
+    assert shell("data", "delete", "rows", "--all")[0] == 0
+    client.ask(PurgeDeleted(before=4e9))
+    for path in home.tables.rglob("*.parquet"):
+        os.utime(path, (1.0, 1.0))
+    code, out, _ = shell("server", "collect")
+    assert (code, "1 files removed" in out) == (0, True)
+    assert ms.write([{"text": "more"}], "rows").version.number == 2
 
 
 def test_a_project_is_set_and_its_quota_fails_a_run_that_exceeds_it(shell, client):

@@ -5,17 +5,23 @@ import subprocess
 import sys
 import time
 
+import polars as pl
 import pytest
 
+import mainspring as ms
 from mainspring.cli import server
 from mainspring.domain import access, messages
 from mainspring.domain.errors import Conflict
 from mainspring.domain.records import Value
-from mainspring.domain.upkeep import SettleSweep, SweepFiles
+from mainspring.domain.upkeep import DeleteVersions, PurgeDeleted, SettleSweep, SweepFiles
 from mainspring.store.adapters import obstore
 from mainspring.store.leftovers import find_leftovers
+from mainspring.store.tablefiles import open_files
 
 DAY_S = 86_400.0
+IN_S3 = pytest.mark.parametrize("blob_place", ["seaweedfs"], indirect=True)
+"""The library of tables does not speak to the imitation of Google's store."""
+
 AT_ONCE = -60.0
 """A grace that makes everything old."""
 
@@ -108,6 +114,76 @@ def test_whoever_names_what_is_being_removed_is_told(client):
     assert caught.value.code == "BLOB-010"
     assert client.blobs.put(b"stray") == digest
     assert client.ask(ended).state == "succeeded"
+
+
+def write(number, name="rows"):
+    return ms.write(pl.DataFrame({"id": [number]}), name).version
+
+
+def list_files(home):
+    return {each.name for each in open_files(home).list() if each.holds_rows}
+
+
+def purge(client):
+    while client.ask(PurgeDeleted(before=4e9, dry_run=True)):
+        client.ask(PurgeDeleted(before=4e9))
+
+
+@IN_S3
+def test_files_of_purged_versions_go_and_all_others_stay(client):
+    home = client.home
+    first, second = write(1), write(2)
+    assert len(list_files(home)) == 2
+    assert find_leftovers(home, AT_ONCE).files == {}
+    client.ask(DeleteVersions("dataset", "rows@1"))
+    assert find_leftovers(home, AT_ONCE).files == {}, "it can still be restored"
+    purge(client)
+    (gone,) = first.manifest["files"]
+    assert find_leftovers(home, DAY_S).files == {}
+    found = find_leftovers(home, AT_ONCE)
+    assert set(found.files) == {f"{first.manifest['table']}/{gone}"}
+    swept = server._sweep(found)
+    assert (swept.files, swept.file_bytes) == (1, sum(found.files.values()))
+    assert list_files(home) == {f"{second.manifest['table']}/{name}" for name in second.manifest["files"]}
+    assert ms.Dataset("rows").polars()["id"].to_list() == [2]
+    appended = ms.write(pl.DataFrame({"id": [3]}), "rows", mode="append")
+    assert appended.polars()["id"].to_list() == [2, 3]
+    assert server._sweep(find_leftovers(home, AT_ONCE)).files == 0
+    with pytest.raises(Conflict) as caught:
+        client.ask(messages.PutVersion("dataset", "rows", "f" * 64, dict(first.manifest)))
+    assert caught.value.code == "BLOB-010"
+
+
+@IN_S3
+def test_a_commit_that_the_record_has_not_heard_of_keeps_its_files(client, tmp_path):
+    write(1)
+    mark = tmp_path / "killed"
+    code = "import mainspring as ms; ms.write([{'id': 2}], 'rows')"
+    environment = {**os.environ, "MAINSPRING_CRASH": f"table.committed:1:{mark}", "MAINSPRING_PROGRESS": "0"}
+    killed = subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=60)
+    assert (killed.returncode, mark.exists()) == (-9, True)
+    found = find_leftovers(client.home, AT_ONCE)
+    assert (found.files, found.kept_files) == ({}, 2)
+    write(3)
+    assert [ms.Dataset(f"rows@{number}").polars()["id"].to_list() for number in (1, 2, 3)] == [[1], [2], [3]]
+
+
+@IN_S3
+def test_a_killed_collection_of_files_is_finished_by_the_next(client, tmp_path):
+    for number in range(5):
+        write(number)
+    client.ask(DeleteVersions("dataset", "rows", all=True))
+    kept = write(9)
+    purge(client)
+    assert len(list_files(client.home)) == 6
+    mark = tmp_path / "killed"
+    environment = {**os.environ, "MAINSPRING_CRASH": f"sweep.removed:3:{mark}"}
+    killed = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=False, timeout=60)
+    assert (killed.returncode, mark.exists()) == (-9, True)
+    assert len(list_files(client.home)) == 6 - 3
+    server._sweep(find_leftovers(client.home, AT_ONCE))
+    assert list_files(client.home) == {f"{kept.manifest['table']}/{name}" for name in kept.manifest["files"]}
+    assert ms.Dataset("rows").polars()["id"].to_list() == [9]
 
 
 def test_a_killed_collection_is_finished_by_the_next(client, tmp_path):

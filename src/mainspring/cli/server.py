@@ -19,8 +19,9 @@ from mainspring.domain.units import format_size, parse_duration
 from mainspring.domain.upkeep import Deletion, PurgeDeleted, RecountBlobs, SettleSweep, SweepFiles, Swept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mainspring.domain.home import Home
-    from mainspring.domain.ports import Blobs
     from mainspring.store.leftovers import Leftovers
 
 _BATCH = 500
@@ -197,8 +198,9 @@ def purge(older_than: str, dry_run: bool) -> None:
 def _sweep(found: Leftovers) -> Swept:
     """Have the owner remove leftovers, a bounded number at a time."""
     from mainspring.store.blobs import open_blobs
+    from mainspring.store.tablefiles import open_files
 
-    total, store = Swept(), open_blobs(_home())
+    total, store, tables = Swept(), open_blobs(_home()), open_files(_home())
     blobs, files = list(found.blobs), list(found.files)
     while blobs or files:
         command = SweepFiles(
@@ -209,8 +211,23 @@ def _sweep(found: Leftovers) -> Swept:
             numbers=found.moment.numbers,
         )
         done: Swept = ask(command)
-        if done.condemned:
-            done.blobs, done.blob_bytes = _remove(store, done.condemned, found)
+        if done.condemned or done.condemned_files:
+            until = time.monotonic() + _LONGEST_S
+            gone = _remove(store.remove_old, done.condemned, found.before, until)
+            gone_files = _remove(tables.remove_old, done.condemned_files, found.before, until)
+            settled = SettleSweep(
+                removed=list(gone),
+                spared=[each for each in done.condemned if each not in gone],
+                removed_files=list(gone_files),
+                spared_files=[each for each in done.condemned_files if each not in gone_files],
+            )
+            ask(settled)
+            done = Swept(
+                done.blobs + len(gone),
+                done.blob_bytes + sum(gone.values()),
+                done.files + len(gone_files),
+                done.file_bytes + sum(gone_files.values()),
+            )
         for name in ("blobs", "blob_bytes", "files", "file_bytes"):
             setattr(total, name, getattr(total, name) + getattr(done, name))
         del blobs[:_BATCH], files[:_BATCH]
@@ -218,19 +235,19 @@ def _sweep(found: Leftovers) -> Swept:
     return total
 
 
-def _remove(store: Blobs, condemned: list[str], found: Leftovers) -> tuple[int, int]:
-    """Remove objects that the owner has condemned, unless they are young again; tell it what became of them."""
-    until = time.monotonic() + _LONGEST_S
-    sizes: dict[str, int] = {}
-    for digest in condemned:
+def _remove(
+    remove_old: Callable[[str, float], int | None], condemned: list[str], before: float, until: float
+) -> dict[str, int]:
+    """Remove what the owner has condemned, unless it is young again; return the lengths of what went."""
+    gone: dict[str, int] = {}
+    for name in condemned:
         if time.monotonic() > until:
             break
-        size_bytes = store.remove_old(digest, found.before)
+        size_bytes = remove_old(name, before)
         crash_point("sweep.removed")
         if size_bytes is not None:
-            sizes[digest] = size_bytes
-    ask(SettleSweep(removed=list(sizes), spared=[each for each in condemned if each not in sizes]))
-    return len(sizes), sum(sizes.values())
+            gone[name] = size_bytes
+    return gone
 
 
 def _home() -> Home:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mainspring.control.blobs import use_blobs
+from mainspring.control.quotas import hold_files
+from mainspring.control.sweeps import check_kept
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import messages
@@ -14,6 +16,7 @@ from mainspring.domain.records import Declaration, Version
 from mainspring.domain.references import Reference, parse_reference
 from mainspring.security.paths import check_relative
 from mainspring.store import deletions, follows, runs, versions
+from mainspring.store.locations import find_tables
 from mainspring.store.rows import find
 from mainspring.store.tables import declarations
 
@@ -42,7 +45,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     if known is not None:
         if deletions.find_deletion(turn.connection, known.id) is not None:
             _check_manifest(turn, command)
-            use_blobs(turn, known.id, _list_blobs(command))
+            _hold(turn, known.id, command)
             known.manifest, known.details = command.manifest, command.details
             deletions.revive_version(turn.connection, known)
         if command.run_id is not None:
@@ -64,7 +67,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
         command.inputs,
         created_at=now,
     )
-    use_blobs(turn, version.id, _list_blobs(command))
+    _hold(turn, version.id, command)
     versions.add_version(turn.connection, version, command.event_time)
     body = {"name": version.name, "number": number, "id": version.id, "run_id": command.run_id}
     turn.emit(_EVENTS[command.kind], version.reference, body, command.event_time)
@@ -209,12 +212,17 @@ def _check_manifest(turn: Turn, command: messages.PutVersion) -> None:
         own = str(table).partition("@")[0]
         if parse_reference(own).name != own or table != name_folder(turn.project, own):
             raise Invalid("HOME-011", f"{table!r} is no table of project {turn.project!r}", path=str(table))
+        if find_tables(turn.home) is not None:
+            check_kept(turn, [f"{table}/{name}" for name in files])
 
 
-def _list_blobs(command: messages.PutVersion) -> list[str]:
-    """Return the blobs that a model is made of; the rows of datasets lie in files of tables."""
-    manifest = command.manifest if command.kind == "model" and isinstance(command.manifest, dict) else {}
-    return [str(digest) for digest in manifest.values()]
+def _hold(turn: Turn, version_id: str, command: messages.PutVersion) -> None:
+    """Count what a version is made of: blobs of a model, files of the table of a dataset."""
+    if command.kind == "dataset":
+        hold_files(turn, command.manifest)
+        return
+    manifest = command.manifest if isinstance(command.manifest, dict) else {}
+    use_blobs(turn, version_id, [str(digest) for digest in manifest.values()])
 
 
 def missing(turn: Turn, kind: str, reference: str) -> MainspringError:

@@ -1,8 +1,9 @@
-"""Quotas: how many bytes of blobs a project may hold."""
+"""Quotas: how many bytes of blobs and tables a project may hold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
@@ -40,8 +41,19 @@ def hold_blobs(turn: Turn, digests: Sequence[str], *, bounded: bool) -> None:
         raise _exceeds(turn, used - added, quota, added)
 
 
+def hold_files(turn: Turn, manifest: Any) -> None:
+    """Count the files of a dataset's version that the project did not hold before.
+
+    They are committed already, so they are counted and not refused: a writer asks beforehand, as for an upload.
+    """
+    files = holdings.list_files(manifest)
+    new = holdings.list_new(turn.connection, turn.project, files) if files else []
+    if new:
+        holdings.add_holdings(turn.connection, turn.project, {name: files[name] for name in new})
+
+
 def check_quota(turn: Turn, digest: str, size_bytes: int) -> None:
-    """Refuse an upload that could not be named, before it travels.
+    """Refuse an upload, or rows of a table, that could not be named, before it travels.
 
     Raises
     ------

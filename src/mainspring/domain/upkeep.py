@@ -20,7 +20,7 @@ class SweepFiles(Command):
     blobs : list of str
         Digests.
     files : list of str
-        ``table/file`` of tables in the home's folder.
+        ``table/file``.
     before : float
         Seconds since 1970.
     marked_at : float
@@ -41,6 +41,8 @@ class SettleSweep(Command):
 
     removed: list[str]
     spared: list[str]
+    removed_files: list[str] = []
+    spared_files: list[str] = []
 
 
 class Swept(msgspec.Struct):
@@ -50,6 +52,8 @@ class Swept(msgspec.Struct):
     ----------
     condemned : list of str
         Digests of objects that nothing names: whoever asked removes them, and tells by `SettleSweep`.
+    condemned_files : list of str
+        The same for files of tables in an object store.
     """
 
     blobs: int = 0
@@ -57,6 +61,7 @@ class Swept(msgspec.Struct):
     files: int = 0
     file_bytes: int = 0
     condemned: list[str] = []
+    condemned_files: list[str] = []
 
 
 class RecountBlobs(Command):

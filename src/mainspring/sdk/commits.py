@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.crashpoints import crash_point
@@ -10,6 +11,7 @@ from mainspring.domain.home import name_folder
 from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetRun, GetVersion, ListVersions, PutVersion
 from mainspring.domain.records import Run, Version
+from mainspring.domain.transfers import HoldBlob
 from mainspring.sdk.context import active_run
 
 if TYPE_CHECKING:
@@ -134,8 +136,16 @@ class Writer:
         return self.write(sealing.seal(rows), {**note, "append": append})
 
     def write(self, rows: pl.DataFrame, note: dict[str, Any]) -> Version:
-        """Commit rows as they are to lie in the table, with a note that has ``append``, and tell the record."""
+        """Commit rows as they are to lie in the table, with a note that has ``append``, and tell the record.
+
+        Raises
+        ------
+        Conflict
+            KEEP-005 when the project holds all that it may, before any is written.
+        """
         details, append = note["details"], bool(note["append"])
+        # Once committed they are told to the record, whatever they come to on the disk.
+        self.client.ask(HoldBlob(digest=secrets.token_hex(32), size_bytes=1))
         crash_point("table.before_commit")
         app = tuple(details["app"]) if details["app"] else None
         if append and self.head is not None and self._left_behind:

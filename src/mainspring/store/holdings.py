@@ -1,14 +1,18 @@
-"""Holdings: the blobs that a project's runs and versions name, and how many bytes that is."""
+"""Holdings: the blobs and files of tables that a project's runs and versions name, and how many bytes that is.
+
+Files of tables stand among them by ``table/file``, which no digest looks like.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.sqlite import Insert as Upsert
 
 from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
-from mainspring.store.tables import holdings, projects, uploads, usage, uses
+from mainspring.store.tables import holdings, projects, uploads, usage, uses, versions
 
 _IN_PROJECT = holdings.c.project == bindparam("project_")
 _LISTED = holdings.c.digest.in_(unpack_ids("digests"))
@@ -92,7 +96,7 @@ def list_holdings(connection: Connection) -> dict[str, int]:
 
 
 def recount(connection: Connection, sizes: Mapping[str, int]) -> None:
-    """Correct lengths of blobs, count all that is used once, and sum anew.
+    """Correct lengths of blobs, count all that is used once, and sum anew; files of tables by what versions name.
 
     Notes
     -----
@@ -102,6 +106,36 @@ def recount(connection: Connection, sizes: Mapping[str, int]) -> None:
         connection.execute(update(holdings).where(holdings.c.digest == digest).values(size_bytes=size_bytes))
     is_used = exists().where(uses.c.project == holdings.c.project, uses.c.digest == holdings.c.digest)
     connection.execute(delete(holdings).where(~is_used))
+    for project, files in _list_files(connection).items():
+        for name, size_bytes in files.items():
+            _ADD.run_later(connection, {"project": project, "digest": name, "size_bytes": size_bytes})
     connection.execute(delete(usage))
     summed = select(holdings.c.project, func.sum(holdings.c.size_bytes)).group_by(holdings.c.project)
     connection.execute(insert(usage).from_select(["project", "size_bytes"], summed))
+
+
+def _list_files(connection: Connection) -> dict[str, dict[str, int]]:
+    """Return, by project, the files that versions of datasets name, with their lengths."""
+    found: dict[str, dict[str, int]] = {}
+    query = select(versions.c.project, versions.c.manifest).where(versions.c.kind == "dataset")
+    for project, manifest in connection.execute(query):
+        found.setdefault(str(project), {}).update(list_files(manifest))
+    return found
+
+
+def list_files(manifest: Any) -> dict[str, int]:
+    """Return ``table/file`` -> length of the files of a dataset's version, as far as its manifest tells lengths.
+
+    Examples
+    --------
+    >>> list_files({"table": "sales", "files": ["a.parquet"], "sizes": {"a.parquet": 812}})
+    {'sales/a.parquet': 812}
+    """
+    sizes = manifest.get("sizes") if isinstance(manifest, dict) else None
+    if not isinstance(sizes, dict):
+        return {}
+    return {
+        f"{manifest.get('table')}/{name}": size_bytes
+        for name in manifest.get("files") or ()
+        if isinstance(size_bytes := sizes.get(name), int) and size_bytes > 0
+    }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
 import msgspec
@@ -15,9 +14,9 @@ from mainspring.domain.home import Home
 from mainspring.store.backups import open_old
 from mainspring.store.blobs import open_blobs
 from mainspring.store.holdings import list_holdings
-from mainspring.store.locations import find_tables
 from mainspring.store.marks import Moment, mark_blobs, mark_files, read_moment
 from mainspring.store.schema import read_revision
+from mainspring.store.tablefiles import TableFile, TableFiles, open_files
 from mainspring.store.tables import HEAD
 
 
@@ -68,16 +67,17 @@ def find_leftovers(home: Home, grace_s: float) -> Leftovers:
     Notes
     -----
     Guarantees: errs on the side of keeping. Journals that are not swept yet count as the record
-    does, and so do commits of a table that the record does not know yet. Tables in object stores
-    are never among the leftovers.
+    does, and so do commits of a table that the record does not know yet.
     """
     before = time.time() - grace_s
     store = open_blobs(home)
     ages = {each.digest: each for each in store.list()}
-    files = _list_old(home, before) if find_tables(home) is None else {}
+    tables = open_files(home)
+    present = list(tables.list())
+    files = {each.name: each.size_bytes for each in present if each.holds_rows and each.modified_at < before}
     with open_old(home) as connection:
         moment = read_moment(connection)
-        used = mark_files(connection) | _list_unrecorded(home, connection)
+        used = mark_files(connection) | _list_unrecorded(tables, present, connection)
         held = list_holdings(connection) if read_revision(connection) == HEAD else {}
         named = mark_blobs(connection, ages, store.stream, _read_journals(home))
     wrong = {
@@ -95,17 +95,7 @@ def _read_journals(home: Home) -> Iterator[str]:
             yield path.read_bytes().decode("utf-8", "replace")
 
 
-def _list_old(home: Home, before: float) -> dict[str, int]:
-    found = {}
-    for path in home.tables.glob("**/*.parquet"):
-        if "_delta_log" not in path.parts:
-            facts = path.stat()
-            if facts.st_mtime < before:
-                found[path.relative_to(home.tables).as_posix()] = facts.st_size
-    return found
-
-
-def _list_unrecorded(home: Home, connection: Connection) -> set[str]:
+def _list_unrecorded(tables: TableFiles, present: Iterable[TableFile], connection: Connection) -> set[str]:
     """Return the files of commits that come after those that the record knows."""
     known: dict[str, int] = {}
     for (manifest,) in connection.execute(text("SELECT manifest FROM versions WHERE kind = 'dataset'")):
@@ -114,15 +104,16 @@ def _list_unrecorded(home: Home, connection: Connection) -> set[str]:
             table = found["table"]
             known[table] = max(known.get(table, -1), found["delta_version"])
     named: set[str] = set()
-    for commit in home.tables.glob("**/_delta_log/*.json"):
-        table = commit.parent.parent.relative_to(home.tables).as_posix()
-        if commit.stem.isdigit() and int(commit.stem) > known.get(table, -1):
-            named.update(f"{table}/{name}" for name in _read_added(commit))
+    for each in present:
+        table, log, commit = each.name.rpartition("/_delta_log/")
+        number = commit.removesuffix(".json")
+        if log and number.isdigit() and int(number) > known.get(table, -1):
+            named.update(f"{table}/{name}" for name in _read_added(tables.read(each.name)))
     return named
 
 
-def _read_added(commit: Path) -> Iterator[str]:
-    for line in commit.read_bytes().splitlines():
+def _read_added(commit: bytes) -> Iterator[str]:
+    for line in commit.splitlines():
         action = json.loads(line)
         if "add" in action:
             yield unquote(action["add"]["path"])

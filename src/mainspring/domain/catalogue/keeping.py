@@ -37,7 +37,7 @@ ENTRIES: tuple[Entry, ...] = (
         "KEEP-005",
         "conflict",
         "a project's quota of bytes",
-        "its runs and versions name as many bytes of blobs as it may hold; "
+        "its runs and versions name as many bytes of blobs and tables as it may hold; "
         "what was stored and then refused goes with the next collection",
         'mainspring runs delete --filter "state = failed", then mainspring server purge --older-than 1s; '
         "or mainspring projects set NAME --quota SIZE",

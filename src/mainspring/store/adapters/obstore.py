@@ -30,6 +30,7 @@ from mainspring.store.blobs import PART_BYTES, check_digest, is_digest, no_blob
 from mainspring.store.caches import BlobCache, CopiedBlobs, open_cache
 from mainspring.store.locations import Location, may_speak_http, parse_location
 from mainspring.store.outages import explain_outage, is_passing
+from mainspring.store.tablefiles import TableFile
 
 MARK = "mainspring.json"
 """The object by which a record owns a place."""
@@ -76,7 +77,61 @@ class Patience(NamedTuple):
 PATIENCE = Patience()
 
 
-class ObjectBlobs(CopiedBlobs):
+class _Requests:
+    """What is asked of one place in a bucket, and again where that is safe.
+
+    Parameters
+    ----------
+    store, brief : AzureStore, GCSStore or S3Store
+        Of obstore, with the record's own prefix: the one that moves bytes, and the one that is
+        asked for small things and waits less.
+    url : str
+        The place, for errors.
+    patience : Patience
+        Bounds of waiting and trying.
+    """
+
+    def __init__(self, store: _Bucket, brief: _Bucket, url: str, patience: Patience) -> None:
+        self._store = store
+        self._brief = brief
+        self._url = url
+        self._patience = patience
+
+    def _ask(self, operation: Callable[[], _Result], digest: str = "") -> _Result:
+        """Do what is safe to repeat, and turn what goes wrong into one clear error."""
+        _refuse_fork(self._url)
+        tries = 0
+        while True:
+            try:
+                return operation()
+            except AlreadyExistsError:
+                raise
+            except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError) as fault:
+                self._read_mark()  # tells when the bucket is what is missing or refused
+                if isinstance(fault, FileNotFoundError) and digest:
+                    raise no_blob(digest) from None
+                raise self._explain(fault) from None
+            except BaseError as fault:
+                tries += 1
+                if tries >= self._patience.tries or not is_passing(str(fault)):
+                    raise self._explain(fault) from None
+            time.sleep(self._patience.pause_s * 2 ** (tries - 1))
+
+    def _read_mark(self) -> str:
+        try:
+            mark = bytes(obstore.get(self._brief, MARK).bytes())
+            return str(msgspec.json.decode(mark)["record"])
+        except (BaseError, FileNotFoundError) as fault:
+            raise self._explain(fault) from None
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            raise Conflict("BLOB-004", f"{MARK} in {self._url} is not a record's mark", url=self._url) from None
+
+    def _explain(self, fault: Exception) -> MainspringError:
+        refused = "AccessDenied " if isinstance(fault, PermissionDeniedError | UnauthenticatedError) else ""
+        return explain_outage(refused + str(fault), self._url, missing=isinstance(fault, FileNotFoundError))
+
+
+class ObjectBlobs(_Requests, CopiedBlobs):
     """Implements `mainspring.domain.ports.Blobs` in a bucket.
 
     Parameters
@@ -100,12 +155,9 @@ class ObjectBlobs(CopiedBlobs):
     """
 
     def __init__(self, store: _Bucket, brief: _Bucket, url: str, cache: BlobCache, patience: Patience) -> None:
-        super().__init__(cache)
+        _Requests.__init__(self, store, brief, url, patience)
+        CopiedBlobs.__init__(self, cache)
         self._copies: dict[str, str] = {}
-        self._store = store
-        self._brief = brief
-        self._url = url
-        self._patience = patience
 
     def __repr__(self) -> str:
         return f"ObjectBlobs({self._url!r})"
@@ -230,38 +282,34 @@ class ObjectBlobs(CopiedBlobs):
         for part in obstore.get(self._store, _key(digest)).stream(min_chunk_size=PART_BYTES):
             yield bytes(part)
 
-    def _ask(self, operation: Callable[[], _Result], digest: str = "") -> _Result:
-        """Do what is safe to repeat, and turn what goes wrong into one clear error."""
-        _refuse_fork(self._url)
-        tries = 0
-        while True:
-            try:
-                return operation()
-            except AlreadyExistsError:
-                raise
-            except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError) as fault:
-                self._read_mark()  # tells when the bucket is what is missing or refused
-                if isinstance(fault, FileNotFoundError) and digest:
-                    raise no_blob(digest) from None
-                raise self._explain(fault) from None
-            except BaseError as fault:
-                tries += 1
-                if tries >= self._patience.tries or not is_passing(str(fault)):
-                    raise self._explain(fault) from None
-            time.sleep(self._patience.pause_s * 2 ** (tries - 1))
 
-    def _read_mark(self) -> str:
+class ObjectFiles(_Requests):
+    """Implements `mainspring.store.tablefiles.TableFiles` in a bucket; made as `ObjectBlobs` is."""
+
+    def list(self) -> Iterator[TableFile]:
+        """Yield the objects of all tables, a thousand or so for each request."""
+        pages = obstore.list(self._brief, "tables")
+        while page := self._ask(lambda: next(iter(pages), None)):
+            for found in page:
+                name = found["path"].partition("tables/")[2]
+                yield TableFile(name, found["size"], found["last_modified"].timestamp())
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of an object; nothing when it is gone."""
+        with contextlib.suppress(KeyError):
+            return self._ask(lambda: bytes(obstore.get(self._store, f"tables/{name}").bytes()), name)
+        return b""
+
+    def remove_old(self, name: str, before: float) -> int | None:
+        """Remove an object that is old; its name is drawn by chance, so nobody writes it anew."""
         try:
-            mark = bytes(obstore.get(self._brief, MARK).bytes())
-            return str(msgspec.json.decode(mark)["record"])
-        except (BaseError, FileNotFoundError) as fault:
-            raise self._explain(fault) from None
-        except (msgspec.MsgspecError, KeyError, TypeError):
-            raise Conflict("BLOB-004", f"{MARK} in {self._url} is not a record's mark", url=self._url) from None
-
-    def _explain(self, fault: Exception) -> MainspringError:
-        refused = "AccessDenied " if isinstance(fault, PermissionDeniedError | UnauthenticatedError) else ""
-        return explain_outage(refused + str(fault), self._url, missing=isinstance(fault, FileNotFoundError))
+            found = self._ask(lambda: obstore.head(self._brief, f"tables/{name}"), name)
+            if found["last_modified"].timestamp() >= before:
+                return None
+            self._ask(lambda: obstore.delete(self._brief, f"tables/{name}"), name)
+        except KeyError:
+            return None
+        return int(found["size"])
 
 
 KINDS: dict[str, Callable[..., _Bucket]] = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
@@ -273,6 +321,12 @@ def open_objects(home: Home) -> ObjectBlobs:
     return make_blobs(parse_location(home.blob_store), open_cache(home))
 
 
+def open_files(home: Home) -> ObjectFiles:
+    """Open the tables' files of a home in the object store that it names; nothing is connected."""
+    location = parse_location(home.blob_store)
+    return ObjectFiles(*_connect_twice(location, PATIENCE), location.url, PATIENCE)
+
+
 def make_blobs(location: Location, cache: BlobCache, patience: Patience = PATIENCE) -> ObjectBlobs:
     """Make the blobs of a place.
 
@@ -281,14 +335,15 @@ def make_blobs(location: Location, cache: BlobCache, patience: Patience = PATIEN
     Denied
         BLOB-006 when the environment's settings do not make a connection.
     """
+    return ObjectBlobs(*_connect_twice(location, patience), location.url, cache, patience)
+
+
+def _connect_twice(location: Location, patience: Patience) -> tuple[_Bucket, _Bucket]:
     try:
-        store, brief = (
-            _connect(location, patience, silence_s) for silence_s in (patience.transfer_s, patience.answer_s)
-        )
+        return _connect(location, patience, patience.transfer_s), _connect(location, patience, patience.answer_s)
     except BaseError:
         what = f"the settings of the environment do not open {location.url}"
         raise Denied("BLOB-006", what, url=location.url) from None
-    return ObjectBlobs(store, brief, location.url, cache, patience)
 
 
 def _connect(location: Location, patience: Patience, silence_s: float) -> _Bucket:
