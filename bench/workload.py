@@ -35,6 +35,13 @@ def isolated(count: int, salt: int) -> None:
         add.submit(value, salt).result()
 
 
+@ms.pipeline
+def mapped(count: int, salt: int) -> None:
+    """Map a step over so many inputs."""
+    for future in add.map(range(count), salt=salt):
+        future.result()
+
+
 def spend(act: Callable[[], None], count: int) -> list[float]:
     """Return milliseconds a call: CPU of all processes of the home, of this script alone, and wall."""
     before = _read_clocks()
@@ -43,11 +50,12 @@ def spend(act: Callable[[], None], count: int) -> list[float]:
 
 
 def main(count: int, few: int) -> None:
-    """Measure inline, cached and isolated calls."""
+    """Measure inline, cached, isolated and mapped calls."""
     inline(5, -1)
     facts = {"inline": spend(lambda: inline(count, 0), count), "cached": spend(lambda: inline(count, 0), count)}
     isolated(2, 1)
     facts["isolated"] = spend(lambda: isolated(few, 2), few)
+    facts["mapped"] = spend(lambda: mapped(count, 3), count)
     print(json.dumps(facts))
 
 

@@ -277,6 +277,19 @@ def test_wrong_arguments_are_a_type_error_of_the_function():
         add()
 
 
+def test_numbers_that_the_record_has_no_room_for_are_arguments_all_the_same(client):
+    @ms.step
+    def double(n, parts):
+        return 2 * n + sum(parts)
+
+    for _ in range(2):
+        assert double(2**64, [-(2**63) - 1]) == 2**65 - 2**63 - 1
+        assert double.submit(2**64 - 1, [1]).result() == 2**65 - 1
+    runs = client.ask(ListRuns(name="double"))[::-1]
+    assert [run.params for run in runs] == [{}, {"n": 2**64 - 1, "parts": [1]}] * 2
+    assert [run.cached_from is not None for run in runs] == [False, False, True, True]
+
+
 def test_retries(client):
     tries = iter([ValueError("one"), ValueError("two"), 3])
 

@@ -166,9 +166,16 @@ def select_params(arguments: dict[str, Any]) -> dict[str, Any]:
     params = {}
     for name, value in arguments.items():
         plain = value.item() if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () else value
-        if is_json(plain) and len(repr(plain)) <= _MOST_PARAM:
+        if is_json(plain) and len(repr(plain)) <= _MOST_PARAM and _fits(plain):
             params[name] = plain
     return hide_params(params)
+
+
+def _fits(value: Any) -> bool:
+    """Tell whether the wire and the record have room for each number of a JSON value."""
+    if type(value) is int:
+        return -(2**63) <= value < 2**64
+    return all(map(_fits, value if type(value) is list else value.values() if type(value) is dict else ()))
 
 
 def _record(
