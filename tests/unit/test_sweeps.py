@@ -20,14 +20,14 @@ class Steps:
 
     def __init__(self, root, digest, monkeypatch):
         self._turn, self._done = threading.Semaphore(0), threading.Semaphore(0)
-        self._reached = 0
+        self._reached, self._over = 0, False
         monkeypatch.setattr(module, "crash_point", self._pause)
         self._thread = threading.Thread(target=self._sweep, args=(root, digest))
         self._thread.start()
         self.removed = None
 
     def go_to(self, step):
-        while self._reached < step and self._thread.is_alive():
+        while self._reached < step and not self._over:
             self._reached += 1
             self._turn.release()
             self._done.acquire()
@@ -45,6 +45,7 @@ class Steps:
     def _sweep(self, root, digest):
         self._turn.acquire()
         self.removed = sweep_blob(root, digest, LIMIT)
+        self._over = True  # a thread that is about to end still is alive
         self._done.release()
 
 
