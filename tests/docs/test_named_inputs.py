@@ -150,6 +150,7 @@ CLASSES = {
         "security/test_cves.py::test_cve_2024_37052_a_pickle_that_is_not_ours_is_never_opened",
         "security/test_cves.py::test_cve_2025_27520_loaders_stand_in_one_module",
     ],
+    "malicious pickle, yaml, npz, onnx and skops files": ["security/test_malicious_files.py::*"],
     "first run": ["security/test_cves.py::test_cve_2024_25723_nobody_becomes_admin_on_the_first_run"],
     "Host and Origin": [
         "security/test_entrance.py::test_a_rebound_name_is_refused_with_every_credential",
@@ -177,7 +178,82 @@ CLASSES = {
     "denial of service": ["security/test_denial.py::*", "property/test_filters.py::*"],
     "authority": ["security/test_cves.py::test_nobody_speaks_for_the_gate"],
     "a changed audit": ["contract/test_audit.py::*"],
+    "a canary in logs, errors, answers, the database and pages": [
+        "integration/test_secrets.py::test_a_worker_uses_a_secret_and_nothing_shows_it",
+        "integration/test_secrets.py::test_no_answer_and_no_repr_shows_a_value",
+        "integration/test_sensitive.py::test_what_is_computed_from_cells_is_sealed_wherever_it_goes",
+        "integration/test_sensitive_names.py::*",
+    ],
 }
+
+_HOLES, _MALICIOUS = "security/test_cves.py::test_", "security/test_malicious_files.py::test_"
+_PICKLES = f"{_MALICIOUS}a_pickle_in_the_place_of_a_model_is_not_opened"
+_ASKS_WHO = f"{_HOLES}cve_2026_0545_every_command_and_route_has_its_rule"
+_EVERY_ROUTE = "security/test_matrix.py::test_every_token_that_is_none"
+_NO_WAY_OUT = f"{_HOLES}cve_2026_2393_nothing_fetches_an_address_that_a_request_names"
+_NO_ARCHIVE = f"{_HOLES}cve_2026_27905_no_archive_is_extracted"
+
+CVES = {
+    "MLflow": {
+        "2023-1177": f"{_HOLES}cve_2023_1177_a_models_source_is_no_place_of_the_server",
+        "2023-2356": f"{_HOLES}cve_2023_2780_a_datasets_table_is_one_of_the_project",
+        "2023-2780": f"{_HOLES}cve_2023_2780_a_datasets_table_is_one_of_the_project",
+        "2023-6975": f"{_HOLES}cve_2023_6975_a_datasets_files_lie_in_its_table",
+        "2023-6977": f"{_HOLES}cve_2023_2780_a_datasets_table_is_one_of_the_project",
+        "2023-6831": f"{_HOLES}cve_2024_1560_nothing_is_decoded_twice",
+        "2024-1560": f"{_HOLES}cve_2024_1560_nothing_is_decoded_twice",
+        "2024-1593": f"{_HOLES}cve_2024_1560_nothing_is_decoded_twice",
+        "2024-2928": f"{_HOLES}cve_2023_2780_a_datasets_table_is_one_of_the_project",
+        "2024-3573": f"{_HOLES}cve_2023_2780_a_datasets_table_is_one_of_the_project",
+        "2024-3848": f"{_HOLES}cve_2023_2780_a_datasets_table_is_one_of_the_project",
+        "2024-27132": f"{_HOLES}cve_2024_27132_markup_in_names_stays_text",
+        **{f"2024-370{number}": _PICKLES for number in range(53, 61)},
+        "2024-37052": f"{_HOLES}cve_2024_37052_a_pickle_that_is_not_ours_is_never_opened",
+        "2025-1474": f"{_HOLES}cve_2025_11200_there_is_no_password_and_no_default_one",
+        "2025-11200": f"{_HOLES}cve_2025_11200_there_is_no_password_and_no_default_one",
+        "2025-11201": f"{_HOLES}cve_2023_1177_a_models_source_is_no_place_of_the_server",
+        "2025-14279": f"{_HOLES}cve_2025_14279_a_rebound_host_is_refused",
+        "2026-0545": _ASKS_WHO,
+        "2026-2393": _NO_WAY_OUT,
+        "2026-2614": f"{_HOLES}cve_2023_1177_a_models_source_is_no_place_of_the_server",
+        "2026-2652": _ASKS_WHO,
+    },
+    "Ray": {
+        "2023-6019": "security/test_hostile_fields.py::test_no_field_of_any_command_breaks_anything",
+        "2023-6020": _EVERY_ROUTE,
+        "2023-6021": "unit/test_paths.py::test_whatever_is_accepted_lies_below_the_root",
+        "2023-48022": _EVERY_ROUTE,
+        "2023-48023": _NO_WAY_OUT,
+        "2026-27482": f"{_HOLES}cve_2026_27482_every_verb_of_every_route_asks_who",
+    },
+    "ClearML": {
+        "2024-24590": f"{_MALICIOUS}a_pickle_in_the_place_of_a_value_is_not_opened",
+        "2024-24591": "unit/test_paths.py::test_whatever_is_accepted_lies_below_the_root",
+        "2024-24592": _EVERY_ROUTE,
+        "2024-24593": "security/test_matrix.py::test_every_write_resists_other_sites",
+        "2024-24594": f"{_HOLES}cve_2024_27132_markup_in_names_stays_text",
+        "2024-24595": f"{_HOLES}cve_2024_24595_no_credential_is_in_the_clear_in_the_record",
+    },
+    "ZenML": {"2024-25723": f"{_HOLES}cve_2024_25723_nobody_becomes_admin_on_the_first_run"},
+    "BentoML": {
+        "2024-2912": f"{_HOLES}cve_2024_2912_no_request_is_unpickled",
+        "2024-9056": f"{_HOLES}cve_2024_9056_deep_and_huge_requests_end_in_an_error",
+        "2025-27520": f"{_HOLES}cve_2025_27520_loaders_stand_in_one_module",
+        "2025-54381": _NO_WAY_OUT,
+        "2026-27905": _NO_ARCHIVE,
+    },
+    "H2O-3": {
+        "2023-6016": _PICKLES,
+        "2023-6018": "unit/test_paths.py::test_whatever_is_accepted_lies_below_the_root",
+        "2023-6038": _EVERY_ROUTE,
+        "2024-10553": _PICKLES,
+        "2026-3960": "unit/test_sources.py::test_unknown_address_and_option_are_named",
+    },
+    "Weave": {"2024-7340": f"{_HOLES}cve_2024_7340_a_blob_is_named_by_its_digest_alone"},
+    "Kubeflow": {"2023-6570": _NO_WAY_OUT},
+    "CPython": dict.fromkeys(("2024-12718", "2025-4138", "2025-4330", "2025-4517"), _NO_ARCHIVE),
+}
+"""Holes of others, by the one test that would fail if it were ours."""
 
 
 @cache
@@ -186,9 +262,17 @@ def list_names(file):
     return {each.name for each in tree.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
 
 
-@pytest.mark.parametrize("kind", [*INPUTS, *CLASSES])
+@pytest.mark.parametrize("kind", [*INPUTS, *CLASSES, *CVES])
 def test_it_is_tested_where_it_is_said_to_be(kind):
-    for place in {**INPUTS, **CLASSES}[kind]:
+    places = {**INPUTS, **CLASSES, **{who: [*found.values()] for who, found in CVES.items()}}[kind]
+    for place in places:
         file, _, name = place.partition("::")
         names = list_names(file)
         assert name in names or (name == "*" and any(each.startswith("test_") for each in names)), place
+
+
+def test_the_holes_of_others_are_counted(capsys):
+    names = [name for found in CVES.values() for name in found]
+    with capsys.disabled():
+        print(f" [{len(names)} CVEs of {len(CVES)}] ", end="")
+    assert len(set(names)) == len(names) >= 50
