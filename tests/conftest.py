@@ -1,6 +1,7 @@
 """Homes, clocks and owners that tests of several rooms use; each ends what it started."""
 
 import itertools
+import os
 import secrets
 import shutil
 
@@ -9,6 +10,7 @@ from hypothesis import settings
 from tests.support.homes import Desk, OwnerProcess, end_owner
 from tests.support.receivers import HttpReceiver
 from tests.support.stores import BUCKET, GoogleStorage, SeaweedFS
+from tests.support.wheels import give_metadata, make_wheel
 
 from mainspring.sdk.client import Client
 from mainspring.sdk.exposures import forget_exposure
@@ -155,3 +157,22 @@ def bucket(seaweedfs, monkeypatch):
     for name, value in seaweedfs.environment().items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def wheels(tmp_path, monkeypatch, home):
+    """A folder of wheels that uv takes in the place of an index; owners and workers inherit it."""
+    folder = tmp_path / "wheels"
+    make_wheel(folder, "tinywords", "1.0", "def say():\n    return 'one'\n")
+    make_wheel(folder, "tinywords", "2.0", "def say():\n    return 'two'\n", ["tinyvoice"])
+    make_wheel(folder, "tinyvoice", "0.1", "loud = True\n")
+    for name in [name for name in os.environ if name.startswith("UV_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    metadata = give_metadata(tmp_path / "metadata")
+    if metadata is not None:
+        path = os.environ.get("PYTHONPATH", "")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [path, str(metadata)])))
+    return folder

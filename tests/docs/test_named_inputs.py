@@ -92,6 +92,9 @@ INPUTS = {
     "an objective that returns text, logs text, NaN, another metric or none": [
         "integration/test_searches.py::test_an_objective_without_a_number_says_what_it_gave_instead"
     ],
+    "a snapshot over its size limit": [
+        "unit/test_snapshots.py::test_a_snapshot_over_its_limits_names_the_largest_files"
+    ],
     "an environment that does not resolve": [
         "integration/test_environments.py::test_one_that_does_not_resolve_is_told_once_in_the_resolvers_words",
         "integration/test_environments.py::test_one_that_cannot_be_built_fails_its_runs_and_is_not_tried_for_each",

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 from tests.support.speakers import plain, speak, which
-from tests.support.wheels import give_metadata, make_wheel
+from tests.support.wheels import make_wheel
 
 import mainspring as ms
 from mainspring.compute.environments import list_environments, sweep_environments
@@ -19,24 +19,7 @@ from mainspring.domain.messages import Explain, ListRuns
 from mainspring.testing.engines import until
 from mainspring.tracking.codecs import load_value
 
-
-@pytest.fixture(autouse=True)
-def wheels(tmp_path, monkeypatch, home):
-    """A folder of wheels that uv takes in the place of an index; owners and workers inherit it."""
-    folder = tmp_path / "wheels"
-    make_wheel(folder, "tinywords", "1.0", "def say():\n    return 'one'\n")
-    make_wheel(folder, "tinywords", "2.0", "def say():\n    return 'two'\n", ["tinyvoice"])
-    make_wheel(folder, "tinyvoice", "0.1", "loud = True\n")
-    for name in [name for name in os.environ if name.startswith("UV_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
-    monkeypatch.setenv("UV_NO_INDEX", "1")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    metadata = give_metadata(tmp_path / "metadata")
-    if metadata is not None:
-        path = os.environ.get("PYTHONPATH", "")
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [path, str(metadata)])))
-    return folder
+pytestmark = pytest.mark.usefixtures("wheels")
 
 
 def runs_of(client, kind):

@@ -96,7 +96,8 @@ def name_in(person, digest):
     ]
 
 
-def test_nothing_names_a_blob_that_it_may_not_read(site, ben):
+def test_nothing_names_a_blob_that_it_may_not_read(site, ben, monkeypatch):
+    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
     for digest in (DIGEST, NOWHERE):
         for command in name_in(ben, digest):
             with pytest.raises(MainspringError) as caught:

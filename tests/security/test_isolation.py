@@ -191,7 +191,8 @@ def test_the_same_names_are_others_in_another_project(rooms):
     assert inside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True)).hit
 
 
-def test_equal_dedupe_texts_do_not_meet(rooms):
+def test_equal_dedupe_texts_do_not_meet(rooms, monkeypatch):
+    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
     desk, inside, outside, *_ = rooms
     calls = [records.Call(payload=person.upload(b"call")) for person in (inside, outside)]
     spec = messages.RunSpec(kind="step", name="x", call=calls[0], dedupe="the same")

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import threading
+from importlib.metadata import version
 
 import pytest
 
 from mainspring.errors import Invalid
 from mainspring.pipelines import snapshots
-from mainspring.pipelines.snapshots import digest_snapshot, lay_out, take_snapshot
+from mainspring.pipelines.snapshots import digest_snapshot, lay_out, lay_out_modules, store_modules, take_snapshot
 from mainspring.store.blobs import FolderBlobs
 from mainspring.store.files import LocalFileSystem
 
@@ -95,3 +96,56 @@ def test_what_cannot_be_a_snapshot_is_named(project, blobs, monkeypatch):
     monkeypatch.setattr(snapshots, "MAX_BYTES", 10)
     with pytest.raises(Invalid, match="RENEW-003"):
         take_snapshot(module.train, blobs)
+
+
+def test_a_snapshot_over_its_limits_names_the_largest_files(project, blobs, monkeypatch):
+    folder, module = project
+    for name, lines in (("clean", 3000), ("other", 2000)):
+        (folder / "steps" / f"{name}.py").write_text("# a line\n" * lines)
+    (folder / "steps" / "__init__.py").write_text("from steps import clean, other\n")
+    largest = r"the largest: steps/clean\.py \(27 kB\), steps/other\.py \(18 kB\), rows_of_pumps\.py \(\d+ B\)"
+    for limit, most in (("MAX_BYTES", 40_000), ("MAX_FILES", 3)):
+        with monkeypatch.context() as patch:
+            patch.setattr(snapshots, limit, most)
+            with pytest.raises(Invalid, match=rf"RENEW-003: the code is 4 files of 45 kB; {largest}"):
+                take_snapshot(module.train, blobs)
+            with pytest.raises(Invalid, match=largest):
+                store_modules(["rows_of_pumps"], blobs)
+    assert len(take_snapshot(module.train, blobs).files) == 4
+
+
+def test_what_is_imported_later_elsewhere_or_in_a_namespace_comes_along(project, blobs, tmp_path, monkeypatch):
+    folder, module = project
+    editable = tmp_path / "library" / "src"  # a project that is installed as it lies there
+    (editable / "space" / "deep").mkdir(parents=True)
+    (editable / "space" / "deep" / "maps.py").write_text("from . import marks\nimport numpy\n")
+    (editable / "space" / "deep" / "marks.py").write_text("from ..tops import top\n")
+    (editable / "space" / "tops.py").write_text("raise SystemExit('it is read, not run')\n")
+    (editable / "space" / "data.csv").write_text("a,b\n")
+    (editable / "space" / ".git").mkdir()
+    (editable / "space" / "__pycache__").mkdir()
+    monkeypatch.syspath_prepend(str(editable))
+    (folder / "rows_of_pumps.py").write_text(f"{MAIN}\ndef later():\n    import space.deep.maps\n    import absent\n")
+    found = take_snapshot(module.train, blobs).files
+    assert sorted(set(found) - {"rows_of_pumps.py", "steps/__init__.py", "steps/clean.py"}) == [
+        "space/deep/maps.py",
+        "space/deep/marks.py",
+        "space/tops.py",
+    ]
+    assert "space" not in sys.modules
+
+
+def test_a_snapshot_says_what_was_installed(project, blobs):
+    _, module = project
+    snapshot = take_snapshot(module.train, blobs)
+    assert f"msgspec=={version('msgspec')}\n" in blobs.get(snapshot.lock).decode()
+
+
+def test_modules_laid_out_count_by_their_text(project, blobs, tmp_path):
+    digest = store_modules(["rows_of_pumps"], blobs)
+    laid = lay_out_modules(digest, tmp_path / "laid", blobs)
+    assert (laid / "steps" / "clean.py").read_text() == CLEAN
+    assert (laid / "steps" / "clean.py").stat().st_mtime == 0.0
+    assert lay_out_modules(store_modules(["rows_of_pumps"], blobs), tmp_path / "laid", blobs) == laid
+    with pytest.raises(Invalid, match=r"RENEW-003: the blob .* holds no code"):
+        lay_out_modules(blobs.put(b"no code"), tmp_path / "laid", blobs)

@@ -147,7 +147,7 @@ def _record(turn: Turn, declaration: Declaration) -> None:
             body = msgspec.convert(declaration.body, _Pipeline)
         except msgspec.ValidationError as fault:
             raise Invalid("API-008", f"{declaration.kind} {declaration.name!r}: {fault}") from None
-        check_named(turn, body.snapshot.files.values())
+        check_named(turn, [*body.snapshot.files.values(), *filter(None, [body.snapshot.lock])])
         digest = digest_snapshot(body.snapshot)
         if body.triggers:
             turn.require("runs.start")

@@ -12,7 +12,6 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain.command import Nothing
 from mainspring.domain.errors import Invalid
-from mainspring.domain.messages import RunSpec
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Run, Value
 from mainspring.domain.tracking import Artifact
@@ -81,26 +80,6 @@ def check_named(turn: Turn, digests: Iterable[str]) -> None:
         if count == MOST_NAMED:
             raise Invalid("API-009", f"a command names more than {MOST_NAMED:,} blobs")
         _check_readable(turn, digest)
-
-
-def check_calls(turn: Turn, specs: Iterable[RunSpec]) -> None:
-    """Refuse calls that whoever has not the files of the home would have its workers execute.
-
-    Raises
-    ------
-    Invalid
-        API-018 when one names an interpreter, paths or a folder of the home's machine.
-    NotFound
-        HOME-013 when the caller may not name the blob of one.
-    """
-    if reaches_files(turn):
-        return
-    for spec in specs:
-        call = spec.call
-        if call.python or call.paths or call.folder:
-            what = f"{spec.kind} {spec.name} names places of the home's machine"
-            raise Invalid("API-018", what, name=spec.name)
-        check_named(turn, [call.payload])
 
 
 def use_blobs(turn: Turn, source: str, digests: Iterable[str], *, bounded: bool = True) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainspring.control.blobs import check_calls
+from mainspring.control.foreign import check_calls, check_kept
 from mainspring.control.projects import suggest_project
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import ASKED, loop
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Denied, Invalid, NotFound
-from mainspring.domain.messages import BeginRun, FinishRun, Heartbeat, Report, RunSpec, SubmitRuns
+from mainspring.domain.messages import BeginRun, FinishRun, Heartbeat, Report, SubmitRuns
 from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, ROLES, Principal, Role
 from mainspring.domain.records import Run
 from mainspring.domain.states import OWNED
@@ -67,9 +67,8 @@ def admit(turn: Turn, command: Command, token: str) -> None:
         _check_kinds(turn, command)
     if isinstance(command, SubmitRuns):
         check_calls(turn, command.runs)
-    elif isinstance(command, BeginRun | FinishRun) and command.call is not None:
-        name = command.name if isinstance(command, BeginRun) else command.run_id
-        check_calls(turn, [RunSpec(kind="step", name=name, call=command.call)])
+    elif isinstance(command, BeginRun | FinishRun):
+        check_kept(turn, command)
 
 
 def identify(turn: Turn, token: str) -> Principal:

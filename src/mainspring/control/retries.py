@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.control.foreign import check_allowed
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, submit
 from mainspring.domain.errors import Conflict, Invalid, NotFound
@@ -56,12 +57,15 @@ def _retry(turn: Turn, run: Run, anew: str) -> Run:
             what = f"nothing called {anew!r} ran below {run.kind} {run.name} {run.id[-6:]}"
             why = f"it has {', '.join(below)}" if below else "nothing ran below it"
             raise Invalid("RUN-023", what, why=why, run=run.id)
+    call = get_call(turn, GetCall(run.id))
+    if call.foreign:
+        check_allowed(turn)
     tags = {name: text for name, text in run.tags.items() if name not in {ANEW_FROM, ANEW_RUN, STOPPED}}
     tags |= {"retries": run.id} | ({ANEW_FROM: anew} if anew else {})
     spec = RunSpec(
         kind=run.kind if run.kind in _AGAIN else "step",
         name=run.name,
-        call=get_call(turn, GetCall(run.id)),
+        call=call,
         params=run.params,
         tags=tags,
         key=run.key,

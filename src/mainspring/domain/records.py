@@ -123,6 +123,12 @@ class Call(msgspec.Struct, frozen=True):
         Digest of the lock of the environment that it runs in; empty: what its interpreter has.
     variables : dict of str to str
         Variables of its process.
+    snapshot : str
+        Digest of the blob of code that is laid out for it; of a call from another machine.
+    needs : dict of str to str
+        Of a call from another machine: ``python``, and distributions, with the versions it was made with.
+    foreign : str
+        Whose call from another machine it is, as the owner says, never the caller; its payload has no seal.
     """
 
     payload: str = ""
@@ -135,6 +141,9 @@ class Call(msgspec.Struct, frozen=True):
     code_digest: str = ""
     environment: str = ""
     variables: dict[str, str] = {}
+    snapshot: str = ""
+    needs: dict[str, str] = {}
+    foreign: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -253,12 +262,19 @@ class Declaration(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Content-addressed code: relative POSIX path -> digest of the blob."""
+    """Content-addressed code: relative POSIX path -> digest of the blob.
+
+    Attributes
+    ----------
+    lock : str
+        Digest of the list of what was installed where it was taken.
+    """
 
     files: dict[str, str]
     entry: str
     python: str
     preload: tuple[str, ...] = ()
+    lock: str = ""
 
 
 class Revision(msgspec.Struct):

@@ -13,6 +13,7 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_URL": "Server that this process works at, `https://host:port`; default: the home of this machine.",
     "MAINSPRING_TOKEN": "Token for it, as `mainspring tokens add` prints it.",
     "MAINSPRING_CERTIFICATE": "SHA-256 of its certificate, or the file of an authority; default: the system's ones.",
+    "MAINSPRING_REMOTE_CODE": "`1`, where the owner starts: its workers run code that runners send from elsewhere.",
     "MAINSPRING_ENVELOPE_KEYS": "Keys of 64 hexadecimal characters, with commas, for secrets; the last one wraps.",
     "MAINSPRING_OIDC_SECRET": "Secret of the client of `mainspring up --oidc`; none for a public client.",
     "MAINSPRING_MOST_LOGGED_MB": "Most megabytes of one file or folder that `log` keeps; default 5000.",

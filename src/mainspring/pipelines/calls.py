@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +17,19 @@ from mainspring.domain.records import Call, Value
 from mainspring.pipelines import sources
 from mainspring.pipelines.project import Name, Project, check_files
 from mainspring.pipelines.reach import find_reach
+from mainspring.pipelines.snapshots import store_modules
 from mainspring.security.seals import Seal
-from mainspring.security.unsafe import unpickle
+from mainspring.security.unsafe import unpickle, unpickle_call
 from mainspring.tracking.codecs import find_codec, load_value, store_value
 from mainspring.tracking.pickles import pickle_value
 
 _APART_BYTES = 64 * 1024
 _APART = frozenset({"ndarray", "arrow", "bytes", "text"})
 _pickling = threading.Lock()
+
+_KEPT_S = 3600.0
+"""So long is counted on that a home still has what it was sent."""
+_stored_code: dict[tuple[int, str], tuple[float, str]] = {}
 
 
 def make_call(
@@ -81,8 +87,63 @@ def make_call(
     )
 
 
-def unpack_call(digest: str, blobs: Blobs, seal: Seal) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
-    """Open a call; its `Call.paths` must stand in `sys.path` already.
+def make_foreign_call(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    blobs: Blobs,
+    seal: Seal,
+    environment: str = "",
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Call:
+    """Pack a call for a home on another machine: with the project's code, and without a seal.
+
+    Parameters
+    ----------
+    function, args, kwargs, blobs, environment, variables
+        As `make_call` takes them.
+    seal : Seal
+        Of this machine; nothing that travels is sealed with it.
+
+    Returns
+    -------
+    Call
+        With a snapshot of the project's modules, and the versions of Python and of the distributions
+        that the function reaches.
+
+    Raises
+    ------
+    Invalid
+        STEP-005, as `make_call` does; RENEW-003 when the code is too large.
+    """
+    project = Project()
+    needs = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
+    if not environment and hasattr(function, "__code__"):
+        needs |= find_reach(function).environment
+    snapshot = _store_code(project, blobs)
+    return Call(
+        payload=_pack(function, args, kwargs, blobs, seal, project, sealed=False),
+        code_digest=snapshot,
+        environment=environment,
+        variables=dict(variables),
+        snapshot=snapshot,
+        needs=needs,
+    )
+
+
+def _store_code(project: Project, blobs: Blobs) -> str:
+    """Store the project's code, unless it was lately."""
+    known = id(blobs), project.digest
+    at, digest = _stored_code.get(known, (0.0, ""))
+    if not digest or time.monotonic() - at > _KEPT_S:
+        main = getattr(sys.modules["__main__"], "__file__", None)
+        digest = store_modules(project.files, blobs, Path(main) if main else None)
+        _stored_code[known] = time.monotonic(), digest
+    return digest
+
+
+def unpack_call(call: Call, blobs: Blobs, seal: Seal) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Open a call; its `Call.paths`, and the folder of its `Call.snapshot`, must stand in `sys.path` already.
 
     Returns
     -------
@@ -96,7 +157,8 @@ def unpack_call(digest: str, blobs: Blobs, seal: Seal) -> tuple[Callable[..., An
     Conflict
         STEP-007 when a module of the project is not the one that was submitted.
     """
-    _, places, function, sent, named = unpickle(blobs.get(digest), seal)
+    content = blobs.get(call.payload)
+    _, places, function, sent, named = unpickle_call(content) if call.foreign else unpickle(content, seal)
 
     def receive(part: Any) -> Any:
         return load_value(part.value, blobs, seal) if isinstance(part, _Stored) else part
@@ -130,7 +192,14 @@ class _Check:
 
 
 def _pack(
-    function: Any, args: Sequence[Any], kwargs: Mapping[str, Any], blobs: Blobs, seal: Seal, project: Project
+    function: Any,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    blobs: Blobs,
+    seal: Seal,
+    project: Project,
+    *,
+    sealed: bool = True,
 ) -> str:
     sent = [_send(value, f"argument {at}", blobs, seal) for at, value in enumerate(args, 1)]
     named = {name: _send(value, f"argument {name}", blobs, seal) for name, value in kwargs.items()}
@@ -145,7 +214,7 @@ def _pack(
                 pickle_value(part, "STEP-005", f"argument {at}")
             pickle_value(function, "STEP-005", f"the function {getattr(function, '__qualname__', function)}")
             raise
-    return blobs.put(seal.seal(content))
+    return blobs.put(seal.seal(content) if sealed else content)
 
 
 def _send(value: Any, name: str, blobs: Blobs, seal: Seal) -> Any:

@@ -17,13 +17,15 @@ def pack_call(
     kwargs: Mapping[str, Any],
     env: Prepared = HERE,
 ) -> Call:
-    """Pack a call for a worker of the client's home.
+    """Pack a call for a worker of the client's home; at a server with the code that it needs.
 
     Raises
     ------
     Invalid
-        STEP-005, naming the argument or captured variable that cannot be sent.
+        STEP-005, naming the argument or captured variable that cannot be sent; RENEW-003 when the code is too large.
     """
-    from mainspring.pipelines.calls import make_call
+    from mainspring.pipelines.calls import make_call, make_foreign_call
 
+    if client.remote:
+        return make_foreign_call(function, args, kwargs, client.blobs, client.seal, env.lock, env.variables)
     return make_call(function, args, kwargs, client.blobs, client.home_seal, env.lock, env.variables)

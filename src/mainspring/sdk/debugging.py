@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from mainspring.domain.errors import Denied
 from mainspring.domain.messages import GetRun, ListRuns
 from mainspring.domain.records import Call, Run
 from mainspring.domain.retries import GetCall
@@ -72,10 +73,12 @@ def debug_call(client: Client, run: Run, call: Call, *, from_start: bool) -> Any
     """
     from mainspring.pipelines.calls import unpack_call
 
+    if call.foreign:
+        raise Denied("HOME-012", f"run {run.id[-6:]} is code of {call.foreign} from another machine, not run here")
     sys.path[:0] = call.paths
     if call.folder:
         os.chdir(call.folder)
-    function, args, kwargs = unpack_call(call.payload, client.blobs, client.home_seal)
+    function, args, kwargs = unpack_call(call, client.blobs, client.home_seal)
     begun = begin_run(client, "step", run.name, params=run.params, tags={"debugs": run.id}).run
     act = _stop_at_first_line if from_start else _stop_where_it_raises
     result, _ = carry_out(begun, client, lambda: act(lambda: function(*args, **kwargs)), lambda _: None)

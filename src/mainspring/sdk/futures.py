@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar
 
-from mainspring.domain.errors import Failed, MainspringError
+from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError
 from mainspring.domain.messages import CancelRuns, GetRun, WaitRuns
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
@@ -104,7 +104,12 @@ class Future(Generic[R_co]):
                 raise explain_end(run)
             value = None
             if run.outputs is not None:
-                value = load_value(run.outputs, self._client.blobs, self._client.seal)
+                try:
+                    value = load_value(run.outputs, self._client.blobs, self._client.seal)
+                except Denied as fault:
+                    if fault.code != "HOME-012" or not self._client.remote:
+                        raise
+                    raise Invalid("API-027", f"what {self._name} returned was pickled where it ran") from None
                 remember_maker(value, run)
             self._value = (value,)
             if self._siblings is not None:

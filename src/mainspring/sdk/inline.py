@@ -152,7 +152,8 @@ def carry(run: Run, client: Client) -> Iterator[Carried]:
             state = _state_of(run, fault)
             problem = None if state == "succeeded" else explain_fault(run.name, fault)
             cpu_s = time.process_time() - cpu_began
-            call = _pack(carried.pack) if carried.pack is not None and state == "failed" else None
+            kept = carried.pack if state == "failed" and not client.remote else None
+            call = _pack(kept) if kept is not None else None
             _record(active, state, cpu_s, None, problem, fault, call)
             raise
         finally:

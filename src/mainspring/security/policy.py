@@ -29,6 +29,7 @@ class Action(msgspec.Struct, frozen=True):
 ACTIONS: dict[str, Action] = {
     "runs.read": Action("viewer", worker=True),
     "runs.start": Action("runner", worker=True),
+    "runs.submit_code": Action("runner"),
     "runs.report": Action("runner", worker=True),
     "runs.cancel": Action("runner", worker=True),
     "runs.tag": Action("runner", worker=True),

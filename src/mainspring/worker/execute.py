@@ -128,7 +128,11 @@ def refuse(code: str, what: str) -> Outcome:
 def _call_function(what: Call, client: Client) -> Any:
     from mainspring.pipelines.calls import unpack_call
 
-    function, args, kwargs = unpack_call(what.payload, client.blobs, client.seal)
+    if what.foreign:
+        from mainspring.pipelines.environments import check_needs
+
+        check_needs(what.needs)
+    function, args, kwargs = unpack_call(what, client.blobs, client.seal)
     return function(*args, **kwargs)
 
 

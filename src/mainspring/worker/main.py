@@ -20,6 +20,7 @@ from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Interrupted, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Lease, LeaseRun
+from mainspring.domain.records import Call
 from mainspring.sdk.client import connect_home
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import enter_run
@@ -28,6 +29,7 @@ from mainspring.security.tokens import WORKER_PREFIX
 from mainspring.worker import execute
 from mainspring.worker.capture import Usage, capture, flush
 from mainspring.worker.preload import find_third_party
+from mainspring.worker.scratch import Scratch
 
 _ENDED_BY_SIGNAL = 128 + signal.SIGTERM
 
@@ -55,6 +57,7 @@ class Worker:
         self._loaded = frozenset(sys.modules)
         self._count = len(sys.modules)
         self._placed = False
+        self._scratch = Scratch(home.root / "scratch")
         self._in_code = False
         self._ending = False
 
@@ -79,6 +82,7 @@ class Worker:
                 self._client = connect_home(self._home, lease.run.project)
                 self._client.work_for(WORKER_PREFIX + spec.token)
                 self._work(spec, lease)
+        self._scratch.remove()
         if self._ending:
             os._exit(_ENDED_BY_SIGNAL)
         self._mark("idle", self._learn())
@@ -123,7 +127,8 @@ class Worker:
         try:
             if self._ending:
                 raise Terminated
-            problem = self._place(spec)
+            assert lease.call is not None
+            problem = self._place(spec, lease.call)
             outcome = problem or execute.call(lease, self._client)
         finally:
             self._in_code = False
@@ -132,11 +137,16 @@ class Worker:
             raise Terminated
         return outcome
 
-    def _place(self, spec: Spec) -> execute.Outcome | None:
+    def _place(self, spec: Spec, call: Call) -> execute.Outcome | None:
         """Take the folder and the paths of the attempts that this worker is for."""
-        if not self._placed:
-            sys.path[:0] = spec.paths
-            self._placed = True
+        try:
+            if not self._placed:
+                sys.path[:0] = (*self._lay_out(call), *spec.paths)
+                self._placed = True
+            if call.foreign:
+                os.chdir(self._scratch.make(spec.run_id))
+        except MainspringError as error:
+            return execute.refuse(error.code, error.what)
         try:
             # Each time: the code before may have gone elsewhere.
             if spec.folder:
@@ -144,6 +154,14 @@ class Worker:
         except OSError as fault:
             return execute.refuse("WORK-005", f"the working folder {spec.folder} cannot be entered: {fault.strerror}")
         return None
+
+    def _lay_out(self, call: Call) -> tuple[str, ...]:
+        """Lay out the code that came with a call from another machine."""
+        if not call.snapshot:
+            return ()
+        from mainspring.pipelines.snapshots import lay_out_modules
+
+        return (str(lay_out_modules(call.snapshot, self._home.snapshots, self._client.blobs)),)
 
     def _terminate(self, *_: Any) -> None:
         self._ending = True

@@ -89,7 +89,7 @@ ENTRIES: tuple[Entry, ...] = (
         "API-018",
         "invalid",
         "not over the network",
-        "what the home's own processes run is chosen on its machine only: a client that sends code is not let in",
+        "what the home's own processes run is chosen on its machine only, unless its owner lets in code of others",
         "run steps in this process (no submit, map or resources), or run the program on the machine of the home",
     ),
     Entry(
@@ -105,5 +105,12 @@ ENTRIES: tuple[Entry, ...] = (
         "a login that cannot be read",
         "the file that mainspring login writes was changed or cut",
         "mainspring logout, then: mainspring login URL",
+    ),
+    Entry(
+        "API-027",
+        "invalid",
+        "a result that was pickled elsewhere",
+        "to open what another machine has pickled is to run its code here, so that is never done",
+        "return data, tables, arrays, a dataclass of them or a model from the step",
     ),
 )

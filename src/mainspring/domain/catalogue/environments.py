@@ -48,4 +48,11 @@ ENTRIES: tuple[Entry, ...] = (
         "calls travel as code of one minor version of Python",
         "leave python= out, or call it from an interpreter of that version",
     ),
+    Entry(
+        "ENV-007",
+        "conflict",
+        "other packages than the caller has",
+        "a call from another machine runs with what its home has, and its key says what the caller has",
+        "declare what it imports: @ms.step(env=ms.Env([...]))",
+    ),
 )

@@ -1,0 +1,82 @@
+"""Calls from other machines: whether workers of this home run them, and as whose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from mainspring.control.blobs import check_named, reaches_files
+from mainspring.control.turn import Turn
+from mainspring.domain.environments import check_variables
+from mainspring.domain.errors import Invalid
+from mainspring.domain.messages import BeginRun, FinishRun, RunSpec
+from mainspring.domain.records import Call
+
+
+def check_calls(turn: Turn, specs: Sequence[RunSpec]) -> None:
+    """Refuse calls that whoever has not the files of the home may not have its workers execute; mark the others.
+
+    Raises
+    ------
+    Invalid
+        API-018 when one names an interpreter, paths or a folder of the home's machine, or the home runs no code
+        of others; ENV-005 for a variable that may not be set.
+    Denied
+        AUTH-005, AUTH-006, AUTH-007 or AUTH-010 for who may not have code run.
+    NotFound
+        HOME-013 when the caller may not name a blob of one.
+    """
+    near = reaches_files(turn)
+    for spec in specs:
+        spec.call = replace(spec.call, foreign="") if near else _mark(turn, spec)
+    if near or not specs:
+        return
+    check_allowed(turn)
+    calls = [spec.call for spec in specs]
+    check_named(
+        turn, sorted({each for call in calls for each in (call.payload, call.snapshot, call.environment) if each})
+    )
+    sent = {"runs": len(specs), "code": sorted({call.snapshot[:12] for call in calls})}
+    turn.audit("runs.submit_code", specs[0].name, after=sent)
+
+
+def check_allowed(turn: Turn) -> None:
+    """Refuse to have code of another machine run.
+
+    Raises
+    ------
+    Invalid
+        API-018 unless the home's owner lets it in.
+    Denied
+        For who may not.
+    """
+    if os.environ.get("MAINSPRING_REMOTE_CODE") != "1":
+        why = "workers of this home run no code of other machines: MAINSPRING_REMOTE_CODE is not 1 where it starts"
+        raise Invalid("API-018", "code does not travel to this home", why=why)
+    turn.require("runs.submit_code")
+
+
+def check_kept(turn: Turn, command: BeginRun | FinishRun) -> None:
+    """Refuse to keep, for another time, a call of whoever has not the files of the home.
+
+    Raises
+    ------
+    Invalid
+        API-018.
+    """
+    if command.call is not None and not reaches_files(turn):
+        name = command.name if isinstance(command, BeginRun) else command.run_id
+        raise Invalid("API-018", f"the call of {name} does not travel to this home", name=name)
+
+
+def _mark(turn: Turn, spec: RunSpec) -> Call:
+    """Return a call as the record keeps it: whose it is, with workers of its own, and nothing for what forks them."""
+    call = spec.call
+    if call.python or call.paths or call.folder:
+        what = f"{spec.kind} {spec.name} names places of the home's machine"
+        raise Invalid("API-018", what, name=spec.name)
+    check_variables(call.variables)
+    whose = str(turn.actor)
+    return replace(call, foreign=whose, preload=(), code_digest=f"{whose} {turn.project} {call.snapshot}")

@@ -1,0 +1,165 @@
+"""Code from another machine: sent with what it imports, run by workers of the home as whoever sent it, or refused."""
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.support.laptops import Laptop
+from tests.support.travellers import double, learn, nest, place, wrap
+
+import mainspring as ms
+from mainspring.domain import access, messages
+from mainspring.domain.errors import Denied, Failed, Invalid, NotFound
+from mainspring.domain.messages import ListRuns, RunSpec, SubmitRuns
+from mainspring.domain.retries import GetCall
+from mainspring.sdk.calls import pack_call
+from mainspring.sdk.client import Client, get_client
+from mainspring.sdk.debugging import debug_call
+from mainspring.testing.engines import wait
+
+
+@pytest.fixture
+def open_home(monkeypatch):
+    """The home lets in code of others."""
+    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
+
+
+@pytest.fixture
+def laptop(request, client, tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    made = Laptop(client, tmp_path / "laptop", monkeypatch, role="runner")
+    yield made
+    made.end()
+
+
+def latest(name):
+    return get_client().ask(ListRuns(name=name, limit=1))[0]
+
+
+@pytest.mark.usefixtures("open_home")
+def test_code_travels_with_what_it_imports_and_runs_as_its_sender(laptop, client):
+    assert [future.result() for future in double.map([1, 2, 3])] == [2, 4, 6]
+    told = place.submit("anna").result()
+    assert Path(told["file"]).is_relative_to(client.home.snapshots)
+    assert Path(told["folder"]).is_relative_to(client.home.root / "scratch")
+    assert told["files"] == ["left.txt"]
+    assert not Path(told["folder"]).exists()
+    run = latest("place")
+    assert run.principal == "user:anna"
+    call = get_client().ask(GetCall(run.id))
+    assert (call.foreign, call.paths, call.folder, call.python) == ("user:anna", (), "", "")
+
+    offset = 10
+
+    @ms.step(cpus=2)
+    def add(number):
+        return number + offset
+
+    assert add(1) == 11
+    study = ms.tune(
+        learn, {"rate": [0.1, 0.3]}, metric="loss", mode="min", budget=ms.Budget(trials=2), searcher="grid", repeats=0
+    )
+    assert study.params == {"rate": 0.3}
+    told = client.ask(access.ListAudit())
+    sent = [entry for entry in told if entry.action == "runs.submit_code"]
+    assert {entry.principal for entry in sent} == {"user:anna"}
+    assert any('"runs":3' in str(entry.body).replace(" ", "") for entry in sent)
+
+
+@pytest.mark.usefixtures("open_home")
+def test_the_key_is_the_same_here_there_and_at_home(laptop, client, monkeypatch):
+    assert nest.submit(20).result() == 82
+    below = get_client().ask(ListRuns(parent_id=latest("nest").id))
+    keys = {run.params["number"]: run.key for run in below}
+    assert double(20) == 40
+    assert double.submit(21).result() == 42
+    hits = get_client().ask(ListRuns(name="double", limit=2))
+    assert [run.cached_from is not None for run in hits] == [True, True]
+    assert {run.params["number"]: run.key for run in hits} == keys
+    with monkeypatch.context() as patch:
+        patch.setenv("MAINSPRING_URL", "")
+        patch.setenv("MAINSPRING_HOME", str(client.home.root))
+        assert double(20) == 40
+    assert latest("double").cached_from
+    assert latest("double").principal != "user:anna"
+
+
+@pytest.mark.usefixtures("open_home")
+def test_nothing_that_was_pickled_elsewhere_is_opened(laptop, client):
+    with pytest.raises(Invalid, match="API-027: what wrap returned"):
+        wrap.submit(3).result()
+    run = latest("wrap")
+    assert run.state == "succeeded"
+    assert wrap(4).value == 4  # made here
+    here = Client(client.home, project="air")
+    call = here.ask(GetCall(run.id))
+    with pytest.raises(Denied, match="HOME-012"):
+        debug_call(here, run, call, from_start=False)
+    with pytest.raises(Denied, match="HOME-012"):  # no seal: nothing but the worker of the run takes it
+        here.seal.open(here.blobs.get(call.payload))
+    here.close()
+
+
+@pytest.mark.usefixtures("open_home")
+def test_what_a_sender_may_not_name_is_refused(laptop, client):
+    here = get_client()
+    call = pack_call(here, double.function, (1,), {})
+
+    def submit(**changes):
+        spec = RunSpec(kind="step", name="double", call=msgspec.structs.replace(call, **changes))
+        return here.ask(SubmitRuns(runs=[spec]))[0]
+
+    for changes in ({"python": "/bin/sh"}, {"paths": ("/",)}, {"folder": "/etc"}):
+        with pytest.raises(Invalid, match="API-018"):
+            submit(**changes)
+    secret = client.blobs.put(b"of another project")
+    for changes in ({"payload": secret}, {"snapshot": secret}, {"environment": secret}):
+        with pytest.raises(NotFound, match="HOME-013"):
+            submit(**changes)
+    with pytest.raises(Invalid, match="ENV-005"):
+        submit(variables={"MAINSPRING_HOME": "/tmp"})
+    for needs, words in (({"python": "3.9"}, "Python 3.9"), ({"msgspec": "0.1"}, "msgspec 0.1")):
+        (ended,) = wait(here, submit(needs=needs))
+        assert (ended.problem.code, words in ended.problem.what) == ("ENV-007", True), ended.problem
+    outside = here.blobs.put(msgspec.msgpack.encode({"../../evil.py": b"x = 1"}))
+    (ended,) = wait(here, submit(snapshot=outside))
+    assert ended.problem.code == "HOME-011"
+    assert not list(client.home.root.rglob("evil.py"))
+    (ended,) = wait(here, submit(foreign="user:ben", preload=("antigravity",), needs={}))
+    kept = here.ask(GetCall(ended.id))
+    assert (ended.state, kept.foreign, kept.preload) == ("succeeded", "user:anna", ())
+    held = here.ask(messages.BeginRun(kind="step", name="x")).run
+    with pytest.raises(Invalid, match="API-018"):
+        here.ask(messages.FinishRun(run_id=held.id, attempt=1, fence=held.fence, state="failed", call=call))
+    laptop.work(laptop.add("ben", "viewer", "air"), "air")
+    with pytest.raises(Denied, match="AUTH-005"):
+        double.submit(1)
+
+
+def test_a_home_lets_no_code_in_unless_its_owner_says_so(laptop):
+    with pytest.raises(Invalid, match="API-018") as caught:
+        double.submit(1)
+    assert "MAINSPRING_REMOTE_CODE" in caught.value.why
+    assert double(4) == 8
+    assert len(get_client().ask(ListRuns(kind="step"))) == 1
+
+    @ms.step
+    def fail():
+        raise ValueError("here")
+
+    with pytest.raises(ValueError, match="here"):  # a failure here is told, without its call
+        fail()
+    assert latest("fail").problem.what == "fail raised ValueError: here"
+
+
+@pytest.mark.usefixtures("open_home", "wheels")
+def test_an_environment_is_locked_and_built_at_the_home(laptop, client):
+    from tests.support.speakers import speak
+
+    word, name, prefix, _ = speak("anna")
+    assert (word, name) == ("two", "anna")
+    assert Path(prefix).is_relative_to(client.home.environments)
+    with pytest.raises(Failed, match="ENV-002"):
+        speak.options(env=ms.Env(["tinywords==9"]))("anna")

@@ -1,0 +1,50 @@
+"""Steps that are sent to a home which has none of this code; what they need beside themselves comes along."""
+
+from pathlib import Path
+
+import mainspring as ms
+
+
+class Opaque:
+    """Has no safe format of its own, so it is pickled."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+@ms.step
+def double(number: int) -> int:
+    """Double, with a helper that only this function imports."""
+    from tests.support.packed.scales import scale
+
+    return scale(number, 2)
+
+
+@ms.step
+def place(name: str) -> dict:
+    """Tell where the code and its process are, and leave a file there."""
+    Path("left.txt").write_text(name)
+    return {
+        "file": __file__,
+        "folder": str(Path.cwd()),
+        "files": sorted(each.name for each in Path.cwd().iterdir()),
+    }
+
+
+@ms.step
+def nest(number: int) -> int:
+    """Call the other step where this one runs, and have it run in another worker."""
+    return double(number) + double.submit(number + 1).result()
+
+
+@ms.step
+def wrap(number: int) -> Opaque:
+    """Return what only pickle can write."""
+    return Opaque(number)
+
+
+@ms.step
+def learn(rate: float) -> float:
+    """Log what a search looks for."""
+    ms.log(loss=(rate - 0.3) ** 2)
+    return rate
