@@ -53,6 +53,23 @@ def test_the_key_is_the_same_here_and_there(client):
     assert client.ask(ListRuns(name="square", limit=1))[0].cached_from is not None
 
 
+def test_options_hold_for_one_call(client):
+    asked = {"cpus": 0.5, "memory": "300 MB", "timeout": "1min", "retries": 2, "backoff": "3s", "pool": "local"}
+    changed = square.options(**asked)
+    assert changed(12) == 144
+    (run,) = client.ask(ListRuns(name="square"))
+    assert (run.resources.cpus, run.resources.memory_bytes, run.resources.pool) == (0.5, 300_000_000, "local")
+    assert (run.timeout_s, run.retries, run.backoff_s) == (60.0, 2, 3.0)
+    assert changed.options(retries=0).settings.timeout_s == 60.0  # what is left out stays
+    assert square(13) == 169
+    plain = client.ask(ListRuns(name="square"))[0]
+    assert (plain.resources.memory_bytes, plain.timeout_s, plain.retries, plain.pid) == (None, None, 0, os.getpid())
+    for impossible in ({"gpus": 64}, {"cpus": 4096}, {"pool": "moon"}):
+        with pytest.raises(Invalid) as caught:
+            square.options(**impossible).submit(14)
+        assert caught.value.code == "RUN-009"
+
+
 def test_a_future_is_an_edge_alone_and_in_containers():
     ones = square.map([1, 2, 3])
     assert [type(each) for each in ones] == [Future] * 3

@@ -120,10 +120,12 @@ def features(rows, file: Path, folder: Path, window: Window, rate: float = RATE)
 
 
 @ms.pipeline
-def train(rows, elsewhere=False):
+def train(rows, where=""):
     here = Path(__file__).parent
     arguments = rows, here / "data.csv", here / "parts", Window()
-    return features.submit(*arguments).result() if elsewhere else features(*arguments)
+    if where == "declared":
+        return features.options(env=ms.Env(variables=["REGION"]))(*arguments)
+    return features.submit(*arguments).result() if where == "step" else features(*arguments)
 
 
 def tell():
@@ -139,7 +141,7 @@ if __name__ == "__main__":
     if where == "pipeline":
         ms.run(train, ROWS, wait=True)
     else:
-        train(ROWS, where == "step")
+        train(ROWS, where)
     tell()
 """
 
@@ -330,6 +332,17 @@ def test_it_runs_again_with_another_version_of_a_library(project):
         assert project.run() == "ran again: environment: fakelib 1.0 -> 2.0"
     finally:
         new.rename(old)
+    assert project.run().startswith("cached: nothing changed since run ")
+
+
+def test_it_runs_again_with_another_value_of_a_declared_variable(project):
+    eu, us = ({"WHERE": "declared", "REGION": region} for region in ("eu", "us"))
+    assert project.run(**eu).startswith("ran again: environment: ")
+    assert project.run(**eu).startswith("cached: nothing changed since run ")
+    told = project.run(**us)
+    assert told.startswith("ran again: environment: ")
+    assert "REGION" in told
+    assert "eu" not in told.partition("environment: ")[2]  # its value is nobody's business
     assert project.run().startswith("cached: nothing changed since run ")
 
 
