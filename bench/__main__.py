@@ -16,6 +16,7 @@ from bench.monitoring import measure_drift
 from bench.owners import measure_owner
 from bench.processes import measure_cpu
 from bench.records import measure_records
+from bench.searches import measure_searches
 from bench.services import measure_services
 from bench.steps import measure_steps
 
@@ -50,6 +51,7 @@ TABLES = {
     "Record": measure_records,
     "Monitoring": measure_drift,
     "Services": measure_services,
+    "Searches": measure_searches,
     "Core install": measure_install,
 }
 """Title -> what measures it, given the number of repeats."""

@@ -41,8 +41,9 @@ _POINTS = Statement(
 
 
 class _Known(NamedTuple):
-    """The ended trials of the rounds before one."""
+    """A study, and the ended trials of the rounds before one."""
 
+    study: Study | None
     round: int
     peers: Peers
     seqs: set[int]
@@ -63,15 +64,16 @@ _known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
 @on_reported
 def prune_trial(turn: Turn, run: Run) -> None:
     """Give a trial up when the rule of its study says so; asked again it stays given up."""
-    if "study" not in run.tags or PRUNED_AT in run.tags:
+    if run.kind != "trial" or not {"study", "round"} <= run.tags.keys():
         return
-    placed = calls.find_placed(turn.connection, run.id)
-    study = placed.study if placed is not None else None
+    if PRUNED_AT in run.tags or "fresh_seed" in run.tags:
+        return
+    known = _find_known(turn, run)
+    study = known.study
     if study is None or study.pruner == "none":
         return
-    peers = _find_peers(turn, run, study)
     curve = [(step, value) for step, _, value in series.read_series(turn.connection, run.id, study.metric)]
-    cut = decide(study.pruner, curve, peers, int(run.tags["trial"]))
+    cut = decide(study.pruner, curve, known.peers, int(run.tags["trial"]))
     if cut is None:
         return
     tags = {**run.tags, PRUNED_AT: str(cut.step)}
@@ -93,18 +95,20 @@ def tell_study(turn: Turn, run: Run) -> list[str]:
     return lines + ([f"why the last one was pruned: mainspring why {pruned[-1][-6:]}"] if pruned else [])
 
 
-def _find_peers(turn: Turn, run: Run, study: Study) -> Peers:
+def _find_known(turn: Turn, run: Run) -> _Known:
     """Return the curves of the trials of earlier rounds; what was read for the round before is read no more."""
     key, round_ = (run.project, run.tags["study"]), int(run.tags["round"])
     known = _known.pop(key, None)
     if known is None or known.round > round_:
-        known = _Known(-1, make_peers(study.pruner, study.mode), set())
-    if known.round < round_:
-        known = _read_more(turn, run, study, known._replace(round=round_))
+        placed = calls.find_placed(turn.connection, run.id)
+        study = placed.study if placed is not None else None
+        known = _Known(study, -1, make_peers(study.pruner, study.mode) if study else Peers("max"), set())
+    if known.round < round_ and known.study is not None and known.study.pruner != "none":
+        known = _read_more(turn, run, known.study, known._replace(round=round_))
     _known[key] = known
     if len(_known) > _MOST_KNOWN:
         _known.popitem(last=False)
-    return known.peers
+    return known
 
 
 def _read_more(turn: Turn, run: Run, study: Study, known: _Known) -> _Known:

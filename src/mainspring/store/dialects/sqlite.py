@@ -220,6 +220,6 @@ def _has_room(place: str) -> bool:
 
 def driver(connection: Connection) -> sqlite3.Connection:
     """Return the SQLite connection below."""
-    raw = connection.connection.driver_connection
+    raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
     return raw
