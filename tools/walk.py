@@ -176,7 +176,8 @@ class Walk:
     def _clock(self) -> float:
         return time.monotonic() - self._began
 
-    def _stamp(self) -> str:
+    def stamp(self) -> str:
+        """Return the clock as it is written."""
         return _write_clock(self._clock())
 
 
