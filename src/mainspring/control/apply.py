@@ -83,6 +83,7 @@ def list_declarations(turn: Turn, kind: str) -> list[Declaration]:
 
 def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> None:
     kind, name = declaration.kind, declaration.name
+    pipeline = _read_pipeline(declaration) if kind == "pipeline" else None
     place = f"{kind} {name}"
     old = find_declaration(turn, kind, name)
     diff.base[place] = "" if old is None else _digest(old.body)
@@ -103,7 +104,7 @@ def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> 
     diff.needs[place] = ACTIONS[action].role
     if not command.dry_run:
         turn.require(action)
-        _record(turn, declaration)
+        _record(turn, declaration, pipeline)
         if kind == "monitor":
             watch(turn, name, declaration.body)
         turn.audit("declarations.apply", f"{kind}:{name}", before=_tell(old), after=_tell(declaration))
@@ -140,18 +141,24 @@ class _Applied(msgspec.Struct):
     principal: str
 
 
-def _record(turn: Turn, declaration: Declaration) -> None:
+def _read_pipeline(declaration: Declaration) -> _Pipeline:
+    try:
+        body = msgspec.convert(declaration.body, _Pipeline)
+    except msgspec.ValidationError as fault:
+        raise Invalid("API-008", f"{declaration.kind} {declaration.name!r}: {fault}") from None
+    for each in body.triggers:
+        check_trigger(each)
+    return body
+
+
+def _record(turn: Turn, declaration: Declaration, pipeline: _Pipeline | None) -> None:
     digest = None
-    if declaration.kind == "pipeline":
-        try:
-            body = msgspec.convert(declaration.body, _Pipeline)
-        except msgspec.ValidationError as fault:
-            raise Invalid("API-008", f"{declaration.kind} {declaration.name!r}: {fault}") from None
-        check_named(turn, [*body.snapshot.files.values(), *filter(None, [body.snapshot.lock])])
-        digest = digest_snapshot(body.snapshot)
-        if body.triggers:
+    if pipeline is not None:
+        check_named(turn, [*pipeline.snapshot.files.values(), *filter(None, [pipeline.snapshot.lock])])
+        digest = digest_snapshot(pipeline.snapshot)
+        if pipeline.triggers:
             turn.require("runs.start")
-        settle_triggers(turn, declaration.name, [check_trigger(each) for each in body.triggers])
+        settle_triggers(turn, declaration.name, pipeline.triggers)
     rows.add(
         turn.connection,
         tables.declarations,
