@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from inspect import cleandoc
 from typing import Any, NoReturn
@@ -17,6 +18,8 @@ from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.near import suggest
 
 _GAP = "  "
+_LEAST_ROOM = 12
+"""Columns below which a text is not broken into lines."""
 
 
 class Fault(msgspec.Struct):
@@ -90,10 +93,13 @@ class Noun(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take a first word with a sign of comparison for the filter of the list."""
-        filtered = any(param.name == "filter" for param in self.params)
-        if filtered and args and not args[0].startswith("-") and any(sign in args[0] for sign in "=<>~ "):
-            args = ["--filter", *args]
+        """Take the first word that has a sign of comparison for the filter of the list."""
+        if any(param.name == "filter" for param in self.params):
+            valued = {name for param in self.params if not getattr(param, "is_flag", True) for name in param.opts}
+            words = (at for at, word in enumerate(args) if word[:1] != "-" and (at == 0 or args[at - 1] not in valued))
+            first = next(words, None)
+            if first is not None and any(sign in args[first] for sign in "=<>~ "):
+                args = [*args[:first], "--filter", *args[first:]]
         return super().parse_args(ctx, args)
 
 
@@ -150,7 +156,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
     Parameters
     ----------
     columns : sequence of str
-        Headings.
+        Headings. A terminal is not shown those under which nothing stands; a pipe gets all of them.
     rows : iterable of sequence
         One cell for each heading; None prints as a dash.
     empty : str
@@ -164,23 +170,45 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
         for line in [list(columns), *lines]:
             click.echo("\t".join(line))
         return
-    widths = [max(len(line[index]) for line in [list(columns), *lines]) for index in range(len(columns))]
-    room = shutil.get_terminal_size().columns
-    heading = _GAP.join(name.upper().ljust(width) for name, width in zip(columns, widths, strict=True))
-    click.secho(_cut(heading, room), bold=True)
+    kept = [index for index in range(len(columns)) if any(line[index] not in {"", "-"} for line in lines)]
+    heads, lines = [columns[index].upper() for index in kept], [[line[index] for index in kept] for line in lines]
+    widths = [max(len(line[index]) for line in [heads, *lines]) for index in range(len(kept))]
+    room = _find_room()
+    click.secho(_cut(_GAP.join(name.ljust(width) for name, width in zip(heads, widths, strict=True)), room), bold=True)
     for line in lines:
         click.echo(_cut(_GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)), room))
 
 
 def print_fields(fields: dict[str, Any]) -> None:
-    """Print names and values of one thing, one a line; an absent value is left out."""
+    """Print names and values of one thing, one a line; an absent value is left out.
+
+    On a terminal a long value goes on in the next line, under its beginning.
+    """
     shown = {name: value for name, value in fields.items() if value not in (None, "", [], {})}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
-        first, *more = str(value).splitlines() or [""]
-        click.echo(f"{name.ljust(width)}{_GAP}{clean(first)}")
-        for line in more:
-            click.echo(f"{' ' * width}{_GAP}{clean(line)}")
+        for number, line in enumerate(str(value).splitlines() or [""]):
+            print_wrapped(clean(line), ("" if number else name).ljust(width) + _GAP)
+
+
+def print_wrapped(text: str, head: str = "") -> None:
+    """Print a text behind a head; on a terminal its further lines stand under its beginning.
+
+    Parameters
+    ----------
+    text : str
+        One line; words longer than a line are broken.
+    head : str
+        What stands before it, in the first line.
+    """
+    room = _find_room() - len(head)
+    if not sys.stdout.isatty() or len(text) <= room or room < _LEAST_ROOM:
+        click.echo(f"{head}{text}")
+        return
+    indent = len(text) - len(text.lstrip())
+    words = textwrap.wrap(text, room, subsequent_indent=" " * indent, drop_whitespace=True)
+    for number, line in enumerate(words):
+        click.echo(f"{' ' * len(head) if number else head}{line}")
 
 
 def clean(text: str) -> str:
@@ -234,6 +262,10 @@ def _json_option() -> click.Option:
 def _remember(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.meta["json"] = True
+
+
+def _find_room() -> int:
+    return shutil.get_terminal_size().columns
 
 
 def _cut(line: str, room: int) -> str:

@@ -211,11 +211,22 @@ def print_runs(runs: list[Run]) -> None:
             format_span(_measure(run)),
             format_age(run.created_at),
             " ".join(f"{key}={format_value(value)}" for key, value in list(run.metrics.items())[:3]),
-            run.problem.what if run.problem else run.reason,
+            run.problem.what if run.problem else describe_reason(run.reason),
         )
         for run in runs
     ]
     print_table(_COLUMNS, rows, empty="no runs; the first one: mainspring init && python hello/hello.py")
+
+
+def describe_reason(reason: str) -> str:
+    """Return why a step ran or did not, without the words that its state says already.
+
+    Examples
+    --------
+    >>> describe_reason("ran again: fit() of flights.py changed")
+    'fit() of flights.py changed'
+    """
+    return reason.removeprefix("ran again: ").removeprefix("cached: ")
 
 
 def describe_state(run: Run) -> str:
@@ -230,7 +241,7 @@ def describe_run(run: Run) -> dict[str, object]:
     return {
         "run": run.id,
         "name": f"{run.name} ({run.kind})",
-        "state": describe_state(run) + (f": {run.reason}" if run.reason else ""),
+        "state": describe_state(run) + (f": {describe_reason(run.reason)}" if run.reason else ""),
         "attempts": "\n".join(map(describe_attempt, run.attempts)) or None,
         "started": format_moment(run.started_at) if run.started_at else None,
         "took": f"{format_span(_measure(run))}{cpu}{memory}" if run.started_at else None,

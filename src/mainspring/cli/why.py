@@ -6,7 +6,7 @@ import click
 
 from mainspring.cli.asking import ask
 from mainspring.cli.offering import offer
-from mainspring.cli.printing import Verb, print_json, print_table, wants_json
+from mainspring.cli.printing import Verb, clean, print_json, print_table, print_wrapped, wants_json
 from mainspring.domain.catalogue import ENTRIES
 from mainspring.domain.catalogue.entry import Entry
 from mainspring.domain.codes import explain_code, is_code
@@ -37,7 +37,8 @@ def command(thing: str | None, *, listed: bool) -> None:
     if wants_json():
         print_json(reason)
     else:
-        click.echo(str(reason))
+        for line in reason.lines:
+            print_wrapped(clean(line))
 
 
 def _list_codes() -> None:

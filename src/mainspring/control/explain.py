@@ -213,9 +213,10 @@ def _tell_service(turn: Turn, service: Service) -> list[str]:
 
 
 def _tell_version(turn: Turn, version: Version, asked: str) -> list[str]:
-    lines = [f"{asked} is {version.kind} {version.reference}, made by run {version.run_id}"]
+    made_by = f", made by run {version.run_id}" if version.run_id else ""
+    lines = [f"{asked} is {version.kind} {version.reference}{made_by}"]
     if version.inputs:
-        lines.append(f"from {len(version.inputs)} versions: {', '.join(_names(turn, version.inputs))}")
+        lines.append(f"made from {', '.join(_names(turn, version.inputs))}")
     details: dict[str, Any] = version.details if isinstance(version.details, dict) else {}
     if details.get("trained_on"):
         lines.append(f"trained on {', '.join(details['trained_on'])}")

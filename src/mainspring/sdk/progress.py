@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import time
@@ -79,7 +80,7 @@ class Progress:
             head = " " * len(self._head) if self._printed else self._head
             self._printed = True
             line = f"{head}{name:<11} {text:<14}{f'  ({remark})' if remark else ''}"
-            print(clear_live() + line.rstrip(), file=sys.stderr, flush=True)  # noqa: T201 - this is the progress of a script
+            print(clear_live() + _fit(line.rstrip()), file=sys.stderr, flush=True)  # noqa: T201 - progress of a script
 
     def tell_step(self, name: str, wall_s: float, reason: str, *, hit: bool, failed: bool = False) -> None:
         """Print how a step went, and why it was (not) a hit."""
@@ -135,6 +136,12 @@ class Tally:
 
     def _remarks(self) -> list[str]:
         return [f"{count:,} {word}" for count, word in ((self._hits, "HIT"), (self._failed, "FAILED")) if count]
+
+
+def _fit(line: str) -> str:
+    """Cut a line to the width of a terminal; nothing elsewhere."""
+    room = shutil.get_terminal_size().columns if is_live() else len(line)
+    return line if len(line) <= room else f"{line[: max(room - 1, 1)]}…"
 
 
 def is_quiet() -> bool:
