@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import hmac
+import secrets
 from email.utils import formatdate
 from shutil import which
 from urllib.parse import urlsplit
 
 import pytest
+from tests.integration.test_remote_values import laptop, travel  # noqa: F401 - the fixture
 from tests.support.places import ObjectStoreContract
 from tests.support.stores import BUCKET, SECRET, Process, free_ports, request
 
@@ -79,3 +81,16 @@ def server(tmp_path_factory):
 
 class TestAzure(ObjectStoreContract):
     test_tables_commit_and_scan_there = None  # this server knows no beginning of a list, which tables need
+
+
+class TestHomeInAzure:
+    """A client of a server whose home lies there."""
+
+    @pytest.fixture
+    def blob_place(self, server, monkeypatch):
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        return f"az://{BUCKET}/{secrets.token_hex(8)}"
+
+    def test_values_travel(self, laptop, monkeypatch):  # noqa: F811 - the fixture of that name
+        travel(laptop, monkeypatch, "AZURE_")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.support.laptops import Laptop
+from tests.support.stores import BUCKET
 
 import mainspring as ms
 from mainspring.domain import messages
@@ -244,6 +246,34 @@ class TestHomeInAnObjectStore:
         laptop.forget()
         monkeypatch.setattr(RemoteBlobs, "_follow", lambda self, url, keep: follow(self, spoil(url), keep))
         assert work() == first, "a store that is out of reach is no matter"
+
+
+class TestHomeInGoogleStorage:
+    """The same there; its imitation signs no addresses and holds no tables, so values travel through the server."""
+
+    @pytest.fixture
+    def blob_place(self, google_storage, monkeypatch):
+        for name, value in google_storage.environment().items():
+            monkeypatch.setenv(name, value)
+        return f"gs://{BUCKET}/{secrets.token_hex(8)}"
+
+    def test_values_travel(self, laptop, monkeypatch):
+        travel(laptop, monkeypatch, "GOOGLE_")
+
+
+def travel(laptop, monkeypatch, prefix):
+    """Values go there and come back, to a laptop that has neither the store's address nor its keys."""
+    for name in [name for name in os.environ if name.startswith(prefix)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MAINSPRING_BLOBS", "")
+    first = work()
+    large = get_client().blobs.put(b"large" * 2_000_000)
+    laptop.forget()
+    assert work() == first
+    assert list_hits() == {"make": True, "fit": True, "keep": True, "wrap": True}
+    assert b"".join(get_client().blobs.stream(large)) == b"large" * 2_000_000
+    with pytest.raises(NotFound, match="HOME-013"):
+        get_client().blobs.get("0" * 64)
 
 
 def spoil(url):
