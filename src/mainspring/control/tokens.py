@@ -75,7 +75,8 @@ def revoke_token(turn: Turn, command: access.RevokeToken) -> Token:
         AUTH-014 when there is none, or it is another's and the actor no admin.
     """
     mine = None if turn.actor.role_in(ANY_PROJECT) == "admin" else turn.actor.name
-    token_id = pick_id(turn.connection, principals.name_tokens(mine), command.id, code="AUTH-014", noun="token")
+    among = principals.name_tokens(mine)
+    token_id = pick_id(turn.connection, among, command.id, code="AUTH-014", noun="token", key="token")
     (found,) = principals.list_tokens(turn.connection, None, token_id)
     if found.revoked_at is None:
         principals.revoke_token(turn.connection, token_id, turn.now())

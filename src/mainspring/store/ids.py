@@ -45,7 +45,9 @@ def find_ids(connection: Connection, among: Select[str, str], part: str) -> list
     return [each for each in found if each.id == part] or found
 
 
-def pick_id(connection: Connection, among: Select[str, str], part: str, *, code: str, noun: str) -> str:
+def pick_id(
+    connection: Connection, among: Select[str, str], part: str, *, code: str, noun: str, key: str = "id"
+) -> str:
     """Return the one id that a text stands for.
 
     Parameters
@@ -56,6 +58,8 @@ def pick_id(connection: Connection, among: Select[str, str], part: str, *, code:
         Of the refusal.
     noun : str
         What it is an id of: ``run``.
+    key : str, default "id"
+        Under which the text stands in the error's context.
 
     Raises
     ------
@@ -69,10 +73,10 @@ def pick_id(connection: Connection, among: Select[str, str], part: str, *, code:
         more = ", ..." if len(found) > _SHOWN else ""
         told = ", ".join(f"{shorten(each.id, part)} {each.name}" for each in found[:_SHOWN])
         what = f"{part!r} matches several {noun}s: {told}{more}"
-        raise NotFound(code, what, fix="write more of the id", id=part, candidates=[each.id for each in found])
+        raise NotFound(code, what, fix="write more of the id", candidates=[each.id for each in found], **{key: part})
     column = among.selected_columns[0]
     recent = [row[0] for row in connection.execute(among.order_by(column.desc()).limit(_RECENT))]
-    raise NotFound(code, f"no {noun} matches {part!r}", fix=suggest_id(part, recent), id=part)
+    raise NotFound(code, f"no {noun} matches {part!r}", fix=suggest_id(part, recent), **{key: part})
 
 
 def shorten(identifier: str, part: str) -> str:
