@@ -9,6 +9,7 @@ from mainspring.domain import access, messages, triggers
 from mainspring.domain.errors import Conflict, Denied, Failed, Invalid, NotFound
 from mainspring.domain.records import Declaration
 from mainspring.domain.wire import describe
+from mainspring.pipelines.differences import compare
 from mainspring.store import runs
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -338,3 +339,15 @@ def test_an_owner_stays_for_schedules_and_not_for_events(desk):
     assert held() == "Cron @yearly UTC starts train"
     desk.ask(triggers.PausePipeline(name="train"))
     assert held() is None
+
+
+def test_a_difference_of_code_names_files_and_lock():
+    old = {"snapshot": {"files": {f"m{n}.py": "a" for n in range(9)} | {"gone.py": "a"}, "lock": "1" * 64}}
+    new = {"snapshot": {"files": {f"m{n}.py": "b" for n in range(9)} | {"new.py": "a"}, "lock": "2" * 64}}
+    told = {each.field: (each.before, each.after) for each in compare("pipeline", "train", old, new)}
+    names = "m0.py, m1.py, m2.py, m3.py, m4.py and 4 more"
+    assert told == {
+        "code": ("", f"9 changed files ({names}), 1 new file (new.py), 1 gone file (gone.py)"),
+        "lock": ("1" * 12, "2" * 12),
+    }
+    assert compare("pipeline", "train", new, new) == []

@@ -51,7 +51,8 @@ def compare(kind: str, name: str, old: Mapping[str, Any] | None, new: Mapping[st
     return found
 
 
-_NAMES = {"snapshot.files": "code", "snapshot.entry": "entry", "snapshot.python": "python", "snapshot.lock": "lock"}
+_NAMES = {"snapshot.files": "code"} | {f"snapshot.{name}": name for name in ("entry", "python", "preload", "lock")}
+_SHORT = 12
 
 
 def _flatten(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def _tell(field: str, value: Any) -> str:
     if field == "triggers" and isinstance(value, list):
         return ", ".join(map(_tell_trigger, value)) or "none"
     if isinstance(value, str):
-        text = value
+        text = value[:_SHORT] if field == "snapshot.lock" else value
     elif value is None:
         text = "none"
     else:
