@@ -420,8 +420,8 @@ STATE = {"how": "raise"}
 
 def test_what_failed_answers_nothing(client, monkeypatch):
     # What the step reads is exchanged behind its back, so that the key stays.
-    found = fragile._identify({"n": 1})
-    monkeypatch.setattr(type(fragile), "_identify", lambda self, arguments: found)
+    found = fragile._identify(client, {"n": 1})
+    monkeypatch.setattr(type(fragile), "_identify", lambda self, client, arguments: found)
     with pytest.raises(ValueError, match="no"):
         fragile(1)
     STATE["how"] = "unstorable"

@@ -205,7 +205,7 @@ class Step(Generic[P, R]):
     def _run_here(self, arguments: dict[str, Any]) -> R:
         above = active_run()
         client = current_client()
-        found = self._identify(arguments)
+        found = self._identify(client, arguments)
         if above is not None:
             above.claim_name(self.name, self.function.__code__)
         began = time.perf_counter()
@@ -273,14 +273,14 @@ class Step(Generic[P, R]):
         bound = inspect.BoundArguments(self._signature, arguments)
         return bound.args, bound.kwargs
 
-    def _identify(self, arguments: Mapping[str, Any], env: Prepared = HERE) -> Fingerprint | None:
+    def _identify(self, client: Client, arguments: Mapping[str, Any], env: Prepared = HERE) -> Fingerprint | None:
         """Return the fingerprint of a call, None when the cache is off."""
         if not self.settings.cache:
             return None
         from mainspring.pipelines.fingerprint import fingerprint
 
         self._caution(arguments)
-        return hide_inputs(fingerprint(self.function, arguments, env.variables, env.lock), current_client())
+        return hide_inputs(fingerprint(self.function, arguments, env.variables, env.lock), client)
 
     def _caution(self, arguments: Mapping[str, Any]) -> None:
         """Tell, once for each argument, that a path given as text counts by its letters alone."""
@@ -314,7 +314,7 @@ class Step(Generic[P, R]):
                 raise Failed("RUN-010", f"{self.name} was not submitted, {above.run.name} has ended")
             above.claim_name(self.name, self.function.__code__)
         env = prepare(find_env(self.settings.env), client)
-        found = self._identify(arguments, env)
+        found = self._identify(client, arguments, env)
         return RunSpec(
             kind="step",
             name=self.name,
