@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from tests.support.speakers import plain, speak, which
+from tests.support.speakers import both, plain, speak, stumble
 from tests.support.wheels import make_wheel
 
 import mainspring as ms
@@ -53,12 +53,19 @@ def test_a_step_runs_in_its_environment_and_answers_again_from_its_key(client, h
 
 
 def test_a_pipelines_environment_is_that_of_its_steps_without_one(client):
-    @ms.pipeline(env=ms.Env(["tinywords==1.0"]))
-    def both() -> list:
-        return [which(), speak("ben")[0]]
-
+    assert ms.run(both, wait=True).result() == ["one", "two"]
     assert both() == ["one", "two"]
+    assert {run.cached_from is not None for run in client.ask(ListRuns(kind="step", limit=2))} == {True}
     assert len(runs_of(client, "environment")) == 2
+
+
+def test_a_failed_step_is_debugged_in_its_environment(client):
+    with pytest.raises(Failed, match="two"):
+        stumble()
+    command = [sys.executable, "-m", "mainspring", "debug", runs_of(client, "step")[0].id]
+    done = subprocess.run(command, input="p (word, 1)\nq\n", capture_output=True, text=True, check=False)
+    assert "ValueError: two" in done.stderr
+    assert "('two', 1)" in done.stdout, done.stdout + done.stderr
 
 
 def test_variables_are_set_before_the_process_and_are_part_of_the_key(client, monkeypatch):

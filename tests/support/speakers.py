@@ -23,6 +23,21 @@ def which() -> str:
     return tinywords.say()
 
 
+@ms.step(env=ms.Env(["tinywords==2.0"]))
+def stumble() -> None:
+    """Fail with what only its environment has."""
+    import tinywords
+
+    word = tinywords.say()
+    raise ValueError(word)
+
+
+@ms.pipeline(env=ms.Env(["tinywords==1.0"]))
+def both() -> list:
+    """Call a step without an environment of its own, and one that has one."""
+    return [which(), speak("ben")[0]]
+
+
 @ms.step
 def plain(name: str) -> str:
     """Return a variable."""

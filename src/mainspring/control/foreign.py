@@ -30,15 +30,15 @@ def check_calls(turn: Turn, specs: Sequence[RunSpec]) -> None:
     """
     near = reaches_files(turn)
     for spec in specs:
-        spec.call = replace(spec.call, foreign="") if near else _mark(turn, spec)
-    if near or not specs:
+        # An admin may be on another machine, too: then the call brings its code.
+        spec.call = replace(spec.call, foreign="") if near and not spec.call.snapshot else _mark(turn, spec)
+    calls = [spec.call for spec in specs if spec.call.foreign]
+    if not calls:
         return
     check_allowed(turn)
-    calls = [spec.call for spec in specs]
-    check_named(
-        turn, sorted({each for call in calls for each in (call.payload, call.snapshot, call.environment) if each})
-    )
-    sent = {"runs": len(specs), "code": sorted({call.snapshot[:12] for call in calls})}
+    named = {each for call in calls for each in (call.payload, call.snapshot, call.environment) if each}
+    check_named(turn, sorted(named))
+    sent = {"runs": len(calls), "code": sorted({call.snapshot[:12] for call in calls})}
     turn.audit("runs.submit_code", specs[0].name, after=sent)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from mainspring.domain.errors import Invalid, MainspringError
@@ -76,7 +77,7 @@ class Pipeline(Generic[P, R]):
                 client,
                 lambda: self.run_body(*args, **kwargs),
                 lambda made: _store_if_possible(made, client),
-                lambda: self._pack(client, args, kwargs),
+                lambda: self.pack(client, args, kwargs),
             )
         finally:
             if anew and ANEW_RUN not in client.ask(GetRun(id=begun.run.id)).tags:
@@ -85,8 +86,29 @@ class Pipeline(Generic[P, R]):
                 tell_next(begun.run.id)
         return result
 
-    def _pack(self, client: Client, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        return pack_call(client, self.function, args, kwargs)
+    def pack(self, client: Client, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+        """Make of a call what a worker executes.
+
+        Parameters
+        ----------
+        client : Client
+            Of the home whose worker it is.
+        args, kwargs : sequence, mapping
+            Arguments of the function.
+
+        Returns
+        -------
+        Call
+            Of the body, with the environment of its steps.
+
+        Raises
+        ------
+        Invalid
+            STEP-005, naming the argument that cannot be sent.
+        """
+        if self.env is None:
+            return pack_call(client, self.function, args, kwargs)
+        return pack_call(client, _run_body, (self, *args), kwargs)
 
     def run_body(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the body returns within the run that is active."""
@@ -130,6 +152,10 @@ class Pipeline(Generic[P, R]):
         return f"<Pipeline {self.name}{self._signature}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        from mainspring.pipelines.project import Project
+
+        if Project().find_name(self.function) is not None and "." not in self.function.__qualname__:
+            return getattr, (sys.modules[self.function.__module__], self.function.__qualname__)
         return _rebuild, (self.function, self.triggers, self.pool, self.env)
 
 
@@ -188,6 +214,10 @@ def pipeline(
     if function is None:
         return lambda inner: Pipeline(inner, triggers=triggers, pool=pool, env=env)
     return Pipeline(function, triggers=triggers, pool=pool, env=env)
+
+
+def _run_body(pipeline: Pipeline[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return pipeline.run_body(*args, **kwargs)
 
 
 def _rebuild(

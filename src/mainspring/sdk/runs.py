@@ -21,12 +21,13 @@ from mainspring.domain.messages import (
     SearchRuns,
     SubmitRuns,
 )
-from mainspring.domain.records import Reason, Resources
+from mainspring.domain.records import Call, Reason, Resources
 from mainspring.domain.records import Run as Record
 from mainspring.domain.states import TERMINAL
 from mainspring.domain.tracking import TagRun
 from mainspring.domain.upkeep import DeleteRuns, RestoreRuns
 from mainspring.sdk.artifacts import Logged, list_logged
+from mainspring.sdk.calls import pack_call
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import select_params
@@ -347,11 +348,13 @@ def run(target: Any, *args: Any, pool: str | None = None, gpus: float = 0, wait:
         started = Run(changed.submit(*args, **kwargs).id)
     elif isinstance(target, Pipeline):
         named = select_params(target.bind(*args, **kwargs))
-        started = _start("pipeline", target.name, target.function, args, kwargs, named, pool or target.pool, gpus)
+        call = target.pack(current_client(), args, kwargs)
+        started = _start("pipeline", target.name, call, named, pool or target.pool, gpus)
     elif isinstance(target, Sequence) and not isinstance(target, str) and all(isinstance(part, str) for part in target):
         command = list(target)
         name = command[0].rpartition("/")[2] if command else "command"
-        started = _start("command", name, run_command, (command,), {}, {"command": command}, pool, gpus)
+        call = pack_call(current_client(), run_command, (command,), {})
+        started = _start("command", name, call, {"command": command}, pool, gpus)
     else:
         raise Invalid("STEP-004", f"{target!r} is no step, pipeline or command")
     return started.wait() if wait else started
@@ -376,16 +379,12 @@ def run_command(command: list[str]) -> int:
     return status
 
 
-def _start(
-    kind: str, name: str, function: Any, args: Any, kwargs: Any, params: dict[str, Any], pool: str | None, gpus: float
-) -> Run:
-    from mainspring.sdk.calls import pack_call
-
+def _start(kind: str, name: str, call: Call, params: dict[str, Any], pool: str | None, gpus: float) -> Run:
     client, above = current_client(), active_run()
     spec = RunSpec(
         kind=kind,
         name=name,
-        call=pack_call(client, function, args, kwargs),
+        call=call,
         parent_id=above.run.id if above is not None else None,
         params=params,
         resources=Resources(gpus=float(gpus), pool=pool),
