@@ -27,7 +27,7 @@ def test_every_block_says_what_it_is_or_why_it_is_not_run(page):
             ast.parse(block.body)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_example_of_the_guide_runs(tmp_path):
     project = Project(tmp_path)
     try:

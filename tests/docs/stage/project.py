@@ -49,13 +49,14 @@ class Project:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(Path(each).resolve()) for each in sys.path if each]),
             "PYTHONWARNINGS": "ignore",
+            "OMP_NUM_THREADS": "1",  # threads that wait for each other on a busy machine take minutes
         }
         self._background = []
         self._cwd = self.folder
         self._state = folder / "shell.sh"
         self._places = {}
 
-    def shell(self, command, timeout_s=240):
+    def shell(self, command, timeout_s=600):
         """Run a command as a reader would and return its exit code and all that it printed."""
         done = subprocess.run(
             ["bash", "-c", _REMEMBER.format(command=command, state=self._state)], check=False, cwd=self._cwd,
