@@ -39,7 +39,8 @@ def command(files: tuple[str, ...], *, dry_run: bool) -> None:
     client = get_client()
     declarations = [each for path in paths for each in _read(path, client)]
     _check_names(declarations)
-    places = [f"{Path.cwd()}:{path.stem}" for path in paths]
+    # A server does not know the folders of this machine, so it cannot tell one file from another of that name.
+    places = [] if client.remote else [f"{Path.cwd()}:{path.stem}" for path in paths]
     diff = hand_over(client, declarations, dry_run=dry_run, files=places)
     if wants_json():
         print_json(diff)

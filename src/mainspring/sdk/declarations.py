@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from mainspring.domain.messages import Apply, Diff
 from mainspring.domain.records import Declaration
@@ -94,8 +95,11 @@ def _complete(declared: Declared, client: Client) -> Declaration:
         return declaration
     function: Callable[..., Any] = declared.function  # type: ignore[attr-defined]
     snapshot = take_snapshot(function, store_plainly(client.blobs), preload=list_modules(function))
+    folder = str(Path.cwd())
+    if client.remote:  # places of this machine are none of the server's
+        snapshot, folder = replace(snapshot, python=""), ""
     return Declaration(
         "pipeline",
         declaration.name,
-        {**declaration.body, "snapshot": msgspec.to_builtins(snapshot), "folder": str(Path.cwd())},
+        {**declaration.body, "snapshot": msgspec.to_builtins(snapshot), "folder": folder},
     )
