@@ -81,6 +81,25 @@ def test_a_search_from_the_command_line_is_shown_and_explained(tune):
     assert "TUNE-011" in tune("studies", "show", pruned["id"], code=5)
 
 
+def test_a_search_that_was_killed_is_resumed_without_its_process(tune, client, tmp_path):
+    (tmp_path / "hold").touch()
+    command = [sys.executable, "-m", "mainspring", "tune", *SPACE, "--pruner", "none"]
+    environment = {**os.environ, "MAINSPRING_HOME": str(client.home.root)}
+    script = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: len(client.ask(ListRuns(kind="trial", state="running"))) == 2)
+    finally:
+        script.kill()
+        script.wait()
+    (study,) = client.ask(ListRuns(kind="study"))
+    wait_until(lambda: ms.Run(study.id).state == "failed")
+    (tmp_path / "hold").unlink()
+    again = check_shape("mainspring studies resume", tune("studies", "resume", study.id, "--json"))
+    assert ms.Run(again["id"]).wait(60).state == "succeeded"
+    newest = client.ask(ListRuns(kind="study", limit=1))[0]
+    assert (newest.state, newest.parent_id) == ("succeeded", again["id"])
+
+
 def test_a_search_is_stopped_with_what_it_has_and_resumed(tune, client, tmp_path):
     hold = tmp_path / "hold"
     hold.touch()

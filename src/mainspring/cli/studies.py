@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections import Counter
@@ -23,6 +24,9 @@ from mainspring.domain.tracking import TagRun
 _LOOK_EVERY_S = 1.0
 _MOST_TRIALS = 1_000
 _SHOWN = 20
+_LEAST_SHOWN = 3
+_ABOVE = 15
+"""Lines of a search that are no trials, and the one for the cursor."""
 
 
 class ShownStudy(msgspec.Struct):
@@ -82,7 +86,7 @@ def show(id: str, *, watch: bool) -> None:  # noqa: A002
         else:
             if height and sys.stdout.isatty():
                 click.echo(f"\x1b[{height}F\x1b[J", nl=False)
-            height = print_study(found)
+            height = print_study(found, _count_rows() if watch else _SHOWN)
         if ended or not watch:
             break
         time.sleep(_LOOK_EVERY_S)
@@ -137,8 +141,8 @@ def find_study(id: str) -> ShownStudy:  # noqa: A002
     return ShownStudy(run, trials, kept.get("importances", {}), kept.get("remark", ""))
 
 
-def print_study(found: ShownStudy) -> int:
-    """Print a search for people; return how many lines that took."""
+def print_study(found: ShownStudy, shown: int = _SHOWN) -> int:
+    """Print a search for people, with so many trials at most; return how many lines that took."""
     run = found.study
     counts = Counter(trial.state for trial in found.trials)
     metric, mode = run.params.get("metric"), run.params.get("mode")
@@ -159,7 +163,7 @@ def print_study(found: ShownStudy) -> int:
     click.echo()
     metrics = [metric] if isinstance(metric, str) else list(metric or [])
     params = list(dict.fromkeys(name for trial in found.trials for name in trial.params))
-    rows = [_describe_trial(trial, metrics, params) for trial in found.trials[:_SHOWN]]
+    rows = [_describe_trial(trial, metrics, params) for trial in found.trials[:shown]]
     print_table(("trial", "id", "state", *metrics, *params, "time"), rows, empty="no trials yet")
     return sum(1 for value in fields.values() if value) + 1 + (len(rows) + 1 if rows else 0)
 
@@ -175,6 +179,11 @@ def describe_budget(run: Run) -> str:
     """Return the limits of a search in one line."""
     budget: dict[str, Any] = run.params.get("budget") or {}
     return ", ".join(f"{value:g} {name.replace('_', ' ')}" for name, value in budget.items() if value)
+
+
+def _count_rows() -> int:
+    """Return how many trials a terminal has room for, below what is told of the search."""
+    return max(_LEAST_SHOWN, shutil.get_terminal_size().lines - _ABOVE) if sys.stdout.isatty() else _SHOWN
 
 
 def _describe_trial(trial: Run, metrics: list[str], params: list[str]) -> tuple[Any, ...]:
