@@ -28,6 +28,7 @@ _TRIALS = Statement(
         tables.runs.c.project == bindparam("project_"),
         tables.runs.c.kind == bindparam("kind_"),
         tables.runs.c.name == bindparam("name_"),
+        tables.runs.c.seq > bindparam("after"),
         type_coerce(tables.runs.c.tags, Text).contains(bindparam("tag_")),
     )
 )
@@ -41,12 +42,16 @@ _POINTS = Statement(
 
 
 class _Known(NamedTuple):
-    """A study, and the ended trials of the rounds before one."""
+    """A study, and the ended trials of the rounds before one.
+
+    `last` is the number inside the record of the last of them: a round is submitted when all
+    before it have ended, so that whatever is new has a greater one.
+    """
 
     study: Study | None
     round: int
     peers: Peers
-    seqs: set[int]
+    last: int
 
 
 class _Ended(NamedTuple):
@@ -83,7 +88,7 @@ def prune_trial(turn: Turn, run: Run) -> None:
 def tell_study(turn: Turn, run: Run) -> list[str]:
     """Say how far a search is, and what it has found best."""
     states: dict[int, tuple[str, str]] = {}
-    for run_id, _, text, state in _list_trials(turn, run, "trial"):
+    for run_id, _, text, state in _list_trials(turn, run, "trial", 0):
         tags = msgspec.json.decode(text)
         if tags.get("study") == run.tags.get("study") and "fresh_seed" not in tags:
             states[int(tags["trial"])] = (state, run_id)
@@ -102,7 +107,7 @@ def _find_known(turn: Turn, run: Run) -> _Known:
     if known is None or known.round > round_:
         placed = calls.find_placed(turn.connection, run.id)
         study = placed.study if placed is not None else None
-        known = _Known(study, -1, make_peers(study.pruner, study.mode) if study else Peers("max"), set())
+        known = _Known(study, -1, make_peers(study.pruner, study.mode) if study else Peers("max"), 0)
     if known.round < round_ and known.study is not None and known.study.pruner != "none":
         known = _read_more(turn, run, known.study, known._replace(round=round_))
     _known[key] = known
@@ -113,8 +118,8 @@ def _find_known(turn: Turn, run: Run) -> _Known:
 
 def _read_more(turn: Turn, run: Run, study: Study, known: _Known) -> _Known:
     ended: dict[int, _Ended] = {}
-    for run_id, seq, text, state in _list_trials(turn, run, run.kind):
-        if seq in known.seqs or state not in {"succeeded", "pruned"}:
+    for run_id, seq, text, state in _list_trials(turn, run, run.kind, known.last):
+        if state not in {"succeeded", "pruned"}:
             continue
         tags = msgspec.json.decode(text)
         if tags.get("study") != run.tags["study"] or "fresh_seed" in tags or int(tags["round"]) >= known.round:
@@ -128,14 +133,14 @@ def _read_more(turn: Turn, run: Run, study: Study, known: _Known) -> _Known:
             curves.setdefault(seq, []).append((step, value))
     for seq, trial in ended.items():
         known.peers.add(trial.number, curves.get(seq, []))
-        known.seqs.add(seq)
-    return known
+    return known._replace(last=max(ended, default=known.last))
 
 
-def _list_trials(turn: Turn, run: Run, kind: str) -> list[list[Any]]:
-    """Return (id, seq, tags, state) of the trials of a study; tags are still text, for most are known already."""
+def _list_trials(turn: Turn, run: Run, kind: str, after: int) -> list[list[Any]]:
+    """Return (id, seq, tags, state) of the trials of a study above a seq; tags are still text."""
     tag = msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1]
-    return _TRIALS.all(turn.connection, project_=run.project, kind_=kind, name_=run.name, tag_=tag)
+    where = {"project_": run.project, "kind_": kind, "name_": run.name, "tag_": tag, "after": after}
+    return _TRIALS.all(turn.connection, **where)
 
 
 def _say(study: Study, cut: Cut) -> str:
