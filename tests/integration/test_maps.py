@@ -14,7 +14,7 @@ import mainspring as ms
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import ListRuns, SubmitRuns
 
-COUNT = 250
+COUNT = 25
 WIDE, SIDE = (1000, 100) if os.environ.get("MAINSPRING_WIDE") else (60, 12)
 """Steps, and how many of them run at one moment; MAINSPRING_WIDE=1 takes the full number."""
 
@@ -36,12 +36,17 @@ def squares(count: int) -> int:
     return sum(future.result() for future in square.map(range(count)))
 
 
+@pytest.fixture
+def pages_of_ten(monkeypatch):
+    monkeypatch.setattr("mainspring.sdk.steps._PAGE", 10)
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
 
 
-def test_a_long_map_is_queued_in_pages_and_answers_in_order(client, monkeypatch):
+def test_a_long_map_is_queued_in_pages_and_answers_in_order(client, pages_of_ten, monkeypatch):
     pages = []
     ask = type(client).ask
 
@@ -52,33 +57,33 @@ def test_a_long_map_is_queued_in_pages_and_answers_in_order(client, monkeypatch)
 
     monkeypatch.setattr(type(client), "ask", count)
     futures = square.map(range(COUNT))
-    assert pages == [100, 100, 50]
+    assert pages == [10, 10, 5]
     assert [future.result() for future in futures] == [n * n for n in range(COUNT)]
     again = square.map(range(COUNT))
     assert all(future.wait().cached_from for future in again)
 
 
-def test_elements_are_taken_as_they_are_queued(client, tmp_path):
+def test_elements_are_taken_as_they_are_queued(client, pages_of_ten):
     taken = []
 
     def elements():
-        for n in range(150):
+        for n in range(15):
             taken.append(n)
-            if n == 120:
+            if n == 12:
                 # The first page is in the record before the second is made.
-                assert len(client.ask(ListRuns(name="square", limit=500))) == 100
+                assert len(client.ask(ListRuns(name="square", limit=500))) == 10
             yield n
 
-    assert len(square.map(elements())) == len(taken) == 150
+    assert len(square.map(elements())) == len(taken) == 15
 
 
-def test_a_map_that_cannot_be_queued_leaves_nothing_behind(client, tmp_path):
-    elements = itertools.chain(range(130), [threading.Lock()])
+def test_a_map_that_cannot_be_queued_leaves_nothing_behind(client, pages_of_ten, tmp_path):
+    elements = itertools.chain(range(13), [threading.Lock()])
     with pytest.raises(Invalid) as caught:
         hold.options(cache=False).map(elements, path=str(tmp_path / "never"))
     assert caught.value.code == "STEP-005"
     runs = client.ask(ListRuns(name="hold", limit=500))
-    assert len(runs) == 100
+    assert len(runs) == 10
     assert {run.state for run in runs} == {"cancelled"}
 
 
