@@ -301,9 +301,9 @@ def test_logs_print_what_a_worker_printed(shell):
     (shell.folder / "halves.py").write_text(text)
     assert shell("run", "halves.py::go", "value=5", check=0).stdout == "2.5\n"
     run = json.loads(shell("runs", "kind = step", "--json", check=0).stdout)["runs"][0]
-    assert shell("logs", run["id"][-8:], check=0).stdout == "halving 5\n"
-    assert shell("logs", run["id"], "-f", check=0).stdout == "halving 5\n"
-    assert json.loads(shell("logs", run["id"], "--json", check=0).stdout)["text"] == "halving 5\n"
+    assert shell("logs", run["id"][-8:], check=0).stdout == "halving 5.0\n"
+    assert shell("logs", run["id"], "-f", check=0).stdout == "halving 5.0\n"
+    assert json.loads(shell("logs", run["id"], "--json", check=0).stdout)["text"] == "halving 5.0\n"
 
 
 def test_apply_hands_over_what_a_file_declares_once(shell):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mainspring.cli import doctor
 from mainspring.domain.errors import Unavailable
+from mainspring.domain.glance import Status, Waiter
 from mainspring.domain.home import Home
 from mainspring.domain.sinks import Lag
 
@@ -69,3 +70,24 @@ def test_sinks_of_an_owner_that_refuses_are_told_so():
         raise Unavailable("HOME-007", "/nowhere: Read-only file system")
 
     assert doctor.check_sinks(refuse, 0.0).state == "FAIL"
+
+
+def make_status(**facts):
+    told = {"home": "", "record": "", "size_bytes": 0, "schema": "", "pid": 1, "started_at": 0.0, "runs": {}}
+    return Status(**told, workers=0, services=[], alarms=0, **facts)
+
+
+def test_a_quota_that_is_nearly_used_up_is_a_warning():
+    assert doctor.check_quota(make_status(used_bytes=10**9)).state == "ok"
+    assert doctor.check_quota(make_status(used_bytes=89, quota_bytes=100)).state == "ok"
+    check = doctor.check_quota(make_status(used_bytes=90, quota_bytes=100))
+    assert (check.state, check.found) == ("warn", "90 B of 100 B held")
+
+
+def test_a_run_that_waits_for_long_is_named_with_what_tells_why():
+    waits = Waiter("0" * 26 + "c07e12", "fit", "waiting for 4 gpus", since=1000.0)
+    assert doctor.check_queue(make_status(), 5000.0).state == "ok"
+    assert doctor.check_queue(make_status(waits=waits), 1059.0).state == "ok"
+    check = doctor.check_queue(make_status(waits=waits), 1840.0)
+    assert (check.state, check.fix) == ("warn", "mainspring why c07e12")
+    assert check.found == "fit c07e12 waits for 14m: waiting for 4 gpus"

@@ -18,10 +18,10 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
-from mainspring.cli.texts import describe_lag, format_span
+from mainspring.cli.texts import describe_lag, format_span, shorten_id
 from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.home import Home
-from mainspring.domain.messages import GetStatus
+from mainspring.domain.messages import GetStatus, Status
 from mainspring.domain.near import suggest
 from mainspring.domain.settings import SETTINGS
 from mainspring.domain.sinks import Lag
@@ -29,6 +29,7 @@ from mainspring.domain.units import format_size
 
 _FREE_BYTES = 1_000_000_000
 _LATE_S = 60.0
+_FULL = 0.9
 _SQLITE = (3, 35, 0)  # RETURNING
 _EXTRAS = {
     "data": ("deltalake", "numpy", "polars"),
@@ -83,7 +84,17 @@ def examine() -> Iterator[Check]:
     yield check_environments(home)
     yield check_owner(lambda: ask(GetStatus()))
     yield check_sinks(lambda: ask(GetStatus()).sinks, time.time())
+    yield from _look_into_record()
     yield from (check_extra(name, modules) for name, modules in _EXTRAS.items())
+
+
+def _look_into_record() -> Iterator[Check]:
+    try:
+        status: Status = ask(GetStatus())
+    except MainspringError:
+        return  # `check_owner` has told it
+    yield check_quota(status)
+    yield check_queue(status, time.time())
 
 
 def check_python(version: tuple[int, ...]) -> Check:
@@ -120,9 +131,7 @@ def check_writable(home: Home) -> Check:
             with tempfile.TemporaryFile(dir=_find_existing(folder)):
                 pass
         except OSError as fault:
-            return Check(
-                "home", "FAIL", f"{folder}: {fault.strerror}", "set MAINSPRING_HOME to a folder that you may write"
-            )
+            return Check("home", "FAIL", f"{folder}: {fault.strerror}", "export MAINSPRING_HOME=~/mainspring")
     return Check("home", "ok", place)
 
 
@@ -131,7 +140,7 @@ def check_space(folder: Path, free_bytes: int) -> Check:
     found = f"{format_size(free_bytes)} free"
     if free_bytes >= _FREE_BYTES:
         return Check("disk", "ok", found)
-    return Check("disk", "warn", found, f"free some space on the disk of {folder}")
+    return Check("disk", "warn", f"{found} at {folder}", "mainspring server collect --dry-run")
 
 
 def check_environments(home: Home) -> Check:
@@ -155,6 +164,25 @@ def check_owner(greet: Callable[[], object]) -> Check:
     except MainspringError as error:
         return Check("owner", "FAIL", f"{error.code}: {error.what}", error.fix)
     return Check("owner", "ok", f"answers in {format_span(time.monotonic() - begun)}")
+
+
+def check_quota(status: Status) -> Check:
+    """Judge what the project holds against what it may hold."""
+    if not status.quota_bytes:
+        return Check("quota", "ok", f"{format_size(status.used_bytes)} held, no limit")
+    found = f"{format_size(status.used_bytes)} of {format_size(status.quota_bytes)} held"
+    if status.used_bytes < status.quota_bytes * _FULL:
+        return Check("quota", "ok", found)
+    return Check("quota", "warn", found, "mainspring projects set NAME --quota SIZE, or mainspring runs delete")
+
+
+def check_queue(status: Status, now: float) -> Check:
+    """Name a run that has been queued for long."""
+    waits = status.waits
+    if waits is None or now - waits.since < _LATE_S:
+        return Check("queue", "ok", "nothing waits for long")
+    told = f"{waits.name} {shorten_id(waits.run_id)} waits for {format_span(now - waits.since)}: {waits.reason}"
+    return Check("queue", "warn", told, f"mainspring why {shorten_id(waits.run_id)}")
 
 
 def check_sinks(find: Callable[[], list[Lag]], now: float) -> Check:

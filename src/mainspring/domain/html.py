@@ -11,7 +11,7 @@ from mainspring.domain.errors import MainspringError
 
 _MOST_ROWS = 50
 _MOST_CHARACTERS = 300
-_CELL = ' style="text-align:left;vertical-align:top"'
+_CELL = ' style="text-align:left;vertical-align:top;padding:0 1em 0 0"'
 
 
 def tells_errors(render: Callable[[Any], str]) -> Callable[[Any], str]:

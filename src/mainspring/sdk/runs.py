@@ -255,7 +255,10 @@ class Runs(list[Run]):
 
     def _repr_html_(self) -> str:
         columns = ("id", "kind", "name", "state", "params", "metrics")
-        found = [(run.id[-6:], run.record.kind, run.name, run.state, run.record) for run in self]
+        states = ["hit" if run.record.cached_from else run.state for run in self]
+        found = [
+            (run.id[-6:], run.record.kind, run.name, state, run.record) for run, state in zip(self, states, strict=True)
+        ]
         return render_table(
             columns, [(*told, render_pairs(record.params), render_pairs(record.metrics)) for *told, record in found]
         )
