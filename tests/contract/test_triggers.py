@@ -325,6 +325,10 @@ def test_what_no_owner_can_act_on_is_refused(desk):
     for command in (triggers.StartPipeline, triggers.PausePipeline, triggers.ResumePipeline, triggers.RemovePipeline):
         with pytest.raises(NotFound, match="TRIGGER-005"):
             desk.ask(command(name="nothing"))
+    apply(desk, declare())
+    with pytest.raises(NotFound) as caught:
+        show(desk, "trian")
+    assert caught.value.fix == "did you mean train?"
 
 
 def test_an_owner_stays_for_schedules_and_not_for_events(desk):

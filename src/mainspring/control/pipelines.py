@@ -100,7 +100,9 @@ def find_pipeline(turn: Turn, name: str) -> Declaration:
     """
     declaration = find_declaration(turn, "pipeline", name)
     if declaration is None:
-        raise NotFound("TRIGGER-005", f"no pipeline {name!r} is applied", name=name)
+        names = [each.name for each in list_declarations(turn, "pipeline")]
+        near = turn.suggest("declarations.read", name, names)
+        raise NotFound("TRIGGER-005", f"no pipeline {name!r} is applied", fix=near, name=name)
     return declaration
 
 

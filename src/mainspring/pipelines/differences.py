@@ -86,7 +86,7 @@ def _tell_trigger(body: Any) -> str:
 
 def _tell_files(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     if not old:
-        return f"{len(new)} files"
+        return f"{len(new)} file{'s' if len(new) != 1 else ''}"
     kinds = {
         "changed": [name for name in new if name in old and old[name] != new[name]],
         "new": [name for name in new if name not in old],
