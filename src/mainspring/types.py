@@ -6,5 +6,6 @@ from mainspring.sdk.futures import Future
 from mainspring.sdk.pipelines import Pipeline
 from mainspring.sdk.runs import Runs
 from mainspring.sdk.steps import Step
+from mainspring.sdk.studies import Study
 
-__all__ = ["Diff", "Future", "Pipeline", "Reason", "Runs", "Step", "Verdict"]
+__all__ = ["Diff", "Future", "Pipeline", "Reason", "Runs", "Step", "Study", "Verdict"]

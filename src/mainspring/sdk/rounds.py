@@ -40,6 +40,11 @@ class Rounds:
         Where its trials run.
     key : str
         Names its trials: the same in each attempt at it.
+
+    Attributes
+    ----------
+    cut : bool
+        What ran was cancelled, because the budget was spent or somebody stopped the search.
     """
 
     def __init__(self, client: Client, plan: Plan, env: Prepared, key: str) -> None:
@@ -51,7 +56,7 @@ class Rounds:
         self._runs: dict[str, Run] = {}
         self._began = time.monotonic()
         self._before_s = 0.0
-        self._cut = False
+        self.cut = False
         self._looked = self._began
         self._last: list[Run] = []
 
@@ -95,7 +100,7 @@ class Rounds:
 
     def is_spent(self, share: float = 1.0) -> bool:
         """Tell whether so great a part of a limit of time or money was reached, or the study was stopped."""
-        if self._cut or self._was_stopped():
+        if self.cut or self._was_stopped():
             return True
         spent = self.count_spent()
         whole = Spent(spent.trials, spent.hours / share, spent.gpu_hours / share, spent.cost / share)
@@ -123,13 +128,13 @@ class Rounds:
         while True:
             self._runs |= {run.id: run for run in runs}
             fallen = [at for at, run in enumerate(runs) if run.state == "cancelled" and run.parent_id != self.study.id]
-            for at in fallen if not self._cut else ():
+            for at in fallen if not self.cut else ():
                 specs[at].dedupe = f"trial:{self.key}:{wanted[at][0]}:{runs[at].id}"
                 (runs[at],) = self.client.ask(messages.SubmitRuns(runs=[specs[at]]))
-            if (self._cut or not fallen) and all(run.state in TERMINAL for run in runs):
+            if (self.cut or not fallen) and all(run.state in TERMINAL for run in runs):
                 self._last = runs
                 return runs
-            if self._cut or not fallen:
+            if self.cut or not fallen:
                 runs = self._wait([run.id for run in runs])
 
     def make_spec(self, point: dict[str, Any], tags: dict[str, str], *, pruner: str, seed: int) -> messages.RunSpec:
@@ -154,17 +159,17 @@ class Rounds:
         """Wait for the ends of runs, and bring them about when the budget is spent."""
         while True:
             wait_s = POLL_S
-            if not self._cut:
+            if not self.cut:
                 wait_s = min(wait_s, max(LEAST_WAIT_S, self._lasts_s()))
             runs: list[Run] = self.client.ask(messages.WaitRuns(ids=ids, wait_s=wait_s))
             self._runs |= {run.id: run for run in runs}
             if all(run.state in TERMINAL for run in runs):
                 return runs
-            if self._cut:
+            if self.cut:
                 continue
             spent = find_reached(self.plan.budget, self.count_spent()) is not None
             if spent or self._was_stopped():
-                self._cut = True
+                self.cut = True
                 reason = "the budget of the search is spent" if spent else "the search was stopped"
                 self.client.ask(messages.CancelRuns(ids=ids, reason=reason))
 
@@ -189,8 +194,8 @@ class Rounds:
         if now - self._looked >= LOOK_EVERY_S or any(run.state == "cancelled" for run in self._last):
             self._looked = now
             found: Run = self.client.ask(messages.GetRun(id=self.study.id))
-            self._cut = STOPPED in found.tags
-        return self._cut
+            self.cut = STOPPED in found.tags
+        return self.cut
 
     def _search(self, wanted: str) -> list[Run]:
         found: list[Run] = []

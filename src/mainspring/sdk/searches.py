@@ -204,11 +204,10 @@ class Search:
     def _ask(self, count: int) -> list[dict[str, Any]]:
         plan = self.plan
         points = list(plan.start[len(self.trials) : len(self.trials) + count])
-        if len(points) < count and (not points or plan.names[0] == "grid"):
-            points += plan.searcher.ask(
-                plan.space, self.trials, count=count - len(points), modes=plan.modes, seed=plan.seed
-            )
-        return points
+        if len(points) == count:
+            return points
+        more = plan.searcher.ask(plan.space, self.trials, count=count - len(points), modes=plan.modes, seed=plan.seed)
+        return points + more
 
     def _evaluate(self, points: list[dict[str, Any]]) -> None:
         first = len(self.trials)
@@ -335,6 +334,8 @@ class Search:
         states = [trial.state for trial in self.trials]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         what = f"no trial of {self.plan.step.name} succeeded: {counts or 'none was run'}"
+        if self.rounds.cut:
+            what = f"{what}; the budget was spent, or somebody stopped the search"
         if self.problem is not None:
             what = f"{what}; the last fault is {self.problem.code}: {self.problem.what}"
         return Failed("TUNE-004", what, run=self.trials[-1].run_id if self.trials else None)
