@@ -87,7 +87,7 @@ def test_what_no_environment_can_be_is_refused_where_it_is_written(monkeypatch):
     for packages in (["-r /etc/passwd"], ["x @ file:///etc"], ["git+https://e.org/x"], ["a\n--pre"], "pandas", [""]):
         with pytest.raises(Invalid, match="ENV-001"):
             ms.Env(packages)
-    for variables in ({"MAINSPRING_HOME": "/"}, {"A=B": "1"}, {"KEY": ms.secret("key")}, {"N": 1}, "NAME"):
+    for variables in ({"MAINSPRING_HOME": "/"}, {"A=B": "1"}, {"KEY": ms.secret("key")}, {"N": 1}, {"N": 0}, "NAME"):
         with pytest.raises(Invalid, match="ENV-005"):
             ms.Env(variables=variables)
     with pytest.raises(Invalid, match="ENV-006"):

@@ -79,7 +79,7 @@ class Env:
         self.python = python
         self._variables = _read_variables(variables)
         check_packages(self.packages)
-        check_variables({name: text or "" for name, text in self._variables.items()})
+        check_variables({name: "" if text is None else text for name, text in self._variables.items()})
         if python is not None:
             check_python(python)
 
