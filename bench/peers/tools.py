@@ -46,6 +46,8 @@ class Tool:
         Whether a second equal run is answered from the first.
     lacks : dict of str to str
         Kind of flow -> why it is not measured.
+    remark : str
+        What must be known of its states after the wide flow.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Tool:
     forks_always: bool = False
     caches: bool = False
     lacks: dict[str, str] = field(default_factory=dict)
+    remark: str = ""
 
     def install(self) -> Path:
         """Return the interpreter of its environment, made from its lock when it is not there."""
@@ -123,7 +126,7 @@ TOOLS: Sequence[Tool] = (
         prepare=(("{python}", str(FOLDER / "metaflow" / "make.py"), "{home}", "3", "50"),),
         forks_always=True,
         states=("{python}", str(FOLDER / "metaflow" / "states.py")),
-        lacks={"cached": "it has no cache of steps"},
+        lacks={"cached": "it has no cache of steps", "wide": "a process for each step: some six minutes of CPU"},
     ),
     Tool(
         "Dagster",
@@ -165,6 +168,7 @@ TOOLS: Sequence[Tool] = (
         },
         _run_flow("prefect", "chain", "isolated", "wide"),
         states=("{python}", str(FOLDER / "prefect" / "flow.py"), "states"),
+        remark="its temporary server writes states in the background and ends with the script; one that stays has time",
         caches=True,
     ),
 )
