@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.laptops import Laptop
-from tests.support.travellers import double, learn, nest, place, wrap
+from tests.support.travellers import double, learn, linger, nest, place, wrap
 
 import mainspring as ms
 from mainspring.domain import access, messages
@@ -17,7 +17,7 @@ from mainspring.sdk.calls import pack_call
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.debugging import debug_call
 from mainspring.security.tokens import home_token
-from mainspring.testing.engines import wait
+from mainspring.testing.engines import until, wait
 
 
 @pytest.fixture
@@ -51,6 +51,15 @@ def test_code_travels_with_what_it_imports_and_runs_as_its_sender(laptop, client
     assert run.principal == "user:anna"
     call = get_client().ask(GetCall(run.id))
     assert (call.foreign, call.paths, call.folder, call.python) == ("user:anna", (), "", "")
+
+    future, folder = linger.submit(), client.home.root / "scratch"
+    for _ in until():
+        if list(folder.glob("*/left.txt")):
+            break
+    future.cancel()
+    for _ in until():
+        if not list(folder.iterdir()):
+            break
 
     offset = 10
 

@@ -1,5 +1,6 @@
 """Steps that are sent to a home which has none of this code; what they need beside themselves comes along."""
 
+import time
 from pathlib import Path
 
 import mainspring as ms
@@ -29,6 +30,14 @@ def place(name: str) -> dict:
         "folder": str(Path.cwd()),
         "files": sorted(each.name for each in Path.cwd().iterdir()),
     }
+
+
+@ms.step
+def linger() -> None:
+    """Go on until it is told to end."""
+    Path("left.txt").write_text("here")
+    while True:
+        time.sleep(0.01)
 
 
 @ms.step

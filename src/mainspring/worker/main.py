@@ -112,6 +112,7 @@ class Worker:
                 with contextlib.suppress(MainspringError):
                     companion.release(active)
                 flush()
+                self._scratch.remove()
                 os._exit(_ENDED_BY_SIGNAL)
             crash_point("worker.ran")
             # Who hears of the end finds all that was printed.
