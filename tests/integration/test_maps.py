@@ -113,6 +113,22 @@ def test_a_terminal_sees_it_move(client, monkeypatch):
     assert "square x 5" in told.getvalue().splitlines()[-1]
 
 
+@pytest.mark.parametrize("most", [1, 4])
+def test_a_map_of_a_map_waits_by_few_threads(client, monkeypatch, most):
+    monkeypatch.setattr("mainspring.sdk.edges.MOST", most)
+    counts = []
+    begin = threading.Thread.start
+
+    def count(self):
+        begin(self)
+        counts.append(sum("mainspring edge" in each.name for each in threading.enumerate()))
+
+    monkeypatch.setattr(threading.Thread, "start", count)
+    third = square.map(square.map(square.map(range(12))))
+    assert [future.result() for future in third] == [n**8 for n in range(12)]
+    assert max(counts) <= most
+
+
 @ms.step(cpus=(os.cpu_count() or 1) / SIDE, cache=False)
 def meet(n: int, ledger: Path) -> int:
     """Go on when as many as may run at once have begun, so that they do."""

@@ -14,6 +14,7 @@ from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.domain.wire import restore
 from mainspring.sdk.client import Client
+from mainspring.sdk.edges import draw_edge
 from mainspring.sdk.origins import remember_maker
 from mainspring.sdk.progress import Tally
 
@@ -248,7 +249,7 @@ def defer(name: str, client: Client, submit: Callable[[], Run]) -> Future[Any]:
         finally:
             future._submitted.set()
 
-    threading.Thread(target=work, name=f"mainspring edge to {name}", daemon=False).start()
+    draw_edge(name, work)
     return future
 
 
