@@ -160,3 +160,24 @@ def test_a_point_outside_of_its_space_is_named(point, what):
     with pytest.raises(Invalid, match=what):
         check_point(SPACE, point)
     assert check_point(SPACE, draw(SPACE, "1")) == draw(SPACE, "1")
+
+
+def test_figures_show_every_trial_and_every_parameter():
+    pytest.importorskip("matplotlib")
+    from mainspring.tuning.adapters.matplotlib import draw_curves, draw_importances
+
+    curve = ((0, 0.1), (1, 0.3))
+    trials = [
+        Trial(0, "a", {}, "succeeded", 0.3, curve),
+        Trial(1, "b", {}, "pruned", 0.1, curve[:1]),
+        Trial(2, "c", {}, "failed"),
+        Trial(3, "d", {}, "succeeded", 0.2, curve),
+    ]
+    left, right = draw_curves(trials, "auc", "max").axes
+    drawn = [line.get_xydata().tolist() for line in left.lines if len(line.get_xydata())]
+    assert drawn == [[list(point) for point in trial.curve] for trial in trials if trial.curve]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["succeeded", "pruned", "failed"]
+    assert right.lines[0].get_ydata().tolist() == [0.3, 0.3]
+    (axes,) = draw_importances({"leaves": 0.8, "rate": 0.2}, "auc").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["rate", "leaves"]
+    assert [bar.get_width() for bar in axes.patches] == [0.2, 0.8]

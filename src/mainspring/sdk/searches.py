@@ -16,11 +16,11 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.records import Call, Fingerprint, Problem, Run, Value
 from mainspring.domain.wire import describe
-from mainspring.pipelines.calls import make_call
 from mainspring.pipelines.fingerprint import fingerprint, key
+from mainspring.sdk.calls import pack_call
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
-from mainspring.sdk.environments import find_env, prepare
+from mainspring.sdk.environments import Prepared, find_env, prepare
 from mainspring.sdk.inline import begin_run, carry_out
 from mainspring.sdk.log import log
 from mainspring.sdk.plans import Plan, make_plan
@@ -146,7 +146,7 @@ class Search:
             key=key(answer),
             cache=True,
             fingerprint=answer,
-            call=self._pack(),
+            call=self._pack(env),
         )
         if self.progress is None:
             self.progress = Progress(plan.step.name, begun.run.id)
@@ -158,10 +158,12 @@ class Search:
         self._tell_step(wall_s, begun.reason, hit=False)
         return study
 
-    def _pack(self) -> Call | None:
+    def _pack(self, env: Prepared) -> Call | None:
         """Make of the search what a worker can go on with; None of what cannot be sent, whose trials say why."""
+        if self.client.remote:  # a server keeps calls of what it was asked to run, and of nothing else
+            return None
         try:
-            return make_call(search_again, (self.plan,), {}, self.client.blobs, self.client.home_seal)
+            return pack_call(self.client, search_again, (self.plan,), {}, env)
         except Invalid:
             return None
 
