@@ -19,8 +19,11 @@ def submit(client, name=LONG):
 
 
 SLOW = """
-import pathlib, time
+import pathlib, sys, time
 import mainspring as ms
+
+sys.stdout.reconfigure(errors="replace")
+sys.stdout.buffer.flush()
 
 @ms.step
 def read() -> int:

@@ -83,6 +83,9 @@ class _Shared(io.TextIOBase):
     def __init__(self, stream: TextIO, view: LiveView) -> None:
         self._stream, self._view = stream, view
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)  # reconfigure, name, mode: what code may ask of its stream
+
     def write(self, text: str) -> int:
         return self._view.write(self._stream, text)
 
@@ -94,10 +97,6 @@ class _Shared(io.TextIOBase):
 
     def fileno(self) -> int:
         return self._stream.fileno()
-
-    @property
-    def buffer(self) -> Any:
-        return self._stream.buffer
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
