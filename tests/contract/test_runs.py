@@ -35,7 +35,8 @@ def queue(desk, **options):
     def place(turn):
         rows.change(turn.connection, runs, {"id": run.id}, retries=2)
         turn.connection.execute(
-            calls.insert(), {"run_id": run.id, "call": records.Call(payload="0" * 64), "worker_id": "w1"}
+            calls.insert(),
+            {"run_id": run.id, "call": records.Call(payload="0" * 64), "worker_id": "w1", "placed_at": 1.0},
         )
 
     desk.call(place)
@@ -170,6 +171,7 @@ def test_a_lost_worker_gives_the_run_back_three_times(desk):
         assert (back.state, back.attempt) == ("queued", attempt)
         assert f"attempt {attempt - 1} was lost" in back.reason
         desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE runs SET state = 'running', lease_until = 0"))
+        desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE calls SET placed_at = 1"))
     desk.call(expire_leases)
     assert get(desk, run).state == "failed"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -63,7 +64,7 @@ class _Ended(NamedTuple):
 
 
 # What it holds never changes: a round begins when all trials before it have ended and were told of.
-_known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+_known: OrderedDict[tuple[Path, str, str], _Known] = OrderedDict()
 
 
 @on_reported
@@ -102,7 +103,7 @@ def tell_study(turn: Turn, run: Run) -> list[str]:
 
 def _find_known(turn: Turn, run: Run) -> _Known:
     """Return the curves of the trials of earlier rounds; what was read for the round before is read no more."""
-    key, round_ = (run.project, run.tags["study"]), int(run.tags["round"])
+    key, round_ = (turn.home.root, run.project, run.tags["study"]), int(run.tags["round"])
     known = _known.pop(key, None)
     if known is None or known.round > round_:
         placed = calls.find_placed(turn.connection, run.id)
