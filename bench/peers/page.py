@@ -112,7 +112,7 @@ def _render_wide(tools: list[Tool], found: dict[str, Any]) -> Iterator[str]:
         if wide is None:
             yield _row([tool.name, "", "", "", f"not run: {tool.lacks.get('wide', 'left out')}"])
         elif "failed" in wide:
-            yield _row([tool.name, "", "", "", f"failed: {wide['failed'].splitlines()[-1][:200]}"])
+            yield _row([tool.name, "", "", "", f"not finished: {wide['failed'].splitlines()[-1][:200]}"])
         else:
             states = ", ".join(f"{count} {state.lower()}" for state, count in sorted(wide["states"].items()))
             locked = f"; {wide['locked']} lines say `database is locked`" if wide["locked"] else ""

@@ -14,6 +14,7 @@ from tests.docs.stage.blocks import split_console
 from tests.docs.stage.expectation import find_missing
 
 FOLDER = Path(__file__).parent
+_CURL = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[-1]).read().decode())"
 SERVES = re.compile(r"mainspring up\b|mainspring logs .* -f")
 """Commands that do not end: left running until the page is over."""
 
@@ -37,7 +38,10 @@ class Project:
         programs.mkdir()
         own = f'exec "{sys.executable}"'
         # Installing is what tests/e2e/test_packaging.py does.
-        for name, words in {"python": own, "mainspring": f"{own} -m mainspring", "pip": "exit 0;"}.items():
+        typed = {"python": own, "mainspring": f"{own} -m mainspring", "pip": "exit 0;"}
+        if shutil.which("curl") is None:
+            typed["curl"] = f"{own} -c '{_CURL}'"
+        for name, words in typed.items():
             script = programs / name
             script.write_text(f'#!/bin/sh\n{words} "$@"\n')
             script.chmod(0o755)
