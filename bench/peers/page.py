@@ -77,7 +77,8 @@ def render_page(facts: dict[str, Any]) -> str:
     machine = f"{facts['cores']} cores, {platform.machine()}, {platform.system()}, Python 3.11"
     rounds = sorted({len(each["rounds"]) for each in facts["tools"].values()})
     loads = f"{min(facts['loads'], default=0):.1f} to {max(facts['loads'], default=0):.1f}"
-    times = "medians of " + " to ".join(map(str, {rounds[0]: 0, rounds[-1]: 0})) + " rounds a tool"
+    counts = " to ".join(map(str, {rounds[0]: 0, rounds[-1]: 0}))
+    times = "one round a tool" if rounds == [1] else f"medians of {counts} rounds a tool"
     parts.append(f"\nMeasured {facts['date']} on {machine}; {times}; load {loads} meanwhile.\n")
     return "\n".join(parts)
 
