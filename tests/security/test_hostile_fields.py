@@ -39,6 +39,16 @@ TEXTS = (
 )  # fmt: skip
 WHOLE = (0, 1, -1, 2, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 2**64 - 1, -(2**63))
 REAL = (0.0, -0.0, 1.0, -1.0, 1e-320, 1e308, -1e308, inf, -inf, nan, 1.8e9)
+PACKED = (
+    b"",
+    b"\xc1",
+    b"\x91" * 10_000,
+    b"\xdd\xff\xff\xff\xff",
+    encode_command(messages.CancelRuns(ids=["' OR 1=1 --"])),
+    encode_command(access.AddUser(name="../../outside")),
+)
+"""What a field holds that is a command itself."""
+
 LEADING = {
     "name": ("orders", "delays", "web", "anna", "air", "database", "delays->best"),
     "reference": ("orders", "delays@1", "delays@best", "delays"),
@@ -94,6 +104,7 @@ class Fields:
             int: self.source.choice(WHOLE),
             float: self.source.choice(REAL),
             bool: self.source.random() < 0.5,
+            bytes: self.source.choice(PACKED),
             type(None): None,
         }[kind]
 

@@ -13,10 +13,11 @@ from mainspring.control.renewals import judge_case
 from mainspring.control.rollout import open_canary
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, on_finished, submit
-from mainspring.domain.errors import Conflict, Invalid, NotFound, make_error
+from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.messages import GetVerdict, Promote, RunSpec
 from mainspring.domain.records import Call, Run, Verdict, Version
 from mainspring.domain.states import TERMINAL
+from mainspring.domain.wire import restore
 from mainspring.evaluation.unseen import find_seen
 from mainspring.store import rows, tables
 from mainspring.store.runs import no_run
@@ -68,7 +69,7 @@ def get_verdict(turn: Turn, command: GetVerdict) -> Verdict:
         raise Conflict("GATE-010", f"the gate {runs[0].name} is still {runs[0].state}", run=runs[0].id)
     problem = runs[0].problem
     if problem is not None:
-        raise make_error(problem.code, problem.what, problem.why, problem.fix, **problem.context)
+        raise restore(problem)
     raise NotFound("GATE-011", f"run {command.run_id} is no gate that ended", run=command.run_id)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Union
 import msgspec
 
 from mainspring.domain.answers import ANSWERS
-from mainspring.domain.errors import Invalid, MainspringError, make_error
+from mainspring.domain.errors import Failed, Invalid, MainspringError, make_error
 from mainspring.domain.messages import Command, Stop
 from mainspring.domain.protocol import FIRST, PROTOCOL, check_protocol, list_spoken
 from mainspring.domain.records import Problem
@@ -57,6 +57,7 @@ _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
 _commands: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Union[tuple(ANSWERS)])  # noqa: UP007
 _SPOKEN = list_spoken()
+_TAKEN = {"self", "code", "what", "why", "fix"}
 _stops = msgspec.msgpack.Decoder(Stop)
 _answers: dict[type[Command], msgspec.msgpack.Decoder[Any]] = {}
 
@@ -191,8 +192,17 @@ def describe(error: MainspringError, traceback: str = "") -> Problem:
 
 
 def restore(problem: Problem) -> MainspringError:
-    """Turn a problem back into the error of its class."""
-    return make_error(problem.code, problem.what, problem.why, problem.fix, **problem.context)
+    """Turn a problem back into the error of its class.
+
+    A code that this version does not know comes as RUN-006 with the code in its text: what a run ended
+    with was told by its worker, which may be a newer one.
+    """
+    from mainspring.domain.catalogue import ENTRIES
+
+    context = {name: value for name, value in problem.context.items() if name not in _TAKEN}
+    if problem.code in ENTRIES:
+        return make_error(problem.code, problem.what, problem.why, problem.fix, **context)
+    return Failed("RUN-006", f"{problem.code}: {problem.what}", why=problem.why, fix=problem.fix, **context)
 
 
 def _frame(message: Any) -> bytes:

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from mainspring.domain.errors import make_error
 from mainspring.domain.messages import GetVersion, WaitRuns
 from mainspring.domain.records import Run, Version
 from mainspring.domain.transfers import WriteRows
+from mainspring.domain.wire import restore
 from mainspring.sdk.blobs import store_plainly
 from mainspring.sdk.commits import App, Writer
 from mainspring.sdk.remoteblobs import Exchange, insist
@@ -138,4 +138,4 @@ def _explain(run: Run) -> Exception:
     assert problem is not None
     if problem.code == "DATA-013":
         return LostRace(problem.code, problem.what, why=problem.why, fix=problem.fix)
-    return make_error(problem.code, problem.what, problem.why, problem.fix, **problem.context)
+    return restore(problem)
