@@ -13,6 +13,7 @@ from tests.support.laptops import Laptop
 
 import mainspring as ms
 from mainspring.domain import access
+from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import ListRuns, WaitRuns
 from mainspring.domain.triggers import GetPipeline, StartPipeline
 from mainspring.sdk.client import get_client
@@ -24,6 +25,12 @@ import mainspring as ms
 def ship(event=None):
     ms.write([{"event": event["event"], "what": str(event["body"])}], "shipped", mode="append")
 """
+
+
+@pytest.fixture
+def open_home(monkeypatch):
+    """The home lets in code of others."""
+    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
 
 
 @pytest.fixture
@@ -47,6 +54,14 @@ def wait_for_run(count):
     return run
 
 
+def test_a_home_that_runs_no_code_of_others_takes_none(laptop):
+    shipping = importlib.import_module("shipping")
+    with pytest.raises(Invalid, match="API-018: code does not travel") as caught:
+        ms.apply(shipping.ship)
+    assert "MAINSPRING_REMOTE_CODE" in caught.value.why
+
+
+@pytest.mark.usefixtures("open_home")
 def test_it_starts_at_the_server_in_the_name_of_who_applied_it(laptop):
     shipping = importlib.import_module("shipping")
     assert ms.apply(shipping.ship).changes[0][:3] == ("+", "pipeline", "ship")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mainspring.control.finishing import MOST_LOSSES
 from mainspring.control.leases import LEASE_S
-from mainspring.control.queue import START_S
+from mainspring.control.placement import START_S
 from mainspring.domain.principals import ROLES
 from mainspring.domain.states import TERMINAL
 from mainspring.security.policy import ACTIONS

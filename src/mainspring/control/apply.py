@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from mainspring.control.blobs import check_named
+from mainspring.control.foreign import check_applied
 from mainspring.control.services import watch
 from mainspring.control.standings import settle_triggers, take_over
 from mainspring.control.turn import Turn
@@ -46,6 +47,10 @@ def apply(turn: Turn, command: Apply) -> Diff:
         API-008, RENEW-004 or TRIGGER-001 to TRIGGER-003 for what no owner can act on.
     Denied
         AUTH-005 when a gate changes and the actor is no approver.
+
+    Notes
+    -----
+    A pipeline of another machine is code that triggers start, so a home that runs none (API-018) takes none.
     """
     diff = Diff([])
     for declaration in command.declarations:
@@ -93,6 +98,8 @@ def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> 
     if old is not None and not changed:
         diff.changes.append(("=", kind, name, ""))
         return
+    if pipeline is not None:
+        check_applied(turn, name, pipeline.snapshot, pipeline.folder)
     based = command.base.get(place)
     if based is not None and based != diff.base[place]:
         who = _find_applier(turn, kind, name)

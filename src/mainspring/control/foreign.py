@@ -12,7 +12,7 @@ from mainspring.control.turn import Turn
 from mainspring.domain.environments import check_variables
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import BeginRun, FinishRun, RunSpec
-from mainspring.domain.records import Call
+from mainspring.domain.records import Call, Snapshot
 
 
 def check_calls(turn: Turn, specs: Sequence[RunSpec]) -> None:
@@ -56,6 +56,23 @@ def check_allowed(turn: Turn) -> None:
         why = "workers of this home run no code of other machines: MAINSPRING_REMOTE_CODE is not 1 where it starts"
         raise Invalid("API-018", "code does not travel to this home", why=why)
     turn.require("runs.submit_code")
+
+
+def check_applied(turn: Turn, name: str, snapshot: Snapshot, folder: str) -> None:
+    """Refuse a pipeline of whoever has not the files of the home, where its triggers could not start it for them.
+
+    Raises
+    ------
+    Invalid
+        API-018 when it names an interpreter or folder of the home's machine, or the home runs no code of others.
+    Denied
+        For who may not have code run.
+    """
+    if reaches_files(turn):
+        return
+    if snapshot.python or folder:
+        raise Invalid("API-018", f"pipeline {name} names places of the home's machine", name=name)
+    check_allowed(turn)
 
 
 def check_kept(turn: Turn, command: BeginRun | FinishRun) -> None:
