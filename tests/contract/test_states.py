@@ -74,6 +74,7 @@ class Place:
 def place(tmp_path, record, request, monkeypatch):
     root = Path(tempfile.mkdtemp(prefix="ms-states-", dir="/dev/shm")) if os.access("/dev/shm", os.W_OK) else tmp_path
     monkeypatch.delenv("MAINSPRING_PROJECT", raising=False)
+    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
     if record == "postgresql":
         monkeypatch.setenv("MAINSPRING_RECORD", request.getfixturevalue("database"))
     made = Place(root, record, monkeypatch)

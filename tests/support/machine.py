@@ -208,7 +208,7 @@ class States(RuleBasedStateMachine):
           parent=st.none() | st.none() | run_ids, lost=st.booleans())  # fmt: skip
     def begin(self, person, project, who, key, cache, parent, lost):
         command = messages.BeginRun(kind="step", name="fit", key=key, cache=cache, parent_id=parent)
-        run = model.Run(project, key, parent, self.node(who))
+        run = model.Run(project, key, parent, self.node(who), person)
         return self._begin(command, run, person, who, lost, lambda answer: answer.run, cache)
 
     @rule(target=run_ids, person=people, project=projects, who=owners, key=keys, cache=caches,
@@ -219,9 +219,11 @@ class States(RuleBasedStateMachine):
         spec = messages.RunSpec(
             kind="step", name="fit", call=call, key=key, cache=cache, parent_id=parent, retries=retries
         )
-        run = model.Run(project, key, parent, self.node(who), queued=True, retries=retries)
+        run = model.Run(project, key, parent, self.node(who), person, queued=True, retries=retries)
         command = messages.SubmitRuns(runs=[spec])
-        return self._begin(command, run, person, who, lost, lambda answer: answer[0], cache)
+        begun = self._begin(command, run, person, who, lost, lambda answer: answer[0], cache)
+        self.model.acts += person is not None and any(each is run for each in self.model.runs.values())
+        return begun
 
     def _begin(self, command, run, person, who, lost, read, cache):
         named = [run.parent] if run.parent else []
@@ -431,7 +433,7 @@ class States(RuleBasedStateMachine):
         wanted = self.model.shown(project)
         assert [run.id for run in found] == [run_id for run_id, _ in wanted]
         for run, (_, known) in zip(found, wanted, strict=True):
-            assert (run.state, run.attempt, run.fence) == (known.state, known.attempt, known.attempt)
+            assert (run.state, run.attempt, run.fence) == (known.state, known.attempt, known.attempt), (run, known)
             assert (run.outputs and run.outputs.digest, run.cached_from) == (known.value, known.source)
             assert (run.ended_at is not None) == known.ended
             self.never_goes_back(run)

@@ -30,6 +30,7 @@ class Run:
     key: str | None
     parent: str | None
     node: str
+    person: str | None = None
     queued: bool = False
     retries: int = 0
     state: str = "running"
@@ -102,13 +103,23 @@ class Record:
 
     def grant(self, person, project, role):
         self.people[person].roles[project] = role
+        self.end_runs(person)
         self.acts += 1
 
     def revoke(self, person, project):
         if project not in self.people[person].roles:
             raise Refused("AUTH-014")
         del self.people[person].roles[project]
+        self.end_runs(person)
         self.acts += 1
+
+    def end_runs(self, person):
+        """Nobody has runs where it could start none."""
+        least = ROLES.index(ACTIONS["runs.start"].role)
+        for run_id, run in self.runs.items():
+            role = self.people[person].roles.get(run.project)
+            if run.person == person and not run.ended and (role is None or ROLES.index(role) < least):
+                self.cancel(run_id, run.project)
 
     # --- runs -----------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     turn : Turn
         The turn.
     run : Run
-        In the state ``starting`` or ``running``.
+        Not ended.
     why : str
         How the loss was noticed.
 
@@ -136,7 +136,9 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     if told is not None:  # it ended while nobody listened
         outputs = use_value(turn, run, told.outputs) if told.outputs is not None else None
         return end_run(turn, run, told.state, outputs=outputs, problem=told.problem, cpu_s=told.cpu_s)
-    if calls.was_placed(turn.connection, run.id) and hold.losses < MOST_LOSSES:
+    # Who speaks for a run that is queued and falls silent is no worker of it: it waits on.
+    queued = run.state == "queued" or calls.was_placed(turn.connection, run.id)
+    if queued and hold.losses < MOST_LOSSES:
         return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", f"lost: {why}", losses=hold.losses + 1)
     problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))
     return end_run(turn, run, "failed", problem=problem, reason=why, losses=hold.losses + 1)
