@@ -15,8 +15,8 @@ from mainspring.store.tables import calls, runs
 from mainspring.tracking.journal import Facts, Journal, Point, journal_path, read_report
 
 
-def begin(desk, name="fit", **options):
-    return desk.ask(messages.BeginRun(kind="step", name=name, **options))
+def begin(desk, name="fit", kind="step", **options):
+    return desk.ask(messages.BeginRun(kind=kind, name=name, **options))
 
 
 def finish(desk, run, state="succeeded", **options):
@@ -323,7 +323,7 @@ def test_what_a_lost_process_logged_waits_until_it_can_be_taken_back(desk, monke
 def test_a_trial_that_is_given_up_keeps_the_tags_that_came_with_its_last_points(desk):
     def trial(number, values, **facts):
         tags = {"study": "s", "round": str(number), "trial": str(number)}
-        run = begin(desk, "objective", tags=tags).run
+        run = begin(desk, "objective", "trial", tags=tags).run
         study = messages.Study(metric="auc", mode="max", pruner="median")
         row = {"run_id": run.id, "call": records.Call(payload="0" * 64), "study": study}
         desk.call(lambda turn: turn.connection.execute(calls.insert(), row))
@@ -344,7 +344,7 @@ def test_a_trial_that_is_given_up_keeps_the_tags_that_came_with_its_last_points(
 
 def test_a_curve_is_held_against_trials_of_its_own_study_only(desk):
     def trial(study, number, value):
-        run = begin(desk, "objective", tags={"study": study, "round": str(number), "trial": str(number)}).run
+        run = begin(desk, "objective", "trial", tags={"study": study, "round": str(number), "trial": str(number)}).run
         row = {
             "run_id": run.id,
             "call": records.Call(payload="0" * 64),
