@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ _TRIALS = Statement(
         tables.runs.c.kind == bindparam("kind_"),
         tables.runs.c.name == bindparam("name_"),
         tables.runs.c.seq > bindparam("after"),
-        type_coerce(tables.runs.c.tags, Text).contains(bindparam("tag_")),
+        type_coerce(tables.runs.c.tags, Text).like(bindparam("tag_"), escape="/"),
     )
 )
 _POINTS = Statement(
@@ -139,8 +140,8 @@ def _read_more(turn: Turn, run: Run, study: Study, known: _Known) -> _Known:
 
 def _list_trials(turn: Turn, run: Run, kind: str, after: int) -> list[list[Any]]:
     """Return (id, seq, tags, state) of the trials of a study above a seq; tags are still text."""
-    tag = msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1]
-    where = {"project_": run.project, "kind_": kind, "name_": run.name, "tag_": tag, "after": after}
+    tag = re.sub("[/%_]", r"/\g<0>", msgspec.json.encode({"study": run.tags["study"]}).decode()[1:-1])
+    where = {"project_": run.project, "kind_": kind, "name_": run.name, "tag_": f"%{tag}%", "after": after}
     return _TRIALS.all(turn.connection, **where)
 
 
