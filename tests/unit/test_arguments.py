@@ -1,6 +1,7 @@
 """What is typed for a function's parameters becomes what its signature says."""
 
 import enum
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -133,6 +134,18 @@ def test_wrong_names_are_told_with_the_right_ones(words, text):
     with pytest.raises(click.UsageError) as caught:
         read_arguments(needs, words)
     assert text in caught.value.message
+
+
+def test_a_kind_that_nobody_can_type_is_one_clear_error():
+    def find(by: re.Pattern):
+        return by
+
+    def find_all(by: list[re.Pattern]):
+        return by
+
+    for function, word in ((find, 'by="a"'), (find_all, 'by=["a"]')):
+        with pytest.raises(Invalid, match=r"CLI-010: by=.* is no value that can be typed; write a file"):
+            read_arguments(function, [word])
 
 
 def test_annotations_that_cannot_be_read_count_as_none():

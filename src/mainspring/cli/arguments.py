@@ -145,13 +145,13 @@ def _convert_json(text: str, kind: Any) -> Any:
     except msgspec.ValidationError as fault:
         raise _Unfit(f"{_name(kind)}: {fault}") from None
     except TypeError:  # msgspec knows no such kind
-        raise _Unfit("value that can be typed; write a file that makes it and calls the function") from None
+        raise _Unfit(_UNTYPED) from None
 
 
 def _convert_inner(kind: Any, value: Any) -> Any:
     if isinstance(value, str) and isinstance(kind, type) and (issubclass(kind, Path) or _is_handle(kind)):
         return kind(value)
-    raise NotImplementedError(kind)
+    raise _Unfit(_UNTYPED)
 
 
 def _read_json(text: str, default: Any) -> Any:
@@ -193,6 +193,7 @@ def _advise(signature: inspect.Signature, values: dict[str, Any]) -> str:
 
 
 _MISSING = object()
+_UNTYPED = "value that can be typed; write a file that makes it and calls the function"
 _READERS: dict[Any, tuple[str, Callable[[str], Any]]] = {
     str: ("text", str),
     int: ("whole number", int),
