@@ -58,6 +58,12 @@ def nothing_seen():
 
 
 @pytest.fixture
+def open_home(monkeypatch):
+    """The home lets in code of others."""
+    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
+
+
+@pytest.fixture
 def database(postgresql):
     """The address of an empty database."""
     return postgresql.make_database(f"record{next(_numbers)}")

@@ -28,9 +28,9 @@ def model(desk, number):
     return put(desk, "pumps", f"m{number}", "model", details={"trained_on": []})
 
 
-def declare(desk, *, cooldown_s=None):
+def declare(desk, *, cooldown_s=None, folder="/", **snapshot):
     trigger = {"event": "alarm", "cooldown_s": cooldown_s, "policy": "regret", "match": {"service": "pumps"}}
-    body = {"triggers": [trigger], "snapshot": SNAPSHOT, "folder": "/"}
+    body = {"triggers": [trigger], "snapshot": {**SNAPSHOT, **snapshot}, "folder": folder}
     gate = Declaration("gate", "pumps->champion", {"target": "failed"})
     return desk.ask(messages.Apply(declarations=[Declaration("pipeline", "train", body), gate]))
 
@@ -212,9 +212,10 @@ def test_a_cooldown_in_event_time_holds_the_next_renewal_back(desk):
 
 
 @pytest.mark.parametrize("how", ["paused", "removed"])
+@pytest.mark.usefixtures("open_home")
 def test_no_renewal_starts_what_is_paused_or_was_applied_by_who_is_gone(desk, how):
     anna = Person(desk, "anna", "approver")
-    declare(anna)
+    declare(anna, folder="", python="")  # she may be on another machine
     model(desk, 1)
     put(desk, "recent", "r1")
     judge(desk, 1, passed=True)

@@ -24,9 +24,13 @@ def cron(expression, tz="UTC"):
     return on("time", expression=expression, tz=tz)
 
 
-def declare(*wanted, name="train", **snapshot):
-    body = {"triggers": list(wanted), "snapshot": {**SNAPSHOT, "files": {}, **snapshot}, "folder": "/work"}
+def declare(*wanted, name="train", folder="/work", **snapshot):
+    body = {"triggers": list(wanted), "snapshot": {**SNAPSHOT, "files": {}, **snapshot}, "folder": folder}
     return Declaration("pipeline", name, body)
+
+
+FROM_ELSEWHERE = {"folder": "", "python": ""}
+"""What a pipeline names that was applied from another machine."""
 
 
 def apply(desk, *declarations, **options):
@@ -211,10 +215,11 @@ def test_a_pause_passes_over_what_happens_and_a_start_by_hand_does_not_care(desk
     assert len(started(desk)) == 2
 
 
+@pytest.mark.usefixtures("open_home")
 @pytest.mark.parametrize("how", ["removed", "no role", "made anew"])
 def test_who_lost_the_right_starts_nothing_and_an_event_says_so(desk, how):
     anna = Person(desk, "anna", "editor")
-    anna.ask(messages.Apply(declarations=[declare(on("data", dataset="orders"))]))
+    anna.ask(messages.Apply(declarations=[declare(on("data", dataset="orders"), **FROM_ELSEWHERE)]))
     write(desk)
     look(desk)
     (run,) = started(desk)
@@ -234,19 +239,20 @@ def test_who_lost_the_right_starts_nothing_and_an_event_says_so(desk, how):
     assert "user:anna" in show(desk).why
     assert show(desk).triggers[0].passed == 3
     ben = Person(desk, "ben", "editor")
-    diff = ben.ask(messages.Apply(declarations=[declare(on("data", dataset="orders"))]))
+    diff = ben.ask(messages.Apply(declarations=[declare(on("data", dataset="orders"), **FROM_ELSEWHERE)]))
     assert diff.lines()[1:] == ["    principal: user:anna -> user:ben"]
     write(desk)
     look(desk)
     assert started(desk)[-1].principal == "user:ben"
 
 
+@pytest.mark.usefixtures("open_home")
 def test_a_viewer_and_a_narrow_token_apply_nothing(desk):
     with pytest.raises(Denied, match="AUTH-005"):
         Person(desk, "carl", "runner").ask(messages.Apply(declarations=[declare()]))
     with pytest.raises(Denied, match="AUTH-006"):
         Person(desk, "dora", "editor", scopes=("declarations",)).ask(
-            messages.Apply(declarations=[declare(on("data", dataset="orders"))])
+            messages.Apply(declarations=[declare(on("data", dataset="orders"), **FROM_ELSEWHERE)])
         )
 
 

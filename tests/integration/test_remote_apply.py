@@ -28,12 +28,6 @@ def ship(event=None):
 
 
 @pytest.fixture
-def open_home(monkeypatch):
-    """The home lets in code of others."""
-    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
-
-
-@pytest.fixture
 def laptop(client, tmp_path, monkeypatch):
     made = Laptop(client, tmp_path / "laptop", monkeypatch)
     (tmp_path / "project").mkdir()

@@ -21,12 +21,6 @@ from mainspring.testing.engines import until, wait
 
 
 @pytest.fixture
-def open_home(monkeypatch):
-    """The home lets in code of others."""
-    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
-
-
-@pytest.fixture
 def laptop(request, client, tmp_path, monkeypatch):
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))

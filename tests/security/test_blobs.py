@@ -80,8 +80,8 @@ def name_in(person, digest):
     run = begin(person)
     held = {"run_id": run.id, "attempt": 1, "fence": run.fence}
     artifact = Artifact("figure", 0, 1.0, records.Value("bytes", digest, 1))
-    snapshot = {"files": {"flow.py": digest}, "entry": "flow:run", "python": "3.11"}
-    flow = {"folder": ".", "triggers": []}
+    snapshot = {"files": {"flow.py": digest}, "entry": "flow:run", "python": ""}
+    flow = {"folder": "", "triggers": []}
     spec = messages.RunSpec(kind="step", name="x", call=records.Call(payload=digest))
     return [
         messages.FinishRun(**held, state="succeeded", outputs=records.Value("bytes", digest, 1)),
@@ -96,8 +96,8 @@ def name_in(person, digest):
     ]
 
 
-def test_nothing_names_a_blob_that_it_may_not_read(site, ben, monkeypatch):
-    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
+@pytest.mark.usefixtures("open_home")
+def test_nothing_names_a_blob_that_it_may_not_read(site, ben):
     for digest in (DIGEST, NOWHERE):
         for command in name_in(ben, digest):
             with pytest.raises(MainspringError) as caught:

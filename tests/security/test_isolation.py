@@ -44,7 +44,7 @@ ON_PIPELINES = (
 
 
 @pytest.fixture
-def rooms(desk):
+def rooms(desk, open_home):
     """Two projects with one of everything in `air`, an admin of each, and one of everything's ids."""
     for name in ("air", "rail"):
         desk.ask(access.AddProject(name=name), actor=HOME_USER)
@@ -57,7 +57,7 @@ def rooms(desk):
     inside.ask(messages.MoveAlias(kind="model", name="delays", alias="best", number=1))
     inside.ask(messages.Deploy(name="web", model="delays@best"))
     inside.ask(messages.Apply(declarations=[records.Declaration("gate", "delays->champion", {"alpha": 0.1})]))
-    flow = {"triggers": [], "folder": "/canary", "snapshot": {"files": {}, "entry": "flow:run", "python": "python3"}}
+    flow = {"triggers": [], "folder": "", "snapshot": {"files": {}, "entry": "canary:run", "python": ""}}
     inside.ask(messages.Apply(declarations=[records.Declaration("pipeline", "nightly", flow)]))
     inside.ask(access.AddSecret(name="database", value="canary-secret"))
     inside.ask(sinks.AddSink(name="ops", kind="webhook", url="https://ops.example.org/canary"))
@@ -191,8 +191,7 @@ def test_the_same_names_are_others_in_another_project(rooms):
     assert inside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True)).hit
 
 
-def test_equal_dedupe_texts_do_not_meet(rooms, monkeypatch):
-    monkeypatch.setenv("MAINSPRING_REMOTE_CODE", "1")
+def test_equal_dedupe_texts_do_not_meet(rooms):
     desk, inside, outside, *_ = rooms
     calls = [records.Call(payload=person.upload(b"call")) for person in (inside, outside)]
     spec = messages.RunSpec(kind="step", name="x", call=calls[0], dedupe="the same")

@@ -113,8 +113,8 @@ def _restore(id: str) -> Command:  # noqa: A002
     return upkeep.RestoreRuns(ids=[id])
 
 
-def _retry(id: str) -> Command:  # noqa: A002 - the name in the path
-    return retries.RetryRuns(ids=[id])
+def _retry(id: str, anew: str = "") -> Command:  # noqa: A002 - the name in the path
+    return retries.RetryRuns(ids=[id], anew=anew)
 
 
 TABLE: tuple[Entry, ...] = (
