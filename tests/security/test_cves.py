@@ -328,7 +328,7 @@ def test_a_workers_token_reaches_its_run_alone(desk):
             ask(command)
         assert caught.value.code in {"AUTH-005", "AUTH-007", "AUTH-010"}, command
     with pytest.raises(Denied, match="AUTH-002"):
-        desk.ask(messages.GetRun(id=mine.id), token=token[:-1] + "0")
+        desk.ask(messages.GetRun(id=mine.id), token=token[:-1] + ("1" if token[-1] == "0" else "0"))
     desk.call(lambda turn: runs.change_run(turn.connection, runs.get_run(turn.connection, mine.id), state="failed"))
     with pytest.raises(Denied, match="AUTH-003"):
         ask(messages.GetRun(id=mine.id))
