@@ -94,6 +94,8 @@ class Walk:
     wheel: Path
     lines: list[str] = field(default_factory=list)
     marks: dict[str, float] = field(default_factory=dict)
+    packages: int = 0
+    size_mb: float = 0.0
 
     def __post_init__(self) -> None:
         """Start the clock."""
@@ -181,13 +183,24 @@ class Walk:
         return _write_clock(self._clock())
 
 
+def measure_mb(folder: Path) -> float:
+    """Return what was installed in the environment, in MB, without byte code, pip and setuptools."""
+    (packages,) = folder.glob("venv/lib/python*/site-packages")
+    files = (path for path in packages.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    brought = ("pip", "setuptools", "_distutils_hack", "pkg_resources")
+    return (
+        sum(path.stat().st_size for path in files if not path.relative_to(packages).parts[0].startswith(brought)) / 1e6
+    )
+
+
 def walk(folder: Path, wheel: Path) -> Walk:
     """Do what a stranger does."""
     it = Walk(folder, wheel)
     it.say("**Install.** One environment, one wheel; nothing else is set up.")
     it.do(f"{sys.executable} -m venv venv")
     it.do(f"pip install --quiet {wheel}", "install")
-    it.do("pip list --format=freeze | grep -vcE '^(pip|setuptools)=='", "", 1)
+    it.packages = int(it.do("pip list --format=freeze | grep -vcE '^(pip|setuptools)=='", "", 1))
+    it.size_mb = measure_mb(folder)
     it.say("**Begin and run.**")
     it.do("mainspring init hello", "init")
     it.do("cd hello")
@@ -228,7 +241,7 @@ def render(it: Walk) -> str:
     rows = [
         (
             "`pip install`: at most 15 packages and 40 MB, in 20 s",
-            f"20 packages, 41 MB: five more than aimed at; {wall['install']}",
+            f"{it.packages} packages, {it.size_mb:.0f} MB; {wall['install']}",
         ),
         (
             "`init` and a first run within 2 s",
@@ -248,8 +261,7 @@ def render(it: Walk) -> str:
     foot = (
         f"\n{it.stamp()} minutes in all, {used.ru_utime + used.ru_stime:.0f} s of CPU, most of it pip's. "
         f"Walked {time.strftime('%Y-%m-%d', time.gmtime())} on {os.cpu_count()} cores, {platform.machine()}, "
-        f"{platform.system()}, Python {platform.python_version()}; load {os.getloadavg()[0]:.1f}, so that waiting took "
-        "longer than on a machine of one's own.\n"
+        f"{platform.system()}, Python {platform.python_version()}; load {os.getloadavg()[0]:.1f} at the end.\n"
     )
     return f"{HEAD}{chr(10).join(it.lines).strip()}\n{TARGETS}{table}{foot}"
 
