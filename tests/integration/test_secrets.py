@@ -3,11 +3,15 @@
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 import mainspring as ms
 from mainspring.domain import access, messages
 from mainspring.domain.errors import Denied, Failed, MainspringError, NotFound
+from mainspring.domain.rehearsals import Rehearse
+from mainspring.domain.wire import encode_command
+from mainspring.security.masks import hide
 
 CANARY = "canary-7f3a9b-value"
 
@@ -125,6 +129,13 @@ def test_a_script_masks_what_it_records(home, client):
     run = client.ask(messages.ListRuns(kind="step"))[0]
     assert run.problem.what.endswith("no ***")
     assert list_leaks(home) == []
+
+
+def test_what_a_change_would_do_is_told_while_values_are_hidden(client):
+    hide(CANARY)
+    told = client.ask(Rehearse(command=encode_command(access.AddProject(name="air"))))
+    assert msgspec.msgpack.decode(told.body)["name"] == "air"
+    assert [project.name for project in client.ask(access.ListProjects())] == ["default"]
 
 
 def test_a_missing_secret_is_named(client):

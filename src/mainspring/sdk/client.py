@@ -219,8 +219,8 @@ class Client:
 
 
 def _mask(command: Command) -> Command:
-    """Take the values of secrets out of what is told to the record."""
-    plain = msgspec.msgpack.encode(mask_all(msgspec.to_builtins(command)))
+    """Take the values of secrets out of what is told to the record; a command inside a command is not kept there."""
+    plain = msgspec.msgpack.encode(mask_all(msgspec.to_builtins(command, builtin_types=(bytes,))))
     return msgspec.msgpack.decode(plain, type=type(command))
 
 
