@@ -40,7 +40,7 @@ def attempt(name: str, options: Options, call: Callable[[], R]) -> R:
         began = time.time()
         try:
             return call()
-        except Exception as fault:
+        except Exception as fault:  # whatever the user's code raises is what a retry is for
             wait_s = find_wait(options.backoff_s, failures, random.random())
             what = f"failed, {tell_fault(fault)}"
             _note(Attempt(failures, what, began, time.time(), wait_s))
