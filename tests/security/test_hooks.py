@@ -8,11 +8,10 @@ from tests.support.access import HOME_USER
 from tests.support.relays import Site
 
 from mainspring.api import hooks
-from mainspring.api.hooks import MOST_BYTES
 from mainspring.domain import access, messages, triggers
 from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Declaration
-from mainspring.domain.triggers import ReceiveHook
+from mainspring.domain.triggers import MOST_BODY_BYTES, ReceiveHook
 from mainspring.sdk.triggers import On
 from mainspring.security.signatures import sign
 
@@ -133,7 +132,7 @@ def test_a_storm_of_calls_is_one_start_and_then_refused(site, desk, monkeypatch)
 
 
 def test_a_body_is_bounded_and_never_executed(site, desk):
-    large = b"x" * (MOST_BYTES + 1)
+    large = b"x" * (MOST_BODY_BYTES + 1)
     answer = call(site, body=large, headers=github(large))
     assert (answer.status_code, answer.json()["code"]) == (413, "API-009")
     for body in (b"\xff\x00__import__('os')", b"[" * 60_000, b'{"a": 1e999}', b""):

@@ -11,11 +11,21 @@ import mainspring as ms
 from mainspring.domain import errors
 from mainspring.domain.catalogue import ENTRIES
 from mainspring.domain.errors import Conflict, Failed, NotFound, fill_places
-from mainspring.domain.wire import describe
+from mainspring.domain.records import Problem
+from mainspring.domain.wire import describe, restore
 
 SOURCE = Path(ms.__file__).parent
 # There the problem is told by who knows the name: `encode_refusal`, `end_run`, the caller of a transition.
 TOLD_LATER = {"domain", "serving", "models/signature.py", "sdk/runs.py"}
+
+
+def test_a_problem_of_a_code_that_is_not_known_here_comes_back_with_it():
+    """A newer worker may have told it; its context may have names that an error has itself."""
+    context = {"code": 7, "self": 1, "run": "r"}
+    told = restore(Problem("NEXT-001", "what happened", "why so", "do this", context=context))
+    assert isinstance(told, Failed)
+    assert (told.code, told.what, told.why, told.fix) == ("RUN-006", "NEXT-001: what happened", "why so", "do this")
+    assert told.context == {"run": "r"}
 
 
 def test_python_explains_a_code_without_a_home(monkeypatch):

@@ -16,12 +16,9 @@ from mainspring.api.entrance import Entrance
 from mainspring.api.frame import read_content
 from mainspring.api.relay import Relay
 from mainspring.domain.errors import Denied, NotFound, Unavailable
-from mainspring.domain.triggers import Received, ReceiveHook
+from mainspring.domain.triggers import MOST_BODY_BYTES, Received, ReceiveHook
 
 PATH = "/hooks/{project}/{pipeline}/{name}"
-MOST_BYTES = 65_536
-"""Of a body; the rest is not read."""
-
 SIGNED = ("authorization", "webhook-id", "webhook-timestamp", "webhook-signature", "x-hub-signature-256")
 """Headers that a signature may be in."""
 
@@ -86,7 +83,7 @@ def make_hook(relay: Relay, entrance: Entrance) -> Callable[[Request], Awaitable
         wait_s = allowance.wait_s(hook, monotonic())
         if wait_s > 0:
             raise Unavailable("TRIGGER-008", "this hook was called too often", wait_s=wait_s)
-        content = await read_content(request, MOST_BYTES)
+        content = await read_content(request, MOST_BODY_BYTES)
         command = ReceiveHook(
             place["pipeline"],
             place["name"],

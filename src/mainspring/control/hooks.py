@@ -10,12 +10,9 @@ from mainspring.control.triggers import advance
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import MainspringError
-from mainspring.domain.triggers import Happening, Received, ReceiveHook, Standing
+from mainspring.domain.triggers import MOST_BODY_BYTES, Happening, Received, ReceiveHook, Standing
 from mainspring.security.signatures import is_signed
 from mainspring.store import triggers as store
-
-MOST_BYTES = 65_536
-"""Of a body."""
 
 _MOST_KNOWN = 200
 """Ids of messages that a hook remembers, so that one that comes again starts nothing."""
@@ -27,7 +24,7 @@ def receive_hook(turn: Turn, command: ReceiveHook) -> Received:
     standing = store.list_triggers(turn.connection, project=turn.project)
     mine = [each for each in standing if each.event == "webhook" and each.pipeline == command.pipeline]
     hook = next((each for each in mine if each.match["name"] == command.name), None)
-    if hook is None or len(command.body) > MOST_BYTES:
+    if hook is None or len(command.body) > MOST_BODY_BYTES:
         return Received(accepted=False)
     try:
         secret = open_secret(turn, hook.match["secret"])

@@ -12,6 +12,9 @@ import msgspec
 from mainspring.domain.command import Command, Count
 from mainspring.domain.records import Json, Run
 
+MOST_BODY_BYTES = 65_536
+"""Of a call from outside; the rest is not read."""
+
 
 class Trigger(msgspec.Struct, frozen=True):
     """What starts a pipeline, as it is declared.
