@@ -27,8 +27,15 @@ demo: $(READY)  ## A year of flights, from raw data to a service that renews its
 	@MAINSPRING_HOME="$(CURDIR)/.mainspring" $(PYTHON_BIN) examples/flights/replay.py \
 	    $(if $(QUICK),--quick) $(if $(FRESH),--fresh) $(ARGS)
 
-test: $(READY)  ## Run the tests [ARGS="tests/unit -k cache"]
+test: $(READY) $(VENV)/mlflow/.ready  ## Run the tests [ARGS="tests/unit -k cache"]
 	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+$(VENV)/mlflow/.ready: requirements/mlflow.txt | $(READY)
+	@echo "Installing MLflow in an environment of its own, for tests that run its programs (about 1 GB, a minute)"
+	@$(PYTHON_BIN) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip install -qq --no-input --disable-pip-version-check --no-deps --require-hashes \
+	    --only-binary :all: -r requirements/mlflow.txt
+	@touch $@
 
 test-engines: $(READY) $(VENV)/engines/.ready  ## Run the tests that need what no wheel brings
 	@PATH="$(CURDIR)/$(VENV)/engines/node_modules/.bin:$$PATH" $(PYTHON_BIN) -m pytest -m engines $(ARGS)
@@ -63,6 +70,7 @@ lock:  ## Resolve the locks anew (needs uv; name packages with ARGS="--upgrade-p
 	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml --all-extras --group dev \
 	    --override requirements/overrides.txt --no-emit-package pandas -c requirements/build.txt -o requirements/dev.txt
 	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
+	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) --group pyproject.toml:mlflow -o requirements/mlflow.txt
 
 format: $(READY)  ## Write the code in its house style
 	@$(VENV)/bin/ruff format --quiet $(CODE)

@@ -4,6 +4,7 @@ import itertools
 import os
 import secrets
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,7 @@ from mainspring.sdk.exposures import forget_exposure
 from mainspring.sdk.owners import start_owner
 from mainspring.store.homes import place_home
 
+ROOT = Path(__file__).parent.parent
 _numbers = itertools.count(1)
 
 settings.register_profile("house", deadline=None)  # how long an example takes says how busy the machine is
@@ -38,6 +40,16 @@ def postgresql():
     server = PostgresqlServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def mlflow_python():
+    """The interpreter of an environment with MLflow, whose own programs are run as they are."""
+    path = Path(os.environ.get("MAINSPRING_TEST_MLFLOW") or ROOT / ".venv/mlflow/bin/python")
+    if not path.exists():
+        assert os.environ.get("ENGINES") != "all", f"there is no MLflow at {path}"
+        pytest.skip(f"there is no MLflow at {path}: make .venv/mlflow/.ready")
+    return path
 
 
 @pytest.fixture(autouse=True)
