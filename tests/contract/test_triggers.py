@@ -143,6 +143,30 @@ def test_a_storm_of_a_thousand_events_is_two_starts(desk):
     assert (standing.starts, standing.waiting, standing.coalesced, standing.passed) == (2, 0, 998, 0)
 
 
+def test_what_comes_within_a_cooldown_starts_once_when_it_ends(desk):
+    apply(desk, declare(on("data", cooldown_s=DAY, dataset="orders")))
+    write(desk)
+    look(desk)
+    end(desk, started(desk)[0])
+    for _ in range(3):
+        desk.clock.advance(HOUR)
+        write(desk)
+        look(desk)
+    assert len(started(desk)) == 1
+    (standing,) = show(desk).triggers
+    assert (standing.waiting, standing.passed) == (3, 0)
+    assert show(desk).why == "its cooldown lasts; what comes meanwhile starts it once"
+    held = []
+    desk.call(lambda turn: held.append(loops.hold_for_triggers(turn)))
+    assert "or does when its cooldown ends" in held[0], "the owner stays for it"
+    desk.clock.advance(21 * HOUR)
+    look(desk)
+    look(desk)
+    assert [run.params["event"] for run in started(desk)] == ["orders@1", "orders@4"]
+    (standing,) = show(desk).triggers
+    assert (standing.starts, standing.coalesced, standing.waiting) == (2, 2, 0)
+
+
 def test_what_a_run_of_its_own_writes_starts_it_no_more(desk):
     apply(desk, declare(on("data", dataset="orders")), declare(on("data", dataset="report"), name="tell"))
     write(desk)

@@ -1,6 +1,7 @@
 """Decisions about what starts, over random triggers, events and moments."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,17 +118,81 @@ def test_a_schedule_that_was_missed_starts_once(away_s):
     assert again.start is None
 
 
+COOLDOWN_S = 100.0
+
+
+def rest(moves):
+    """Let events come (event time, wall seconds later) to one trigger with a cooldown, each run ended at once."""
+    standing = Standing("t", "default", "train", "data", {"dataset": "orders"}, COOLDOWN_S)
+    now, starts, came = NOW, [], []
+    for number, (event_time, later_s) in enumerate(moves, 1):
+        now += later_s
+        if event_time is not None:
+            came.append(number)
+        event = Happening("data", {"dataset": "orders"}, "", now, event_time or 0.0, None, number)
+        happened = [] if event_time is None else [event]
+        (decision,) = decide([standing], happened, now)
+        standing = decision.standing
+        if decision.start is not None:
+            starts.append((decision.start, now, came[-1]))
+    return standing, now, starts, came
+
+
+ticks = st.tuples(st.one_of(st.none(), st.floats(0, 1000)), st.floats(0, 150))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ticks, max_size=40))
+def test_a_cooldown_forgets_nothing_and_starts_nothing_twice(moves):
+    standing, now, starts, came = rest(moves)
+    assert standing.starts + standing.coalesced + standing.waiting == len(came)
+    assert standing.passed == 0
+    for start, _, newest in starts:
+        assert start.number == newest, "a start brings the newest of what happened"
+    marks = [start.event_time for start, *_ in starts]
+    for at in range(1, len(starts)):
+        apart_s = starts[at][1] - starts[at - 1][1]
+        assert apart_s >= COOLDOWN_S or marks[at] - marks[at - 1] >= COOLDOWN_S
+    (ended,) = decide([standing], [], now + COOLDOWN_S)
+    assert (ended.start is not None) == (standing.waiting > 0), "when the cooldown has ended, what waits starts"
+    if ended.start is not None:
+        assert ended.start.number == came[-1]
+    assert (ended.standing.pending, ended.standing.waiting) == (None, 0)
+    (again,) = decide([ended.standing], [], now + 10 * COOLDOWN_S)
+    assert again.start is None
+
+
 @given(st.lists(st.floats(0, 400), max_size=30))
-def test_cooldown_counts_in_event_time(times):
-    world, last, wanted = make([("train", "orders", 100.0)]), None, []
+def test_where_the_clock_stands_still_a_cooldown_counts_in_event_time(times):
+    last, wanted = None, []
     for number, time in enumerate(times, 1):
-        world.waiting = [Happening("data", {"dataset": "orders"}, "orders", NOW, time, None, number)]
-        world.look()
-        world.running.clear()
-        if last is None or time - last >= 100:
+        if last is None or time - last >= COOLDOWN_S:
             last = time
-            wanted.append(("train", number, "t0"))
-    assert world.starts == wanted
+            wanted.append(number)
+    _, _, starts, _ = rest([(time, 0.0) for time in times])
+    assert [start.number for start, *_ in starts] == wanted
+
+
+@given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 150)), min_size=1, max_size=40))
+def test_at_most_one_start_in_each_cooldown_where_events_come_as_they_happen(arrivals):
+    moves, now = [], NOW
+    for _, later_s in arrivals:
+        now += later_s
+        moves.append((now, later_s))
+    _, _, starts, _ = rest(moves)
+    at = [time for _, time, _ in starts]
+    assert all(later - earlier >= COOLDOWN_S for earlier, later in pairwise(at))
+
+
+def test_a_clock_that_ran_ahead_keeps_nothing_waiting_for_years():
+    event = Happening("data", {"dataset": "orders"}, "", NOW, NOW, None, 1)
+    standing = Standing("t", "default", "train", "data", {"dataset": "orders"}, COOLDOWN_S)
+    ahead = replace(standing, started_at=NOW + 1e9, event_time=NOW + 1e9, starts=1)
+    (held,) = decide([ahead], [event], NOW)
+    assert held.start is None
+    assert held.standing.outcome == "its cooldown lasts; what comes meanwhile starts it once"
+    (decision,) = decide([held.standing], [], NOW + COOLDOWN_S)
+    assert decision.start == event
 
 
 def test_who_may_no_longer_starts_nothing_and_a_circle_is_named():

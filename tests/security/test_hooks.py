@@ -13,7 +13,7 @@ from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Declaration
 from mainspring.domain.triggers import MOST_BODY_BYTES, ReceiveHook
 from mainspring.sdk.triggers import On
-from mainspring.security.signatures import sign
+from mainspring.security.signatures import REPEATED_S, TOLERANCE_S, sign
 
 SECRET = "the key of the hook"
 PATH = "/hooks/air/train/ci"
@@ -65,7 +65,7 @@ def test_a_signed_call_starts_the_pipeline_with_what_it_brought(site, desk, how)
         "bearer": {"authorization": f"Bearer {SECRET}"},
     }
     answer = call(site, body=body, headers=headers[how])
-    assert (answer.status_code, answer.json()) == (202, {"accepted": True})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": True, "repeated": False})
     (run,) = started(desk)
     assert (run.params["event"], run.tags, run.principal) == ("call of ci", {"trigger": "webhook"}, "owner")
     told = desk.ask(messages.Explain(thing=run.id), project="air").lines
@@ -110,12 +110,62 @@ def test_whoever_does_not_sign_cannot_tell_what_is_there(site, desk):
     assert call(site, headers=github(b"{}"), peer="10.0.0.9").status_code == 202, "another address may"
 
 
-def test_a_message_that_comes_again_starts_nothing_more(site, desk):
-    signed = standard(desk, b"{}")
-    assert [call(site, headers=signed).status_code for _ in range(3)] == [202, 202, 202]
-    assert hook(desk).starts + hook(desk).waiting == 1
-    assert call(site, headers=standard(desk, b"{}", "msg_2")).status_code == 202
-    assert hook(desk).starts + hook(desk).waiting == 2
+def calls(desk):
+    return hook(desk).starts + hook(desk).coalesced + hook(desk).waiting
+
+
+@pytest.mark.parametrize(
+    ("how", "known_s"),
+    [("standard", TOLERANCE_S), ("github", REPEATED_S), ("bearer", TOLERANCE_S), ("bearer with an id", REPEATED_S)],
+)
+def test_a_message_that_comes_again_starts_nothing_more(site, desk, how, known_s):
+    shown = {"authorization": f"Bearer {SECRET}"}
+    signed = {
+        "standard": standard(desk, b"{}"),
+        "github": {**github(b"{}"), "x-github-delivery": "1"},
+        "bearer": shown,
+        "bearer with an id": {**shown, "webhook-id": "msg_1"},
+    }[how]
+    answers = [call(site, headers=signed).json() for _ in range(3)]
+    assert [each["repeated"] for each in answers] == [False, True, True]
+    assert (calls(desk), hook(desk).passed) == (1, 2)
+    assert hook(desk).outcome == "a call of ci came again, which starts nothing more"
+    desk.clock.advance(known_s - 1)
+    assert call(site, headers=signed).json()["repeated"]
+    assert calls(desk) == 1
+    desk.clock.advance(2)
+    late = call(site, headers=signed)
+    if how == "standard":
+        assert late.json()["code"] == "TRIGGER-007", "its time has passed"
+    else:
+        assert not late.json()["repeated"], "it is remembered for a bounded time"
+
+
+def test_no_unsigned_id_makes_a_message_new_and_another_message_is(site, desk):
+    for number in range(3):
+        changed = {**github(b"{}"), "x-github-delivery": str(number), "webhook-id": f"msg_{number}"}
+        assert call(site, headers=changed).json()["repeated"] == (number > 0)
+    assert not call(site, body=b"[]", headers=github(b"[]")).json()["repeated"]
+    assert not call(site, headers=standard(desk, b"{}", "msg_2")).json()["repeated"]
+    for number in range(3):
+        shown = {"authorization": f"Bearer {SECRET}", "webhook-id": f"msg_{number}"}
+        assert not call(site, headers=shown).json()["repeated"]
+    assert calls(desk) == 6
+
+
+def test_what_a_hook_remembers_is_bounded_and_outlasts_a_storm(site, desk, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(hooks, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("mainspring.control.hooks._MOST_KNOWN", 50)
+    bodies = [str(number).encode() for number in range(60)]
+    for body in bodies:
+        call(site, body=body, headers=github(body))
+        clock[0] += 1.0
+    assert len(hook(desk).seen) == 50
+    assert call(site, body=bodies[-50], headers=github(bodies[-50])).json()["repeated"]
+    desk.clock.advance(REPEATED_S + 1)
+    call(site, body=b"later", headers=github(b"later"))
+    assert len(hook(desk).seen) == 1
 
 
 def test_a_storm_of_calls_is_one_start_and_then_refused(site, desk, monkeypatch):

@@ -98,6 +98,6 @@ def make_hook(relay: Relay, entrance: Entrance) -> Callable[[Request], Awaitable
         if not answer.accepted:
             raise Denied("TRIGGER-007", "there is no such hook, or the call is not signed with its secret")
         allowance.take(hook, monotonic())
-        return reply({"accepted": True}, 202)
+        return reply(answer, 202)
 
     return receive

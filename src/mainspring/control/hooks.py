@@ -11,11 +11,11 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.triggers import MOST_BODY_BYTES, Happening, Received, ReceiveHook, Standing
-from mainspring.security.signatures import is_signed
+from mainspring.security.signatures import identify, is_signed
 from mainspring.store import triggers as store
 
-_MOST_KNOWN = 200
-"""Ids of messages that a hook remembers, so that one that comes again starts nothing."""
+_MOST_KNOWN = 1000
+"""Calls that a hook remembers: more than it takes in ten minutes (TRIGGER-008), so that no storm makes it forget."""
 
 
 @handles(ReceiveHook, action="hooks.receive")
@@ -32,19 +32,27 @@ def receive_hook(turn: Turn, command: ReceiveHook) -> Received:
     except MainspringError as fault:
         note_outcome(turn, hook, f"{fault.code}: {fault.what}")
         return Received(accepted=False)
-    if believed and _remember(turn, hook, command.headers):
-        body = {"media_type": command.media_type, "text": command.body.decode("utf-8", "replace")}
-        happening = Happening("webhook", {}, f"call of {command.name}", turn.now(), turn.now(), body, trigger=hook.id)
-        others = store.list_triggers(turn.connection, project=turn.project)
-        advance(turn, turn.project, [each for each in others if each.event != "alarm"], [happening])
-    return Received(accepted=believed)
+    if not believed:
+        return Received(accepted=False)
+    if not _remember(turn, hook, command):
+        return Received(accepted=True, repeated=True)
+    body = {"media_type": command.media_type, "text": command.body.decode("utf-8", "replace")}
+    happening = Happening("webhook", {}, f"call of {command.name}", turn.now(), turn.now(), body, trigger=hook.id)
+    others = store.list_triggers(turn.connection, project=turn.project)
+    advance(turn, turn.project, [each for each in others if each.event != "alarm"], [happening])
+    return Received(accepted=True)
 
 
-def _remember(turn: Turn, hook: Standing, headers: dict[str, str]) -> bool:
-    """Keep the id of a message; tell whether it is new, as one without a signed id always is."""
-    identity = headers.get("webhook-id", "") if "webhook-signature" in headers else ""
-    known = list(hook.seen or ())
-    if not identity or identity in known:
-        return not identity
-    store.save_trigger(turn.connection, hook, replace(hook, seen=[*known, identity][-_MOST_KNOWN:]))
-    return True
+def _remember(turn: Turn, hook: Standing, command: ReceiveHook) -> bool:
+    """Tell whether a call is new, and know it when it comes again; one that does is counted as passed."""
+    now = turn.now()
+    identity, until = identify(command.headers, command.body, now)
+    seen = hook.seen if isinstance(hook.seen, dict) else {}  # once it was a list of ids alone
+    known = {name: ends for name, ends in seen.items() if ends > now}
+    if identity in known:
+        why = f"a call of {command.name} came again, which starts nothing more"
+        after = replace(hook, passed=hook.passed + 1, outcome=why, outcome_at=now)
+    else:
+        after = replace(hook, seen=dict([*known.items(), (identity, until)][-_MOST_KNOWN:]))
+    store.save_trigger(turn.connection, hook, after)
+    return identity not in known

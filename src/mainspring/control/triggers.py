@@ -90,7 +90,7 @@ def hold_for_triggers(turn: Turn) -> str | None:
     paused = store.list_paused(turn.connection)
     for each in store.list_triggers(turn.connection):
         if each.pending is not None:
-            return f"{each} is about to start {each.pipeline}"
+            return f"{each} is about to start {each.pipeline}, or does when its cooldown ends"
         if each.event in _HOLDING and (each.project, each.pipeline) not in paused:
             return f"{each} starts {each.pipeline}"
     return None

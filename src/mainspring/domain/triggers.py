@@ -26,7 +26,8 @@ class Trigger(msgspec.Struct, frozen=True):
     match : dict of str to str
         What the event must say; for ``time`` the ``expression`` and its zone ``tz``.
     cooldown_s : float or None
-        Least seconds of event time between two starts.
+        Least seconds between two starts, in event time or by the clock, whichever ends first; what
+        happens meanwhile starts once when they have passed.
     policy : str
         For ``alarm``: ``regret``.
     """
@@ -95,11 +96,11 @@ class Standing(msgspec.Struct):
     due_at : float or None
         When a schedule fires next.
     pending : Happening or None
-        What starts it as soon as its pipeline's run before has ended.
+        What starts it as soon as its pipeline's run before and the cooldown have ended.
     waiting : int
         So many happenings are pending as one.
     run_id, started_at, event_time
-        The last start: its run, when, and the event time of what started it.
+        The last start: its run, when, and where it stands in event time.
     starts, coalesced, passed : int
         Starts; happenings that shared another's start; those that started nothing.
     outcome, outcome_at
@@ -107,7 +108,8 @@ class Standing(msgspec.Struct):
     streak : int
         Starts in a row that its own run seems to have caused.
     seen : JSON
-        For ``file``: what it looked like.
+        For ``file``: what it looked like; for ``webhook``: by what its calls are known when they come
+        again, and until when.
     """
 
     id: str
@@ -233,9 +235,18 @@ class ReceiveHook(Command):
 
 
 class Received(msgspec.Struct, frozen=True):
-    """Whether a call counted; False: it was none, or not signed with the hook's secret."""
+    """What became of a call.
+
+    Attributes
+    ----------
+    accepted : bool
+        False: there is no such hook, or it is not signed with the hook's secret.
+    repeated : bool
+        The same has come before, so it starts nothing more.
+    """
 
     accepted: bool
+    repeated: bool = False
 
 
 ANSWERS: dict[type[Command], Any] = {

@@ -112,8 +112,9 @@ def decide(
 
     Notes
     -----
-    Guarantees: at most one start for each pipeline, and none while it is busy. Each happening is
-    counted once: as a start, as one that shared a start, as passed, or as waiting.
+    Guarantees: at most one start for each pipeline, none while it is busy and none within the
+    cooldown of its trigger. Each happening is counted once: as a start, as one that shared a start,
+    as passed, or as waiting; what waits is started for as soon as nothing keeps it.
     """
     running, resting, refused = set(busy), set(paused), refusals or {}
     decisions: list[Decision] = []
@@ -162,13 +163,17 @@ def _decide(
         return Decision(after, refused=bool(refusal) or circular)
     if after.pending is None:
         return Decision(after)
-    if trigger.pipeline in running:
+    if trigger.started_at is not None:
+        after.started_at = min(trigger.started_at, now)  # a clock that had run ahead must not make a wait of years
+    keeps = "its run before goes on" if trigger.pipeline in running else _find_rest(after, after.pending, now)
+    if keeps:
         if arrived:
-            after.outcome, after.outcome_at = "its run before goes on; what comes meanwhile starts it once", now
+            after.outcome, after.outcome_at = f"{keeps}; what comes meanwhile starts it once", now
         return Decision(after)
     start, after.pending = after.pending, None
     after.starts, after.coalesced = trigger.starts + 1, trigger.coalesced + after.waiting - 1
-    after.waiting, after.started_at, after.event_time = 0, now, start.event_time
+    after.waiting, after.started_at = 0, now
+    after.event_time = max(start.event_time, _end_cooldown(trigger, start))
     after.streak = trigger.streak + 1 if start.facts.get("while") == trigger.pipeline else 0
     return Decision(after, start)
 
@@ -185,10 +190,25 @@ def _find_reason(trigger: Standing, happening: Happening, resting: bool, refusal
     if happening.facts.get("while") == trigger.pipeline and trigger.streak >= MOST_OWN:
         times = f"{MOST_OWN} times in a row"
         return f"{happening.subject} changed while its own run went on, {times}: it would go on for ever"
-    last, cooldown_s = trigger.event_time, trigger.cooldown_s
-    if last is not None and cooldown_s is not None and happening.event_time - last < cooldown_s:
-        return f"{happening.subject} came within the cooldown"
     return ""
+
+
+def _find_rest(trigger: Standing, happening: Happening, now: float) -> str:
+    """Say that the cooldown lasts; empty: it has ended, by what happened later or by the clock.
+
+    A replay of a year runs on event time alone; with no later event only the clock can end it.
+    """
+    if trigger.cooldown_s is None or trigger.started_at is None:
+        return ""
+    lasts = happening.event_time < _end_cooldown(trigger, happening) and now < trigger.started_at + trigger.cooldown_s
+    return "its cooldown lasts" if lasts else ""
+
+
+def _end_cooldown(trigger: Standing, happening: Happening) -> float:
+    """Return when the cooldown ends in event time; when none lasts, the time of what happened."""
+    if trigger.cooldown_s is None or trigger.event_time is None:
+        return happening.event_time
+    return trigger.event_time + trigger.cooldown_s
 
 
 def _fire(trigger: Standing, now: float) -> Happening:

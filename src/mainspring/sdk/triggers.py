@@ -68,7 +68,8 @@ class On:
         ``data/*.csv`` was made, changed or removed (``path=``), on the machine of the home.
         ``webhook``: somebody called (``name=``, ``secret=`` the name of a secret of the project).
     cooldown : str, optional
-        At least this long, in event time, between two starts; None means no limit.
+        At least this long between two starts, in event time or by the clock, whichever ends first;
+        what happens meanwhile starts once when it ends. None means no limit.
     policy : str
         For ``alarm``. ``regret``: starts only when the monitor's policy expects the renewal to pay.
     **match : str

@@ -13,6 +13,9 @@ from mainspring.domain.errors import Invalid
 TOLERANCE_S = 300.0
 """By so much the clocks of sender and receiver may differ."""
 
+REPEATED_S = 30 * 86_400.0
+"""For so long a message that is signed without a time may not come again."""
+
 _PREFIX = "whsec_"
 
 
@@ -67,8 +70,8 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, now: float) 
 
     Notes
     -----
-    Guarantees: takes equally long for every wrong signature. Only that of Standard Webhooks tells a
-    message from its repetition.
+    Guarantees: takes equally long for every wrong signature. A message that comes again is signed as
+    well as at first: `identify` tells by what to know it.
     """
     if "webhook-signature" in headers:
         identity, told = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
@@ -81,6 +84,32 @@ def is_signed(secret: str, headers: Mapping[str, str], body: bytes, now: float) 
         return _is_same(headers["x-hub-signature-256"], f"sha256={wanted}")
     scheme, _, shown = headers.get("authorization", "").partition(" ")
     return scheme.lower() == "bearer" and _is_same(shown, secret)
+
+
+def identify(headers: Mapping[str, str], body: bytes, now: float) -> tuple[str, float]:
+    """Return by what a message that `is_signed` is known when it comes again, and until when that counts.
+
+    Notes
+    -----
+    Only what the signature covers can be relied on. Standard Webhooks cover an id and a time, after
+    which the message is refused. What GitHub signs is the body, and anybody may change the id
+    beside it. Who shows the secret itself is believed about an id, or asks for the same again
+    while the clocks may differ.
+
+    Examples
+    --------
+    >>> identify({"webhook-signature": "v1,...", "webhook-id": "msg_1"}, b"", 0.0)
+    ('id:msg_1', 600.0)
+    >>> identify({"x-hub-signature-256": "..."}, b"{}", 0.0)
+    ('github:RBNvo1WzZ4oRRq0W9-hkng', 2592000.0)
+    """
+    told = headers.get("webhook-id", "")
+    content = base64.urlsafe_b64encode(hashlib.sha256(body).digest()[:16]).rstrip(b"=").decode()
+    if "webhook-signature" in headers:
+        return f"id:{told}", now + 2 * TOLERANCE_S
+    if "x-hub-signature-256" in headers:
+        return f"github:{content}", now + REPEATED_S
+    return f"shown:{told or content}", now + (REPEATED_S if told else TOLERANCE_S)
 
 
 def _is_same(shown: str, wanted: str) -> bool:
