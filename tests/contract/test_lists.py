@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.support.relays import Site
 
 from mainspring.api.routes import TABLE
-from mainspring.domain import access, messages, records, retries, sinks, tracking, triggers, upkeep
+from mainspring.domain import access, files, messages, records, retries, sinks, tracking, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
 from mainspring.domain.lists import PAGES, read_all
@@ -25,6 +25,8 @@ WHOLE = {
     upkeep.RestoreVersions: "the versions of one name",
     messages.GetSeries: "the points of one metric of one run",
     tracking.ListArtifacts: "what one run has logged",
+    files.ListFiles: "what one run has logged",
+    files.RemoveFiles: "what one run has logged",
     messages.ListReads: "what one tree of runs has read",
     sinks.ListSinks: "a project has at most 50",
 }

@@ -5,6 +5,7 @@ from tests.support.access import HOME_USER, Person
 
 from mainspring.domain import (
     access,
+    files,
     messages,
     records,
     rehearsals,
@@ -31,6 +32,7 @@ HIDDEN = {
     "RENEW-006",
     "GATE-011",
     "SINK-001",
+    "LMODEL-001",
 }
 
 ON_PIPELINES = (
@@ -67,6 +69,17 @@ def rooms(desk, open_home):
     return desk, inside, outside, run, data
 
 
+def reach_files(named):
+    """Whatever can be asked about files of a run or a logged model."""
+    return [
+        files.ListFiles(**named),
+        files.FindFile(path="a", **named),
+        files.OfferFile(path="a", **named),
+        files.PutFiles(files=[], **named),
+        files.RemoveFiles(path="a", **named),
+    ]
+
+
 def probes(run, data):
     """One command for each way to name something of the other project."""
     held = {"run_id": run.id, "attempt": run.attempt, "fence": run.fence}
@@ -87,6 +100,7 @@ def probes(run, data):
         retries.GetCall(id=run.id),
         retries.RetryRuns(ids=[run.id]),
         tracking.ListArtifacts(run_id=run.id),
+        *(command for named in ({"run_id": run.id}, {"model_id": run.id}) for command in reach_files(named)),
         tracking.ResumeRun(run_id=run.id),
         tracking.TagRun(run_id=run.id, tags={"mine": "yes"}),
         tracking.GetProvenance(run_id=run.id),

@@ -145,7 +145,7 @@ def _check_runs(turn: Turn, command: Command) -> None:
     foreign = runs.find_foreign(turn.connection, turn.project, ids)
     if foreign is not None and not isinstance(command, RestoreRuns):  # which looks at its project's deletions alone
         raise runs.no_run(foreign)
-    if turn.actor.kind == "worker" and not all(_is_below(turn, run_id, turn.actor.run_id) for run_id in ids):
+    if turn.actor.kind == "worker" and not all(is_below(turn, run_id, turn.actor.run_id) for run_id in ids):
         raise Denied("AUTH-010", f"{turn.actor} reaches for run {ids[0]}", run=ids[0])
 
 
@@ -181,7 +181,8 @@ def list_run_ids(command: Any) -> list[str]:
     return [run_id for run_id in ids if run_id]
 
 
-def _is_below(turn: Turn, run_id: str, top: str) -> bool:
+def is_below(turn: Turn, run_id: str, top: str) -> bool:
+    """Tell whether a run is another one, or lies below it."""
     seen: str | None = run_id
     while seen is not None and seen != top:
         found = runs.find_held(turn.connection, seen)

@@ -31,6 +31,7 @@ USE_CASES = (
     "mainspring.control.blobs",
     "mainspring.control.runs",
     "mainspring.control.tracking",
+    "mainspring.control.files",
     "mainspring.control.leases",
     "mainspring.control.placement",
     "mainspring.control.queue",

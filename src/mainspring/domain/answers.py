@@ -7,6 +7,7 @@ from typing import Any
 from mainspring.domain import (
     access,
     environments,
+    files,
     messages,
     records,
     rehearsals,
@@ -54,6 +55,7 @@ ANSWERS: dict[type[Command], Any] = {
     messages.Stop: messages.Nothing,
     **access.ANSWERS,
     **environments.ANSWERS,
+    **files.ANSWERS,
     **rehearsals.ANSWERS,
     **retries.ANSWERS,
     **sinks.ANSWERS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, messages, rehearsals, retries, sinks, tracking, transfers
+from mainspring.domain import access, files, messages, rehearsals, retries, sinks, tracking, transfers
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -39,6 +39,10 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         tracking.ListArtifacts,
         tracking.TagRun,
         tracking.CompareRuns,
+        files.ListFiles,
+        files.FindFile,
+        files.OfferFile,
+        files.PutFiles,
         transfers.FindBlob,
         transfers.HoldBlob,
         transfers.NoteUpload,

@@ -5,7 +5,7 @@ Files of tables stand among them by ``table/file``, which no digest looks like.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
@@ -77,10 +77,15 @@ def drop_uses(connection: Connection, project: str, source: str) -> None:
     """Forget what a run or version named; what nothing else of its project names is held no more."""
     query = select(uses.c.digest).where(uses.c.source == source)
     digests = [str(digest) for (digest,) in connection.execute(query)]
+    drop_named(connection, project, source, digests)
+
+
+def drop_named(connection: Connection, project: str, source: str, digests: Sequence[str]) -> None:
+    """Forget some of what a run or version named, as `drop_uses` does with all."""
     if not digests:
         return
-    connection.execute(delete(uses).where(uses.c.source == source))
     named = {"project_": project, "digests": pack_ids(digests)}
+    connection.execute(delete(uses).where(uses.c.source == source, uses.c.digest.in_(unpack_ids("digests"))), named)
     gone = connection.execute(_UNUSED, named).all()
     if gone:
         unused = {"project_": project, "digests": pack_ids([str(digest) for digest, _ in gone])}

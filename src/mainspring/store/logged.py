@@ -1,11 +1,12 @@
-"""The tables of what runs log: points by series, artifacts, and what processes know of themselves."""
+"""The tables of what runs log: points by series, artifacts, files, models, and what processes know of themselves."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Table, UniqueConstraint
+from sqlalchemy import Column, Float, Index, Table, UniqueConstraint
 
 from mainspring.domain import records
 from mainspring.store.columns import Whole as _Whole
+from mainspring.store.columns import id_column as _id
 from mainspring.store.columns import metadata
 from mainspring.store.columns import packed_column as _packed
 from mainspring.store.columns import text_column as _text
@@ -62,3 +63,55 @@ provenances = Table(
     sqlite_autoincrement=True,
 )
 """What processes knew of themselves, and environments; equal ones are one row."""
+
+files = Table(
+    "files",
+    metadata,
+    Column("seq", _Whole, primary_key=True, autoincrement=True),  # grows: what replaces another comes after it
+    _id("owner"),  # of a run or of a logged model
+    _text("path"),
+    _text("digest"),
+    Column("size_bytes", _Whole, nullable=False),
+    _time("time", nullable=False),
+    UniqueConstraint("owner", "path"),
+    sqlite_autoincrement=True,
+)
+"""Files that MLflow's clients logged."""
+
+logged_models = Table(
+    "logged_models",
+    metadata,
+    Column("seq", _Whole, primary_key=True),
+    _id(unique=True),  # the hexadecimal part of MLflow's ``m-...``
+    _text("project"),
+    _text("experiment"),
+    _text("name"),
+    _text("kind"),
+    _id("run_id", nullable=True),
+    _text("state"),
+    _text("message"),
+    _packed("params", dict[str, str]),
+    _packed("tags", dict[str, str]),
+    _time("created_at", nullable=False),
+    _time("changed_at", nullable=False),
+    _time("deleted_at"),
+    Index(None, "project", "experiment"),
+    Index(None, "run_id"),
+)
+"""Models as MLflow's clients log them, before they are registered."""
+
+model_metrics = Table(
+    "model_metrics",
+    metadata,
+    _id("model_id", primary_key=True),
+    _id("run_id", primary_key=True),
+    _text("key", primary_key=True),
+    Column("step", _Whole, primary_key=True, autoincrement=False),
+    Column("time", Float, primary_key=True, autoincrement=False),
+    _text("dataset", primary_key=True),
+    _text("dataset_digest", primary_key=True),
+    Column("value", Float, nullable=True),  # SQLite keeps NaN as NULL
+    Index(None, "run_id"),
+    sqlite_with_rowid=False,
+)
+"""Metrics that a run logged of a logged model, on a dataset or on none (empty)."""

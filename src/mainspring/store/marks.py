@@ -28,6 +28,7 @@ _WITHOUT = frozenset(
         "holdings",
         "latest",
         "leases",
+        "model_metrics",
         "points",
         "provenances",
         "requests",
@@ -170,7 +171,7 @@ def _texts(connection: Connection, others: Iterable[str]) -> Iterator[tuple[str,
     """Yield every text of the record, and whether what it names has no parts."""
     for table in sorted(dialect_of(connection).list_tables(connection) - _WITHOUT):
         rows = connection.execution_options(yield_per=500).execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608
-        leaf = table in {"versions", "declarations"}  # files of models and of snapshots
+        leaf = table in {"versions", "declarations", "files"}  # files of models, of snapshots and of runs
         for row in rows:
             for value in _plain(row):
                 yield value, leaf

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, select, text, update
 
 from mainspring.store.holdings import drop_uses
+from mainspring.store.loggedmodels import list_models_of, purge_model
+from mainspring.store.runfiles import drop_all_files
 from mainspring.store.statements import pack_ids, unpack_ids
 from mainspring.store.tables import (
     alarms,
@@ -19,6 +21,7 @@ from mainspring.store.tables import (
     edges,
     follows,
     latest,
+    model_metrics,
     renewals,
     runs,
     verdicts,
@@ -96,8 +99,11 @@ def purge_run(connection: Connection, project: str, run_id: str, number: int, ti
     """Remove a deleted run whose points are dropped; where lineage passes, a tombstone stays."""
     for numbered in (latest, artifacts):
         connection.execute(delete(numbered).where(numbered.c.run == number))
+    drop_all_files(connection, run_id)
     drop_uses(connection, project, run_id)
-    for table in (calls, cache, follows):
+    for model_id in list_models_of(connection, run_id):
+        purge_model(connection, project, model_id)
+    for table in (calls, cache, follows, model_metrics):
         connection.execute(delete(table).where(table.c.run_id == run_id))
     if _is_named(connection, run_id):
         connection.execute(update(runs).where(runs.c.id == run_id).values(reason="", **_EMPTY))

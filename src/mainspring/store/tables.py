@@ -23,7 +23,10 @@ from mainspring.store.columns import packed_column as _packed
 from mainspring.store.columns import text_column as _text
 from mainspring.store.columns import time_column as _time
 from mainspring.store.logged import artifacts as artifacts  # noqa: PLC0414 - told on
+from mainspring.store.logged import files as files  # noqa: PLC0414 - told on
 from mainspring.store.logged import latest as latest  # noqa: PLC0414 - told on
+from mainspring.store.logged import logged_models as logged_models  # noqa: PLC0414 - told on
+from mainspring.store.logged import model_metrics as model_metrics  # noqa: PLC0414 - told on
 from mainspring.store.logged import points as points  # noqa: PLC0414 - told on
 from mainspring.store.logged import provenances as provenances  # noqa: PLC0414 - told on
 from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 - told on

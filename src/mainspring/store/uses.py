@@ -27,7 +27,9 @@ _MAY_READ = Statement(
     SELECT digest FROM uses
         WHERE project = :project AND digest = :digest AND source NOT IN (SELECT id FROM deletions)
         AND (EXISTS (SELECT 1 FROM runs WHERE runs.id = uses.source)
-             OR EXISTS (SELECT 1 FROM versions WHERE versions.id = uses.source))
+             OR EXISTS (SELECT 1 FROM versions WHERE versions.id = uses.source)
+             OR EXISTS (SELECT 1 FROM logged_models WHERE logged_models.id = uses.source AND deleted_at IS NULL
+                        AND NOT EXISTS (SELECT 1 FROM deletions WHERE deletions.id = logged_models.run_id)))
     LIMIT 1
     """)
 )

@@ -39,6 +39,54 @@ CREATE TABLE provenances (
     CONSTRAINT provenances_project_digest UNIQUE (project, digest)
 );
 
+CREATE TABLE files (
+    seq BIGSERIAL NOT NULL,
+    owner VARCHAR(32) COLLATE "C" NOT NULL,
+    path TEXT COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT files_owner_path UNIQUE (owner, path)
+);
+
+CREATE TABLE logged_models (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    experiment TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    run_id VARCHAR(32) COLLATE "C",
+    state TEXT COLLATE "C" NOT NULL,
+    message TEXT COLLATE "C" NOT NULL,
+    params TEXT,
+    tags TEXT,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    deleted_at FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT logged_models_id UNIQUE (id)
+);
+
+CREATE INDEX logged_models_project_experiment ON logged_models (project, experiment);
+
+CREATE INDEX logged_models_run_id ON logged_models (run_id);
+
+CREATE TABLE model_metrics (
+    model_id VARCHAR(32) COLLATE "C" NOT NULL,
+    run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    step BIGINT NOT NULL,
+    time FLOAT NOT NULL,
+    dataset TEXT COLLATE "C" NOT NULL,
+    dataset_digest TEXT COLLATE "C" NOT NULL,
+    value FLOAT,
+    PRIMARY KEY (model_id, run_id, key, step, time, dataset, dataset_digest)
+);
+
+CREATE INDEX model_metrics_run_id ON model_metrics (run_id);
+
 CREATE TABLE sinks (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,

@@ -39,6 +39,54 @@ CREATE TABLE provenances (
     CONSTRAINT provenances_project_digest UNIQUE (project, digest)
 );
 
+CREATE TABLE files (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    owner VARCHAR(32) NOT NULL,
+    path TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    CONSTRAINT files_owner_path UNIQUE (owner, path)
+);
+
+CREATE TABLE logged_models (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    experiment TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    run_id VARCHAR(32),
+    state TEXT NOT NULL,
+    message TEXT NOT NULL,
+    params TEXT,
+    tags TEXT,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    deleted_at FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT logged_models_id UNIQUE (id)
+);
+
+CREATE INDEX logged_models_project_experiment ON logged_models (project, experiment);
+
+CREATE INDEX logged_models_run_id ON logged_models (run_id);
+
+CREATE TABLE model_metrics (
+    model_id VARCHAR(32) NOT NULL,
+    run_id VARCHAR(32) NOT NULL,
+    "key" TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    time FLOAT NOT NULL,
+    dataset TEXT NOT NULL,
+    dataset_digest TEXT NOT NULL,
+    value FLOAT,
+    PRIMARY KEY (model_id, run_id, "key", step, time, dataset, dataset_digest)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX model_metrics_run_id ON model_metrics (run_id);
+
 CREATE TABLE sinks (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,

@@ -1,0 +1,43 @@
+"""Files of runs and logged models."""
+
+from __future__ import annotations
+
+from mainspring.domain.catalogue.entry import Entry
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        "FILE-001",
+        "invalid",
+        "no path of a file",
+        "a path is taken as it is or refused, never cleaned, so that it names one file for every reader",
+        "give a plain relative path such as plots/roc.png",
+    ),
+    Entry(
+        "FILE-002",
+        "not_found",
+        "no such file",
+        "the run or model has no file of this path, or it was deleted",
+        "list the files of the folder first",
+    ),
+    Entry(
+        "FILE-004",
+        "invalid",
+        "a place that holds no files",
+        "files belong to a run, a logged model or a version of a registered model",
+        "name EXPERIMENT/RUN/artifacts/PATH, EXPERIMENT/models/m-ID/artifacts/PATH or models/NAME/NUMBER/PATH",
+    ),
+    Entry(
+        "FILE-005",
+        "invalid",
+        "a source that is not taken",
+        "files of a version come from this record alone, so that nobody has the server read an address of his own",
+        "give runs:/RUN/PATH, models:/m-ID or mlflow-artifacts:/EXPERIMENT/RUN/artifacts/PATH",
+    ),
+    Entry(
+        "LMODEL-001",
+        "not_found",
+        "no such logged model",
+        "there is none of this id in the project, or it was deleted",
+        "search the logged models of its experiment",
+    ),
+)
