@@ -32,6 +32,7 @@ def test_an_ambiguous_part_lists_what_it_could_be(desk, runs):
     assert error.code == "RUN-001"
     assert f"{runs[0].id[:8]!r} matches several runs: " in error.what
     assert error.what.endswith(" fit, ...")
+    assert error.why == "a part of an id is enough only where no other id has it"
     assert error.fix == "write more of the id"
     told = error.context["candidates"]
     assert len(told) == 6
@@ -39,6 +40,7 @@ def test_an_ambiguous_part_lists_what_it_could_be(desk, runs):
     assert all(each[-6:] in error.what for each in told[:5])
     why = refuse(desk, messages.Explain(runs[0].id[:8]))
     assert why.code == "HOME-010"
+    assert why.why == error.why
     assert "is a part of several ids: run " in why.what
 
 

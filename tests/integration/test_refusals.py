@@ -50,6 +50,7 @@ def make_sales(*ids, price=1.0, days=0, **more):
     [
         ({"name": "sales@1"}, "DATA-001"),
         ({"name": "../sales"}, "DATA-001"),
+        ({"name": ["sales"]}, "DATA-001: list is no name of a dataset"),
         ({"mode": "replace"}, "DATA-010: mode 'replace' is none of overwrite, append, upsert"),
         ({"mode": "upsert"}, "DATA-010: an upsert into sales without key="),
         ({"mode": "upsert", "key": "idd"}, "DATA-005: key names column 'idd'.*did you mean 'id'"),

@@ -102,6 +102,12 @@ def test_deploy_predict_canary_roll_back_stop(register, client):
     with pytest.raises(Conflict, match="SERVE-022"):
         service.predict(ROW)
     assert len(captured_ids(client.home.services / "delays")) == service.statistics["requests"]
+    why = ms.why("batch")
+    assert why.lines[0].startswith("prediction batch of service delays: 32 rows at 20")
+    assert why.lines[1:3] == ["answered by r1, late@1", "late@1 is model late@1"]
+    assert (why.data["model"], why.data["revision"]) == ("late@1", 1)
+    with pytest.raises(NotFound, match="HOME-010: nothing is called 'batc'"):
+        ms.why("batc")
 
 
 def test_a_handle_that_is_let_go_closes_its_sockets_at_once(register):

@@ -47,6 +47,28 @@ def tune(client, tmp_path, monkeypatch, capsys):
     return call
 
 
+ROWS = """
+import mainspring as ms
+
+@ms.step
+def fit(rows: ms.Dataset, scale: float, kind: str) -> None:
+    assert isinstance(scale, float) and isinstance(kind, str)
+    ms.log(score=sum(rows.polars()["y"]) * scale + (kind == "1"))
+"""
+
+
+def test_what_is_searched_becomes_what_the_signature_says(tune, tmp_path):
+    (tmp_path / "rows.py").write_text(ROWS)
+    ms.write([{"y": 1}, {"y": 2}, {"y": 3}], "late")
+    words = ("rows.py::fit", "rows=late", "scale=1,2", "kind=1,2", "--metric", "score", "--trials", "8")
+    told = tune("tune", *words, "--searcher", "grid", "--parallel", "2", "--repeats", "0", "--pruner", "none")
+    assert "best       score 13" in told
+    trials = ms.runs("name = fit and kind = trial", limit=None)
+    assert {(run.params["scale"], run.params["kind"]) for run in trials} == {(x, k) for x in (1, 2) for k in "12"}
+    assert "CLI-010: scale='a' is no number" in tune("tune", *words[:2], "scale=a,2", *words[3:], code=2)
+    assert "fix: mainspring tune rows.py::fit" in tune("tune", "rows.py::fi", *words[1:], code=3)
+
+
 SPACE = ("hill.py::climb", "x=0.0..1.0", "--metric", "score", "--trials", "12", "--parallel", "2")
 
 

@@ -52,7 +52,7 @@ def read_arguments(function: Callable[..., Any], words: Sequence[str]) -> dict[s
         CLI-010 for a value that is not of its parameter's kind.
     """
     signature = inspect.signature(function)
-    hints = _read_hints(function)
+    hints = read_hints(function)
     values: dict[str, Any] = {}
     for word in words:
         name, mark, text = word.partition("=")
@@ -60,7 +60,7 @@ def read_arguments(function: Callable[..., Any], words: Sequence[str]) -> dict[s
             raise click.UsageError(f"{word!r} is not NAME=VALUE")
         if name in values:
             raise click.UsageError(f"{name} is given twice")
-        values[name] = _read(function, name, text, hints.get(name, Any))
+        values[name] = read_argument(function, name, text, hints.get(name, Any))
     try:
         signature.bind(**values)
     except TypeError as fault:
@@ -69,7 +69,14 @@ def read_arguments(function: Callable[..., Any], words: Sequence[str]) -> dict[s
     return values
 
 
-def _read(function: Callable[..., Any], name: str, text: str, kind: Any) -> Any:
+def read_argument(function: Callable[..., Any], name: str, text: str, kind: Any) -> Any:
+    """Make of a text what the annotation of a parameter asks for.
+
+    Raises
+    ------
+    Invalid
+        CLI-010 when the text is none of this kind.
+    """
     try:
         return convert(text, kind)
     except (_Unfit, MainspringError) as fault:
@@ -167,7 +174,8 @@ def _read_bool(text: str) -> bool:
     raise ValueError(text)
 
 
-def _read_hints(function: Callable[..., Any]) -> dict[str, Any]:
+def read_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of a function by name; none when they name what only a type checker knows."""
     plain = inspect.unwrap(function)
     try:
         return get_type_hints(plain, include_extras=True)

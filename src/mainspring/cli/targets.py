@@ -68,8 +68,15 @@ def load_file(path: Path) -> ModuleType:
     return module
 
 
-def find_function(path: Path, name: str) -> Callable[..., Any]:
+def find_function(path: Path, name: str, verb: str = "mainspring run") -> Callable[..., Any]:
     """Import a file and return a function of it.
+
+    Parameters
+    ----------
+    path, name : Path and str
+        The file, and what of it.
+    verb : str, default "mainspring run"
+        The command line up to the file, for the hint.
 
     Raises
     ------
@@ -85,8 +92,7 @@ def find_function(path: Path, name: str) -> Callable[..., Any]:
     own = [each for each, value in vars(module).items() if _is_own(value, module) and not each.startswith("_")]
     near = suggest(name, own)
     why = f"it has {', '.join(own)}" if own else "it has none"
-    fix = f"mainspring run {path}::{near}" if near else f"mainspring run {path}"
-    raise NotFound("CLI-002", f"{path} has no function {name!r}", why=why, fix=fix)
+    raise NotFound("CLI-002", f"{path} has no function {name!r}", why=why, fix=f"{verb} {path}::{near or 'FN'}")
 
 
 def _is_own(value: Any, module: ModuleType) -> bool:

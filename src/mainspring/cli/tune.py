@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 import msgspec
 
+from mainspring.cli.arguments import read_argument, read_hints
 from mainspring.cli.printing import Verb, print_json, print_next, wants_json
 from mainspring.cli.studies import ShownStudy, find_study, print_study
-from mainspring.cli.targets import find_file, guard, load_file
+from mainspring.cli.targets import find_file, find_function, guard
 from mainspring.cli.texts import shorten_id
-from mainspring.domain.errors import Invalid, NotFound
+from mainspring.domain.errors import Invalid
+
+_PLAIN = str | int | float | bool | None
 
 
 @click.command(
@@ -41,19 +44,27 @@ def command(
     """Search the arguments of a step; what is under way is cancelled when the budget is spent.
 
     SPEC is LOW..HIGH, LOW..HIGH:log or LOW..HIGH:STEP for a range, A,B,C for choices, one value for a
-    fixed argument, or JSON: lists are choices, objects are choices with what is searched below each,
-    as in 'kind={"tree": {"depth": "2..9"}, "linear": {}}'. There is no --dry-run: --trials 1 tries one point.
+    fixed argument, each read as its parameter's annotation says, or JSON: lists are choices, objects are choices
+    with what is searched below each, as in 'kind={"tree": {"depth": "2..9"}, "linear": {}}'. There is no --dry-run:
+    --trials 1 tries one point.
     """
     from mainspring.sdk.searches import Budget, tune
 
     limits = {name: options.pop(name) for name in ("trials", "hours", "gpu_hours", "cost")}
     budget = Budget(**limits)
-    read = dict(_read_argument(each) for each in space)
-    function = _find_function(target)
+    file, _, name = target.partition("::")
+    function: Any = find_function(find_file(file, "mainspring tune"), name, "mainspring tune")
+    read, fixed = _read_space(function, space)
     modes: Any = mode[0] if len(mode) == 1 else mode
     with guard(target):
         study = tune(
-            function, read, metric=metric[0] if len(metric) == 1 else metric, mode=modes, budget=budget, **options
+            function,
+            read,
+            args=fixed,
+            metric=metric[0] if len(metric) == 1 else metric,
+            mode=modes,
+            budget=budget,
+            **options,
         )
     found = find_study(study.run.id)
     if wants_json():
@@ -101,11 +112,21 @@ def _read_below(space: Mapping[str, Any]) -> dict[str, Any]:
     return {name: read_spec(spec) if isinstance(spec, str) else _read_json(spec) for name, spec in space.items()}
 
 
-def _read_argument(text: str) -> tuple[str, Any]:
-    name, mark, spec = text.partition("=")
-    if not mark or not name.isidentifier() or not spec:
-        raise click.UsageError(f"{text!r} is not NAME=SPEC")
-    return name, read_spec(spec)
+def _read_space(function: Callable[..., Any], words: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what is searched, and what every trial gets because no point can hold it, such as a dataset."""
+    hints, searched, fixed = read_hints(function), {}, {}
+    for word in words:
+        name, mark, spec = word.partition("=")
+        if not mark or not name.isidentifier() or not spec:
+            raise click.UsageError(f"{word!r} is not NAME=SPEC")
+        read = read_spec(spec)
+        if name in hints and isinstance(read, list) and spec[0] not in "[{":
+            read = [read_argument(function, name, each, hints[name]) for each in spec.split(",")]
+        if isinstance(read, list) and len(read) == 1 and not isinstance(read[0], _PLAIN):
+            fixed[name] = read[0]
+        else:
+            searched[name] = read
+    return searched, fixed
 
 
 def _read_value(text: str) -> Any:
@@ -113,12 +134,3 @@ def _read_value(text: str) -> Any:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
-
-
-def _find_function(target: str) -> Any:
-    file, _, name = target.partition("::")
-    path = find_file(file, "mainspring tune")
-    function = getattr(load_file(path), name, None) if name else None
-    if function is None:
-        raise NotFound("CLI-002", f"{path} has no function {name!r}", fix=f"mainspring tune {path}::FN")
-    return function

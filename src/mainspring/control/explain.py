@@ -15,6 +15,7 @@ from mainspring.control.pipelines import get_pipeline
 from mainspring.control.queue import explain_wait
 from mainspring.control.services import find_service
 from mainspring.control.studies import tell_study
+from mainspring.control.tracking import find_provenance
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import MainspringError, NotFound
@@ -23,8 +24,10 @@ from mainspring.domain.near import suggest
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Alarm, Problem, Reason, Renewal, Run, Service, Verdict, Version
 from mainspring.domain.triggers import GetPipeline
+from mainspring.serving.captures import Record, find_captured
+from mainspring.serving.files import CAPTURE
 from mainspring.store import principals, rows, tables
-from mainspring.store.ids import Named, find_ids, shorten, suggest_id
+from mainspring.store.ids import AMBIGUOUS, Named, find_ids, shorten, suggest_id
 from mainspring.store.runs import find_run, list_runs, name_runs
 from mainspring.store.sinks import find_sink
 from mainspring.store.versions import list_versions
@@ -37,7 +40,7 @@ _SHOWN = 5
 
 @handles(Explain, action="explanations.read", reads=True)
 def explain(turn: Turn, command: Explain) -> Reason:
-    """Answer for what has an id, a version, alias, service or sink; for another name its newest run.
+    """Answer for what has an id, a version, alias, service, sink or prediction; for another name its newest run.
 
     Raises
     ------
@@ -49,14 +52,15 @@ def explain(turn: Turn, command: Explain) -> Reason:
     if len(found) == 1:
         ((kind, named),) = found
         return kind.tell(turn, named.id)
-    for ask in (_ask_service, _ask_version, _ask_pipeline, _ask_sink, _ask_name):
+    for ask in (_ask_service, _ask_version, _ask_pipeline, _ask_sink, _ask_name, _ask_prediction):
         reason = ask(turn, thing)
         if reason is not None:
             return reason
     if found:
         told = ", ".join(f"{kind.noun} {shorten(named.id, thing)} {named.name}" for kind, named in found[:_SHOWN])
         what = f"{thing!r} is a part of several ids: {told}{', ...' if len(found) > _SHOWN else ''}"
-        raise NotFound("HOME-010", what, fix="write more of the id", candidates=[named.id for _, named in found])
+        ids = [named.id for _, named in found]
+        raise NotFound("HOME-010", what, why=AMBIGUOUS, fix="write more of the id", candidates=ids)
     near = suggest(thing, _list_names(turn), "did you mean {}?")
     raise NotFound("HOME-010", f"nothing is called {thing!r}", fix=near or _suggest_run(turn, thing), thing=thing)
 
@@ -170,6 +174,47 @@ def _ask_name(turn: Turn, thing: str) -> Reason | None:
     """Answer for the newest run of a step, pipeline or study."""
     found = list_runs(turn.connection, turn.project, ListRuns(name=thing, limit=1))
     return explain_run(turn, found[0]) if found else None
+
+
+def _ask_prediction(turn: Turn, thing: str) -> Reason | None:
+    """Answer for a request that a service of this node has captured; whether the service still runs is no matter."""
+    for service in rows.find(turn.connection, tables.services, Service, project=turn.project, node=turn.node):
+        record = find_captured(turn.home.service_folder(service.project, service.name) / CAPTURE, thing)
+        if record is not None:
+            return _tell_prediction(turn, service, record)
+    return None
+
+
+def _tell_prediction(turn: Turn, service: Service, record: Record) -> Reason:
+    facts = {
+        "id": record.id,
+        "service": service.name,
+        "time": record.time,
+        "revision": record.revision,
+        "model": record.model,
+        "rows": record.rows,
+    }
+    count = "1 row" if record.rows == 1 else f"{record.rows:,} rows"
+    lines = [
+        f"prediction {record.id} of service {service.name}: {count} at {_tell_moment(record.time)}",
+        f"answered by r{record.revision}, {record.model}",
+    ]
+    version = find_version(turn, "model", record.model)
+    if version is None:
+        return Reason(record.id, [*lines, f"{record.model} was deleted"], facts)
+    lines += _tell_version(turn, version, record.model) + _tell_code(turn, version)
+    return Reason(record.id, lines, {**facts, "version": msgspec.to_builtins(version)})
+
+
+def _tell_code(turn: Turn, version: Version) -> list[str]:
+    """Say which commit the run that made a version was at, as far as it is known."""
+    try:
+        told = find_provenance(turn, find_run(turn.connection, turn.project, version.run_id or ""))
+    except NotFound:  # made by nothing, or by what was deleted since
+        return []
+    if told is None or told.git is None:
+        return []
+    return [f"code: commit {told.git.commit[:12]}{' and uncommitted changes' if told.git.dirty else ''}"]
 
 
 def _list_names(turn: Turn) -> set[str]:

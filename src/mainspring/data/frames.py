@@ -48,6 +48,7 @@ def _convert(rows: Any) -> pl.DataFrame:
     raise Invalid(
         "DATA-010",
         f"{type(rows).__name__} holds no rows",
+        why="rows are a table: columns of one length, each of one kind",
         fix="give a source, a Polars or pandas frame, a list of dicts or an Arrow stream",
     )
 

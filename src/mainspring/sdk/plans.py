@@ -30,6 +30,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    args, named : tuple and dict of str to object
+        What every trial gets, by place and by name.
     takes_seed : bool
         The function has an argument `seed` that nobody else gives.
     top : int
@@ -41,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     step: Step[..., Any]
     space: Space
     args: tuple[Any, ...]
+    named: dict[str, Any]
     metrics: tuple[str, ...]
     modes: tuple[str, ...]
     budget: Budget
@@ -79,7 +82,7 @@ def make_plan(
     fn: Any,
     space: Mapping[str, Any],
     *,
-    args: Sequence[Any],
+    args: Sequence[Any] | Mapping[str, Any],
     metric: str | Sequence[str],
     mode: str | Sequence[str],
     budget: Budget,
@@ -93,7 +96,8 @@ def make_plan(
 ) -> Plan:
     """Read and check what `tune` was given; raises as it does."""
     read = read_space(space)
-    _check_function(fn, read, args)
+    placed, named = ((), dict(args)) if isinstance(args, Mapping) else (args, {})
+    _check_function(fn, read, placed, named)
     metrics, modes = _read_metrics(metric, mode)
     if pruner not in PRUNERS:
         raise Invalid("TUNE-007", f"pruner={pruner!r} is none of {', '.join(PRUNERS)}", setting="pruner")
@@ -107,11 +111,12 @@ def make_plan(
             raise Invalid("TUNE-007", f"{name}={value} is below {least}", setting=name)
     if not isinstance(budget, Budget):
         raise Invalid("TUNE-005", f"{budget!r} is no budget")
-    takes_seed = SEED in _list_open(fn, args) and SEED not in list_names(read)
+    takes_seed = SEED in _list_open(fn, placed, named) and SEED not in list_names(read)
     return Plan(
         step=fn,
         space=read,
-        args=tuple(args),
+        args=tuple(placed),
+        named=named,
         metrics=metrics,
         modes=modes,
         budget=budget,
@@ -128,19 +133,19 @@ def make_plan(
     )
 
 
-def _check_function(fn: Any, space: Space, args: Sequence[Any]) -> None:
+def _check_function(fn: Any, space: Space, args: Sequence[Any], named: Mapping[str, Any]) -> None:
     if not isinstance(fn, Step):
         raise Invalid("TUNE-006", f"{fn!r} is no step")
     names = inspect.signature(fn.function).parameters
-    unknown = sorted(set(list_names(space)) - set(names))
+    unknown = sorted({*list_names(space), *named} - set(names))
     if unknown and not any(each.kind is each.VAR_KEYWORD for each in names.values()):
         raise Invalid("TUNE-006", f"{fn.name} has no argument {', '.join(unknown)}")
     if not isinstance(args, Sequence) or isinstance(args, str):
         raise Invalid("TUNE-006", f"args={args!r} is no sequence of arguments", fix=f"args=({args!r},)")
-    twice = [name for name in list_names(space) if name in names and name not in _list_open(fn, args)]
+    twice = [name for name in list_names(space) if name in names and name not in _list_open(fn, args, named)]
     if twice:
         raise Invalid("TUNE-006", f"{fn.name} gets {', '.join(twice)} by args and by the space")
-    for name in _list_open(fn, args):
+    for name in _list_open(fn, args, named):
         if names[name].default is not names[name].empty or name in {*space, SEED}:
             continue
         if name in list_names(space):
@@ -149,11 +154,11 @@ def _check_function(fn: Any, space: Space, args: Sequence[Any]) -> None:
         raise Invalid("TUNE-006", f"nothing gives {fn.name} its argument {name}", fix="args=(...)")
 
 
-def _list_open(fn: Step[..., Any], args: Sequence[Any]) -> list[str]:
-    """Return the named arguments that `args` leave open."""
+def _list_open(fn: Step[..., Any], args: Sequence[Any], given: Mapping[str, Any]) -> list[str]:
+    """Return the named arguments that those given by place and by name leave open."""
     names = inspect.signature(fn.function).parameters.values()
     placed = [each for each in names if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}]
-    taken = {each.name for each in placed[: len(args)]}
+    taken = {*given, *(each.name for each in placed[: len(args)])}
     named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     return [each.name for each in names if each.kind in named and each.name not in taken]
 

@@ -145,7 +145,7 @@ class Rounds:
         return messages.RunSpec(
             kind="trial",
             name=step.name,
-            call=pack_call(self.client, step.function, plan.args, given, self.env),
+            call=pack_call(self.client, step.function, plan.args, {**plan.named, **given}, self.env),
             parent_id=self.study.id,
             params=given,
             tags={"study": self.key, **tags},

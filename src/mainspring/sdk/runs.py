@@ -272,7 +272,7 @@ class Runs(list[Run]):
         )
 
 
-def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> Runs:  # noqa: A002 - as in the CLI
+def runs(filter: str = "", *, order_by: str | None = None, limit: int | None = 100) -> Runs:  # noqa: A002 - as in the CLI
     """Search runs.
 
     Parameters
@@ -284,8 +284,8 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
         others, and ``metrics.``, ``params.``, ``tags.`` with a key.
     order_by : str, optional
         A field, ``-`` in front for descending; runs without it come last. Default: newest first.
-    limit : int, default 100
-        At most so many, > 0; they are asked for in pages.
+    limit : int or None, default 100
+        At most so many, > 0; None: all. They are asked for in pages.
 
     Returns
     -------
@@ -306,8 +306,9 @@ def runs(filter: str = "", *, order_by: str | None = None, limit: int = 100) -> 
     """
     found: list[Run] = []
     client, page = current_client(), ""
-    while len(found) < limit:
-        wanted = SearchRuns(filter, order_by or "", min(limit - len(found), _PAGE), page)
+    while limit is None or len(found) < limit:
+        count = _PAGE if limit is None else min(limit - len(found), _PAGE)
+        wanted = SearchRuns(filter, order_by or "", count, page)
         answer: RunPage = client.ask(wanted)
         found += map(Run._of, answer.runs)
         if answer.next is None:

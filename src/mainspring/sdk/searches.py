@@ -44,7 +44,7 @@ def tune(
     fn: Step[..., Any],
     space: Mapping[str, Any],
     *,
-    args: Sequence[Any] = (),
+    args: Sequence[Any] | Mapping[str, Any] = (),
     metric: str | Sequence[str],
     mode: str | Sequence[str] = "max",
     budget: Budget,
@@ -65,8 +65,8 @@ def tune(
     space : mapping
         Argument -> `between(low, high)`, a list of choices, a distribution of Optuna, or a mapping of
         choices, each with what else is searched when it is chosen: ``{"a": {"x": between(2, 9)}, "b": {}}``.
-    args : sequence
-        Positional arguments that every trial gets.
+    args : sequence or mapping
+        Arguments that every trial gets: by place, or by name.
     metric, mode : str or sequence of str
         The logged name, whose last value counts, and ``max`` or ``min``. Of several the front is searched.
     budget : Budget
@@ -132,7 +132,7 @@ class Search:
         budget = msgspec.to_builtins(plan.budget)
         facts = plan.describe() | {"budget": budget, "repeats": plan.repeats, "parallel": plan.parallel}
         env = prepare(find_env(plan.step.settings.env), self.client)
-        inputs = {"args": list(plan.args), **facts}
+        inputs = {"args": list(plan.args), **({"named": plan.named} if plan.named else {}), **facts}
         found = hide_inputs(fingerprint(plan.step.function, inputs, env.variables, env.lock), self.client)
         self.rounds = Rounds(self.client, plan, env, key(_leave_out(found, "budget", "repeats")))
         answer = _leave_out(found, "parallel")

@@ -86,6 +86,8 @@ def write_rows(
     """
     from mainspring.data.tables import LostRace
 
+    if not isinstance(name, str):  # as when rows and name change places
+        raise Invalid("DATA-001", f"{type(name).__name__} is no name of a dataset", fix='ms.write(rows, "NAME")')
     if parse_reference(name) != Reference(name):
         raise Invalid("DATA-001", f"{name!r} is a reference to a version; a name is wanted", reference=name)
     if mode not in MODES:

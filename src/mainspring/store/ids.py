@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _HEX = re.compile(r"[0-9a-f]{1,32}\Z")
 _SHORT = 6
 _SHOWN = 5
+AMBIGUOUS = "a part of an id is enough only where no other id has it"
 _RECENT = 300
 """So many of the newest ids are compared with one that there is none of."""
 
@@ -73,7 +74,8 @@ def pick_id(
         more = ", ..." if len(found) > _SHOWN else ""
         told = ", ".join(f"{shorten(each.id, part)} {each.name}" for each in found[:_SHOWN])
         what = f"{part!r} matches several {noun}s: {told}{more}"
-        raise NotFound(code, what, fix="write more of the id", candidates=[each.id for each in found], **{key: part})
+        ids = [each.id for each in found]
+        raise NotFound(code, what, why=AMBIGUOUS, fix="write more of the id", candidates=ids, **{key: part})
     column = among.selected_columns[0]
     recent = [row[0] for row in connection.execute(among.order_by(column.desc()).limit(_RECENT))]
     raise NotFound(code, f"no {noun} matches {part!r}", fix=suggest_id(part, recent), **{key: part})
