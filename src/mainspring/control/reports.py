@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from mainspring.control.blobs import use_artifacts
 from mainspring.control.turn import Turn
@@ -27,9 +28,12 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     series.add_points(turn.connection, hold.seq, run.attempt, command.points)
     new = use_artifacts(turn, run, command.artifacts)
     artifacts.add_artifacts(turn.connection, hold.seq, new)
-    run.params, run.tags = {**run.params, **command.params}, {**run.tags, **command.tags}
-    offset = max(command.offset, hold.journal_offset)
-    runs.change_run(turn.connection, run, journal_offset=offset, params=run.params, tags=run.tags)
+    told: dict[str, Any] = {"journal_offset": max(command.offset, hold.journal_offset)}
+    if command.params:
+        told["params"] = run.params = {**run.params, **command.params}
+    if command.tags:
+        told["tags"] = run.tags = {**run.tags, **command.tags}
+    runs.change_run(turn.connection, run, **told)
     if command.points:
         for hook in REPORTED:
             hook(turn, run)

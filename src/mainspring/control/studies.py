@@ -14,7 +14,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import on_reported
 from mainspring.domain.messages import Study
 from mainspring.domain.records import Run
-from mainspring.store import calls, rows, series, tables
+from mainspring.store import calls, runs, series, tables
 from mainspring.store.statements import Statement, pack_ids, unpack_ids
 from mainspring.tuning.peers import Peers
 from mainspring.tuning.pruners import Cut, decide, make_peers
@@ -35,7 +35,7 @@ _TRIALS = Statement(
     )
 )
 _POINTS = Statement(
-    select(tables.points.c.run, tables.points.c.step, tables.points.c.value)
+    select(tables.points.c.run, tables.points.c.step, series.read_value(tables.points))
     .join(tables.series_keys, tables.series_keys.c.id == tables.points.c.key)
     .join(tables.runs, tables.runs.c.seq == tables.points.c.run)
     .where(tables.series_keys.c.key == bindparam("metric_"), tables.runs.c.id.in_(unpack_ids("ids")))
@@ -84,7 +84,7 @@ def prune_trial(turn: Turn, run: Run) -> None:
     if cut is None:
         return
     tags = {**run.tags, PRUNED_AT: str(cut.step)}
-    rows.change(turn.connection, tables.runs, {"id": run.id}, tags=tags, order="prune", reason=_say(study, cut))
+    runs.change_run(turn.connection, run, tags=tags, order="prune", reason=_say(study, cut))
 
 
 def tell_study(turn: Turn, run: Run) -> list[str]:

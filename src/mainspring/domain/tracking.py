@@ -225,6 +225,17 @@ ANSWERS: dict[type[Command], Any] = {
 }
 
 
+def spell(value: Any) -> str:
+    """Return the text of a param: its own, or that of its JSON.
+
+    Examples
+    --------
+    >>> spell("trees"), spell(0.1), spell(True), spell([1, 2])
+    ('trees', '0.1', 'true', '[1,2]')
+    """
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def check_name(name: Any, what: str) -> None:
     """Refuse what cannot be a name of something logged.
 

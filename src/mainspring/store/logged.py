@@ -1,8 +1,8 @@
-"""The tables of what runs log: points by series, artifacts, files, models, and what processes know of themselves."""
+"""The tables of what runs log: points, artifacts, files, models, what they are searched by, what processes know."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, Index, Table, UniqueConstraint
 
 from mainspring.domain import records
 from mainspring.store.columns import Whole as _Whole
@@ -14,6 +14,8 @@ from mainspring.store.columns import time_column as _time
 
 series_keys = Table("series_keys", metadata, Column("id", _Whole, primary_key=True), _text("key", unique=True))
 
+"""Names of metrics, params and tags, each once."""
+
 points = Table(
     "points",
     metadata,
@@ -21,7 +23,8 @@ points = Table(
     Column("key", _Whole, primary_key=True, autoincrement=False),
     Column("step", _Whole, primary_key=True, autoincrement=False),
     Column("time", Float, primary_key=True, autoincrement=False),
-    Column("value", Float, nullable=True),  # SQLite keeps NaN as NULL
+    Column("value", Float, primary_key=True, autoincrement=False),
+    Column("nan", Boolean, primary_key=True),  # then the value is 0: no key holds NaN or NULL
     Column("attempt", _Whole, nullable=False, server_default="1"),
     sqlite_with_rowid=False,
 )
@@ -33,10 +36,33 @@ latest = Table(
     Column("key", _Whole, primary_key=True, autoincrement=False),
     Column("step", _Whole, nullable=False),
     Column("time", Float, nullable=False),
-    Column("value", Float, nullable=True),
+    Column("value", Float, nullable=False),
+    Column("nan", Boolean, nullable=False),
     Column("attempt", _Whole, nullable=False, server_default="1"),
     sqlite_with_rowid=False,
 )
+"""Of each series the point that is the greatest by step, time and value."""
+
+param_values = Table(
+    "param_values",
+    metadata,
+    Column("run", _Whole, primary_key=True, autoincrement=False),
+    Column("key", _Whole, primary_key=True, autoincrement=False),
+    _text("text"),
+    Column("number", Float, nullable=True),  # of a number or truth value
+    sqlite_with_rowid=False,
+)
+"""What `runs.params` holds, to search by."""
+
+tag_values = Table(
+    "tag_values",
+    metadata,
+    Column("run", _Whole, primary_key=True, autoincrement=False),
+    Column("key", _Whole, primary_key=True, autoincrement=False),
+    _text("text"),
+    sqlite_with_rowid=False,
+)
+"""What `runs.tags` holds, to search by."""
 
 artifacts = Table(
     "artifacts",

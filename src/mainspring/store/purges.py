@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, exists, select, text, update
 
 from mainspring.store.holdings import drop_uses
+from mainspring.store.indexes import drop_values
 from mainspring.store.loggedmodels import list_models_of, purge_model
 from mainspring.store.runfiles import drop_all_files
 from mainspring.store.statements import pack_ids, unpack_ids
@@ -29,8 +30,8 @@ from mainspring.store.tables import (
 )
 
 _DROP_POINTS = text(
-    "DELETE FROM points WHERE run = :run AND (key, step, time) IN "
-    "(SELECT key, step, time FROM points WHERE run = :run LIMIT :most)"
+    "DELETE FROM points WHERE run = :run AND (key, step, time, value, nan) IN "
+    "(SELECT key, step, time, value, nan FROM points WHERE run = :run LIMIT :most)"
 )
 _TOPS = text(
     """
@@ -100,6 +101,7 @@ def purge_run(connection: Connection, project: str, run_id: str, number: int, ti
     for numbered in (latest, artifacts):
         connection.execute(delete(numbered).where(numbered.c.run == number))
     drop_all_files(connection, run_id)
+    drop_values(connection, number)
     drop_uses(connection, project, run_id)
     for model_id in list_models_of(connection, run_id):
         purge_model(connection, project, model_id)

@@ -14,6 +14,7 @@ from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.deletions import is_here
 from mainspring.store.ids import pick_id
+from mainspring.store.indexes import add_values, set_values
 from mainspring.store.rows import add, change, find_place
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
@@ -159,6 +160,8 @@ _DROP_RESULT = Statement(
 def add_run(connection: Connection, run: Run, **held: Any) -> None:
     """Insert a run; `held` are values of `Hold`."""
     add(connection, runs, run, **held)
+    add_values(connection, run.id, "params", run.params)
+    add_values(connection, run.id, "tags", run.tags)
 
 
 def no_run(run_id: str) -> NotFound:
@@ -364,7 +367,11 @@ def read_order(connection: Connection, run_id: str) -> str:
 def change_run(connection: Connection, run: Run, **values: Any) -> bool:
     """Update a run that still has the state, attempt and fence of `run`; tell whether it had."""
     where = {"id": run.id, "state": run.state, "attempt": run.attempt, "fence": run.fence}
-    return change(connection, runs, where, **values)
+    changed = change(connection, runs, where, **values)
+    for kind in ("params", "tags"):
+        if changed and kind in values:
+            set_values(connection, run.id, kind, values[kind])
+    return changed
 
 
 def find_result(connection: Connection, project: str, key: str) -> Run | None:

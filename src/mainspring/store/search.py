@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Float,
+    Table,
     Text,
     and_,
     case,
@@ -22,12 +23,10 @@ from sqlalchemy import (
     false,
     func,
     literal,
-    literal_column,
     not_,
     or_,
     select,
     true,
-    type_coerce,
 )
 
 from mainspring.domain.errors import Invalid
@@ -36,7 +35,8 @@ from mainspring.domain.lists import refuse_page
 from mainspring.domain.messages import RunPage, SearchRuns
 from mainspring.store.deletions import is_here
 from mainspring.store.runs import get_runs
-from mainspring.store.tables import latest, runs, series_keys
+from mainspring.store.series import read_value
+from mainspring.store.tables import latest, param_values, runs, series_keys, tag_values
 
 FIELDS: dict[str, FieldType] = {
     "id": "text",
@@ -184,41 +184,22 @@ class _Sql:
     def _read(self, field: str, key: str | None) -> _Value:
         nothing = _Value(cast(literal(None), Float), cast(literal(None), Text))
         if field == "metrics":
-            query = (
-                select(latest.c.value)
-                .join(series_keys, series_keys.c.id == latest.c.key)
-                .where(latest.c.run == runs.c.seq, series_keys.c.key == key)
-            )
-            return nothing._replace(number=query.correlate(runs).scalar_subquery())
-        if key is not None:
-            return self._read_packed(runs.c[field], key)
+            return nothing._replace(number=self._pick(latest, read_value(latest), key))
+        if field == "tags":
+            return nothing._replace(text=self._collate(self._pick(tag_values, tag_values.c.text, key)))
+        if field == "params":
+            number = self._pick(param_values, param_values.c.number, key)
+            text = case((param_values.c.number.is_(None), param_values.c.text))
+            return _Value(number, self._collate(self._pick(param_values, text, key)))
         if FIELDS[field] == "text":
             return nothing._replace(text=self._collate(runs.c[field]))
         return nothing._replace(number=cast(runs.c[field], Float))
 
-    def _read_packed(self, column: ColumnElement[Any], key: str) -> _Value:
-        """Read one key of a JSON object; numbers and truth values count as numbers, null as nothing."""
-        if self._postgresql:
-            from sqlalchemy.dialects.postgresql import JSONB
-
-            each = func.jsonb_each(cast(type_coerce(column, Text), JSONB)).table_valued("key", "value")
-            kind: ColumnElement[Any] = func.jsonb_typeof(each.c.value)
-            text: ColumnElement[Any] = each.c.value.op("#>>")(literal_column("'{}'"))
-            number: ColumnElement[Any] = cast(text, Float)
-            truth: dict[str, ColumnElement[Any]] = {"boolean": case((text == "true", 1.0), else_=0.0)}
-            numbers = ["number"]
-        else:
-            each = func.json_each(type_coerce(column, Text)).table_valued("key", "value", "type")
-            kind, text, number = each.c.type, cast(each.c.value, Text), cast(each.c.value, Float)
-            truth = {"true": literal(1.0), "false": literal(0.0)}
-            numbers = ["integer", "real"]
-        whens = [(kind.in_(numbers), number), *((kind == name, value) for name, value in truth.items())]
-        others = [*numbers, *truth, "null"]
-
-        def pick(value: ColumnElement[Any]) -> ColumnElement[Any]:
-            return select(value).select_from(each).where(each.c.key == key).correlate(runs).limit(1).scalar_subquery()
-
-        return _Value(pick(case(*whens, else_=None)), self._collate(pick(case((kind.in_(others), None), else_=text))))
+    @staticmethod
+    def _pick(table: Table, value: ColumnElement[Any], key: str | None) -> ColumnElement[Any]:
+        """Return what a table of values by run and key holds of one key."""
+        number = select(series_keys.c.id).where(series_keys.c.key == key).scalar_subquery()
+        return select(value).where(table.c.run == runs.c.seq, table.c.key == number).correlate(runs).scalar_subquery()
 
     def _collate(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Compare texts by their code points, as SQLite does by itself."""

@@ -1,11 +1,15 @@
-"""Metric points: clustered by (run, key, step, time), the latest of each series apart."""
+"""Metric points: clustered by run, key and step, the latest of each series apart.
+
+A point is what it says: one of the same step and time and another value stands beside it, one that
+says the same is the same.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, delete, null, or_, select, tuple_
 from sqlalchemy.dialects.sqlite import Insert as Upsert
 
 from mainspring.domain.tracking import OWN
@@ -16,18 +20,26 @@ Point = tuple[str, int, float, float]
 """(key, step, time in seconds since 1970, value)"""
 
 _KEYS = Statement(select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(unpack_ids("names"))))
-_POINT = ("run", "key", "step", "time", "value", "attempt")
+_POINT = ("run", "key", "step", "time", "value", "nan", "attempt")
 _ADD_KEY = Statement(add_once(series_keys), ("key",))
-_ADD_POINT = Statement(add_or_replace(points, "value", "attempt"), _POINT)
+_ADD_POINT = Statement(add_or_replace(points, "attempt"), _POINT)
 _upsert = Upsert(latest)
+_PLACE = ("step", "time", "value")
 _SET_LATEST = Statement(
     _upsert.on_conflict_do_update(
         index_elements=["run", "key"],
-        set_={name: _upsert.excluded[name] for name in ("step", "time", "value", "attempt")},
-        where=tuple_(_upsert.excluded.step, _upsert.excluded.time) >= tuple_(latest.c.step, latest.c.time),
+        set_={name: _upsert.excluded[name] for name in _POINT[2:]},
+        where=tuple_(*(_upsert.excluded[name] for name in _PLACE)) >= tuple_(*(latest.c[name] for name in _PLACE)),
     ),
     _POINT,
 )
+
+
+def read_value(table: Table) -> ColumnElement[float | None]:
+    """Return the value of points or latest points as SQL; NULL stands for what is not a number."""
+    return case((table.c.nan, null()), else_=table.c.value)
+
+
 _OVERTAKEN = [
     Statement(
         delete(table).where(
@@ -40,7 +52,7 @@ _OVERTAKEN = [
     for table in (points, latest)
 ]
 _LATEST = Statement(
-    select(runs.c.id, series_keys.c.key, latest.c.value)
+    select(runs.c.id, series_keys.c.key, read_value(latest))
     .join_from(runs, latest, latest.c.run == runs.c.seq)
     .join(series_keys, series_keys.c.id == latest.c.key)
     .where(runs.c.id.in_(unpack_ids("ids")))
@@ -54,11 +66,11 @@ _LAST_STEPS = Statement(
     .where(latest.c.run == bindparam("run_"))
 )
 _SERIES = Statement(
-    select(points.c.step, points.c.time, points.c.value)
+    select(points.c.step, points.c.time, read_value(points))
     .join_from(points, series_keys, series_keys.c.id == points.c.key)
     .join(runs, runs.c.seq == points.c.run)
     .where(runs.c.id == bindparam("run_id"), series_keys.c.key == bindparam("name"))
-    .order_by(points.c.step, points.c.time)
+    .order_by(points.c.step, points.c.time, points.c.value)
 )
 
 
@@ -78,7 +90,7 @@ def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Poi
 
     Notes
     -----
-    Guarantees: a point that is already there is replaced, so a second delivery changes nothing.
+    Guarantees: a second delivery changes nothing. Infinities are kept as they are.
     """
     if not new:
         return
@@ -89,13 +101,14 @@ def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Poi
             "key": keys[key],
             "step": step,
             "time": time,
-            "value": None if math.isnan(value) else value,
+            "value": 0.0 if math.isnan(value) else value,
+            "nan": math.isnan(value),
             "attempt": attempt,
         }
         for key, step, time, value in new
     ]
     _ADD_POINT.run_many(connection, rows)
-    last = {row["key"]: row for row in sorted(rows, key=lambda row: (row["step"], row["time"]))}
+    last = {row["key"]: row for row in sorted(rows, key=lambda row: (row["step"], row["time"], row["value"]))}
     _SET_LATEST.run_many(connection, [*last.values()])
 
 

@@ -19,6 +19,7 @@ from mainspring.store.dialects import Result
 from mainspring.store.engine import dialect_of
 
 _encoder = msgspec.json.Encoder()
+_ENTRY = ("label", "text", "number")
 
 
 class Statement:
@@ -93,7 +94,7 @@ class _Form:
     __slots__ = ("_encoders", "_fixed", "names", "text")
 
     def __init__(self, core: Any, columns: Sequence[str], grammar: Any) -> None:
-        compiled = core.compile(dialect=grammar, column_keys=columns if isinstance(core, Insert) else None)
+        compiled = core.compile(dialect=grammar, column_keys=columns or None if isinstance(core, Insert) else None)
         self.text = str(compiled)
         self.names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
         self._fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
@@ -122,14 +123,19 @@ def add_or_replace(table: Table, *changed: str) -> Upsert:
     )
 
 
-def pack_ids(ids: Sequence[str]) -> str:
-    """Return texts as the one value from which `unpack_ids` makes them again."""
+def pack_ids(ids: Sequence[Any]) -> str:
+    """Return texts or entries as the one value from which `unpack_ids` or `unpack_entries` makes them again."""
     return _encoder.encode(ids).decode()
 
 
 def unpack_ids(name: str) -> Select[Any]:
     """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list."""
     return select(column("value", Text)).select_from(_Unpacked(bindparam(name, type_=Text)))
+
+
+def unpack_entries(name: str) -> _Entries:
+    """Return what stands behind ``from``: a packed list of (label, text, number or None) as rows of these columns."""
+    return _Entries(bindparam(name, type_=Text))
 
 
 class read_clock(GenericFunction[float]):  # noqa: N801 - stands in statements as a function does
@@ -155,6 +161,12 @@ class _Unpacked(GenericFunction[Any]):
     inherit_cache = True
 
 
+class _Entries(GenericFunction[Any]):
+    """Lists of a JSON list as rows of three columns."""
+
+    inherit_cache = True
+
+
 @compiles(OnConflictDoNothing, "postgresql")
 @compiles(OnConflictDoUpdate, "postgresql")
 def _upsert_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
@@ -172,6 +184,21 @@ def _unpack_in_sqlite(element: _Unpacked, compiler: Any, **options: Any) -> str:
 @compiles(_Unpacked, "postgresql")
 def _unpack_in_postgresql(element: _Unpacked, compiler: Any, **options: Any) -> str:
     return f"json_array_elements_text({compiler.process(element.clauses, **options)}::json) AS unpacked(value)"
+
+
+@compiles(_Entries, "sqlite")
+def _unpack_entries_in_sqlite(element: _Entries, compiler: Any, **options: Any) -> str:
+    columns = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(_ENTRY))
+    given = compiler.process(element.clause_expr, **options)
+    return f"(SELECT {columns} FROM json_each{given})"  # noqa: S608 - our own words
+
+
+@compiles(_Entries, "postgresql")
+def _unpack_entries_in_postgresql(element: _Entries, compiler: Any, **options: Any) -> str:
+    label, text, number = (f"value ->> {place}" for place in range(len(_ENTRY)))
+    columns = f"{label} AS label, {text} AS text, CAST({number} AS double precision) AS number"
+    given = compiler.process(element.clauses, **options)
+    return f"(SELECT {columns} FROM json_array_elements({given}::json) AS each(value)) AS entries"  # noqa: S608 - our own words
 
 
 def _decoder(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:

@@ -27,9 +27,11 @@ from mainspring.store.logged import files as files  # noqa: PLC0414 - told on
 from mainspring.store.logged import latest as latest  # noqa: PLC0414 - told on
 from mainspring.store.logged import logged_models as logged_models  # noqa: PLC0414 - told on
 from mainspring.store.logged import model_metrics as model_metrics  # noqa: PLC0414 - told on
+from mainspring.store.logged import param_values as param_values  # noqa: PLC0414 - told on
 from mainspring.store.logged import points as points  # noqa: PLC0414 - told on
 from mainspring.store.logged import provenances as provenances  # noqa: PLC0414 - told on
 from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 - told on
+from mainspring.store.logged import tag_values as tag_values  # noqa: PLC0414 - told on
 from mainspring.store.receivers import set_asides as set_asides  # noqa: PLC0414 - told on
 from mainspring.store.receivers import sinks as sinks  # noqa: PLC0414 - told on
 from mainspring.store.standings import pauses as pauses  # noqa: PLC0414 - told on
@@ -92,7 +94,7 @@ runs = Table(
     Index(None, "state"),
     Index(None, "kind", "name"),
     Index(None, "key"),
-    Index("runs_experiment", "project", "experiment", **_where("experiment <> ''")),
+    Index("runs_experiment", "project", "experiment", "started_at", "id", **_where("experiment <> ''")),
     Index("runs_cached_from", "cached_from", **_where("cached_from IS NOT NULL")),
     # Only live runs have these; partial, so that the many that ended cost nothing.
     Index("runs_lease_until", "lease_until", **_where("lease_until IS NOT NULL")),

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "versions"
 _TABLE = re.compile(r'(?:CREATE|DROP) TABLE "?(\w+)"?|CREATE (?:UNIQUE )?INDEX \w+ ON "?(\w+)"?')
 
 Defaults = Mapping[str, Mapping[str, str]]
-"""Table -> new column -> the SQL of its value in rows that are there."""
+"""Table -> column that is new or means something else -> the SQL of its value in rows that are there."""
 
 
 def read_shape(revision: str, dialect: str) -> dict[str, list[str]]:
@@ -54,7 +54,7 @@ def change_tables(connection: Connection, before: str, after: str, defaults: Def
     before, after : str
         Revisions.
     defaults : mapping
-        Values of new columns that must have one.
+        Values of new columns that must have one, and of others where the old one will not do.
 
     Notes
     -----
@@ -77,7 +77,7 @@ def change_tables(connection: Connection, before: str, after: str, defaults: Def
 
 
 def _copy(connection: Connection, table: str, defaults: Mapping[str, str]) -> None:
-    kept = _columns(connection, f"old_{table}") & _columns(connection, table)
+    kept = (_columns(connection, f"old_{table}") & _columns(connection, table)) - defaults.keys()
     names = [*sorted(kept), *defaults]
     values = [*(f'"{name}"' for name in sorted(kept)), *defaults.values()]
     columns = ", ".join(f'"{name}"' for name in names)

@@ -3,9 +3,10 @@ CREATE TABLE points (
     key BIGINT NOT NULL,
     step BIGINT NOT NULL,
     time FLOAT NOT NULL,
-    value FLOAT,
+    value FLOAT NOT NULL,
+    nan BOOLEAN NOT NULL,
     attempt BIGINT DEFAULT '1' NOT NULL,
-    PRIMARY KEY (run, key, step, time)
+    PRIMARY KEY (run, key, step, time, value, nan)
 );
 
 CREATE TABLE latest (
@@ -13,8 +14,24 @@ CREATE TABLE latest (
     key BIGINT NOT NULL,
     step BIGINT NOT NULL,
     time FLOAT NOT NULL,
-    value FLOAT,
+    value FLOAT NOT NULL,
+    nan BOOLEAN NOT NULL,
     attempt BIGINT DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, key)
+);
+
+CREATE TABLE param_values (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    text TEXT COLLATE "C" NOT NULL,
+    number FLOAT,
+    PRIMARY KEY (run, key)
+);
+
+CREATE TABLE tag_values (
+    run BIGINT NOT NULL,
+    key BIGINT NOT NULL,
+    text TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (run, key)
 );
 
@@ -214,7 +231,7 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_cached_from ON runs (cached_from) WHERE cached_from IS NOT NULL;
 
-CREATE INDEX runs_experiment ON runs (project, experiment) WHERE experiment <> '';
+CREATE INDEX runs_experiment ON runs (project, experiment, started_at, id) WHERE experiment <> '';
 
 CREATE INDEX runs_key ON runs (key);
 

@@ -3,9 +3,10 @@ CREATE TABLE points (
     "key" INTEGER NOT NULL,
     step INTEGER NOT NULL,
     time FLOAT NOT NULL,
-    value FLOAT,
+    value FLOAT NOT NULL,
+    nan BOOLEAN NOT NULL,
     attempt INTEGER DEFAULT '1' NOT NULL,
-    PRIMARY KEY (run, "key", step, time)
+    PRIMARY KEY (run, "key", step, time, value, nan)
 )
  WITHOUT ROWID;
 
@@ -14,8 +15,26 @@ CREATE TABLE latest (
     "key" INTEGER NOT NULL,
     step INTEGER NOT NULL,
     time FLOAT NOT NULL,
-    value FLOAT,
+    value FLOAT NOT NULL,
+    nan BOOLEAN NOT NULL,
     attempt INTEGER DEFAULT '1' NOT NULL,
+    PRIMARY KEY (run, "key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE param_values (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    number FLOAT,
+    PRIMARY KEY (run, "key")
+)
+ WITHOUT ROWID;
+
+CREATE TABLE tag_values (
+    run INTEGER NOT NULL,
+    "key" INTEGER NOT NULL,
+    text TEXT NOT NULL,
     PRIMARY KEY (run, "key")
 )
  WITHOUT ROWID;
@@ -216,7 +235,7 @@ CREATE TABLE runs (
 
 CREATE INDEX runs_cached_from ON runs (cached_from) WHERE cached_from IS NOT NULL;
 
-CREATE INDEX runs_experiment ON runs (project, experiment) WHERE experiment <> '';
+CREATE INDEX runs_experiment ON runs (project, experiment, started_at, id) WHERE experiment <> '';
 
 CREATE INDEX runs_key ON runs ("key");
 

@@ -7,6 +7,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import Connection, text
 
+from mainspring.store.indexes import add_values
 from mainspring.store.migrations.shapes import Defaults, change_tables
 
 revision = "0003"
@@ -14,8 +15,12 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-DEFAULTS: Defaults = {}
-"""New columns have defaults of their own."""
+DEFAULTS: Defaults = {
+    # A value that was not a number was kept as NULL, which no key may hold.
+    table: {"value": "coalesce(value, 0)", "nan": "value IS NULL"}
+    for table in ("points", "latest")
+}
+"""Other new columns have defaults of their own."""
 
 
 _ARTIFACT = "artifact."
@@ -27,6 +32,7 @@ def upgrade() -> None:
     op.execute("UPDATE calls SET token = NULL")  # they stood there in the clear
     _name_blobs(op.get_bind())
     _move_artifacts(op.get_bind())
+    _index_runs(op.get_bind())
 
 
 def _name_blobs(connection: Connection) -> None:
@@ -52,6 +58,13 @@ def _move_artifacts(connection: Connection) -> None:
             connection.execute(add, {"run": run, "name": name.removeprefix(_ARTIFACT), "time": time, "value": value})
         if found:
             connection.execute(change, {"tags": json.dumps(tags), "run": run})
+
+
+def _index_runs(connection: Connection) -> None:
+    """Give params and tags the rows by which they are found from now on."""
+    for run_id, params, tags in connection.execute(text("SELECT id, params, tags FROM runs")).all():
+        for kind, kept in (("params", params), ("tags", tags)):
+            add_values(connection, run_id, kind, json.loads(kept) if kept else {})
 
 
 def _list_values(outputs: str | None, tags: str | None) -> Iterator[str]:
