@@ -13,6 +13,8 @@ from tests.integration.test_remote_values import laptop, travel  # noqa: F401 - 
 from tests.support.places import ObjectStoreContract
 from tests.support.stores import BUCKET, SECRET, Process, free_ports, request
 
+from mainspring.store.buckets import look_in_bucket
+
 pytestmark = pytest.mark.engines
 
 ACCOUNT = "canary"
@@ -81,6 +83,20 @@ def server(tmp_path_factory):
 
 class TestAzure(ObjectStoreContract):
     test_tables_commit_and_scan_there = None  # this server knows no beginning of a list, which tables need
+
+
+def test_changes_of_its_objects_are_seen(server, monkeypatch):
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    folder = secrets.token_hex(8)
+    place = f"az://{BUCKET}/{folder}"
+    monkeypatch.setenv("MAINSPRING_BUCKETS", place)
+    looks = []
+    for content in (b"a", b"b", None):
+        server.write(BUCKET, f"{folder}/in/new.csv", content)
+        looks.append(look_in_bucket(f"{place}/**/*.csv"))
+    assert [each.files for each in looks] == [1, 1, 0]
+    assert len({each.stamp for each in looks}) == 3
 
 
 class TestHomeInAzure:

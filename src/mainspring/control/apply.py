@@ -22,6 +22,7 @@ from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.pipelines.triggers import check_trigger
 from mainspring.security.policy import ACTIONS
 from mainspring.store import rows, tables
+from mainspring.store.buckets import check_approved
 
 _ACTIONS = {"gate": "gates.change"}
 """Kind -> the action that a change of it takes; of the others, `declarations.apply`."""
@@ -46,7 +47,8 @@ def apply(turn: Turn, command: Apply) -> Diff:
     Invalid
         API-008, RENEW-004 or TRIGGER-001 to TRIGGER-003 for what no owner can act on.
     Denied
-        AUTH-005 when a gate changes and the actor is no approver.
+        AUTH-005 when a gate changes and the actor is no approver; TRIGGER-009 for a trigger on a bucket that
+        nobody approved.
 
     Notes
     -----
@@ -100,6 +102,9 @@ def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> 
         return
     if pipeline is not None:
         check_applied(turn, name, pipeline.snapshot, pipeline.folder)
+        for trigger in pipeline.triggers:
+            if "://" in trigger.match.get("path", ""):
+                check_approved(trigger.match["path"])
     based = command.base.get(place)
     if based is not None and based != diff.base[place]:
         who = _find_applier(turn, kind, name)

@@ -1,4 +1,4 @@
-"""Files that triggers wait for: looked at beside the owner's loop, as a disk may hang."""
+"""Files that triggers wait for, here and in buckets: looked at beside the owner's loop, as either may hang."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from msgspec.structs import replace
 from mainspring.control.triggers import advance
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import ends, loop
+from mainspring.domain.errors import MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.states import TERMINAL
 from mainspring.domain.triggers import Happening, Standing
 from mainspring.store import runs
 from mainspring.store import triggers as store
+from mainspring.store.buckets import look_in_bucket
 from mainspring.store.watches import Look, look_at
 
 REST_S = 2.0
 """Seconds between two looks at the same files."""
+
+BUCKET_REST_S = 15.0
+"""The same for those of a bucket, where each look is a request that somebody pays."""
 
 _MOST_AT_ONCE = 8
 _SLACK_S = 2.0
@@ -31,8 +36,9 @@ class Watch:
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
+        self._is_far = "://" in pattern
         self._thread: threading.Thread | None = None
-        self._looked_at = -REST_S
+        self._looked_at = -BUCKET_REST_S
         self._before = ""
         self._found: Look | None = None
         self.fault = ""
@@ -44,7 +50,8 @@ class Watch:
 
     def begin(self) -> None:
         """Look once more, if the last look is over and some time has passed."""
-        if not self.is_looking and time.monotonic() - self._looked_at >= REST_S:
+        rest_s = BUCKET_REST_S if self._is_far else REST_S
+        if not self.is_looking and time.monotonic() - self._looked_at >= rest_s:
             self._looked_at = time.monotonic()
             self._thread = threading.Thread(target=self._look, name="watch", daemon=True)
             self._thread.start()
@@ -60,7 +67,9 @@ class Watch:
 
     def _look(self) -> None:
         try:
-            self._found, self.fault = look_at(self._pattern), ""
+            self._found, self.fault = (look_in_bucket if self._is_far else look_at)(self._pattern), ""
+        except MainspringError as fault:
+            self.fault = f"{fault.code}: {fault.what}"
         except (OSError, ValueError) as fault:
             self.fault = str(fault)
 
@@ -76,7 +85,7 @@ def forget_watches(home: Home) -> None:
 
 @loop(every_s=1.0, topics=("triggers",))
 def watch_files(turn: Turn) -> None:
-    """Take what was seen of the files of this node, and look again.
+    """Take what was seen of the files of this node and of its buckets, and look again.
 
     What is there at the first look starts nothing. A change that happened while no owner was there
     is seen by the next one, for the record keeps what the files looked like.

@@ -19,6 +19,7 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_MOST_LOGGED_MB": "Most megabytes of one file or folder that `log` keeps; default 5000.",
     "MAINSPRING_PROVENANCE": "`0` keeps back what runs tell of their process: Git, environment, command, folder.",
     "MAINSPRING_PRIVATE_HOSTS": "Private hosts that sinks may reach, `host` or `host:port`, with commas.",
+    "MAINSPRING_BUCKETS": "Buckets that triggers may watch, `s3://bucket/prefix`, with commas; default: none.",
     "MAINSPRING_CPU_HOUR_COST": "What an hour of a core costs, in your currency, for `Budget(cost=...)`; default 0.",
     "MAINSPRING_GPU_HOUR_COST": "What an hour of a device costs, in the same currency; default 0.",
     "MAINSPRING_PROGRESS": "`0` keeps back the lines that a pipeline prints on standard error.",

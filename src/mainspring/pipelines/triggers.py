@@ -10,6 +10,7 @@ import msgspec
 from mainspring.domain.errors import Invalid
 from mainspring.domain.triggers import Happening, Standing, Trigger
 from mainspring.pipelines.schedules import find_zone, next_fire, parse_cron
+from mainspring.store.buckets import parse_pattern
 
 WORDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "alarm": (("service",), ()),
@@ -53,7 +54,8 @@ def check_trigger(trigger: Trigger) -> Trigger:
     Raises
     ------
     Invalid
-        RENEW-004 for an unknown event or match; TRIGGER-001 to TRIGGER-003 for a schedule.
+        RENEW-004 for an unknown event or match; TRIGGER-001 to TRIGGER-003 for a schedule; BLOB-001 for what
+        is no bucket.
     """
     if trigger.event not in WORDS:
         named = ", ".join(f'"{name}"' for name in WORDS if name != "time")
@@ -69,8 +71,8 @@ def check_trigger(trigger: Trigger) -> Trigger:
         wrong = f"policy={trigger.policy!r}"
     if wrong:
         raise Invalid("RENEW-004", f"the trigger on {trigger.event!r} knows no {wrong}")
-    if trigger.event == "file" and not trigger.match["path"].startswith("/"):
-        raise Invalid("RENEW-004", f"{trigger.match['path'][:200]!r} is no absolute path of a file on this machine")
+    if trigger.event == "file":
+        _check_path(trigger.match["path"])
     if trigger.event == "webhook" and not _NAME.fullmatch(trigger.match["name"]):
         raise Invalid("RENEW-004", f"{trigger.match['name'][:200]!r} is no name of a webhook: letters, digits, - and _")
     if trigger.event == "time":
@@ -176,6 +178,13 @@ def _decide(
     after.event_time = max(start.event_time, _end_cooldown(trigger, start))
     after.streak = trigger.streak + 1 if start.facts.get("while") == trigger.pipeline else 0
     return Decision(after, start)
+
+
+def _check_path(path: str) -> None:
+    if "://" in path:
+        parse_pattern(path)
+    elif not path.startswith("/"):
+        raise Invalid("RENEW-004", f"{path[:200]!r} is no absolute path of a file on this machine")
 
 
 def _find_reason(trigger: Standing, happening: Happening, resting: bool, refusal: str) -> str:

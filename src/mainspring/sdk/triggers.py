@@ -65,7 +65,8 @@ class On:
         (``service=``). ``data``: a dataset got a new version (``dataset=``). ``model.promoted``: an
         alias moved to another version (``model=``, ``alias="champion"``). ``run.failed``: a run
         failed (``name=``, ``kind=``). ``file``: a file, one of a folder or of a pattern such as
-        ``data/*.csv`` was made, changed or removed (``path=``), on the machine of the home.
+        ``data/*.csv`` was made, changed or removed (``path=``), on the machine of the home, or in a
+        bucket that its owner may look at (``path="s3://bucket/in/*.csv"``, ``gs://``, ``az://``).
         ``webhook``: somebody called (``name=``, ``secret=`` the name of a secret of the project).
     cooldown : str, optional
         At least this long between two starts, in event time or by the clock, whichever ends first;
@@ -79,7 +80,7 @@ class On:
     ------
     Invalid
         RENEW-004 when there is no such event, policy or match; RUN-003 when the cooldown is no
-        duration.
+        duration; BLOB-001 when the path names no bucket.
 
     Notes
     -----

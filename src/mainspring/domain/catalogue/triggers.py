@@ -57,6 +57,13 @@ ENTRIES = (
         429,
     ),
     Entry(
+        "TRIGGER-009",
+        "denied",
+        "a bucket that nobody approved",
+        "triggers look only into buckets that whoever runs the owner has named, with its credentials",
+        "MAINSPRING_BUCKETS=s3://bucket/prefix where the owner starts, then mainspring stop",
+    ),
+    Entry(
         "TRIGGER-006",
         "invalid",
         "two declarations of one name",

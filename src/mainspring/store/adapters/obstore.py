@@ -127,8 +127,7 @@ class _Requests:
             raise Conflict("BLOB-004", f"{MARK} in {self._url} is not a record's mark", url=self._url) from None
 
     def _explain(self, fault: Exception) -> MainspringError:
-        refused = "AccessDenied " if isinstance(fault, PermissionDeniedError | UnauthenticatedError) else ""
-        return explain_outage(refused + str(fault), self._url, missing=isinstance(fault, FileNotFoundError))
+        return _explain(fault, self._url)
 
 
 class ObjectBlobs(_Requests, CopiedBlobs):
@@ -338,6 +337,63 @@ def make_blobs(location: Location, cache: BlobCache, patience: Patience = PATIEN
     return ObjectBlobs(*_connect_twice(location, patience), location.url, cache, patience)
 
 
+class Found(NamedTuple):
+    """An object of a bucket, as a list of it tells.
+
+    Attributes
+    ----------
+    key : str
+        Its name.
+    size_bytes : int
+        Its length.
+    modified_at : float
+        When it was written, in seconds since 1970.
+    mark : str
+        Of its content or version; empty where the store tells none.
+    """
+
+    key: str
+    size_bytes: int
+    modified_at: float
+    mark: str
+
+
+def list_bucket(bucket: Location, folder: str, *, itself: bool) -> Iterator[Found]:
+    """Yield what lies in a folder and below, a thousand or so for each request; nothing is marked or written.
+
+    Parameters
+    ----------
+    bucket : Location
+        Without a prefix.
+    folder : str
+        What the keys begin with, as far as a slash; empty: the whole bucket.
+    itself : bool
+        Yield the object of that very key, too.
+
+    Raises
+    ------
+    Denied
+        BLOB-006 when the settings make no connection, or the store refuses.
+    Unavailable
+        BLOB-007 when the bucket is gone, BLOB-008 when it gives no answer.
+    """
+    _refuse_fork(bucket.url)
+    _, store = _connect_twice(bucket, PATIENCE)
+    try:
+        if itself and folder:
+            with contextlib.suppress(FileNotFoundError):
+                yield _tell(obstore.head(store, folder))
+        for page in obstore.list(store, folder or None):
+            yield from map(_tell, page)
+    except (BaseError, FileNotFoundError) as fault:
+        raise _explain(fault, bucket.url) from None
+
+
+def _tell(found: obstore.ObjectMeta) -> Found:
+    mark = found["e_tag"] or found["version"] or ""
+    return Found(found["path"], found["size"], found["last_modified"].timestamp(), mark)
+
+
 def _connect_twice(location: Location, patience: Patience) -> tuple[_Bucket, _Bucket]:
     try:
         return _connect(location, patience, patience.transfer_s), _connect(location, patience, patience.answer_s)
@@ -358,6 +414,11 @@ def _connect(location: Location, patience: Patience, silence_s: float) -> _Bucke
         },
         retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=2 * silence_s)},
     )
+
+
+def _explain(fault: Exception, url: str) -> MainspringError:
+    refused = "AccessDenied " if isinstance(fault, PermissionDeniedError | UnauthenticatedError) else ""
+    return explain_outage(refused + str(fault), url, missing=isinstance(fault, FileNotFoundError))
 
 
 def _refuse_fork(url: str) -> None:
