@@ -9,7 +9,19 @@ from msgspec.structs import replace
 from tests.support.relays import Site
 
 from mainspring.api.routes import TABLE
-from mainspring.domain import access, files, messages, records, retries, sinks, tracking, triggers, upkeep
+from mainspring.domain import (
+    access,
+    files,
+    gates,
+    messages,
+    records,
+    registry,
+    retries,
+    sinks,
+    tracking,
+    triggers,
+    upkeep,
+)
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
 from mainspring.domain.lists import PAGES, read_all
@@ -52,6 +64,8 @@ def make(desk, name, project="default"):
     put(access.AddSecret(name=name, value="a secret of length"))
     body = {"triggers": [], "folder": "/", "snapshot": {"files": {}, "entry": "flow:run", "python": "python3"}}
     put(messages.Apply(declarations=[records.Declaration("pipeline", name, body)]))
+    put(messages.Apply(declarations=[records.Declaration("gate", f"{name}->champion", {})]))
+    put(registry.RegisterModel(name=f"empty-{name}"))
     user = f"{project}-{name}"
     put(access.AddUser(name=user, role="viewer"))
     put(access.IssueToken(principal=user))
@@ -73,6 +87,8 @@ LISTS = [
     messages.ListVersions(kind="model", name="same"),
     messages.ListServices(),
     triggers.ListPipelines(),
+    gates.ListGates(),
+    registry.ListModels(),
     messages.ListAlarms(),
     messages.ListAlarms(service="n1"),
     messages.ListRenewals(),

@@ -25,7 +25,7 @@ from mainspring.api.entrance import Entrance
 from mainspring.api.routes import TABLE
 from mainspring.api.sessions import Sessions
 from mainspring.control import usecases
-from mainspring.domain import access, messages, records
+from mainspring.domain import access, gates, messages, records
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Denied, Invalid, MainspringError, NotFound
 from mainspring.domain.wire import HEADER, decode_request, encode_request
@@ -334,7 +334,7 @@ def test_a_workers_token_reaches_its_run_alone(desk):
         ask(messages.GetRun(id=mine.id))
 
 
-def test_nobody_but_an_approver_changes_a_gate_or_promotes_without_one(desk):
+def test_nobody_but_an_approver_changes_a_gate_or_passes_it_over(desk):
     """Four eyes: who trains does not set the bar."""
     editor, approver = Person(desk, "e", "editor"), Person(desk, "a", "approver")
     gate = records.Declaration("gate", "delays->champion", {"alpha": 0.05})
@@ -343,11 +343,15 @@ def test_nobody_but_an_approver_changes_a_gate_or_promotes_without_one(desk):
     assert editor.ask(messages.Apply(declarations=[gate], dry_run=True)).changes[0][0] == "+"
     put(desk, "model", {}, digest="m")
     put(desk, "dataset", {}, digest="d")
-    ungated = messages.Promote(model="delays", alias="other", data="delays")
-    with pytest.raises(Denied, match="AUTH-005"):
-        editor.ask(ungated)
+    assert editor.ask(messages.MoveAlias(kind="model", name="delays", alias="other", number=1)).aliases == ("other",)
     assert approver.ask(messages.Apply(declarations=[gate])).changes[0][0] == "+"
     assert editor.ask(messages.Promote(model="delays", alias="champion", data="delays")).kind == "gate"
+    for held in (
+        messages.MoveAlias(kind="model", name="delays", alias="champion", number=1, force=True, reason="now"),
+        gates.RemoveGate(model="delays", alias="champion", reason="in the way"),
+    ):
+        with pytest.raises(Denied, match="AUTH-005"):
+            editor.ask(held)
     assert authorise(HOME_USER, "gates.change", "default") is None
 
 

@@ -6,8 +6,10 @@ from tests.support.access import HOME_USER, Person
 from mainspring.domain import (
     access,
     files,
+    gates,
     messages,
     records,
+    registry,
     rehearsals,
     retries,
     sinks,
@@ -42,6 +44,17 @@ ON_PIPELINES = (
     triggers.PausePipeline,
     triggers.ResumePipeline,
     triggers.RemovePipeline,
+)
+
+ON_REGISTRY = (
+    registry.GetModel(name="delays"),
+    registry.DescribeModel(name="delays", description="mine"),
+    registry.DescribeModel(name="delays", number=1, tags={"mine": "yes"}),
+    registry.RenameModel(name="delays", to="mine"),
+    registry.DropAlias(name="delays", alias="best"),
+    registry.StageVersion(name="delays", number=1, stage="Production"),
+    gates.GetGate(model="delays", alias="champion"),
+    gates.RemoveGate(model="delays", alias="champion", reason="in the way"),
 )
 
 
@@ -115,6 +128,7 @@ def probes(run, data):
         messages.GetVersion(kind="model", reference="delays@best"),
         messages.ListReads(run_id=run.id),
         messages.MoveAlias(kind="model", name="delays", alias="best", number=1),
+        *ON_REGISTRY,
         upkeep.DeleteModel(reference="delays@1"),
         upkeep.RestoreModel(reference="delays@1"),
         upkeep.DeleteVersions(kind="model", reference="delays@1"),
@@ -159,6 +173,8 @@ def test_lists_hold_nothing_of_another_project(rooms):
         messages.ListVersions(kind="model", name="delays"),
         messages.ListServices(),
         triggers.ListPipelines(),
+        gates.ListGates(),
+        registry.ListModels(),
         messages.ListAlarms(),
         messages.ListRenewals(),
         messages.ListEvents(),
@@ -185,7 +201,7 @@ def test_every_command_that_names_something_is_probed(rooms):
         access.GrantRole, access.RevokeRole, access.IssueToken, access.RevokeToken,
     }  # fmt: skip
     by_lists = {messages.ListRuns, messages.ListVersions}
-    makes = {access.AddSecret, sinks.AddSink}
+    makes = {access.AddSecret, sinks.AddSink, registry.RegisterModel}
     makes |= {transfers.FindBlob, transfers.HoldBlob, transfers.NoteUpload}  # test_blobs
     makes |= {triggers.ReceiveHook}  # test_hooks
     makes |= {access.MakeDataKey, access.UseDataKey}  # test_a_data_key_is_of_one_project

@@ -104,7 +104,7 @@ def test_every_command_has_an_action_and_every_action_is_asked(desk):
     # The stop is registered by an owner that runs.
     missing = {command.__name__ for command in ANSWERS if command not in asked} - {"Stop"}
     assert missing == set()
-    further = {"gates.change", "runs.submit_code", "models.promote_ungated", "tokens.issue_for_others", "home.stop"}
+    further = {"gates.change", "runs.submit_code", "aliases.force", "tokens.issue_for_others", "home.stop"}
     assert set(asked.values()) | further == set(ACTIONS)
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, messages, retries, sinks, tracking, transfers, triggers, upkeep
+from mainspring.domain import access, gates, messages, registry, retries, sinks, tracking, transfers, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.messages import Command, Nothing
 from mainspring.domain.records import Run
@@ -145,7 +145,16 @@ TABLE: tuple[Entry, ...] = (
     Entry("DELETE", "/models/{reference}", upkeep.DeleteVersions, {"kind": "model"}),
     Entry("POST", "/models/{reference}/restore", upkeep.RestoreVersions, {"kind": "model"}),
     Entry("PUT", "/models/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "model"}),
+    Entry("DELETE", "/models/{name}/aliases/{alias}", registry.DropAlias),
     Entry("POST", "/models/{model}/promote", messages.Promote, left_out=("run_id",)),
+    Entry("GET", "/registry", registry.ListModels),
+    Entry("POST", "/registry", registry.RegisterModel, status=201),
+    Entry("GET", "/registry/{name}", registry.GetModel),
+    Entry("PUT", "/registry/{name}", registry.DescribeModel),
+    Entry("POST", "/registry/{name}/rename", registry.RenameModel),
+    Entry("GET", "/gates", gates.ListGates),
+    Entry("GET", "/gates/{model}/{alias}", gates.GetGate),
+    Entry("DELETE", "/gates/{model}/{alias}", gates.RemoveGate),
     Entry("POST", "/declarations", messages.Apply),
     Entry("GET", "/declarations/{kind}/{name}", messages.GetDeclaration),
     Entry("GET", "/pipelines", triggers.ListPipelines),

@@ -26,6 +26,37 @@ class _Unfit(Exception):
     """A text that is none of a kind; its own text says what was wanted."""
 
 
+def read_tags(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Read what was typed for tags: those to set, and the names of those to remove.
+
+    Parameters
+    ----------
+    words : sequence of str
+        ``NAME=TEXT``, or ``NAME-``.
+
+    Raises
+    ------
+    UsageError
+        A word that is neither.
+
+    Examples
+    --------
+    >>> read_tags(["team=sky", "draft-"])
+    ({'team': 'sky'}, ['draft'])
+    """
+    changes: dict[str, str] = {}
+    remove = []
+    for each in words:
+        name, sign, text = each.partition("=")
+        if sign:
+            changes[name] = text
+        elif each.endswith("-"):
+            remove.append(each[:-1])
+        else:
+            raise click.UsageError(f"{each!r} is neither NAME=TEXT nor NAME-")
+    return changes, remove
+
+
 def read_arguments(function: Callable[..., Any], words: Sequence[str]) -> dict[str, Any]:
     """Read what was typed for the parameters of a function.
 

@@ -7,14 +7,17 @@ from typing import Any
 
 import click
 
-from mainspring.cli.asking import ask
+from mainspring.cli.arguments import read_tags
+from mainspring.cli.asking import act, ask
 from mainspring.cli.deleting import add_verbs, print_restorable
 from mainspring.cli.offering import offer
-from mainspring.cli.printing import Noun, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Version
+from mainspring.domain.references import parse_reference
+from mainspring.domain.registry import DescribeModel, RegisteredModel, RenameModel
 from mainspring.domain.units import format_size
 from mainspring.domain.upkeep import Deletion
 
@@ -71,6 +74,8 @@ def show(reference: str) -> None:
             "model": version.reference,
             "digest": version.digest,
             "aliases": ", ".join(version.aliases),
+            "description": version.description,
+            "tags": _describe_tags(version.tags),
             "made by": shorten_id(version.run_id) if version.run_id else None,
             "age": format_age(version.created_at),
             "files": ", ".join(version.manifest) if isinstance(version.manifest, dict) else None,
@@ -80,7 +85,60 @@ def show(reference: str) -> None:
     print_next(f"mainspring why {version.reference}")
 
 
+@command.command("describe", answer=RegisteredModel)
+@click.argument("reference", shell_complete=offer("model"), metavar="NAME[@NUMBER]")
+@click.argument("text")
+@dry_run
+def describe(reference: str, text: str) -> None:
+    """Say in a few words what a model, or one of its versions, is."""
+    _print_noted(act(_note(reference, description=text)))
+
+
+@command.command("tag", answer=RegisteredModel)
+@click.argument("reference", shell_complete=offer("model"), metavar="NAME[@NUMBER]")
+@click.argument("tags", nargs=-1, required=True, metavar="NAME=TEXT|NAME-...")
+@dry_run
+def tag(reference: str, tags: tuple[str, ...]) -> None:
+    """Set tags of a model or of one of its versions, or remove them by a dash behind the name."""
+    changes, remove = read_tags(tags)
+    _print_noted(act(_note(reference, tags=changes, untag=remove)))
+
+
+@command.command("rename", answer=RegisteredModel)
+@click.argument("name", shell_complete=offer("model"))
+@click.argument("to")
+@dry_run
+def rename(name: str, to: str) -> None:
+    """Give a model another name; versions, aliases, verdicts and gates go with it."""
+    _print_noted(act(RenameModel(name, to)))
+
+
 add_verbs(command, "model")
+
+
+def _note(reference: str, **notes: Any) -> DescribeModel:
+    named = parse_reference(reference)
+    number = 0 if str(named) == named.name else ask(GetVersion("model", reference)).number
+    return DescribeModel(named.name, number, **notes)
+
+
+def _print_noted(model: RegisteredModel) -> None:
+    if wants_json():
+        print_json(model)
+        return
+    print_fields(
+        {
+            "model": model.name,
+            "description": model.description,
+            "tags": _describe_tags(model.tags),
+            "aliases": ", ".join(f"{alias} -> {number}" for alias, number in model.aliases.items()),
+            "latest": model.latest.reference if model.latest else None,
+        }
+    )
+
+
+def _describe_tags(tags: dict[str, str]) -> str:
+    return "\n".join(f"{name} = {value}" for name, value in tags.items())
 
 
 def _list_versions(name: str | None, limit: int) -> list[Version]:

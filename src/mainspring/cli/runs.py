@@ -7,6 +7,7 @@ from collections import Counter
 import click
 import msgspec
 
+from mainspring.cli.arguments import read_tags
 from mainspring.cli.asking import act, ask
 from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.offering import offer
@@ -150,15 +151,7 @@ def restore(ids: tuple[str, ...]) -> None:
 @dry_run
 def tag(id: str, tags: tuple[str, ...]) -> None:  # noqa: A002
     """Set tags of a run, or remove them by a dash behind the name."""
-    changes, remove = {}, []
-    for each in tags:
-        name, sign, text = each.partition("=")
-        if sign:
-            changes[name] = text
-        elif each.endswith("-"):
-            remove.append(each[:-1])
-        else:
-            raise click.UsageError(f"{each!r} is neither NAME=TEXT nor NAME-")
+    changes, remove = read_tags(tags)
     run: Run = act(TagRun(run_id=ask(GetRun(id)).id, tags=changes, remove=tuple(remove)))
     if wants_json():
         print_json(run)

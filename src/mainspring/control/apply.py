@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import msgspec
 
 from mainspring.control.blobs import check_named
+from mainspring.control.declarations import digest_body, find_declaration, list_declarations
 from mainspring.control.foreign import check_applied
 from mainspring.control.services import watch
 from mainspring.control.standings import settle_triggers, take_over
@@ -72,28 +72,12 @@ def get_declaration(turn: Turn, command: GetDeclaration) -> Declaration:
     return declaration
 
 
-def find_declaration(turn: Turn, kind: str, name: str) -> Declaration | None:
-    """Return the declaration in force, if there is one."""
-    found = rows.find(
-        turn.connection, tables.declarations, Declaration, limit=1, project=turn.project, kind=kind, name=name
-    )
-    return found[0] if found else None
-
-
-def list_declarations(turn: Turn, kind: str) -> list[Declaration]:
-    """Return the declarations of a kind that are in force, by name."""
-    newest: dict[str, Declaration] = {}
-    for declaration in rows.find(turn.connection, tables.declarations, Declaration, project=turn.project, kind=kind):
-        newest.setdefault(declaration.name, declaration)
-    return [newest[name] for name in sorted(newest)]
-
-
 def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> None:
     kind, name = declaration.kind, declaration.name
     pipeline = _read_pipeline(declaration) if kind == "pipeline" else None
     place = f"{kind} {name}"
     old = find_declaration(turn, kind, name)
-    diff.base[place] = "" if old is None else _digest(old.body)
+    diff.base[place] = "" if old is None else digest_body(old.body)
     changed = compare(kind, name, None if old is None else old.body, declaration.body)
     if old is not None and kind == "pipeline" and not changed:
         changed = _compare_principals(turn, name)
@@ -186,8 +170,4 @@ def _tell(declaration: Declaration | None) -> Any:
     """Return what the audit keeps: the rules of a gate whole, of what may be large its digest."""
     if declaration is None or declaration.kind == "gate":
         return declaration and declaration.body
-    return {"sha256": _digest(declaration.body)}
-
-
-def _digest(body: dict[str, Any]) -> str:
-    return hashlib.sha256(msgspec.json.encode(body, order="sorted")).hexdigest()
+    return {"sha256": digest_body(declaration.body)}

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mainspring.control.blobs import use_blobs
+from mainspring.control.gates import UNGATED, allow_move
 from mainspring.control.quotas import hold_files
 from mainspring.control.sweeps import check_kept
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import messages
-from mainspring.domain.errors import Conflict, Invalid, MainspringError, NotFound
+from mainspring.domain.errors import Invalid, MainspringError, NotFound
 from mainspring.domain.home import name_folder
-from mainspring.domain.records import Declaration, Version
+from mainspring.domain.records import Version
 from mainspring.domain.references import Reference, parse_reference
+from mainspring.domain.registry import RegisteredModel, check_notes
 from mainspring.security.paths import check_relative
 from mainspring.store import deletions, follows, runs, versions
 from mainspring.store.locations import find_tables
-from mainspring.store.rows import find
-from mainspring.store.tables import declarations
+from mainspring.store.registry import add_model, find_model, touch_model
 
 _EVENTS = {"dataset": "data", "model": "model"}
 _NEAR = 200
@@ -34,15 +35,18 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     Raises
     ------
     Invalid
-        DATA-001 when the name is none; HOME-011 when the manifest names a place outside of the
-        project, API-008 when it is none.
+        DATA-001 when the name is none; MODEL-051 for notes that are too long; HOME-011 when the
+        manifest names a place outside of the project, API-008 when it is none.
     NotFound
         HOME-010 when an input is no version.
     """
     check_name(command.name)
+    check_notes(command.description, command.tags)
     now = turn.now()
+    if command.kind == "model":
+        name_model(turn, command.name)
     known = versions.find_digest(turn.connection, command.kind, turn.project, command.name, command.digest)
-    if known is not None:
+    if known is not None and not command.more:
         if deletions.find_deletion(turn.connection, known.id) is not None:
             _check_manifest(turn, command)
             _hold(turn, known.id, command)
@@ -66,6 +70,8 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
         command.run_id,
         command.inputs,
         created_at=now,
+        description=command.description,
+        tags=command.tags,
     )
     _hold(turn, version.id, command)
     versions.add_version(turn.connection, version, command.event_time)
@@ -120,15 +126,36 @@ def move_alias(turn: Turn, command: messages.MoveAlias) -> Version:
     Raises
     ------
     Conflict
-        GATE-003 when a gate guards the alias.
+        GATE-003 when a gate guards the alias and has not let the version through.
+    Denied
+        AUTH-005 when it is forced and the actor is no approver.
+    Invalid
+        DATA-001 when the alias is none; GATE-008 when it is forced without a reason.
+    NotFound
+        DATA-002 or MODEL-001 when there is no such version.
     """
-    gate = f"{command.name}->{command.alias}"
-    if command.kind == "model" and find(
-        turn.connection, declarations, Declaration, limit=1, project=turn.project, kind="gate", name=gate
-    ):
-        raise Conflict("GATE-003", f"{command.name}@{command.alias} is gated", model=command.name, alias=command.alias)
     version = resolve(turn, command.kind, f"{command.name}@{command.number}")
-    return point_alias(turn, version, command.alias, command.reason)
+    if parse_reference(f"{command.name}@{command.alias}").alias is None:
+        raise Invalid("DATA-001", f"{command.alias!r} is no name of an alias", alias=command.alias)
+    if command.alias in version.aliases:
+        return version
+    rule = UNGATED
+    if version.kind == "model":
+        rule = allow_move(turn, version, command.alias, force=command.force, reason=command.reason)
+    return point_alias(turn, version, command.alias, command.reason, rule=rule)
+
+
+def name_model(turn: Turn, name: str) -> RegisteredModel:
+    """Return the row of a model's name, which is made where there is none and shown where it was deleted."""
+    now = turn.now()
+    known = find_model(turn.connection, turn.project, name)
+    if known is None:
+        known = RegisteredModel(turn.new_id(), turn.project, name, created_at=now, changed_at=now)
+        add_model(turn.connection, known)
+        return known
+    deletions.restore_version(turn.connection, known.id)
+    touch_model(turn.connection, turn.project, name, now)
+    return known
 
 
 def resolve(turn: Turn, kind: str, reference: str) -> Version:
@@ -150,8 +177,10 @@ def find_version(turn: Turn, kind: str, reference: str) -> Version | None:
     return versions.find_version(turn.connection, kind, turn.project, parse_reference(reference))
 
 
-def point_alias(turn: Turn, version: Version, alias: str, reason: str, run_id: str | None = None) -> Version:
-    """Point an alias at a version, whoever allowed it, and say so in the events, with the run that led to it."""
+def point_alias(
+    turn: Turn, version: Version, alias: str, reason: str, *, rule: str, run_id: str | None = None
+) -> Version:
+    """Point an alias at a version by the rule that allows it; the events tell it, with the run that led to it."""
     old = versions.find_version(turn.connection, version.kind, version.project, Reference(version.name, alias=alias))
     if old is not None and old.id == version.id:
         return version
@@ -162,11 +191,13 @@ def point_alias(turn: Turn, version: Version, alias: str, reason: str, run_id: s
         "number": version.number,
         "before": old.number if old else None,
         "reason": reason,
+        "rule": rule,
         "kind": version.kind,
         "run_id": run_id or turn.actor.run_id or None,
     }
     turn.emit("alias", f"{version.name}@{alias}", body)
     if version.kind == "model":
+        touch_model(turn.connection, version.project, version.name, turn.now())
         turn.audit("aliases.move", f"{version.name}@{alias}", before=body["before"], after=body)
     return resolve(turn, version.kind, version.reference)
 

@@ -13,6 +13,7 @@ from mainspring.domain.lists import MOST, cut
 from mainspring.domain.messages import ListVersions, SearchRuns
 from mainspring.domain.records import Run, Version
 from mainspring.domain.references import Reference, parse_reference
+from mainspring.domain.registry import RegisteredModel
 from mainspring.domain.upkeep import (
     Deleted,
     DeleteModel,
@@ -25,7 +26,7 @@ from mainspring.domain.upkeep import (
     RestoreRuns,
     RestoreVersions,
 )
-from mainspring.store import deletions, needs, purges, runs, search, versions
+from mainspring.store import deletions, needs, purges, registry, runs, search, versions
 
 _PAGE = 200
 """So many runs of a filter are looked at in one turn."""
@@ -55,10 +56,15 @@ def delete_versions(turn: Turn, command: DeleteVersions) -> Deleted:
         if need is not None:
             what = f"{version.reference} is needed by {need.what}"
             raise Conflict("KEEP-002", what, fix=need.fix, reference=version.reference)
+    names = _list_names(turn, command)
     made = dict.fromkeys(each for version in found for each in needs.list_dependents(turn.connection, version.id))
     outside = [each for each in made if not any(each == version.reference for version in found)]
     told = [f"{each} was made from it" for each in outside]
-    return _hide(turn, found, [], told, dry_run=command.dry_run)
+    done = _hide(turn, found, [], told, dry_run=command.dry_run)
+    for model in () if command.dry_run else names:
+        deletions.delete_name(turn.connection, model, str(turn.actor), turn.now())
+        turn.audit("assets.delete", model.name, before={"id": model.id, "description": model.description})
+    return done
 
 
 @handles(DeleteRuns, action="runs.delete")
@@ -120,7 +126,7 @@ def restore_versions(turn: Turn, command: RestoreVersions) -> list[Version]:
         known = versions.list_versions(turn.connection, turn.project, asked)
         gone = [(each, deletions.find_deletion(turn.connection, each.id)) for each in known]
         found = [each for each, deletion in gone if deletion is not None and deletion.purged_at is None]
-        if not found:
+        if not found and not _restore_name(turn, command.kind, named.name):
             raise NotFound("KEEP-004", f"nothing of {named.name} is deleted", name=named.name)
     else:
         assert named.number is not None
@@ -133,6 +139,7 @@ def restore_versions(turn: Turn, command: RestoreVersions) -> list[Version]:
         found = [version]
         if deletion is None:
             return found
+    _restore_name(turn, command.kind, named.name)
     for version in found:
         deletions.restore_version(turn.connection, version.id)
         _tell(turn, "restored", version.kind, version.reference, version.id)
@@ -206,6 +213,8 @@ def purge(turn: Turn, found: Sequence[Deletion]) -> list[Deletion]:
                 if left <= 0:
                     break
                 purges.purge_run(turn.connection, each.project, each.id, number, turn.now())
+            elif not each.number:
+                purges.purge_name(turn.connection, each.id)
             else:
                 purges.purge_version(turn.connection, each.project, each.id, turn.now())
             turn.audit("assets.purge", each.reference, before={"id": each.id, "digest": each.digest})
@@ -262,9 +271,26 @@ def _list_named(turn: Turn, command: DeleteVersions) -> list[Version]:
         for name in names
         for version in versions.list_versions(turn.connection, turn.project, ListVersions(command.kind, name, MOST))
     ]
-    if not found:
+    if not found and not _list_names(turn, command):
         raise missing(turn, command.kind, command.reference)
     return found
+
+
+def _list_names(turn: Turn, command: DeleteVersions) -> list[RegisteredModel]:
+    """Return the name of a model that goes with all its versions."""
+    if command.kind != "model" or not command.all:
+        return []
+    model = registry.find_model(turn.connection, turn.project, command.reference)
+    return [model] if model is not None and deletions.find_deletion(turn.connection, model.id) is None else []
+
+
+def _restore_name(turn: Turn, kind: str, name: str) -> bool:
+    """Show the name of a model again; return whether it was deleted."""
+    model = registry.find_model(turn.connection, turn.project, name) if kind == "model" else None
+    if model is None or deletions.find_deletion(turn.connection, model.id) is None:
+        return False
+    deletions.restore_version(turn.connection, model.id)
+    return True
 
 
 def _check_named(reference: str, *, all_of_it: bool) -> Reference:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Select, select
 
-from mainspring.control.apply import find_declaration
 from mainspring.control.assets import find_version
+from mainspring.control.declarations import find_declaration
 from mainspring.control.pipelines import get_pipeline
 from mainspring.control.queue import explain_wait
 from mainspring.control.services import find_service

@@ -47,6 +47,20 @@ def find_version_need(turn: Turn, version: Version, *, alone: bool) -> Need | No
     return _tell_live(needs.find_live_user(turn.connection, version.id, version.reference))
 
 
+def find_name_need(turn: Turn, name: str) -> Need | None:
+    """Return what goes by the name of a model, besides its aliases; None when nothing does."""
+    for service in find(turn.connection, services, Service, project=turn.project, desired=True):
+        models = [service.follows, *(each.model for each in service.revisions)]
+        if any(each.partition("@")[0] == name for each in models):
+            return Need(f"the service {service.name}", f"mainspring services stop {service.name}")
+    either = renewals.c.candidate.startswith(f"{name}@", autoescape=True)
+    either |= renewals.c.champion.startswith(f"{name}@", autoescape=True)
+    renewal = needs.find_open_renewal(turn.connection, renewals.c.project == turn.project, either)
+    if renewal is not None:
+        return Need(f"the renewal of service {renewal[1]}", f"mainspring services show {renewal[1]}, until it ends")
+    return _tell_live(needs.find_live_call(turn.connection, f'"{name}@'))
+
+
 def find_run_need(turn: Turn, run: Run) -> Need | None:
     """Return what needs a run or something below it, None when nothing does."""
     if run.kind == "check" and run.state == "succeeded":  # the next check goes on from the last one

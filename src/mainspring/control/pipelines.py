@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from mainspring.control.apply import find_declaration, list_declarations
+from mainspring.control.declarations import find_declaration, list_declarations
 from mainspring.control.starts import make_call
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, submit

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-import msgspec
-
-from mainspring.control.apply import find_declaration
 from mainspring.control.assets import find_version, point_alias, resolve
+from mainspring.control.declarations import digest_body
+from mainspring.control.gates import UNGATED, find_gate
 from mainspring.control.renewals import judge_case
 from mainspring.control.rollout import open_canary
 from mainspring.control.turn import Turn
@@ -28,13 +26,12 @@ def promote(turn: Turn, command: Promote) -> Run:
     """Queue the gate's run; asked again with nothing changed it answers with the same run, unless that failed."""
     model = resolve(turn, "model", command.model)
     data = resolve(turn, "dataset", command.data)
-    earlier = _find_promotion(turn, model, command.alias, data)
+    gate = find_gate(turn, model.name, command.alias)
+    rules = digest_body(gate.body) if gate else ""
+    earlier = _find_promotion(turn, model, command.alias, data, rules)
     if earlier is not None:
         return earlier
     champion = find_version(turn, "model", f"{model.name}@{command.alias}")
-    gate = find_declaration(turn, "gate", f"{model.name}->{command.alias}")
-    if gate is None:
-        turn.require("models.promote_ungated")
     _check_unseen(turn, model, data)
     arguments = {
         "model": model.reference,
@@ -43,13 +40,14 @@ def promote(turn: Turn, command: Promote) -> Run:
         "data": data.reference,
         "gate": gate.body if gate else None,
     }
+    asked = f"{model.id}:{command.alias}:{data.id}:{champion.id if champion else ''}"
     spec = RunSpec(
         kind="gate",
         name=f"{model.name}->{command.alias}",
         parent_id=command.run_id,
         call=Call(job="gate", arguments=arguments),
-        params={**arguments, "gate": gate is not None, "reason": command.reason},
-        dedupe=f"gate:{model.id}:{command.alias}:{data.id}:{champion.id if champion else ''}:{_digest(arguments)}",
+        params={**arguments, "gate": gate is not None, "rules": rules, "reason": command.reason},
+        dedupe=f"gate:{asked}:{digest_body(arguments)[:16]}",
     )
     run = submit(turn, spec)
     turn.audit("models.promote", f"{model.reference}->{command.alias}", before=arguments["champion"], after=spec.params)
@@ -86,6 +84,9 @@ def record_verdict(turn: Turn, run: Run) -> None:
     passed, summary = bool(details["passed"]), str(details["summary"])
     if (champion.reference if champion else None) != asked["champion"]:
         passed, summary = False, f"{asked['alias']} moved while the gate ran; {summary}"
+    gate, rules = find_gate(turn, model.name, asked["alias"]), str(asked.get("rules", ""))
+    if gate is not None and digest_body(gate.body) != rules:
+        passed, summary = False, f"another gate was applied while this one ran; {summary}"
     verdict = Verdict(
         id=turn.new_id(),
         run_id=run.id,
@@ -98,27 +99,29 @@ def record_verdict(turn: Turn, run: Run) -> None:
         evidence=details["evidence"],
         created_at=turn.now(),
         project=turn.project,
+        rules=rules,
     )
     rows.add(turn.connection, tables.verdicts, verdict)
     turn.emit("gate.passed" if passed else "gate.refused", model.reference, {"verdict": verdict.id, "summary": summary})
     outcome = {"run": run.id, "asked_by": run.principal, "passed": passed, "gate": asked["gate"], "summary": summary}
     turn.audit("models.judge", f"{model.reference}->{verdict.alias}", before=verdict.champion, after=outcome)
     if passed and not open_canary(turn, model, verdict):
-        reason = f"verdict {verdict.id}" if asked["gate"] else "ungated"
-        point_alias(turn, model, asked["alias"], reason, run.id)
+        rule = f"verdict {verdict.id}" if asked["gate"] else UNGATED
+        point_alias(turn, model, asked["alias"], rule, rule=rule, run_id=run.id)
     judge_case(turn, run, verdict)
 
 
-def _find_promotion(turn: Turn, model: Version, alias: str, data: Version) -> Run | None:
+def _find_promotion(turn: Turn, model: Version, alias: str, data: Version, rules: str) -> Run | None:
     """Return the gate run that let this version have the alias, if one did.
 
     A version that holds the alias needs no other verdict. One that held it and was followed by
     another is not moved back by a script that runs again: on the same rows it was judged already.
+    What another gate, or none, let through has to pass the gate that is in force.
     """
     asked: dict[str, Any] = {"project": turn.project, "model": model.reference, "alias": alias, "passed": True}
     holder = find_version(turn, "model", f"{model.name}@{alias}")
     if holder is None or holder.id != model.id:
-        asked["data"] = data.reference
+        asked |= {"data": data.reference, "rules": rules}
     found = rows.find(turn.connection, tables.verdicts, Verdict, limit=1, **asked)
     runs = rows.find(turn.connection, tables.runs, Run, limit=1, id=found[0].run_id) if found else []
     return runs[0] if runs else None
@@ -132,7 +135,3 @@ def _check_unseen(turn: Turn, model: Version, data: Version) -> None:
     seen = find_seen(data, versions)
     if seen is not None:
         raise Invalid("GATE-012", f"{data.reference} cannot judge {model.reference}: {seen}", read=read)
-
-
-def _digest(arguments: dict[str, Any]) -> str:
-    return hashlib.sha256(msgspec.json.encode(arguments, order="sorted")).hexdigest()[:16]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mainspring.control.apply import list_declarations
 from mainspring.control.arrivals import list_arrivals, pass_arrival
 from mainspring.control.cases import find_case, move_case, open_case
+from mainspring.control.declarations import list_declarations
 from mainspring.control.services import find_check, find_node, find_service, list_monitored
 from mainspring.control.standings import name_renewal, note_renewal, refuse_renewal
 from mainspring.control.starts import make_call

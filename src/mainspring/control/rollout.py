@@ -93,7 +93,7 @@ def _make_full(turn: Turn, service: Service, canary: Revision, body: dict[str, A
     if follows.alias:
         model = resolve(turn, "model", canary.model)
         reason = f"canary of {service.name} r{canary.number} is full: {body['reason']}"
-        point_alias(turn, model, follows.alias, reason=reason)
+        point_alias(turn, model, follows.alias, reason, rule="canary")
     close_case(turn, service.name, "promoted", body)
 
 

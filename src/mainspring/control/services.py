@@ -15,6 +15,7 @@ from sqlalchemy import select
 from mainspring.control.arrivals import list_arrivals
 from mainspring.control.assets import find_version, missing, point_alias, resolve
 from mainspring.control.cases import close_case, find_case
+from mainspring.control.gates import allow_move
 from mainspring.control.pins import drop_files, pin_files
 from mainspring.control.rollout import add_revision, advance, save_revisions
 from mainspring.control.turn import Turn
@@ -27,6 +28,7 @@ from mainspring.domain.references import parse_reference
 from mainspring.serving import files
 from mainspring.store import rows, tables
 from mainspring.store.engine import dialect_of
+from mainspring.store.events import has_held
 
 RESTART_S = 1.0
 
@@ -118,7 +120,10 @@ def rollback_service(turn: Turn, command: RollbackService) -> Service:
     add_revision(turn, service, model, state="live")
     follows = parse_reference(service.follows)
     if follows.alias:
-        point_alias(turn, model, follows.alias, reason=f"roll back of {service.name}: {command.reason}")
+        reason = f"roll back of {service.name}: {command.reason}"
+        held = has_held(turn.connection, model, follows.alias)
+        rule = "roll back" if held else allow_move(turn, model, follows.alias)
+        point_alias(turn, model, follows.alias, reason, rule=rule)
     close_case(turn, service.name, "rolled_back", {"model": model.reference, "reason": command.reason})
     turn.emit("rolled_back", service.name, {"model": model.reference, "reason": command.reason})
     after = {"model": model.reference, "reason": command.reason}

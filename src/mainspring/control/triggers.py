@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mainspring.control.apply import find_declaration
+from mainspring.control.declarations import find_declaration
 from mainspring.control.standings import tell_refusal
 from mainspring.control.starts import find_refusal, list_chain, start_pipeline
 from mainspring.control.turn import Turn

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from mainspring.domain import access, messages, triggers, upkeep
+from mainspring.domain import access, gates, messages, registry, triggers, upkeep
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid
 
@@ -41,6 +41,8 @@ PAGES: dict[type[Command], Pages] = {
     messages.ListVersions: Pages("page", "id"),
     messages.ListServices: Pages("page", "id"),
     triggers.ListPipelines: Pages("page", "name"),
+    gates.ListGates: Pages("page", "name"),
+    registry.ListModels: Pages("page", "id"),
     messages.ListAlarms: Pages("page", "id"),
     messages.ListRenewals: Pages("page", "id"),
     messages.ListEvents: Pages("after", "seq"),

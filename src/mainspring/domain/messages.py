@@ -246,7 +246,10 @@ class Logs(msgspec.Struct):
 
 
 class PutVersion(Command):
-    """Record a version; the digest of an existing version of that name answers with it."""
+    """Record a version; the digest of an existing version of that name answers with it.
+
+    With `more` equal content is one more version all the same.
+    """
 
     kind: AssetKind
     name: str
@@ -256,6 +259,9 @@ class PutVersion(Command):
     run_id: str | None = None
     inputs: tuple[str, ...] = ()
     event_time: float | None = None
+    more: bool = False
+    description: str = ""
+    tags: dict[str, str] = {}
 
 
 class GetVersion(Command):
@@ -290,13 +296,17 @@ class ListReads(Command):
 
 
 class MoveAlias(Command):
-    """Point an alias at a version; a gated one moves by `Promote` only (GATE-003)."""
+    """Point an alias at a version; a gated one follows a passing verdict only (GATE-003).
+
+    With `force` an approver moves it without one, and says why.
+    """
 
     kind: AssetKind
     name: str
     alias: str
     number: int
     reason: str = ""
+    force: bool = False
 
 
 # --- promotion, services, renewals --------------------------------------------------------

@@ -222,6 +222,14 @@ class Version(msgspec.Struct):
         What the craft wants to keep: contract, counts, profile | signature, parity, goal.
     inputs : tuple of str
         Ids of the versions it was made from.
+    description : str
+        What people say of it.
+    tags : dict of str to str
+        What people and programs note on it.
+    stage : str
+        Of MLflow's protocol, which alone has stages; empty: none.
+    changed_at : float or None
+        When description, tags or stage last changed; None: never.
     """
 
     id: str
@@ -236,6 +244,10 @@ class Version(msgspec.Struct):
     inputs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     created_at: float = 0.0
+    description: str = ""
+    tags: dict[str, str] = {}
+    stage: str = ""
+    changed_at: float | None = None
 
     @property
     def reference(self) -> str:
@@ -336,7 +348,13 @@ class Service(msgspec.Struct):
 
 
 class Verdict(msgspec.Struct):
-    """The outcome of a gate on unseen data."""
+    """The outcome of a gate on unseen data.
+
+    Attributes
+    ----------
+    rules : str
+        SHA-256 of the gate that judged; empty: none was declared.
+    """
 
     id: str
     run_id: str
@@ -349,6 +367,7 @@ class Verdict(msgspec.Struct):
     evidence: Json
     created_at: float = 0.0
     project: str = DEFAULT_PROJECT
+    rules: str = ""
 
     def __bool__(self) -> bool:
         return self.passed

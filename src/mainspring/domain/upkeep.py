@@ -78,9 +78,9 @@ class Deletion(msgspec.Struct, frozen=True):
     kind : str
         dataset, model or run.
     number : int
-        Of a version; 0 for a run.
+        Of a version; 0 for a run, and for the name of a model.
     digest : str
-        Of a version's content; empty for a run.
+        Of a version's content; else empty.
     purged_at : float or None
         Seconds since 1970 UTC; None: it can still be restored.
     """
@@ -97,8 +97,10 @@ class Deletion(msgspec.Struct, frozen=True):
 
     @property
     def reference(self) -> str:
-        """What it is restored by: ``name@number``, or the run's id."""
-        return self.id if self.kind == "run" else f"{self.name}@{self.number}"
+        """What it is restored by: ``name@number``, the name of a model, or the run's id."""
+        if self.kind == "run":
+            return self.id
+        return f"{self.name}@{self.number}" if self.number else self.name
 
 
 class Deleted(msgspec.Struct, frozen=True):

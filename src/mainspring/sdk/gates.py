@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mainspring.domain.messages import GetVerdict, Promote, WaitRuns
-from mainspring.domain.records import Declaration, Run, Verdict
+from mainspring.domain.messages import GetVerdict, GetVersion, MoveAlias, Promote, WaitRuns
+from mainspring.domain.records import Declaration, Run, Verdict, Version
 from mainspring.domain.references import parse_reference
 from mainspring.domain.states import TERMINAL
 from mainspring.sdk.context import active_run
@@ -95,7 +95,9 @@ class Gate:
         return f"Gate({self.model!r}, to={self.to!r})"
 
 
-def promote(model: Model | str, to: str, *, data: Dataset | str, reason: str = "") -> Verdict:
+def promote(
+    model: Model | str, to: str, *, data: Dataset | str | None = None, reason: str = "", force: bool = False
+) -> Verdict:
     """Run the gate of a model and an alias on unseen data; the verdict moves the alias, or not.
 
     Parameters
@@ -104,23 +106,31 @@ def promote(model: Model | str, to: str, *, data: Dataset | str, reason: str = "
         The challenger, a handle or reference.
     to : str
         The alias.
-    data : Dataset or str
-        Labelled rows that neither training nor search read; lineage must prove it.
+    data : Dataset or str, optional
+        Labelled rows that neither training nor search read; lineage must prove it. None: nothing is
+        judged; the alias moves at once where no gate is declared, to a version that the gate let
+        through before, or by force.
     reason : str, default ""
         Why now; recorded.
+    force : bool, default False
+        Pass the gate over, without data; only an approver may, with a reason, and the audit keeps it.
 
     Returns
     -------
     Verdict
         Truthy when it passed: the alias moves now or, where a service follows it, when the
         canary is full. A refusal is recorded and moves nothing. Without a declared gate the alias
-        moves without judgement.
+        moves without judgement. Where nothing was judged now, its `run_id` is empty.
 
     Raises
     ------
     Invalid
         GATE-012 when training read the data; GATE-002 and GATE-004 to GATE-006 when they cannot
-        judge.
+        judge; GATE-008 when it is forced without a reason.
+    Conflict
+        GATE-003 without data, when a gate has not let the version through.
+    Denied
+        AUTH-005 when it is forced and you are no approver.
     NotFound
         MODEL-001 or DATA-002 when a reference names nothing.
 
@@ -133,12 +143,19 @@ def promote(model: Model | str, to: str, *, data: Dataset | str, reason: str = "
     --------
     >>> ms.promote("delays@5", "champion", data="flight_rows.recent")  # doctest: +SKIP
     """
+    reference = model.reference if isinstance(model, Model) else model
+    if data is None or force:
+        return _move(reference, to, reason, force=force)
+    return _judge(reference, to, data.reference if isinstance(data, Dataset) else data, reason)
+
+
+def _judge(reference: str, alias: str, data: str, reason: str) -> Verdict:
     client, active = current_client(), active_run()
     run: Run = client.ask(
         Promote(
-            model=model.reference if isinstance(model, Model) else model,
-            alias=to,
-            data=data.reference if isinstance(data, Dataset) else data,
+            model=reference,
+            alias=alias,
+            data=data,
             reason=reason,
             run_id=active.run.id if active is not None else None,
         )
@@ -152,8 +169,17 @@ def promote(model: Model | str, to: str, *, data: Dataset | str, reason: str = "
         before = f"judged before, run {run.id[-6:]}: " if known else ""
         active.progress.tell("promote", f"{'HIT    ' if known else ''}{outcome}", before + verdict.summary)
     else:
-        print(f"{outcome}  {verdict.model} for {to}: {verdict.summary}  (evidence: run {run.id[-6:]})")  # noqa: T201 - the answer of an act
+        print(f"{outcome}  {verdict.model} for {alias}: {verdict.summary}  (evidence: run {run.id[-6:]})")  # noqa: T201 - the answer of an act
     return verdict
+
+
+def _move(reference: str, alias: str, reason: str, *, force: bool) -> Verdict:
+    client = current_client()
+    version: Version = client.ask(GetVersion("model", reference))
+    client.ask(MoveAlias("model", version.name, alias, version.number, reason, force))
+    summary = f"{version.name}@{alias} is {version.reference}{', forced' if force else ''}, nothing was judged"
+    print(f"MOVED  {summary}")  # noqa: T201 - the answer of an act
+    return Verdict("", "", version.reference, alias, None, "", True, summary, None, project=version.project)
 
 
 def _list(names: Iterable[str]) -> list[str]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, delete, exists, insert, literal, select, text, update
 
 from mainspring.domain.records import Run, Version
+from mainspring.domain.registry import RegisteredModel
 from mainspring.domain.upkeep import Deletion
 from mainspring.store.ids import pick_id
 from mainspring.store.rows import change
 from mainspring.store.statements import pack_ids, unpack_ids
-from mainspring.store.tables import cache, calls, deletions, edges, runs, versions
+from mainspring.store.tables import cache, calls, deletions, edges, registered_models, runs, versions
 
 BELOW = """
     WITH RECURSIVE below(id) AS (
@@ -40,6 +41,11 @@ def delete_version(connection: Connection, version: Version, principal: str, tim
     _hide(connection, [version.id], version.project, principal, time)
     writers = select(edges.c.source).where(edges.c.target == version.id, edges.c.kind == "wrote")
     connection.execute(delete(cache).where(cache.c.run_id.in_(writers)))
+
+
+def delete_name(connection: Connection, model: RegisteredModel, principal: str, time: float) -> None:
+    """Hide the name of a model."""
+    _hide(connection, [model.id], model.project, principal, time)
 
 
 def delete_run(connection: Connection, run: Run, principal: str, time: float) -> int:
@@ -79,7 +85,7 @@ def find_deleted_run(connection: Connection, project: str, part: str) -> Deletio
 
 
 def restore_version(connection: Connection, version_id: str) -> None:
-    """Show a version again."""
+    """Show a version again, or the name of a model."""
     connection.execute(delete(deletions).where(deletions.c.id == version_id))
 
 
@@ -126,6 +132,8 @@ def list_restorable(connection: Connection, project: str, kind: str | None, limi
     found = []
     for each in ("dataset", "model") if kind is None else {kind} - {"run"}:
         found += _select(connection, *here, versions.c.kind == each, kinds=("version",), limit=limit, newest=True)
+    if kind in {None, "model"}:
+        found += _select(connection, *here, kinds=("name",), limit=limit, newest=True)
     if kind in {None, "run"}:
         found += _select(connection, *here, uppermost, kinds=("run",), limit=limit, newest=True)
     return found
@@ -139,7 +147,7 @@ def _hide(connection: Connection, ids: Sequence[str], project: str, principal: s
 def _select(
     connection: Connection,
     *where: ColumnElement[bool],
-    kinds: Sequence[str] = ("version", "run"),
+    kinds: Sequence[str] = ("version", "name", "run"),
     limit: int = 1,
     newest: bool = False,
 ) -> list[Deletion]:
@@ -150,10 +158,15 @@ def _select(
     of_runs = select(runs.c.id, runs.c.project, literal("run"), runs.c.name, literal(0), literal(""), *when).join(
         deletions, deletions.c.id == runs.c.id
     )
+    names = registered_models.c
+    of_names = select(names.id, names.project, literal("model"), names.name, literal(0), literal(""), *when).join(
+        deletions, deletions.c.id == names.id
+    )
     found = []
-    for kind, query, seq in (("version", of_versions, versions.c.seq), ("run", of_runs, runs.c.seq)):
+    queries = (("version", of_versions, versions), ("name", of_names, registered_models), ("run", of_runs, runs))
+    for kind, query, table in queries:
         if kind in kinds:
             at = deletions.c.deleted_at.desc() if newest else deletions.c.deleted_at
-            ordered = query.where(*where).order_by(at, seq.desc()).limit(limit)
+            ordered = query.where(*where).order_by(at, table.c.seq.desc()).limit(limit)
             found += [Deletion(*row) for row in connection.execute(ordered)]
     return found

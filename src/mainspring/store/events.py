@@ -7,11 +7,12 @@ from typing import Any
 from sqlalchemy import Connection, insert, select
 
 from mainspring.domain.messages import ListEvents
-from mainspring.domain.records import Event
+from mainspring.domain.records import Event, Version
 from mainspring.store.statements import Statement
 from mainspring.store.tables import events
 
 _FIELDS = [events.c[name] for name in Event.__struct_fields__]
+_MOVES = 100_000
 _INSERT = Statement(insert(events), ("project", "time", "kind", "subject", "principal", "body", "event_time"))
 
 
@@ -39,3 +40,11 @@ def list_events(connection: Connection, project: str, wanted: ListEvents) -> lis
     if wanted.subject is not None:
         query = query.where(events.c.subject == wanted.subject)
     return [Event(*row) for row in connection.execute(query)]
+
+
+def has_held(connection: Connection, version: Version, alias: str) -> bool:
+    """Tell whether an alias has pointed at a version before, by the events of its moves."""
+    moves = list_events(
+        connection, version.project, ListEvents(kind="alias", subject=f"{version.name}@{alias}", limit=_MOVES)
+    )
+    return any(each.body["kind"] == "model" and each.body["number"] == version.number for each in moves)

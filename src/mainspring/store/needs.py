@@ -51,8 +51,12 @@ def find_live_user(connection: Connection, version_id: str, reference: str) -> L
     row = connection.execute(_USERS, {"id": version_id}).first()
     if row is not None:
         return LiveRun(*row)
-    # The text of a call is searched, whatever its type makes of it.
-    named = calls.c.call.cast(runs.c.name.type).contains(f'"{reference}"', autoescape=True)
+    return find_live_call(connection, f'"{reference}"')
+
+
+def find_live_call(connection: Connection, words: str) -> LiveRun | None:
+    """Return a live run whose call holds a text, whatever its type makes of it."""
+    named = calls.c.call.cast(runs.c.name.type).contains(words, autoescape=True)
     query = (
         select(runs.c.id, runs.c.name, runs.c.state)
         .join(calls, calls.c.run_id == runs.c.id)

@@ -9,7 +9,18 @@ from mainspring.domain.access import Project
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.store.rows import add, change
 from mainspring.store.statements import Statement
-from mainspring.store.tables import declarations, grants, projects, runs, secrets, services, sinks, usage, versions
+from mainspring.store.tables import (
+    declarations,
+    grants,
+    projects,
+    registered_models,
+    runs,
+    secrets,
+    services,
+    sinks,
+    usage,
+    versions,
+)
 
 _FIELDS = tuple(name for name in Project.__struct_fields__ if name in projects.c)
 _GET = Statement(select(*(projects.c[name] for name in _FIELDS)).where(projects.c.name == bindparam("name_")))
@@ -52,7 +63,7 @@ def remove_project(connection: Connection, name: str) -> None:
 
 def find_content(connection: Connection, name: str) -> str | None:
     """Return a kind of thing that a project holds, None when it is empty."""
-    for table in (runs, versions, services, declarations, secrets, sinks):
+    for table in (runs, versions, registered_models, services, declarations, secrets, sinks):
         if connection.execute(select(table.c.seq).where(table.c.project == name).limit(1)).first() is not None:
             return str(table.name)
     return None

@@ -23,6 +23,7 @@ from mainspring.store.tables import (
     follows,
     latest,
     model_metrics,
+    registered_models,
     renewals,
     runs,
     verdicts,
@@ -84,6 +85,12 @@ def purge_version(connection: Connection, project: str, version_id: str, time: f
     connection.execute(delete(aliases).where(aliases.c.version_id == version_id))
     drop_uses(connection, project, version_id)
     _mark(connection, [version_id], time)
+
+
+def purge_name(connection: Connection, name_id: str) -> None:
+    """Remove the row of a model's name; its deleted versions have their own."""
+    connection.execute(delete(registered_models).where(registered_models.c.id == name_id))
+    connection.execute(delete(deletions).where(deletions.c.id == name_id))
 
 
 def drop_points(connection: Connection, run: int, most: int) -> int:

@@ -34,6 +34,7 @@ from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 
 from mainspring.store.logged import tag_values as tag_values  # noqa: PLC0414 - told on
 from mainspring.store.receivers import set_asides as set_asides  # noqa: PLC0414 - told on
 from mainspring.store.receivers import sinks as sinks  # noqa: PLC0414 - told on
+from mainspring.store.registered import registered_models as registered_models  # noqa: PLC0414 - told on
 from mainspring.store.standings import pauses as pauses  # noqa: PLC0414 - told on
 from mainspring.store.standings import triggers as triggers  # noqa: PLC0414 - told on
 
@@ -141,8 +142,12 @@ versions = Table(
     _id("run_id", nullable=True),
     _time("created_at", nullable=False),
     _time("event_time"),
+    _text("description", server_default=""),
+    Column("tags", Packed(dict[str, str]), nullable=False, server_default="{}"),
+    _text("stage", server_default=""),  # of MLflow's protocol
+    _time("changed_at"),
     UniqueConstraint("kind", "project", "name", "number"),
-    UniqueConstraint("kind", "project", "name", "digest"),
+    Index(None, "kind", "project", "name", "digest"),
     Index(None, "run_id"),
 )
 
@@ -247,6 +252,7 @@ verdicts = Table(
     _text("summary"),
     _packed("evidence"),
     _time("created_at", nullable=False),
+    _text("rules", server_default=""),
     Index(None, "project", "model", "alias"),
 )
 

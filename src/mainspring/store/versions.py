@@ -32,7 +32,9 @@ _NEWEST = Statement(_NAMED.order_by(versions.c.number.desc()).limit(1))
 _BY_NUMBER = Statement(_NAMED.where(versions.c.number == bindparam("number_")))
 _OF_NUMBER = Statement(_OF_NAME.where(versions.c.number == bindparam("number_")))
 _LAST = Statement(_OF_NAME.order_by(versions.c.number.desc()).limit(1))
-_BY_DIGEST = Statement(_OF_NAME.where(versions.c.digest == bindparam("digest_")))
+_BY_DIGEST = Statement(
+    _OF_NAME.where(versions.c.digest == bindparam("digest_")).order_by(_IS_HERE.desc(), versions.c.number).limit(1)
+)
 _BY_DAY = Statement(
     _NAMED.where(versions.c.created_at < bindparam("until")).order_by(versions.c.number.desc()).limit(1)
 )
@@ -114,7 +116,7 @@ def next_number(connection: Connection, kind: str, project: str, name: str) -> i
 
 
 def find_digest(connection: Connection, kind: str, project: str, name: str, digest: str) -> Version | None:
-    """Return the version of a name that has this content, deleted or not."""
+    """Return the first version of a name that has this content, a deleted one only where there is no other."""
     return _one(connection, _BY_DIGEST, kind_=kind, project_=project, name_=name, digest_=digest)
 
 

@@ -145,4 +145,18 @@ ENTRIES = (
         "the files of a model are read without keys, and one that reads texts, or is code, may hold its training rows",
         "train on what is made of the column: a group, a number, a flag",
     ),
+    Entry(
+        "MODEL-050",
+        "conflict",
+        "the name of a model is taken",
+        "a name stands for one model of a project, also while it has no versions",
+        "mainspring models show MODEL",
+    ),
+    Entry(
+        "MODEL-051",
+        "invalid",
+        "notes that the record does not keep",
+        "a description has at most 5,000 characters; a tag's name 250, its value 100,000",
+        "shorten it, or log it as an artifact of the run",
+    ),
 )

@@ -51,7 +51,14 @@ ENTRIES: tuple[Entry, ...] = (
         "GATE-003",
         "conflict",
         "a gated alias",
-        "a gate was applied for this alias, so only its verdict moves it",
+        "a gate was applied for this alias, so only a version that it let through gets it",
         "mainspring promote MODEL ALIAS --data DATASET",
+    ),
+    Entry(
+        "GATE-008",
+        "invalid",
+        "no reason is given",
+        "who passes a gate over, or removes it, says why; the audit keeps it",
+        "give --reason TEXT",
     ),
 )

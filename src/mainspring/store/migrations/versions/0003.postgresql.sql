@@ -143,6 +143,20 @@ CREATE TABLE set_asides (
     PRIMARY KEY (sink_id, event)
 );
 
+CREATE TABLE registered_models (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    description TEXT COLLATE "C" NOT NULL,
+    tags TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT registered_models_project_name UNIQUE (project, name),
+    CONSTRAINT registered_models_id UNIQUE (id)
+);
+
 CREATE TABLE triggers (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,
@@ -246,6 +260,53 @@ CREATE INDEX runs_parent_id ON runs (parent_id);
 CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
 
 CREATE INDEX runs_state ON runs (state);
+
+CREATE TABLE versions (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    manifest TEXT,
+    details TEXT,
+    run_id VARCHAR(32) COLLATE "C",
+    created_at FLOAT NOT NULL,
+    event_time FLOAT,
+    description TEXT COLLATE "C" DEFAULT '' NOT NULL,
+    tags TEXT DEFAULT '{}' NOT NULL,
+    stage TEXT COLLATE "C" DEFAULT '' NOT NULL,
+    changed_at FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT versions_kind_project_name_number UNIQUE (kind, project, name, number),
+    CONSTRAINT versions_id UNIQUE (id)
+);
+
+CREATE INDEX versions_kind_project_name_digest ON versions (kind, project, name, digest);
+
+CREATE INDEX versions_run_id ON versions (run_id);
+
+CREATE TABLE verdicts (
+    seq BIGSERIAL NOT NULL,
+    id VARCHAR(32) COLLATE "C" NOT NULL,
+    run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    model TEXT COLLATE "C" NOT NULL,
+    alias TEXT COLLATE "C" NOT NULL,
+    champion TEXT COLLATE "C",
+    data TEXT COLLATE "C" NOT NULL,
+    passed BOOLEAN NOT NULL,
+    summary TEXT COLLATE "C" NOT NULL,
+    evidence TEXT,
+    created_at FLOAT NOT NULL,
+    rules TEXT COLLATE "C" DEFAULT '' NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT verdicts_id UNIQUE (id),
+    CONSTRAINT verdicts_run_id UNIQUE (run_id)
+);
+
+CREATE INDEX verdicts_project_model_alias ON verdicts (project, model, alias);
 
 CREATE TABLE uses (
     project TEXT COLLATE "C" NOT NULL,

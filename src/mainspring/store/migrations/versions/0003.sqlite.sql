@@ -146,6 +146,20 @@ CREATE TABLE set_asides (
 )
  WITHOUT ROWID;
 
+CREATE TABLE registered_models (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT registered_models_project_name UNIQUE (project, name),
+    CONSTRAINT registered_models_id UNIQUE (id)
+);
+
 CREATE TABLE triggers (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
@@ -250,6 +264,53 @@ CREATE INDEX runs_parent_id ON runs (parent_id);
 CREATE INDEX runs_process_start ON runs (process_start, pid) WHERE process_start IS NOT NULL;
 
 CREATE INDEX runs_state ON runs (state);
+
+CREATE TABLE versions (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    kind TEXT NOT NULL,
+    project TEXT NOT NULL,
+    name TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    manifest TEXT,
+    details TEXT,
+    run_id VARCHAR(32),
+    created_at FLOAT NOT NULL,
+    event_time FLOAT,
+    description TEXT DEFAULT '' NOT NULL,
+    tags TEXT DEFAULT '{}' NOT NULL,
+    stage TEXT DEFAULT '' NOT NULL,
+    changed_at FLOAT,
+    PRIMARY KEY (seq),
+    CONSTRAINT versions_kind_project_name_number UNIQUE (kind, project, name, number),
+    CONSTRAINT versions_id UNIQUE (id)
+);
+
+CREATE INDEX versions_kind_project_name_digest ON versions (kind, project, name, digest);
+
+CREATE INDEX versions_run_id ON versions (run_id);
+
+CREATE TABLE verdicts (
+    seq INTEGER NOT NULL,
+    id VARCHAR(32) NOT NULL,
+    run_id VARCHAR(32) NOT NULL,
+    project TEXT NOT NULL,
+    model TEXT NOT NULL,
+    alias TEXT NOT NULL,
+    champion TEXT,
+    data TEXT NOT NULL,
+    passed BOOLEAN NOT NULL,
+    summary TEXT NOT NULL,
+    evidence TEXT,
+    created_at FLOAT NOT NULL,
+    rules TEXT DEFAULT '' NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT verdicts_id UNIQUE (id),
+    CONSTRAINT verdicts_run_id UNIQUE (run_id)
+);
+
+CREATE INDEX verdicts_project_model_alias ON verdicts (project, model, alias);
 
 CREATE TABLE uses (
     project TEXT NOT NULL,

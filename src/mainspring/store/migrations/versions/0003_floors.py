@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from alembic import op
 from sqlalchemy import Connection, text
@@ -33,6 +34,25 @@ def upgrade() -> None:
     _name_blobs(op.get_bind())
     _move_artifacts(op.get_bind())
     _index_runs(op.get_bind())
+    _name_models(op.get_bind())
+
+
+def _name_models(connection: Connection) -> None:
+    """Give each name of a model the row that it has from now on."""
+    found = connection.execute(
+        text(
+            "SELECT project, name, min(id), min(created_at), max(created_at) FROM versions "
+            "WHERE kind = 'model' GROUP BY project, name ORDER BY min(seq)"
+        )
+    ).all()
+    add = text(
+        "INSERT INTO registered_models (id, project, name, description, tags, created_at, changed_at) "
+        "VALUES (:id, :project, :name, '', '{}', :created_at, :changed_at)"
+    )
+    for project, name, first, created_at, changed_at in found:
+        id_ = uuid5(NAMESPACE_OID, f"{project}:{name}:{first}").hex
+        values = {"id": id_, "project": project, "name": name, "created_at": created_at, "changed_at": changed_at}
+        connection.execute(add, values)
 
 
 def _name_blobs(connection: Connection) -> None:
