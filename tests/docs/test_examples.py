@@ -1,6 +1,7 @@
 """The blocks of the guide are run in order, in a project like the one they speak of."""
 
 import ast
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,8 @@ def test_every_example_of_the_guide_runs(tmp_path):
         for name in ("flights.py", "hello.py"):
             source = FOLDER / name if name == "flights.py" else ROOT / "examples" / "hello" / name
             (project.folder / name).write_text(source.read_text("utf-8"))
+        for name in ("nodes.csv", "pods.csv"):
+            shutil.copyfile(ROOT / "tests/data/gpu-trace" / name, project.folder / name)
         code, text = project.shell("python flights.py && mainspring users add anna --role editor")
         assert code == 0, text
         faults = [

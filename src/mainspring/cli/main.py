@@ -48,6 +48,7 @@ VERBS: dict[str, str] = {
     "sinks": "Tell others what happens: webhook, Slack, e-mail, Alertmanager, OpenLineage",
     "audit": "Who did what; verify and export it",
     "server": "Back the record up, restore, upgrade and tidy it",
+    "simulate": "Try a trace of a cluster with a policy",
     "debug": "A failed step again, with its inputs, under pdb",
     "doctor": "Check this machine and this home",
     "completion": "Let bash, zsh or fish complete verbs, options, names and ids",

@@ -1,0 +1,233 @@
+"""Machines and what is free of them, kept up as runs come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heapify, heappop, heappush
+
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
+
+_MOST_LINES = 1024
+"""Demands whose order of machines is kept; of more, the oldest is made anew when it comes again."""
+
+
+class Free:
+    """What is free of one machine.
+
+    Attributes
+    ----------
+    machine : Machine
+        The machine.
+    cpu_milli, memory_bytes : int
+        Free cores in thousandths, free memory.
+    devices : list of int
+        Thousandths that are free of each device.
+    version : int
+        Grows with each change.
+    drained : bool
+        Nothing new starts on it.
+    """
+
+    __slots__ = ("cpu_milli", "devices", "drained", "machine", "memory_bytes", "version")
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.cpu_milli = machine.cpu_milli
+        self.memory_bytes = machine.memory_bytes
+        self.devices = [WHOLE] * machine.gpus
+        self.version = 0
+        self.drained = False
+
+    def holds(self, demand: Demand) -> bool:
+        """Tell whether it takes one node's part of a demand now."""
+        if self.drained or self.cpu_milli < demand.cpu_milli or self.memory_bytes < demand.memory_bytes:
+            return False
+        if not demand.gpus:
+            return True
+        if demand.gpu_types and self.machine.gpu_type not in demand.gpu_types:
+            return False
+        if demand.shares:
+            return any(milli >= demand.gpu_milli for milli in self.devices)
+        return self.devices.count(WHOLE) >= demand.gpus
+
+    def list_choices(self, demand: Demand) -> Iterator[tuple[int, ...]]:
+        """Yield the devices that a demand it holds could be given; of devices that are alike, the first only."""
+        if demand.shares:
+            seen: set[int] = set()
+            for number, milli in enumerate(self.devices):
+                if milli >= demand.gpu_milli and milli not in seen:
+                    seen.add(milli)
+                    yield (number,)
+        elif demand.gpus:
+            yield tuple(number for number, milli in enumerate(self.devices) if milli == WHOLE)[: demand.gpus]
+        else:
+            yield ()
+
+
+Score = Callable[[Free, Demand, tuple[int, ...]], float]
+"""How bad it is to give a demand these devices of a machine; the least is taken. It must depend on nothing else."""
+
+
+class Cluster:
+    """Machines, what runs on them, and where the next run would go.
+
+    Parameters
+    ----------
+    machines : iterable of Machine
+        With names of their own.
+    score : callable
+        See `Score`.
+
+    Notes
+    -----
+    For each demand that has come the machines are kept in order of their score. A change of a machine makes its
+    score be found anew when a demand asks the next time, so that `find` costs what has changed since, not the
+    size of the cluster. Not thread-safe.
+    """
+
+    def __init__(self, machines: Iterable[Machine], score: Score) -> None:
+        self._score = score
+        self._free = [Free(machine) for machine in machines]
+        self._numbers = {free.machine.name: number for number, free in enumerate(self._free)}
+        self._lines: dict[Demand, _Line] = {}
+        self._changes: list[int] = []
+        self._forgotten = 0
+        self._held: dict[str, tuple[Demand, tuple[Spot, ...]]] = {}
+        self.gpu_milli = sum(free.machine.gpus for free in self._free) * WHOLE
+        self.allocated_gpu_milli = 0
+
+    def __iter__(self) -> Iterator[Free]:
+        return iter(self._free)
+
+    def __contains__(self, run_id: object) -> bool:
+        return run_id in self._held
+
+    def find(self, demand: Demand) -> tuple[Spot, ...] | None:
+        """Return where a demand would be placed now; None: nowhere.
+
+        A gang gets one spot on each of so many machines, or nothing.
+        """
+        line = self._take_line(demand)
+        if demand.nodes == 1:
+            best = line.first(self._free)
+            return None if best is None else (Spot(self._free[best[0]].machine.name, best[1]),)
+        chosen = line.list_first(self._free, demand.nodes)
+        if len(chosen) < demand.nodes:
+            return None
+        return tuple(Spot(self._free[number].machine.name, devices) for number, devices in chosen)
+
+    def place(self, run_id: str, demand: Demand, spots: tuple[Spot, ...]) -> None:
+        """Give a run what it asks, where `find` said.
+
+        Raises
+        ------
+        ValueError
+            The run has a place, or a spot no room: a mistake of the caller, and nothing is given.
+        """
+        if run_id in self._held or len(spots) != demand.nodes or len({spot.machine for spot in spots}) != demand.nodes:
+            raise ValueError(f"run {run_id} cannot be placed at {spots}")
+        if not all(self._fits(demand, spot) for spot in spots):
+            raise ValueError(f"there is no room for run {run_id} at {spots}")
+        self._held[run_id] = (demand, spots)
+        self._change(demand, spots, -1)
+
+    def release(self, run_id: str) -> None:
+        """Take back what a run has; nothing happens when it has nothing."""
+        held = self._held.pop(run_id, None)
+        if held is not None:
+            self._change(*held, 1)
+
+    def drain(self, name: str, *, drained: bool = True) -> None:
+        """Start nothing new on a machine, or again."""
+        number = self._numbers[name]
+        self._free[number].drained = drained
+        self._touch(number)
+
+    def could_hold(self, demand: Demand) -> bool:
+        """Tell whether the cluster would hold a demand if it were empty."""
+        return sum(Free(free.machine).holds(demand) for free in self._free) >= demand.nodes
+
+    def _fits(self, demand: Demand, spot: Spot) -> bool:
+        free = self._free[self._numbers[spot.machine]]
+        asked = demand.gpu_milli if demand.gpus else 0
+        return (
+            free.holds(demand)
+            and len(set(spot.devices)) == demand.gpus
+            and all(free.devices[each] >= asked for each in spot.devices)
+        )
+
+    def _change(self, demand: Demand, spots: tuple[Spot, ...], sign: int) -> None:
+        for spot in spots:
+            number = self._numbers[spot.machine]
+            free = self._free[number]
+            free.cpu_milli += sign * demand.cpu_milli
+            free.memory_bytes += sign * demand.memory_bytes
+            for device in spot.devices:
+                free.devices[device] += sign * demand.gpu_milli
+            self._touch(number)
+        self.allocated_gpu_milli -= sign * demand.gpu_total_milli
+
+    def _touch(self, number: int) -> None:
+        self._free[number].version += 1
+        self._changes.append(number)
+        if len(self._changes) > max(4096, 8 * len(self._free)):
+            half = len(self._changes) // 2
+            del self._changes[:half]
+            self._forgotten += half
+
+    def _take_line(self, demand: Demand) -> _Line:
+        line = self._lines.pop(demand, None)
+        if line is None or line.seen < self._forgotten:
+            line = _Line(demand, self._score)
+            line.fill(self._free, range(len(self._free)))
+        else:
+            line.fill(self._free, set(self._changes[line.seen - self._forgotten :]))
+        line.seen = self._forgotten + len(self._changes)
+        self._lines[demand] = line
+        if len(self._lines) > _MOST_LINES:
+            del self._lines[next(iter(self._lines))]
+        return line
+
+
+class _Line:
+    """The machines that hold a demand, the best first; what has changed since is dropped when it is met."""
+
+    __slots__ = ("_demand", "_heap", "_score", "seen")
+
+    def __init__(self, demand: Demand, score: Score) -> None:
+        self._demand = demand
+        self._score = score
+        self._heap: list[tuple[float, int, int, tuple[int, ...]]] = []
+        self.seen = 0
+
+    def fill(self, free: list[Free], numbers: Iterable[int]) -> None:
+        """Enter machines anew, those that have changed."""
+        for number in numbers:
+            each = free[number]
+            if each.holds(self._demand):
+                score, devices = min(
+                    (self._score(each, self._demand, one), one) for one in each.list_choices(self._demand)
+                )
+                heappush(self._heap, (score, number, each.version, devices))
+        if len(self._heap) > max(64, 4 * len(free)):
+            self._heap = [entry for entry in self._heap if free[entry[1]].version == entry[2]]
+            heapify(self._heap)
+
+    def first(self, free: list[Free]) -> tuple[int, tuple[int, ...]] | None:
+        """Return the best machine and devices of it."""
+        heap = self._heap
+        while heap:
+            _, number, version, devices = heap[0]
+            if free[number].version == version:
+                return number, devices
+            heappop(heap)
+        return None
+
+    def list_first(self, free: list[Free], count: int) -> list[tuple[int, tuple[int, ...]]]:
+        """Return so many machines, the best first, or fewer when there are not so many."""
+        taken: list[tuple[float, int, int, tuple[int, ...]]] = []
+        while len(taken) < count and self.first(free) is not None:
+            taken.append(heappop(self._heap))
+        for entry in taken:
+            heappush(self._heap, entry)
+        return [(number, devices) for _, number, _, devices in taken]

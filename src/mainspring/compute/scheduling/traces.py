@@ -1,0 +1,113 @@
+"""Traces of clusters as CSV: what there was, and what was asked of it.
+
+The columns are those of the trace that Alibaba published in 2023 ("openb"). Of machines: ``sn`` (a
+name of its own), ``cpu_milli``, ``memory_mib``, ``gpu`` (devices), ``model`` (their type). Of runs:
+``name``, ``cpu_milli``, ``memory_mib``, ``num_gpu``, ``gpu_milli`` (of the one device when
+``num_gpu`` is 1; else each is asked whole), ``gpu_spec`` (types that will do, joined by ``|``; empty:
+any). Other columns may be there and are not read; an empty number is 0.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
+from mainspring.domain.errors import Invalid
+
+_MACHINE = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
+_RUN = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec")
+_MOST = 10**12
+
+
+def read_machines(path: Path) -> list[Machine]:
+    """Read the machines of a trace.
+
+    Parameters
+    ----------
+    path : Path
+        A CSV file in UTF-8.
+
+    Returns
+    -------
+    list of Machine
+        In the order of the file.
+
+    Raises
+    ------
+    Invalid
+        SIM-001 when it cannot be read, lacks a column or has a row that is none; SIM-002 when it holds nothing,
+        or a name twice.
+    """
+    machines = [
+        Machine(
+            row["sn"],
+            _read(row, "cpu_milli", path, line),
+            _read(row, "memory_mib", path, line) << 20,
+            _read(row, "gpu", path, line),
+            row["model"],
+        )
+        for line, row in _list_rows(path, _MACHINE)
+    ]
+    seen: set[str] = set()
+    for machine in machines:
+        if machine.name in seen:
+            raise Invalid("SIM-002", f"{path}: the machine {machine.name!r} is there twice")
+        seen.add(machine.name)
+    return machines
+
+
+def read_demands(path: Path) -> list[Demand]:
+    """Read what the runs of a trace asked.
+
+    Parameters, errors as of `read_machines`.
+
+    Returns
+    -------
+    list of Demand
+        In the order of the file.
+    """
+    demands = []
+    for line, row in _list_rows(path, _RUN):
+        gpus, milli = _read(row, "num_gpu", path, line), _read(row, "gpu_milli", path, line)
+        if gpus == 1 and not 0 < milli <= WHOLE:
+            raise Invalid("SIM-001", f"{path}, line {line}: {milli} thousandths of one device are none")
+        demands.append(
+            Demand(
+                _read(row, "cpu_milli", path, line),
+                _read(row, "memory_mib", path, line) << 20,
+                gpus,
+                milli if gpus == 1 else WHOLE,
+                tuple(sorted(filter(None, row["gpu_spec"].split("|")))),
+            )
+        )
+    return demands
+
+
+def _list_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Mapping[str, str]]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise Invalid("SIM-001", f"{path} has no column {', '.join(missing)}; it has {reader.fieldnames}")
+            empty = True
+            for row in reader:
+                empty = False
+                yield reader.line_num, row
+    except (OSError, UnicodeError, csv.Error) as fault:
+        raise Invalid("SIM-001", f"{path} cannot be read: {fault}") from None
+    if empty:
+        raise Invalid("SIM-002", f"{path} holds no row")
+
+
+def _read(row: Mapping[str, str], name: str, path: Path, line: int) -> int:
+    text = row[name].strip()
+    try:
+        number = int(text or "0")
+    except ValueError:
+        number = -1
+    if not 0 <= number <= _MOST:
+        raise Invalid("SIM-001", f"{path}, line {line}: {name} is {text[:40]!r}, no whole number from 0 on")
+    return number
