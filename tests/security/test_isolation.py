@@ -5,6 +5,7 @@ from tests.support.access import HOME_USER, Person
 
 from mainspring.domain import (
     access,
+    experiments,
     files,
     gates,
     messages,
@@ -23,6 +24,7 @@ from mainspring.domain.errors import MainspringError
 from mainspring.domain.wire import encode_command
 
 HIDDEN = {
+    "EXP-001",
     "TRIGGER-005",
     "KEEP-004",
     "RUN-001",
@@ -66,6 +68,7 @@ def rooms(desk, open_home):
     inside = Person(desk, "anna", "admin", project="air")
     outside = Person(desk, "ben", "admin", project="rail")
     run = inside.ask(messages.BeginRun(kind="step", name="fit", key="k", params={"canary": 1})).run
+    inside.ask(experiments.AddExperiment(name="churn"))
     value = records.Value("json", inside.upload(b"1"), 1)
     data = inside.ask(messages.PutVersion(kind="dataset", name="orders", digest="d1", manifest={"table": "orders@air"}))
     inside.ask(messages.PutVersion(kind="model", name="delays", digest="m1", manifest={}))
@@ -93,6 +96,24 @@ def reach_files(named):
     ]
 
 
+def probe_experiments(run):
+    return [
+        experiments.GetExperiment(number=1),
+        experiments.GetExperiment(name="churn"),
+        experiments.RenameExperiment(number=1, name="mine"),
+        experiments.DeleteExperiment(number=1),
+        experiments.RestoreExperiment(number=1),
+        experiments.TagExperiment(number=1, tags={"mine": "yes"}),
+        experiments.OpenRun(parent_id=run.id),
+        experiments.GetLoggedRun(run_id=run.id),
+        experiments.SetRun(run_id=run.id, state="failed"),
+        experiments.HideRun(run_id=run.id),
+        experiments.ShowRun(run_id=run.id),
+        experiments.LogBatch(run_id=run.id, tags={"mine": "yes"}),
+        experiments.LogInputs(run_id=run.id),
+    ]
+
+
 def probes(run, data):
     """One command for each way to name something of the other project."""
     held = {"run_id": run.id, "attempt": run.attempt, "fence": run.fence}
@@ -116,6 +137,7 @@ def probes(run, data):
         *(command for named in ({"run_id": run.id}, {"model_id": run.id}) for command in reach_files(named)),
         tracking.ResumeRun(run_id=run.id),
         tracking.TagRun(run_id=run.id, tags={"mine": "yes"}),
+        *probe_experiments(run),
         tracking.GetProvenance(run_id=run.id),
         tracking.CompareRuns(before=run.id, after=run.id),
         messages.GetSeries(run_id=run.id, key="auc"),
@@ -175,6 +197,7 @@ def test_lists_hold_nothing_of_another_project(rooms):
         triggers.ListPipelines(),
         gates.ListGates(),
         registry.ListModels(),
+        experiments.ListDatasetInputs(experiments=(1,)),
         messages.ListAlarms(),
         messages.ListRenewals(),
         messages.ListEvents(),
@@ -201,7 +224,7 @@ def test_every_command_that_names_something_is_probed(rooms):
         access.GrantRole, access.RevokeRole, access.IssueToken, access.RevokeToken,
     }  # fmt: skip
     by_lists = {messages.ListRuns, messages.ListVersions}
-    makes = {access.AddSecret, sinks.AddSink, registry.RegisterModel}
+    makes = {access.AddSecret, sinks.AddSink, registry.RegisterModel, experiments.AddExperiment}
     makes |= {transfers.FindBlob, transfers.HoldBlob, transfers.NoteUpload}  # test_blobs
     makes |= {triggers.ReceiveHook}  # test_hooks
     makes |= {access.MakeDataKey, access.UseDataKey}  # test_a_data_key_is_of_one_project

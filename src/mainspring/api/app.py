@@ -22,6 +22,7 @@ from mainspring.api.entrance import Entrance
 from mainspring.api.frame import Frame, check_kind, read_content
 from mainspring.api.inputs import check_key, make_command, read_body, read_path, read_query
 from mainspring.api.issuers import CALLBACK, send_away, take_back
+from mainspring.api.mlflow.mount import MlflowRoute
 from mainspring.api.programs import Programs
 from mainspring.api.relay import Relay
 from mainspring.api.routes import PREFIX, Entry, find_item, paths
@@ -81,6 +82,7 @@ def make_app(
         A route without a policy.
     """
     routes: list[BaseRoute] = [
+        MlflowRoute(relay, entrance, Policy.TOKEN),
         _make_route("/health", Policy.PUBLIC, entrance, {"GET": _tell_health}),
         _make_route("/login", Policy.CODE, entrance, {"GET": lambda request: _sign_in(request, entrance)}),
         _make_route(hooks.PATH, Policy.HOOK, entrance, {"POST": hooks.make_hook(relay, entrance)}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
@@ -75,6 +76,24 @@ class Entrance:
             raise Denied("API-004", f"{request.method} with a cookie, without an origin of ours")
         return session.token
 
+    async def identify_program(self, request: Request) -> str:
+        """Return the token that the owner is to be shown, as `identify` does, for a request that cookies speak not for.
+
+        A token comes as ``Bearer TOKEN``, or as the password of ``Basic``, whoever is named as its user.
+
+        Raises
+        ------
+        Denied
+            As `identify`.
+        """
+        self.check_source(request)
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            _, shown = _read_basic(shown)
+        if not shown or scheme.lower() not in {"basic", "bearer"}:
+            raise Denied("API-001", "the request carries no token of this home")
+        return self._take_bearer(request, shown)
+
     def check_source(self, request: Request) -> None:
         """Refuse pages of other sites, and whoever goes past the proxy.
 
@@ -147,3 +166,12 @@ class Entrance:
     def _is_ours(self, request: Request, origin: str) -> bool:
         scheme = "https" if self.is_secure(request) else "http"
         return origin in self._origins or origin == f"{scheme}://{request.headers.get('host', '')}"
+
+
+def _read_basic(shown: str) -> tuple[str, str]:
+    """Return the user's name and password of Basic authentication; empty when they cannot be read."""
+    try:
+        name, _, password = base64.b64decode(shown, validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return name, password

@@ -101,7 +101,7 @@ def take_over(turn: Turn) -> None:
         if node == turn.node:
             continue
         for run in runs.live_of_node(turn.connection, node):
-            if run.state != "queued":
+            if run.state != "queued" and not runs.is_unwatched(*runs.get_held(turn.connection, run.id)):
                 _lose(turn, run, f"its owner, {node}, is gone")
             runs.move_run(turn.connection, run.id, turn.node)
         drop_lease(turn.connection, lease)

@@ -32,6 +32,8 @@ USE_CASES = (
     "mainspring.control.runs",
     "mainspring.control.tracking",
     "mainspring.control.files",
+    "mainspring.control.experiments",
+    "mainspring.control.logged",
     "mainspring.control.leases",
     "mainspring.control.placement",
     "mainspring.control.queue",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mainspring.control.ancestors import list_ancestors, must_run
 from mainspring.control.assets import find_version
+from mainspring.control.experiments import find_or_add
 from mainspring.control.finishing import find_parent
 from mainspring.control.turn import Turn
 from mainspring.domain.messages import BeginRun, RunSpec
@@ -34,7 +35,7 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
     Raises
     ------
     Conflict
-        RUN-002 when the run above it has ended.
+        RUN-002 when the run above it has ended, EXP-003 when its experiment is deleted.
     NotFound
         RUN-001 when there is no run above it.
     Invalid
@@ -45,6 +46,8 @@ def make_run(turn: Turn, wanted: BeginRun | RunSpec) -> Run:
     anew = must_run(turn, list_ancestors(turn, parent), wanted.name, run_id)
     source, reason = _find_source(turn, wanted, anew or ("" if wanted.cache else "cache=False"))
     now = turn.now()
+    if wanted.experiment:
+        find_or_add(turn, wanted.experiment)
     run = Run(
         run_id,
         turn.project,

@@ -7,6 +7,7 @@ from typing import Any
 from mainspring.domain import (
     access,
     environments,
+    experiments,
     files,
     gates,
     messages,
@@ -60,6 +61,7 @@ ANSWERS: dict[type[Command], Any] = {
     **files.ANSWERS,
     **gates.ANSWERS,
     **registry.ANSWERS,
+    **experiments.ANSWERS,
     **rehearsals.ANSWERS,
     **retries.ANSWERS,
     **sinks.ANSWERS,

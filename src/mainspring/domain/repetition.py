@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, files, messages, rehearsals, retries, sinks, tracking, transfers
+from mainspring.domain import access, experiments, files, messages, rehearsals, retries, sinks, tracking, transfers
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -46,6 +46,12 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         transfers.FindBlob,
         transfers.HoldBlob,
         transfers.NoteUpload,
+        experiments.GetExperiment,
+        experiments.ListExperiments,
+        experiments.GetLoggedRun,
+        experiments.SetRun,
+        experiments.LogInputs,
+        experiments.ListDatasetInputs,
         access.WhoAmI,
         access.ListProjects,
         access.GetUser,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, insert, literal_column, or_, select
 
 from mainspring.domain.messages import RunSpec, Study
 from mainspring.domain.records import Call, Resources
@@ -72,7 +72,8 @@ _ADD = Statement(insert(calls), ("run_id", "call", "study", "dedupe", "reason"))
 _KEEP = Statement(add_once(calls), ("run_id", "call", "study", "dedupe", "reason"))
 _WAITING = Statement(
     select(*(runs.c[name] for name in Waiting.__struct_fields__))
-    .where(runs.c.state == "queued", runs.c.node == bindparam("node_"))
+    # A script that is said to be queued has no call: it waits for a program of somewhere else.
+    .where(runs.c.state == "queued", runs.c.node == bindparam("node_"), runs.c.kind != literal_column("'script'"))
     .where(or_(runs.c.due_at.is_(None), runs.c.due_at <= bindparam("now_")))
     .order_by(case((_is(runs.c.kind, *URGENT), 0), else_=1), runs.c.seq)
     .limit(bindparam("limit_"))

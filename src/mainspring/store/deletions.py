@@ -48,9 +48,9 @@ def delete_name(connection: Connection, model: RegisteredModel, principal: str, 
     _hide(connection, [model.id], model.project, principal, time)
 
 
-def delete_run(connection: Connection, run: Run, principal: str, time: float) -> int:
-    """Hide a run with all below it; none of them answers a call any more. Return how many were hidden."""
-    ids = list_below(connection, run.id)
+def delete_run(connection: Connection, run: Run, principal: str, time: float, *, alone: bool = False) -> int:
+    """Hide a run, alone or with all below it; none of them answers a call any more. Return how many were hidden."""
+    ids = [run.id] if alone else list_below(connection, run.id)
     _hide(connection, ids, run.project, principal, time)
     named = {"ids": pack_ids(ids)}
     connection.execute(delete(cache).where(cache.c.run_id.in_(unpack_ids("ids"))), named)

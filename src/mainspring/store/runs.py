@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Float, Select, bindparam, case, cast, delete, func, literal_column, select, update
+from sqlalchemy import (
+    Connection,
+    Float,
+    Select,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.messages import ListRuns
@@ -100,7 +113,13 @@ _LIVE_OF = Statement(
     select(*_COLUMNS).where(runs.c.principal == bindparam("principal_"), _IS_LIVE).order_by(runs.c.seq.desc())
 )
 _LIVE_HERE = Statement(select(*_COLUMNS).where(_IS_HERE, _IS_LIVE).order_by(runs.c.seq.desc()))
-_ANY_LIVE = Statement(select(runs.c.id).where(_IS_HERE, _IS_LIVE).limit(1))
+# What nobody watches lives until it is said to have ended, which may be never; it keeps no owner.
+_IS_WATCHED = or_(
+    runs.c.kind != literal_column("'script'"),
+    runs.c.lease_until.is_not(None),
+    runs.c.process_start.is_not(None),
+)
+_ANY_LIVE = Statement(select(runs.c.id).where(_IS_HERE, _IS_LIVE, _IS_WATCHED).limit(1))
 _EXPIRED = Statement(select(*_COLUMNS).where(runs.c.lease_until < bindparam("now"), _IS_HERE))
 _WATCHED = Statement(
     select(runs.c.pid, runs.c.process_start).where(runs.c.process_start.is_not(None), _IS_HERE).distinct()
@@ -374,6 +393,18 @@ def change_run(connection: Connection, run: Run, **values: Any) -> bool:
     return changed
 
 
+def set_texts(connection: Connection, run: Run, params: dict[str, Any], tags: dict[str, str]) -> None:
+    """Give a run other parameters and tags, in whatever state it is; cheap where few of many change."""
+    for kind, old, new in (("params", run.params, params), ("tags", run.tags, tags)):
+        if new == old:
+            continue
+        change(connection, runs, {"id": run.id}, **{kind: new})
+        if old.keys() <= new.keys():
+            add_values(connection, run.id, kind, {name: each for name, each in new.items() if old.get(name) != each})
+        else:
+            set_values(connection, run.id, kind, new)
+
+
 def find_result(connection: Connection, project: str, key: str) -> Run | None:
     """Return the run whose result is kept under a cache key of a project."""
     row = _HIT.first(connection, project_=project, key_=key)
@@ -402,6 +433,11 @@ def drop_result(connection: Connection, run: Run) -> None:
 def is_ended(run: Run) -> bool:
     """Tell whether a run is in a state that it never leaves."""
     return run.state in TERMINAL
+
+
+def is_unwatched(run: Run, hold: Hold) -> bool:
+    """Tell whether a run has no process, worker or lease, so that it is in the state that it is said to be in."""
+    return run.kind == "script" and not run.pid and hold.lease_until is None and hold.process_start is None
 
 
 def _split(row: Any) -> tuple[Run, Hold]:

@@ -37,6 +37,10 @@ from mainspring.store.receivers import sinks as sinks  # noqa: PLC0414 - told on
 from mainspring.store.registered import registered_models as registered_models  # noqa: PLC0414 - told on
 from mainspring.store.standings import pauses as pauses  # noqa: PLC0414 - told on
 from mainspring.store.standings import triggers as triggers  # noqa: PLC0414 - told on
+from mainspring.store.told import dataset_inputs as dataset_inputs  # noqa: PLC0414 - told on
+from mainspring.store.told import experiments as experiments  # noqa: PLC0414 - told on
+from mainspring.store.told import model_uses as model_uses  # noqa: PLC0414 - told on
+from mainspring.store.told import told_datasets as told_datasets  # noqa: PLC0414 - told on
 
 HEAD = "0003"
 """The schema of this release; revisions are four digits and grow."""

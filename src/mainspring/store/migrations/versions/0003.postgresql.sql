@@ -197,6 +197,51 @@ CREATE TABLE pauses (
     PRIMARY KEY (project, pipeline)
 );
 
+CREATE TABLE experiments (
+    project TEXT COLLATE "C" NOT NULL,
+    number BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    tags TEXT,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    deleted_at FLOAT,
+    PRIMARY KEY (project, number),
+    CONSTRAINT experiments_project_name UNIQUE (project, name)
+);
+
+CREATE TABLE told_datasets (
+    seq BIGSERIAL NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    experiment BIGINT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    source_type TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" NOT NULL,
+    schema TEXT COLLATE "C",
+    profile TEXT COLLATE "C",
+    PRIMARY KEY (seq),
+    CONSTRAINT told_datasets_project_experiment_name_digest UNIQUE (project, experiment, name, digest)
+);
+
+CREATE TABLE dataset_inputs (
+    run BIGINT NOT NULL,
+    dataset BIGINT NOT NULL,
+    tags TEXT,
+    PRIMARY KEY (run, dataset)
+);
+
+CREATE INDEX dataset_inputs_dataset ON dataset_inputs (dataset);
+
+CREATE TABLE model_uses (
+    run BIGINT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    model_id TEXT COLLATE "C" NOT NULL,
+    step BIGINT NOT NULL,
+    PRIMARY KEY (run, kind, model_id, step)
+);
+
+CREATE INDEX model_uses_model_id ON model_uses (model_id);
+
 CREATE TABLE runs (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,

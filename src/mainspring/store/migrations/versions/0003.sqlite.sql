@@ -201,6 +201,54 @@ CREATE TABLE pauses (
 )
  WITHOUT ROWID;
 
+CREATE TABLE experiments (
+    project TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    tags TEXT,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    deleted_at FLOAT,
+    PRIMARY KEY (project, number),
+    CONSTRAINT experiments_project_name UNIQUE (project, name)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE told_datasets (
+    seq INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    experiment INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    source_type TEXT NOT NULL,
+    source TEXT NOT NULL,
+    schema TEXT,
+    profile TEXT,
+    PRIMARY KEY (seq),
+    CONSTRAINT told_datasets_project_experiment_name_digest UNIQUE (project, experiment, name, digest)
+);
+
+CREATE TABLE dataset_inputs (
+    run INTEGER NOT NULL,
+    dataset INTEGER NOT NULL,
+    tags TEXT,
+    PRIMARY KEY (run, dataset)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX dataset_inputs_dataset ON dataset_inputs (dataset);
+
+CREATE TABLE model_uses (
+    run INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    PRIMARY KEY (run, kind, model_id, step)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX model_uses_model_id ON model_uses (model_id);
+
 CREATE TABLE runs (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,

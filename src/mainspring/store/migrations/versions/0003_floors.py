@@ -35,6 +35,7 @@ def upgrade() -> None:
     _move_artifacts(op.get_bind())
     _index_runs(op.get_bind())
     _name_models(op.get_bind())
+    _number_experiments(op.get_bind())
 
 
 def _name_models(connection: Connection) -> None:
@@ -85,6 +86,26 @@ def _index_runs(connection: Connection) -> None:
     for run_id, params, tags in connection.execute(text("SELECT id, params, tags FROM runs")).all():
         for kind, kept in (("params", params), ("tags", tags)):
             add_values(connection, run_id, kind, json.loads(kept) if kept else {})
+
+
+def _number_experiments(connection: Connection) -> None:
+    """Give the experiments that runs name a number, in the order in which they came."""
+    add = text(
+        "INSERT INTO experiments (project, number, name, tags, created_at, changed_at)"
+        " VALUES (:project, :number, :name, '{}', :time, :time)"
+    )
+    found = connection.execute(
+        text(
+            "SELECT project, experiment, min(created_at) FROM runs WHERE experiment NOT IN ('', 'Default')"
+            " GROUP BY project, experiment ORDER BY project, min(seq)"
+        )
+    ).all()
+    last: dict[str, int] = {}
+    for project, name, time in found:
+        if project not in last:
+            connection.execute(add, {"project": project, "number": 0, "name": "Default", "time": time})
+        last[project] = last.get(project, 0) + 1
+        connection.execute(add, {"project": project, "number": last[project], "name": name, "time": time})
 
 
 def _list_values(outputs: str | None, tags: str | None) -> Iterator[str]:
