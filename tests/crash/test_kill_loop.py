@@ -21,9 +21,9 @@ from mainspring.tracking.codecs import load_value
 TRIALS = int(os.environ.get("KILL_TRIALS", "125"))
 WHOLE = TRIALS >= 500
 SEEDS = [int(seed) for seed in os.environ.get("KILL_SEEDS", "").split(",") if seed]
-# Killed at in test_plane_kills, test_sweep_kills, test_retention_kills, test_migrations, test_sink_kills and
-# test_trigger_kills.
-ELSEWHERE = ("plane.", "sweep.", "retention.", "litter.", "migration.", "courier.", "trigger.")
+# Killed at in test_plane_kills, test_sweep_kills, test_retention_kills, test_migrations, test_sink_kills,
+# test_trigger_kills and test_prediction_kills.
+ELSEWHERE = ("plane.", "sweep.", "retention.", "litter.", "migration.", "courier.", "trigger.", "predict.")
 OTHER_POINTS = {point for point in POINTS if point.startswith(ELSEWHERE)}
 LOOP_POINTS = sorted(POINTS - OTHER_POINTS)
 KINDS = {

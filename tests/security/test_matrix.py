@@ -50,6 +50,7 @@ LEAST = {
     "GET /gates": "viewer",
     "GET /gates/{model}/{alias}": "viewer",
     "DELETE /gates/{model}/{alias}": "approver",
+    "POST /models/{model}/predict": "runner",
     "POST /declarations": "editor",
     "GET /declarations/{kind}/{name}": "viewer",
     "GET /pipelines": "viewer",

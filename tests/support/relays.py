@@ -9,7 +9,7 @@ from mainspring.api.app import make_app
 from mainspring.api.entrance import Entrance
 from mainspring.api.sessions import Sessions
 from mainspring.api.transfers import Transfers
-from mainspring.domain import access, messages, registry, sinks
+from mainspring.domain import access, messages, predictions, registry, sinks
 from mainspring.domain.wire import encode_command
 from mainspring.security.tokens import digest_token
 
@@ -17,6 +17,7 @@ HOME_TOKEN = "a" * 64
 BODIES = {
     messages.MoveAlias: {"number": 1},
     messages.Promote: {"alias": "champion", "data": "rows"},
+    predictions.Predict: {"data": "rows", "to": "scores"},
     messages.Apply: {"declarations": []},
     registry.RegisterModel: {"name": "made"},
     registry.RenameModel: {"to": "other"},

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, gates, messages, registry, retries, sinks, tracking, transfers, triggers, upkeep
+from mainspring.domain import access, gates, messages, predictions, registry, retries, sinks, tracking, transfers, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.messages import Command, Nothing
 from mainspring.domain.records import Run
@@ -155,6 +155,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("GET", "/gates", gates.ListGates),
     Entry("GET", "/gates/{model}/{alias}", gates.GetGate),
     Entry("DELETE", "/gates/{model}/{alias}", gates.RemoveGate),
+    Entry("POST", "/models/{model}/predict", predictions.Predict, left_out=("run_id",)),
     Entry("POST", "/declarations", messages.Apply),
     Entry("GET", "/declarations/{kind}/{name}", messages.GetDeclaration),
     Entry("GET", "/pipelines", triggers.ListPipelines),

@@ -15,7 +15,7 @@ from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, pri
 from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetVersion, ListVersions
-from mainspring.domain.records import Version
+from mainspring.domain.records import Run, Version
 from mainspring.domain.references import parse_reference
 from mainspring.domain.registry import DescribeModel, RegisteredModel, RenameModel
 from mainspring.domain.units import format_size
@@ -111,6 +111,42 @@ def tag(reference: str, tags: tuple[str, ...]) -> None:
 def rename(name: str, to: str) -> None:
     """Give a model another name; versions, aliases, verdicts and gates go with it."""
     _print_noted(act(RenameModel(name, to)))
+
+@command.command(
+    "predict",
+    answer=Run,
+    untried="what is answered is known when the rows were read",
+    epilog="Example: mainspring models predict delays@champion --data flights --to scores",
+)
+@click.argument("reference", shell_complete=offer("model"))
+@click.option("--data", required=True, shell_complete=offer("dataset"), metavar="REFERENCE", help="Rows to answer.")
+@click.option("--to", required=True, metavar="NAME", help="The dataset that takes the predictions.")
+@click.option("--append", is_flag=True, help="After the rows that it has; otherwise they are its new version.")
+@click.option("--key", multiple=True, metavar="COLUMN", help="Identifies a row; by default the key of the rows.")
+@click.option("--keep", multiple=True, metavar="COLUMN", help="Stands beside the predictions.")
+@click.option("--no-wait", is_flag=True, help="Only queue the run.")
+def predict(
+    reference: str, data: str, to: str, append: bool, key: tuple[str, ...], keep: tuple[str, ...], no_wait: bool
+) -> None:
+    """Answer every row of a dataset into another one, in a worker of the home.
+
+    A run that is killed goes on where it was; each row is in the result once.
+    """
+    from mainspring.domain.predictions import Predict
+    from mainspring.sdk.predictions import wait_for_predictions
+
+    asked = Predict(reference, data, to, "append" if append else "overwrite", list(key), list(keep) or None)
+    run: Run = ask(asked)
+    if not no_wait:
+        run = wait_for_predictions(run)
+    if wants_json():
+        print_json(run)
+        return
+    if no_wait:
+        print_next(f"mainspring logs {shorten_id(run.id)} -f")
+        return
+    print_fields({"dataset": run.details["version"], "rows": run.details["rows"], "run": shorten_id(run.id)})
+    print_next(f"mainspring data show {run.details['version']}")
 
 
 add_verbs(command, "model")

@@ -52,6 +52,7 @@ USE_CASES = (
     "mainspring.control.studies",
     "mainspring.control.apply",
     "mainspring.control.promotion",
+    "mainspring.control.predictions",
     "mainspring.control.services",
     "mainspring.control.renewals",
     "mainspring.control.triggers",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -140,9 +141,32 @@ class Scan:
 
     def collect(self, frame: pl.LazyFrame) -> pl.DataFrame:
         """Read what was made of `lazy`; raises as `polars` does."""
+        with self._explained():
+            return frame.collect()
+
+    def stream(self, batch_rows: int, *, after: int = 0) -> Iterator[pl.DataFrame]:
+        """Read the rows in batches, in their order; memory does not grow with their number.
+
+        Parameters
+        ----------
+        batch_rows : int
+            Rows of a batch, >= 1; the last one may be smaller.
+        after : int
+            So many rows are left out at the beginning.
+
+        Raises
+        ------
+        MainspringError
+            As of `polars`, when the batch is read.
+        """
+        with self._explained():
+            yield from self.lazy().slice(after).collect_batches(chunk_size=batch_rows, maintain_order=True)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
             with explain_faults(self.place):
-                return frame.collect()
+                yield
         except (pl.exceptions.ComputeError, FileNotFoundError) as fault:
             if isinstance(fault, FileNotFoundError) or str(fault).startswith("parquet:"):
                 raise _damaged(self.place, str(fault)) from None

@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import msgspec
 import polars as pl
+from arro3.core import Table as ArrowTable
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -28,6 +29,7 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from mainspring.data.places import Place
 from mainspring.domain.errors import Conflict
@@ -58,6 +60,24 @@ class Commit(NamedTuple):
 
     version: int
     note: dict[str, Any] | None
+
+
+class Part(NamedTuple):
+    """A file of rows in a table's folder that no commit names as yet.
+
+    Attributes
+    ----------
+    name : str
+        Of the file; the rows of a version are those of its files in the order of their names.
+    rows : int
+        How many it holds.
+    size_bytes : int
+        Its length.
+    """
+
+    name: str
+    rows: int
+    size_bytes: int
 
 
 class LostRace(Conflict):
@@ -244,10 +264,7 @@ class Table:
             BLOB-008 for an object store; nothing is committed then, unless the store's answer was
             what got lost: the next writer finds the commit.
         """
-        with write_faults(self.place.folder), explain_faults(self.place), self._one_winner():
-            if private:
-                self._hide_statistics()
-            number = self.version + 1
+        with self._committing(hides=bool(private)):
             write_deltalake(
                 self._table if self._table is not None else self.place.address,
                 rows,
@@ -255,17 +272,56 @@ class Table:
                 configuration=_CONFIGURATION | (_HIDDEN if private else {}),
                 writer_properties=_PROPERTIES,
                 post_commithook_properties=_HOOKS,
-                commit_properties=CommitProperties(
-                    custom_metadata={_METADATA: msgspec.json.encode(note).decode()},
-                    app_transactions=[Transaction(*app)] if app else None,
-                    max_commit_retries=0,
-                ),
+                commit_properties=_describe_commit(note, app),
                 storage_options=self.place.writing,
             )
+        return self.version
+
+    def commit_parts(
+        self,
+        parts: Sequence[Part],
+        schema: pl.Schema,
+        *,
+        append: bool,
+        note: dict[str, Any],
+        app: tuple[str, int] | None,
+    ) -> int:
+        """Commit files that lie in the table's folder already; all else is as of `commit`.
+
+        Parameters
+        ----------
+        parts : sequence of Part
+            Their rows have the columns of `schema`.
+        schema : polars.Schema
+            Storable types; in an append those that the table has.
+        append, note, app
+            As of `commit`.
+        """
+        now_ms = int(time.time() * 1000)
+        added = [
+            AddAction(part.name, part.size_bytes, {}, now_ms, True, f'{{"numRecords": {part.rows}}}') for part in parts
+        ]
+        facts: dict[str, Any] = {"commit_properties": _describe_commit(note, app), "post_commithook_properties": _HOOKS}
+        fields = Schema.from_arrow(ArrowTable.from_arrow(pl.DataFrame(schema=schema)).schema)
+        with self._committing(hides=False):  # no extremes are told
+            if self._table is not None:
+                self._table.create_write_transaction(added, "append" if append else "overwrite", fields, **facts)
+            else:
+                options = {"configuration": _CONFIGURATION, "storage_options": self.place.writing}
+                create_table_with_add_actions(self.place.address, fields, added, "error", **options, **facts)
+        return self.version
+
+    @contextmanager
+    def _committing(self, *, hides: bool) -> Iterator[None]:
+        """Be one commit further afterwards, on the disk."""
+        with write_faults(self.place.folder), explain_faults(self.place), self._one_winner():
+            if hides:
+                self._hide_statistics()
+            number = self.version + 1
+            yield
             self._table = self._open(number)
         if not self.place.url:
             self._sync()
-        return number
 
     def return_to(self, version: int) -> None:
         """Have the rows of an earlier version be the table's again, in a commit that the record need not know.
@@ -319,6 +375,14 @@ class Table:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _describe_commit(note: dict[str, Any], app: tuple[str, int] | None) -> CommitProperties:
+    return CommitProperties(
+        custom_metadata={_METADATA: msgspec.json.encode(note).decode()},
+        app_transactions=[Transaction(*app)] if app else None,
+        max_commit_retries=0,
+    )
 
 
 def read_schema(text: str) -> pl.Schema:

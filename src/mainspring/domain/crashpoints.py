@@ -20,6 +20,7 @@ POINTS: frozenset[str] = frozenset(
         "worker.finished",
         "table.before_commit",
         "table.committed",
+        "predict.marked",
         "blobs.before_rename",
         "blobs.after_rename",
         "sweep.seen",

@@ -13,7 +13,7 @@ RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "re
 URGENT = ("commit", "environment", "gate", "check", "collect", "pipeline", "study")
 """Kinds of runs that wait for others, or that others wait for: they go first in line."""
 
-OWNED = frozenset({"commit", "environment", "gate", "check"})
+OWNED = frozenset({"commit", "environment", "gate", "check", "predict"})
 """Kinds of runs that the owner alone begins and their workers alone end: what follows moves what others rely on."""
 
 STOPPED = "stopped"

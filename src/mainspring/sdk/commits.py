@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.crashpoints import crash_point
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from mainspring.data.sealing import Sealing
-    from mainspring.data.tables import Table
+    from mainspring.data.tables import Part, Table
     from mainspring.sdk.client import Client
 
 App = tuple[str, int]
@@ -143,14 +144,24 @@ class Writer:
         Conflict
             KEEP-005 when the project holds all that it may, before any is written.
         """
-        details, append = note["details"], bool(note["append"])
+        append, private = bool(note["append"]), note["details"]["private"]
+        return self._write(
+            note, lambda app: self.table.commit(rows, append=append, note=note, app=app, private=private)
+        )
+
+    def write_parts(self, parts: Sequence[Part], schema: pl.Schema, note: dict[str, Any]) -> Version:
+        """Commit files that lie in the table's folder, as `write` does rows; `schema` is theirs, as they lie."""
+        append = bool(note["append"])
+        return self._write(note, lambda app: self.table.commit_parts(parts, schema, append=append, note=note, app=app))
+
+    def _write(self, note: dict[str, Any], commit: Callable[[App | None], int]) -> Version:
         # Once committed they are told to the record, whatever they come to on the disk.
         self.client.ask(HoldBlob(digest=secrets.token_hex(32), size_bytes=1))
         crash_point("table.before_commit")
-        app = tuple(details["app"]) if details["app"] else None
-        if append and self.head is not None and self._left_behind:
+        app = tuple(note["details"]["app"] or ()) or None
+        if note["append"] and self.head is not None and self._left_behind:
             self.table.return_to(self.head.manifest["delta_version"])
-        number = self.table.commit(rows, append=append, note=note, app=app, private=details["private"])
+        number = commit(app)
         crash_point("table.committed")
         return self._record(note, number)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
@@ -118,28 +118,84 @@ class Model(Handle):
 
         return write_card(self.version)
 
-    def predict(self, rows: Any) -> pl.DataFrame:
-        """Answer rows.
+    @overload
+    def predict(self, rows: Any) -> pl.DataFrame: ...
+
+    @overload
+    def predict(
+        self,
+        rows: Dataset | str,
+        *,
+        to: str,
+        mode: str = "overwrite",
+        key: str | Iterable[str] = (),
+        keep: Iterable[str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> Dataset: ...
+
+    def predict(
+        self,
+        rows: Any,
+        *,
+        to: str = "",
+        mode: str = "overwrite",
+        key: str | Iterable[str] = (),
+        keep: Iterable[str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> pl.DataFrame | Dataset:
+        """Answer rows here, or every row of a dataset into another one.
 
         Parameters
         ----------
         rows : Dataset, frame, mapping of columns or list of mappings
-            With at least the model's inputs; other columns are left aside.
+            With at least the model's inputs; other columns are left aside. With `to` a Dataset or a
+            reference.
+        to : str, optional
+            The dataset that takes the predictions. They are made in a worker of the home, a part at a
+            time, so that their number does not matter; here it is waited for.
+        mode : str
+            ``overwrite`` (default): the predictions are its new version; ``append``: they come after the
+            rows that it has.
+        key : str or iterable of str, optional
+            Columns that identify a row; by default the key of the rows.
+        keep : iterable of str, optional
+            Columns of the rows that stand beside the predictions, after the key; by default the event
+            time, and all columns where the rows have no key.
+        outputs : mapping of str to str, optional
+            Output -> name of its column, for those that are wanted; by default all, and ``model``, the
+            version that answered.
 
         Returns
         -------
-        polars.DataFrame
-            ``label`` and ``probability``, or ``value``; a row for each row.
+        polars.DataFrame or Dataset
+            ``label`` and ``probability``, or ``value``; a row for each row. With `to` the version,
+            pinned.
 
         Raises
         ------
         Invalid
-            MODEL-005 and MODEL-007 to MODEL-009 for rows that the signature refuses.
+            MODEL-005 and MODEL-007 to MODEL-009 for rows that the signature refuses. With `to`:
+            BATCH-001 to BATCH-006, DATA-005 for a column that is not there, DATA-010 for a bad mode.
+        NotFound
+            MODEL-001 or DATA-002 when a reference names nothing.
 
         Notes
         -----
-        The same form answers here, in a gate and in a service.
+        The same form answers here, in a gate, in a service and in a worker. With `to` the references are
+        pinned when it is called, the version's lineage names rows and model, and the run goes on where it was
+        when its worker is killed: each row is answered in the result once. Asked again with nothing
+        changed, the same version answers.
+
+        Examples
+        --------
+        >>> ms.Model("delays@champion").predict(ms.Dataset("flights"), to="scores")  # doctest: +SKIP
         """
+        if to:
+            from mainspring.sdk.predictions import predict_dataset
+
+            names = [key] if isinstance(key, str) else list(key)
+            columns = {"keep": None if keep is None else list(keep), "outputs": outputs and dict(outputs)}
+            return predict_dataset(self.reference, rows, to, mode=mode, key=names, **columns)
         import polars as pl
 
         from mainspring.models.columns import to_columns

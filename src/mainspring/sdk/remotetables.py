@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -13,11 +12,9 @@ from mainspring.domain.messages import GetVersion, WaitRuns
 from mainspring.domain.records import Run, Version
 from mainspring.domain.transfers import WriteRows
 from mainspring.domain.wire import restore
-from mainspring.sdk.blobs import store_plainly
 from mainspring.sdk.commits import App, Writer
 from mainspring.sdk.remoteblobs import Exchange, insist
-from mainspring.sdk.tables import HomeTables
-from mainspring.store.files import write_faults
+from mainspring.sdk.tables import HomeTables, store_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -102,7 +99,7 @@ class RemoteWriter(Writer):
         client = self.client
         wanted = WriteRows(
             name=self.name,
-            parts=(self._send(rows),),
+            parts=(store_rows(client, rows),),
             append=note["append"],
             after=self.head.id if self.head is not None else "",
             digest=note["digest"],
@@ -118,17 +115,6 @@ class RemoteWriter(Writer):
             raise _explain(run)
         self.head = client.ask(GetVersion(kind="dataset", reference=run.details["version"]))
         return self.head
-
-    def _send(self, rows: pl.DataFrame) -> str:
-        """Store the rows as a file of Parquet, and return its digest."""
-        folder = self.client.home.cache
-        with write_faults(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder) as file:
-                rows.write_parquet(file)
-                file.seek(0)
-                # What is sensitive in them is sealed cell by cell.
-                return store_plainly(self.client.blobs).put(file)
 
 
 def _explain(run: Run) -> Exception:

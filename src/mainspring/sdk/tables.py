@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from mainspring.domain.home import name_folder
+from mainspring.sdk.blobs import store_plainly
+from mainspring.store.files import write_faults
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from mainspring.data.scans import Scan
     from mainspring.domain.records import Version
     from mainspring.sdk.client import Client
@@ -60,3 +65,22 @@ class HomeTables:
         from mainspring.data.scans import open_scan
 
         return open_scan(self._client.home, version.manifest, open_key)
+
+
+def store_rows(client: Client, rows: pl.DataFrame) -> str:
+    """Store rows as a blob of Parquet, and return its digest; what is sensitive in them is sealed cell by cell before.
+
+    Parameters
+    ----------
+    client : Client
+        Whose blobs take it.
+    rows : polars.DataFrame
+        As they are to lie in a table.
+    """
+    folder = client.home.cache
+    with write_faults(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            rows.write_parquet(file)
+            file.seek(0)
+            return store_plainly(client.blobs).put(file)

@@ -116,7 +116,7 @@ def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark
 
     frame, declared, mode = wanted.frame, wanted.declared, wanted.mode
     writer = client.tables.open_writer(name, anew=mode == "overwrite")
-    sealing = _seal_columns(
+    sealing = seal_columns(
         writer, frame, declared, find_derived(frame, [each.name for each in declared.columns] if declared else ())
     )
     digest = sealing.digest(frame) if mode == "append" else ""
@@ -141,8 +141,20 @@ def _try_write(client: Client, name: str, wanted: _Wanted, app: App | None, mark
     return _commit_change(writer, change, details, given, sealing)
 
 
-def _seal_columns(writer: Writer, frame: pl.DataFrame, declared: Declaration | None, names: Any = ()) -> Sealing:
-    """Say which columns are sealed: by contract or what they are made of, and wherever one of that name was before."""
+def seal_columns(writer: Writer, frame: pl.DataFrame, declared: Declaration | None, names: Any = ()) -> Sealing:
+    """Say which columns are sealed: by contract or what they are made of, and wherever one of that name was before.
+
+    Parameters
+    ----------
+    writer : Writer
+        Of the dataset that takes the rows.
+    frame : polars.DataFrame
+        With the columns of the rows.
+    declared : Declaration or None
+        Of a contract.
+    names : iterable of str
+        Further columns that are sensitive.
+    """
     from mainspring.data.sealing import Sealing
 
     known = [writer.details, *(version.details or {} for version in list_reads())]
@@ -233,7 +245,7 @@ def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], give
     from mainspring.data.profiles import merge_profiles, profile_rows
 
     rows = checked.rows
-    details |= {"profile": checked.profile, **_find_latest(rows, details["event_time"])}
+    details |= {"profile": checked.profile, **find_latest(rows, details["event_time"])}
     if given.mode == "upsert":
         check_key(rows, details["key"])
     if given.mode == "overwrite" or writer.head is None:
@@ -254,7 +266,7 @@ def _plan_change(writer: Writer, checked: Checked, details: dict[str, Any], give
     return _Change(rows, append=True, digest=chain_digest(writer.head.digest, "append", sealing.digest(rows)))
 
 
-def _find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
+def find_latest(rows: pl.DataFrame, event_time: str | None) -> dict[str, Any]:
     """Return the latest event time of the rows; a column that is no time any more tells none."""
     from mainspring.data.scans import to_number
 
@@ -282,7 +294,7 @@ def _write_quarantine(client: Client, name: str, checked: Checked, given: _Given
             return writer.touch(done).reference
         if (given.mode == "upsert" or done is not None) and writer.head is not None:
             rows = select_new(rows, _scan(writer).polars())
-        sealing = _seal_columns(writer, rows, None, sensitive)
+        sealing = seal_columns(writer, rows, None, sensitive)
         kept = _scan(writer) if given.mode != "overwrite" and writer.head is not None else None
         if kept is not None and set(kept.sealed) != set(sealing.ciphers):
             rows, kept = pl.concat([kept.polars(), rows], how="diagonal"), None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mainspring.domain.home import Home
+from mainspring.store.files import write_faults
 from mainspring.store.locations import find_tables
 
 
@@ -45,6 +47,10 @@ class TableFiles(Protocol):
         """Return the bytes of a file; nothing when it is gone."""
         ...
 
+    def put(self, name: str, source: Path) -> None:
+        """Copy a file of this machine into a table, under a name that is drawn by chance."""
+        ...
+
     def remove_old(self, name: str, before: float) -> int | None:
         """Remove a file that was written before a time and return its length; None when it stays, or is gone."""
         ...
@@ -69,6 +75,11 @@ class FolderFiles:
             return (self._folder / name).read_bytes()
         except FileNotFoundError:
             return b""
+
+    def put(self, name: str, source: Path) -> None:
+        """Copy a file; whoever commits it waits for the disk."""
+        with write_faults(self._folder):
+            shutil.copyfile(source, self._folder / name)
 
     def remove_old(self, name: str, before: float) -> int | None:
         """Remove a file that is old."""

@@ -299,6 +299,10 @@ class ObjectFiles(_Requests):
             return self._ask(lambda: bytes(obstore.get(self._store, f"tables/{name}").bytes()), name)
         return b""
 
+    def put(self, name: str, source: Path) -> None:
+        """Send a file, in parts when it is large."""
+        self._ask(lambda: obstore.put(self._store, f"tables/{name}", source), name)
+
     def remove_old(self, name: str, before: float) -> int | None:
         """Remove an object that is old; its name is drawn by chance, so nobody writes it anew."""
         try:

@@ -8,6 +8,7 @@ JOBS: dict[str, str] = {
     "collect": "mainspring.worker.jobs.collect:collect",
     "environment": "mainspring.worker.jobs.environment:lock",
     "gate": "mainspring.worker.jobs.gate:run",
+    "predict": "mainspring.worker.jobs.predict:predict",
     "pipeline": "mainspring.worker.jobs.pipeline:run_pipeline",
 }
 """Name of a job -> ``module:function``; ``function(arguments, client)`` returns JSON details."""
