@@ -148,47 +148,35 @@ class Model(Handle):
         Parameters
         ----------
         rows : Dataset, frame, mapping of columns or list of mappings
-            With at least the model's inputs; other columns are left aside. With `to` a Dataset or a
-            reference.
+            With at least the model's inputs; others are left aside. With `to` a Dataset or a reference.
         to : str, optional
-            The dataset that takes the predictions. They are made in a worker of the home, a part at a
-            time, so that their number does not matter; here it is waited for.
+            The dataset that takes the predictions, made in a worker of the home; here it is waited for.
         mode : str
-            ``overwrite`` (default): the predictions are its new version; ``append``: they come after the
-            rows that it has.
+            ``overwrite`` (default) or ``append``, as of `write`.
         key : str or iterable of str, optional
             Columns that identify a row; by default the key of the rows.
         keep : iterable of str, optional
-            Columns of the rows that stand beside the predictions, after the key; by default the event
-            time, and all columns where the rows have no key.
+            Columns that stand beside the predictions, after the key; by default the event time, and all
+            columns where the rows have no key.
         outputs : mapping of str to str, optional
-            Output -> name of its column, for those that are wanted; by default all, and ``model``, the
-            version that answered.
+            Output -> name of its column; by default all, and ``model``, the version that answered.
 
         Returns
         -------
         polars.DataFrame or Dataset
-            ``label`` and ``probability``, or ``value``; a row for each row. With `to` the version,
-            pinned.
+            ``label`` and ``probability``, or ``value``; a row for each row. With `to` the version.
 
         Raises
         ------
         Invalid
             MODEL-005 and MODEL-007 to MODEL-009 for rows that the signature refuses. With `to`:
             BATCH-001 to BATCH-006, DATA-005 for a column that is not there, DATA-010 for a bad mode.
-        NotFound
-            MODEL-001 or DATA-002 when a reference names nothing.
 
         Notes
         -----
-        The same form answers here, in a gate, in a service and in a worker. With `to` the references are
-        pinned when it is called, the version's lineage names rows and model, and the run goes on where it was
-        when its worker is killed: each row is answered in the result once. Asked again with nothing
-        changed, the same version answers.
-
-        Examples
-        --------
-        >>> ms.Model("delays@champion").predict(ms.Dataset("flights"), to="scores")  # doctest: +SKIP
+        The same form answers here, in a gate, in a service and in a worker. With `to` references are pinned
+        at the call, memory does not grow with the rows, and a worker that is killed is followed by one that
+        goes on: each row is in the result once. Asked again with nothing changed, that version answers.
         """
         if to:
             from mainspring.sdk.predictions import predict_dataset
@@ -196,14 +184,7 @@ class Model(Handle):
             names = [key] if isinstance(key, str) else list(key)
             columns = {"keep": None if keep is None else list(keep), "outputs": outputs and dict(outputs)}
             return predict_dataset(self.reference, rows, to, mode=mode, key=names, **columns)
-        import polars as pl
-
-        from mainspring.models.columns import to_columns
-
-        given = to_columns(rows.polars() if isinstance(rows, Dataset) else rows)
-        predictor = self._load_predictor()
-        wanted = {each.name: given[each.name] for each in predictor.signature.inputs if each.name in given}
-        return pl.DataFrame(predictor.predict(predictor.signature.check(wanted)))
+        return self._answer(rows)
 
     def evaluate(self, data: Any, target: str, *, slices: Iterable[str] = ()) -> pl.DataFrame:
         """Measure it on labelled rows.
@@ -230,7 +211,7 @@ class Model(Handle):
         from mainspring.evaluation.scores import score_slices
 
         rows = data.polars() if isinstance(data, Dataset) else data
-        return score_slices(rows, self.predict(rows), target, tuple(slices))
+        return score_slices(rows, self._answer(rows), target, tuple(slices))
 
     def load(self) -> Any:
         """Return the object itself, as its library has it.
@@ -250,6 +231,16 @@ class Model(Handle):
         """Explain where it comes from and what was decided about it."""
         reason: Reason = current_client().ask(Explain(thing=self._reference))
         return reason
+
+    def _answer(self, rows: Any) -> pl.DataFrame:
+        import polars as pl
+
+        from mainspring.models.columns import to_columns
+
+        given = to_columns(rows.polars() if isinstance(rows, Dataset) else rows)
+        predictor = self._load_predictor()
+        wanted = {each.name: given[each.name] for each in predictor.signature.inputs if each.name in given}
+        return pl.DataFrame(predictor.predict(predictor.signature.check(wanted)))
 
     def _load_predictor(self) -> Predictor:
         from mainspring.models.runtime import load_predictor
