@@ -116,7 +116,7 @@ def rename(name: str, to: str) -> None:
     "predict",
     answer=Run,
     untried="what is answered is known when the rows were read",
-    epilog="Example: mainspring models predict delays@champion --data flights --to scores",
+    epilog="Example: mainspring models predict delays@champion --data flight_rows.recent --to scores",
 )
 @click.argument("reference", shell_complete=offer("model"))
 @click.option("--data", required=True, shell_complete=offer("dataset"), metavar="REFERENCE", help="Rows to answer.")
