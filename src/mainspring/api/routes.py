@@ -11,7 +11,19 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from mainspring.domain import access, gates, messages, predictions, registry, retries, sinks, tracking, transfers, triggers, upkeep
+from mainspring.domain import (
+    access,
+    gates,
+    messages,
+    predictions,
+    registry,
+    retries,
+    sinks,
+    tracking,
+    transfers,
+    triggers,
+    upkeep,
+)
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.messages import Command, Nothing
 from mainspring.domain.records import Run

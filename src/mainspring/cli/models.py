@@ -112,6 +112,7 @@ def rename(name: str, to: str) -> None:
     """Give a model another name; versions, aliases, verdicts and gates go with it."""
     _print_noted(act(RenameModel(name, to)))
 
+
 @command.command(
     "predict",
     answer=Run,
