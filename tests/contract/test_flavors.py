@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+import xgboost
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -25,6 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from mainspring.domain.errors import Invalid
 from mainspring.models.adapters.lightgbm import LightgbmFlavor
 from mainspring.models.adapters.sklearn import SklearnFlavor
+from mainspring.models.adapters.xgboost import XgboostFlavor
 from mainspring.models.columns import to_columns
 from mainspring.models.flavors import find_flavor
 from mainspring.models.package import build_package
@@ -81,6 +83,7 @@ MODELS = {
     "boosted regression": lambda: fit_pipeline(HistGradientBoostingRegressor(max_iter=10), "size"),
     "boosted counts": lambda: fit_pipeline(HistGradientBoostingRegressor(loss="poisson", max_iter=10), "size"),
     "LightGBM in a pipeline": lambda: fit_pipeline(lightgbm.LGBMClassifier(n_estimators=20, verbose=-1)),
+    "XGBoost in a pipeline": lambda: fit_pipeline(xgboost.XGBClassifier(n_estimators=20)),
     "linear": lambda: fit_pipeline(
         make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
         encoder=OneHotEncoder(handle_unknown="ignore", sparse_output=False),
@@ -100,6 +103,13 @@ def fit_lightgbm() -> lightgbm.LGBMClassifier:
     matrix = rows.select("price", "weight", "count").to_numpy()
     model = lightgbm.LGBMClassifier(n_estimators=15, verbose=-1, random_state=0)
     return model.fit(matrix, rows["late"].cast(pl.Int64).to_numpy())
+
+
+@cache
+def fit_xgboost() -> xgboost.XGBClassifier:
+    rows = make_orders()
+    matrix = rows.select("price", "weight", "count").to_numpy()
+    return xgboost.XGBClassifier(n_estimators=15, random_state=0).fit(matrix, rows["late"].cast(pl.Int64).to_numpy())
 
 
 class TestSklearn(FlavorContract):
@@ -130,6 +140,20 @@ class TestLightgbm(FlavorContract):
         return make_orders(500, seed=3).select("price", "weight", "count")
 
 
+class TestXgboost(FlavorContract):
+    @pytest.fixture
+    def flavor(self):
+        return XgboostFlavor()
+
+    @pytest.fixture
+    def model(self):
+        return fit_xgboost()
+
+    @pytest.fixture
+    def rows(self):
+        return make_orders(500, seed=3).select("price", "weight", "count")
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_onnx_gives_the_models_answers(name: str) -> None:
     package = build_package(MODELS[name](), make_orders(10_000, seed=7))
@@ -142,6 +166,7 @@ def test_onnx_gives_the_models_answers(name: str) -> None:
     assert package.parity.max_abs_dp <= 1e-5
     assert package.size_bytes == len(package.files["model.onnx"])
     assert (b"lightgbm==" in package.files["requirements.txt"]) == ("LightGBM" in name)
+    assert (b"xgboost" in package.files["requirements.txt"]) == ("XGBoost" in name)
     assert package.latency_ms > 0
 
 
@@ -166,6 +191,96 @@ def test_bare_lightgbm_is_kept_as_text_and_as_onnx(kind: str) -> None:
     package = build_package(model, make_orders(10_000, seed=7).select("price", "weight", "count"))
     assert package.parity.passed, str(package.parity)
     assert set(package.files) >= {"model.lgb.txt", "model.onnx", "signature.json", "example.json", "MLmodel"}
+
+
+XGBOOST = {
+    "two classes": ({"objective": "binary:logistic"}, "late"),
+    "three classes": ({"objective": "multi:softprob", "num_class": 3}, "third"),
+    "labels only": ({"objective": "multi:softmax", "num_class": 3}, "third"),
+    "hinge": ({"objective": "binary:hinge"}, "late"),
+    "raw sums": ({"objective": "binary:logitraw"}, "late"),
+    "a share": ({"objective": "reg:logistic", "base_score": 0.2}, "late"),
+    "a value": ({"objective": "reg:squarederror"}, "size"),
+    "a median": ({"objective": "reg:absoluteerror"}, "size"),
+    "counts": ({"objective": "count:poisson"}, "count"),
+    "sizes": ({"objective": "reg:gamma", "base_score": 2.5}, "size"),
+    "dart": ({"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.5}, "late"),
+    "forest": (
+        {"objective": "binary:logistic", "num_parallel_tree": 4, "subsample": 0.5, "learning_rate": 1.0},
+        "late",
+    ),
+}
+
+
+def make_xgboost_rows(target: str, rows: int = 4_000, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
+    orders = make_orders(rows, seed).with_columns(third=pl.col("count") % 3, size=pl.col("size") + 0.1)
+    return orders.select("price", "weight", "count").to_numpy(), orders[target].cast(pl.Float64).to_numpy()
+
+
+@pytest.mark.parametrize("kind", XGBOOST)
+def test_every_objective_of_xgboost_is_kept_and_answers_from_onnx(kind: str) -> None:
+    settings, target = XGBOOST[kind]
+    matrix, truth = make_xgboost_rows(target)
+    model = xgboost.train({"max_depth": 4, "seed": 1, **settings}, xgboost.DMatrix(matrix, label=truth), 12)
+    package = build_package(model, make_orders(10_000, seed=7).select("price", "weight", "count"))
+    assert package.parity.passed, str(package.parity)
+    assert package.format == "onnx"
+    assert package.params == {"objective": settings["objective"]}
+    assert set(package.files) >= {"model.ubj", "model.onnx", "signature.json", "example.json", "MLmodel"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"objective": "rank:ndcg"}, "'rank:ndcg' has no ONNX form"),
+        ({"objective": "reg:squarederror", "booster": "gblinear"}, "linear booster has no ONNX form"),
+    ],
+)
+def test_what_xgboost_has_and_onnx_has_not_stays_native(settings: dict, problem: str) -> None:
+    matrix, truth = make_xgboost_rows("count")
+    matrix = np.nan_to_num(matrix)
+    group = {"group": [100] * 40} if settings["objective"].startswith("rank") else {}
+    model = xgboost.train(settings, xgboost.DMatrix(matrix, label=truth, **group), 3)
+    rows = make_orders(10_000, seed=7).select("price", "weight", "count").fill_null(0.0)
+    package = build_package(model, rows)
+    assert problem in package.parity.problem
+    assert package.format == "xgboost"
+
+
+def test_native_categories_of_xgboost_stay_native() -> None:
+    rng = np.random.default_rng(2)
+    codes = rng.integers(0, 40, (600, 1)).astype(np.float64)
+    rows = xgboost.DMatrix(codes, label=np.isin(codes[:, 0], [1, 5, 7, 30]), feature_types=["c"])
+    model = xgboost.train({"objective": "binary:logistic", "max_cat_to_onehot": 1}, rows, 4)
+    package = build_package(model, {"code": codes[:, 0]})
+    assert "categorical splits" in package.parity.problem
+    flavor = XgboostFlavor()
+    signature = package.signature
+    answer = flavor.predict(flavor.load(package.files["model.ubj"]), {"code": codes[:, 0]}, signature)
+    assert np.array_equal(answer["probability"], model.predict(rows))
+
+
+def test_a_model_that_stopped_early_answers_as_its_best_round() -> None:
+    matrix, truth = make_xgboost_rows("late")
+    model = xgboost.XGBClassifier(n_estimators=80, early_stopping_rounds=3, learning_rate=1.0)
+    model.fit(matrix[:3_000], truth[:3_000], eval_set=[(matrix[3_000:], truth[3_000:])], verbose=False)
+    assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
+    rows = make_orders(500, seed=7).select("price", "weight", "count")
+    package = build_package(model, rows)
+    flavor = XgboostFlavor()
+    signature = package.signature
+    checked = signature.check(to_columns(rows))
+    answer = flavor.predict(flavor.load(package.files["model.ubj"]), checked, signature)
+    assert np.array_equal(answer["probability"], model.predict_proba(rows.to_numpy())[:, 1])
+    assert package.format == "onnx"
+
+
+def test_several_targets_of_xgboost_are_refused() -> None:
+    matrix, truth = make_xgboost_rows("late")
+    model = xgboost.XGBRegressor(n_estimators=2).fit(matrix, np.column_stack([truth, truth]))
+    with pytest.raises(Invalid, match="2 targets at once") as caught:
+        build_package(model, make_orders(50).select("price", "weight", "count"))
+    assert caught.value.code == "MODEL-002"
 
 
 def test_read_back_models_answer_alike_with_and_without_onnx(tmp_path: Path) -> None:
@@ -279,7 +394,7 @@ def test_an_object_of_no_flavor_is_refused(thing: object) -> None:
     with pytest.raises(Invalid) as caught:
         find_flavor(thing)
     assert caught.value.code == "MODEL-002"
-    assert "lightgbm, sklearn" in caught.value.why
+    assert "lightgbm, sklearn, xgboost" in caught.value.why
     assert "allow_code" in caught.value.fix
 
 

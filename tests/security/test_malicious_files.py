@@ -2,6 +2,7 @@
 
 import ast
 import io
+import json
 import os
 import pickle
 from contextlib import suppress
@@ -12,6 +13,7 @@ import onnx
 import polars as pl
 import pytest
 import skops.io
+import xgboost
 from onnx import TensorProto, helper
 from sklearn.preprocessing import FunctionTransformer
 from tests.support.serving import save_model
@@ -22,6 +24,7 @@ from mainspring.domain.records import Value
 from mainspring.models.adapters.lightgbm import LightgbmFlavor
 from mainspring.models.adapters.onnx import OnnxPredictor
 from mainspring.models.adapters.sklearn import SklearnFlavor
+from mainspring.models.adapters.xgboost import XgboostFlavor
 from mainspring.models.runtime import SEALED_FILE, load_predictor
 from mainspring.models.signature import Column, Signature
 from mainspring.security.seals import Seal
@@ -113,10 +116,67 @@ def test_a_skops_file_is_trusted_by_our_list_alone(make, mark):
         SklearnFlavor().load(skops.io.dumps(make(mark)))
 
 
-@pytest.mark.parametrize("flavor", [SklearnFlavor, LightgbmFlavor])
+@pytest.mark.parametrize("flavor", [SklearnFlavor, LightgbmFlavor, XgboostFlavor])
 def test_a_pickle_in_the_place_of_a_model_is_not_opened(flavor, mark):
     with pytest.raises(Invalid, match="MODEL-010"):
         flavor().load(pickle.dumps(Trap(mark)))
+
+
+def make_booster(form="ubj"):
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(80, 3))
+    settings = {"objective": "binary:logistic", "max_depth": 3}
+    return bytes(xgboost.train(settings, xgboost.DMatrix(rows, label=rows[:, 0] > 0), 3).save_raw(form))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_booster_with_other_bytes_answers_or_is_refused(seed):
+    """XGBoost follows what its file says: a child that is nowhere would have it read any memory."""
+    flavor, content, rng = XgboostFlavor(), make_booster(), np.random.default_rng(seed)
+    columns = {name: rng.normal(size=20).astype(np.float32) for name in "abc"}
+    signature = Signature(
+        tuple(Column(name, "FP32") for name in columns), (Column("label", "INT64"), Column("probability", "FP32"))
+    )
+    refused = 0
+    for _ in range(200):
+        bad = bytearray(content)
+        for place in rng.integers(len(bad), size=rng.integers(1, 6)):
+            bad[place] = rng.integers(256)
+        try:
+            model = flavor.load(bytes(bad))
+        except Invalid:
+            refused += 1
+            continue
+        with suppress(Exception):  # what it was made to say of its objective may fit no answer
+            flavor.predict(model, columns, signature)
+    assert refused
+
+
+def change_booster(change):
+    document = json.loads(make_booster("json"))
+    change(document["learner"]["gradient_booster"]["model"])
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+CHANGES = {
+    "a child that is nowhere": lambda model: model["trees"][0]["left_children"].__setitem__(0, 10_000),
+    "a circle": lambda model: model["trees"][0]["left_children"].__setitem__(1, 0),
+    "two parents": lambda model: model["trees"][0].update(right_children=model["trees"][0]["left_children"]),
+    "a column that is not there": lambda model: model["trees"][0]["split_indices"].__setitem__(0, 7),
+    "a short array": lambda model: model["trees"][0]["default_left"].pop(),
+    "a tree of another class": lambda model: model["tree_info"].__setitem__(0, 5),
+    "a tree too few": lambda model: model["trees"].pop(),
+    "rounds beyond its trees": lambda model: model["iteration_indptr"].__setitem__(1, 9),
+    "categories without a split": lambda model: model["trees"][0].update(categories_nodes=[0]),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_booster_that_leads_out_of_its_arrays_is_refused(name):
+    flavor = XgboostFlavor()
+    flavor.load(change_booster(lambda model: None))
+    with pytest.raises(Invalid, match="MODEL-010"):
+        flavor.load(change_booster(CHANGES[name]))
 
 
 def test_a_model_that_another_project_sealed_is_not_opened(tmp_path, mark):

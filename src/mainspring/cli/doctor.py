@@ -36,6 +36,7 @@ _EXTRAS = {
     "onnx": ("onnx", "onnxruntime"),
     "sklearn": ("skl2onnx", "sklearn", "skops"),
     "lightgbm": ("lightgbm",),
+    "xgboost": ("xgboost",),
     "search": ("optuna",),
     "serve": ("httptools", "uvloop"),
     "plots": ("matplotlib",),
@@ -203,7 +204,7 @@ def check_extra(name: str, modules: tuple[str, ...]) -> Check:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         return Check(f"[{name}]", "warn", f"without {', '.join(missing)}", f"pip install 'mainspring[{name}]'")
-    if name == "lightgbm" and not _has_openmp():
+    if name in {"lightgbm", "xgboost"} and not _has_openmp():
         return Check(f"[{name}]", "warn", "libgomp.so.1 is missing", "sudo apt-get install libgomp1")
     return Check(f"[{name}]", "ok", "installed")
 

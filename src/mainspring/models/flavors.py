@@ -139,6 +139,18 @@ def find_flavor_of_files(files: Mapping[str, Any]) -> Flavor:
     raise Invalid("MODEL-010", "no flavor reads any of the model's files", files=sorted(files))
 
 
+def keep_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a model that are JSON values; NaN is none.
+
+    Examples
+    --------
+    >>> keep_json({"depth": 3, "missing": float("nan"), "callbacks": [print]})
+    {'depth': 3}
+    """
+    kinds = str | int | float | bool | None
+    return {name: value for name, value in settings.items() if isinstance(value, kinds) and value == value}  # noqa: PLR0124
+
+
 def load_flavors() -> list[Flavor]:
     """Return one object of every installed flavor, in order of their names."""
     return [point.load()() for point in sorted(entry_points(group=GROUP))]

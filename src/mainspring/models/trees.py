@@ -57,15 +57,18 @@ class Forest(msgspec.Struct, frozen=True):
     start : ndarray of float64
         Where each sum starts; its length is the number of sums.
     link : str
-        identity or exp (regression), logistic (two classes, one sum) or softmax.
+        identity, exp or logistic (regression), logistic (two classes, one sum) or softmax.
     scale : float
         Factor of the sums before a logistic link.
+    single : bool
+        Whether the library reads every column as float32 before it tests it.
     """
 
     trees: Sequence[Tree]
     start: NDArray[np.float64]
     link: Link
     scale: float = 1.0
+    single: bool = False
 
 
 def describe_forest(forest: Forest) -> dict[str, Any]:

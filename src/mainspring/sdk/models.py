@@ -282,7 +282,7 @@ def register(
     Parameters
     ----------
     obj : object
-        A fitted scikit-learn estimator or Pipeline, or a LightGBM model.
+        A fitted scikit-learn estimator or Pipeline, or a LightGBM or XGBoost model.
     name : str
         The model; each new content is its next version.
     example : Dataset, frame or mapping of columns

@@ -36,7 +36,8 @@ class FlavorContract:
         program = (
             f"import sys; from {kind.__module__} import {kind.__name__}; flavor = {kind.__name__}()\n"
             "assert not flavor.supports(3)\n"
-            "print(sorted({'sklearn', 'skops', 'lightgbm', 'onnx', 'onnxruntime', 'torch'} & set(sys.modules)))"
+            "libraries = {'sklearn', 'skops', 'lightgbm', 'xgboost', 'onnx', 'onnxruntime', 'torch'}\n"
+            "print(sorted(libraries & set(sys.modules)))"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]"

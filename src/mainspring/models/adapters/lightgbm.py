@@ -9,6 +9,7 @@ import numpy as np
 
 from mainspring.domain.errors import Invalid, Unavailable
 from mainspring.models.columns import Array
+from mainspring.models.flavors import keep_json
 from mainspring.models.signature import Column, Signature
 from mainspring.models.trees import Forest, Link, Tree
 
@@ -67,8 +68,7 @@ class LightgbmFlavor:
 
     def params(self, model: Any) -> dict[str, Any]:
         """Return the parameters of training that are JSON values."""
-        own = model.get_params() if hasattr(model, "get_params") else model.params
-        return {name: value for name, value in own.items() if isinstance(value, str | int | float | bool | None)}
+        return keep_json(model.get_params() if hasattr(model, "get_params") else model.params)
 
     def distributions(self, model: Any) -> tuple[str, ...]:
         """Return LightGBM and NumPy."""

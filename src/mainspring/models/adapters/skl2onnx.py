@@ -32,6 +32,7 @@ except (ImportError, OSError) as _fault:
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
 _IR_VERSION = 8
 _MATRIX = "matrix"
+_LINKS = {"identity": "Identity", "exp": "Exp", "logistic": "Sigmoid"}
 _ELEMENTS = {
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
@@ -130,13 +131,15 @@ def _convert_forest(forest: Forest, classes: Any) -> Any:
         name: numpy_helper.from_array(value, name) if isinstance(value, np.ndarray) else value
         for name, value in describe_forest(forest).items()
     }
+    read = TensorProto.FLOAT if forest.single else TensorProto.DOUBLE
     nodes = [
-        helper.make_node("Cast", [_MATRIX], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("Cast", [_MATRIX], ["read"], to=read),
+        helper.make_node("Cast", ["read"], ["wide"], to=TensorProto.DOUBLE),
         helper.make_node("TreeEnsembleRegressor", ["wide"], ["sums"], domain="ai.onnx.ml", **attributes),
     ]
     constants = []
     if classes is None:
-        nodes.append(helper.make_node({"exp": "Exp"}.get(forest.link, "Identity"), ["sums"], ["value"]))
+        nodes.append(helper.make_node(_LINKS[forest.link], ["sums"], ["value"]))
         outputs = [helper.make_tensor_value_info("value", TensorProto.FLOAT, [None, 1])]
     else:
         constants = [numpy_helper.from_array(np.asarray(classes), "classes")]

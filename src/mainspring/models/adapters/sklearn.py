@@ -13,6 +13,7 @@ import numpy as np
 
 from mainspring.domain.errors import Invalid, Unavailable
 from mainspring.models.columns import Array
+from mainspring.models.flavors import keep_json
 from mainspring.models.signature import Column, Signature
 from mainspring.models.trees import Forest, Link, Tree
 
@@ -31,6 +32,9 @@ _TRUSTED = frozenset(
         "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
         "sklearn.tree._tree.Tree",
         "sklearn.utils._bunch.Bunch",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
     }
 )
 
@@ -46,11 +50,11 @@ class SklearnFlavor:
     file = "model.skops"
 
     def supports(self, model: Any) -> bool:
-        """Tell whether `model` derives from scikit-learn's estimator and can predict."""
+        """Tell whether `model` is scikit-learn's and can predict; XGBoost's have a flavor of their own."""
         known = any(
             kind.__module__ == "sklearn.base" and kind.__name__ == "BaseEstimator" for kind in type(model).__mro__
         )
-        return known and hasattr(model, "predict")
+        return known and hasattr(model, "predict") and not type(model).__module__.startswith("xgboost.")
 
     def features(self, model: Any) -> tuple[str, ...] | None:
         """Return the columns of the frame that the model was fitted on, without those it drops."""
@@ -83,12 +87,12 @@ class SklearnFlavor:
 
     def params(self, model: Any) -> dict[str, Any]:
         """Return the estimator's parameters that are JSON values; of a pipeline, its last step's."""
-        own = _split(model)[1].get_params(deep=False)
-        return {name: value for name, value in own.items() if isinstance(value, str | int | float | bool | None)}
+        return keep_json(_split(model)[1].get_params(deep=False))
 
     def distributions(self, model: Any) -> tuple[str, ...]:
-        """Return scikit-learn and what reads and feeds it; LightGBM for a pipeline that ends in it."""
-        own = ("lightgbm",) if type(_split(model)[1]).__module__.startswith("lightgbm.") else ()
+        """Return scikit-learn and what reads and feeds it, and the library of a pipeline's last step."""
+        library = type(_split(model)[1]).__module__.partition(".")[0]
+        own = {"lightgbm": ("lightgbm",), "xgboost": ("xgboost", "xgboost-cpu")}.get(library, ())
         return ("scikit-learn", "skops", "numpy", "polars", *own)
 
     def save(self, model: Any) -> bytes:
@@ -156,7 +160,7 @@ def _read_classes(model: Any) -> Array | None:
 def _normalise(content: bytes) -> bytes:
     """Rewrite what skops wrote so that equal models have equal bytes.
 
-    skops names files and nodes by addresses in memory and stamps the files with the time. Nodes
+    skops names nodes by addresses in memory, files by those or by chance, and stamps the files with the time. Nodes
     of texts, numbers and types get a number at each place: which of them are one object depends
     on whether a model was fitted or read. For all others it is part of the model.
     """
@@ -186,8 +190,8 @@ def _renumber(node: Any, numbers: dict[int, int], names: dict[str, str], free: I
             number = numbers[node["__id__"]] = next(free)
         node["__id__"] = number
     if isinstance(node.get("file"), str):
-        name, dot, suffix = node["file"].partition(".")
-        node["file"] = names.setdefault(node["file"], f"{len(names) + 1 if name.isdecimal() else name}{dot}{suffix}")
+        _, dot, suffix = node["file"].partition(".")
+        node["file"] = names.setdefault(node["file"], f"{len(names) + 1}{dot}{suffix}")
     for each in node.values():
         _renumber(each, numbers, names, free)
 
@@ -219,6 +223,10 @@ def _read_forest(estimator: Any) -> Forest | None:
         from mainspring.models.adapters.lightgbm import read_forest
 
         return read_forest(estimator.booster_.model_to_string())
+    if module.startswith("xgboost."):
+        from mainspring.models.adapters import xgboost
+
+        return xgboost.read_booster(estimator)
     if name in {"HistGradientBoostingClassifier", "HistGradientBoostingRegressor"} and module.startswith("sklearn."):
         return _read_histogram_boosting(estimator)
     return None
