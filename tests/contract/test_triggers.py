@@ -1,5 +1,6 @@
 """Applied pipelines in the record: what starts them, in whose name, once, and why they did not start."""
 
+import msgspec
 import pytest
 from tests.support.access import HOME_USER, Person
 
@@ -31,6 +32,10 @@ def declare(*wanted, name="train", folder="/work", **snapshot):
 
 FROM_ELSEWHERE = {"folder": "", "python": ""}
 """What a pipeline names that was applied from another machine."""
+
+
+def declare_in(source, name):
+    return msgspec.structs.replace(declare(name=name), source=source)
 
 
 def apply(desk, *declarations, **options):
@@ -320,13 +325,36 @@ def test_a_difference_is_told_field_by_field(desk):
 
 
 def test_what_vanished_from_its_file_stays_and_is_told(desk):
-    apply(desk, declare(name="train"), declare(name="old"), declare(name="elsewhere", entry="other:elsewhere"))
-    files = ["/work:flow"]
-    marks = {name: mark for mark, _, name, _ in apply(desk, declare(name="train"), files=files).changes}
-    assert marks == {"train": "=", "old": "!"}
+    train, old, other = declare_in("flow", "train"), declare_in("flow", "old"), declare_in("other", "elsewhere")
+    gate = Declaration("gate", "delays->champion", {"alpha": 0.05}, "flow")
+    view = Declaration("view", "recent", {"source": "orders"}, "flow")
+    apply(desk, train, old, other, gate, view, files=["flow", "other"])
+    told = apply(desk, train, files=["flow"]).lines()
+    assert told == [
+        "= pipeline train",
+        "! pipeline old  its file declares it no longer; it stays: mainspring pipelines remove old",
+        "! gate delays->champion  its file declares it no longer; it stays: mainspring gates remove delays champion",
+        "! view recent  its file declares it no longer; it stays",
+    ]
     assert desk.ask(triggers.RemovePipeline(name="old")).name == "old"
     assert [each.name for each in desk.ask(triggers.ListPipelines())] == ["elsewhere", "train"]
-    assert apply(desk, declare(name="train"), files=files).changes == [("=", "pipeline", "train", "")]
+    assert apply(desk, train, gate, view, files=["flow"]).lines() == [
+        "= pipeline train",
+        "= gate delays->champion",
+        "= view recent",
+    ]
+
+
+def test_what_moves_to_another_file_is_missed_in_the_first_one_no_more(desk):
+    apply(desk, declare_in("flow", "train"), declare_in("flow", "report"), files=["flow"])
+    (moved,) = apply(desk, declare_in("other", "report"), files=["other"], dry_run=True).moved
+    assert moved == "pipeline report"
+    assert apply(desk, declare_in("flow", "train"), files=["flow"]).changes[1][0] == "!", "it was only tried"
+    told = apply(desk, declare_in("other", "report"), files=["other"])
+    assert (told.changes, told.moved) == ([("=", "pipeline", "report", "")], ["pipeline report"])
+    assert apply(desk, declare_in("flow", "train"), files=["flow"]).changes == [("=", "pipeline", "train", "")]
+    apply(desk, declare(on("data", dataset="orders"), name="report"))  # by a script, which names no file
+    assert apply(desk, files=["other"]).changes[0][:3] == ("!", "pipeline", "report")
 
 
 def test_triggers_that_stay_keep_what_they_have_seen(desk):

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import importlib
 import json
+import subprocess
 import sys
 import time
 
@@ -53,6 +54,45 @@ def test_a_home_that_runs_no_code_of_others_takes_none(laptop):
     with pytest.raises(Invalid, match="API-018: code does not travel") as caught:
         ms.apply(shipping.ship)
     assert "MAINSPRING_REMOTE_CODE" in caught.value.why
+
+
+def clone(folder, name="one"):
+    """Make what a colleague has: a work tree with an origin, and the same files."""
+    made = folder / name
+    (made / ".git").mkdir(parents=True)
+    user = f"{name}:canary@" if name == "one" else ""
+    subprocess.run(["git", "init", "-q", str(made)], check=True)
+    origin = f"https://{user}git.example.org/air/flows.git" if name == "one" else "git@git.example.org:air/flows"
+    subprocess.run(["git", "-C", str(made), "remote", "add", "origin", origin], check=True)
+    (made / "jobs").mkdir()
+    return made / "jobs"
+
+
+def apply_file(folder, text, *words):
+    (folder / "rules.py").write_text(text)
+    command = [sys.executable, "-m", "mainspring", "apply", "rules.py", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_server_tells_what_vanished_from_a_file_to_whoever_applies_it(laptop, tmp_path):
+    views = """import mainspring as ms
+import datetime
+class Order(ms.Contract):
+    id: str
+class Bill(ms.Contract):
+    id: str
+"""
+    del laptop
+    mine, theirs = clone(tmp_path), clone(tmp_path, "two")
+    assert {line[:1] for line in apply_file(mine, views) if line[:1] != " "} == {"+"}
+    fewer = views.partition("class Bill")[0]
+    wanted = ["= contract Order", "! contract Bill  its file declares it no longer; it stays"]
+    assert apply_file(mine, fewer, "--dry-run") == wanted
+    assert apply_file(theirs, fewer) == wanted, "a colleague's clone is the same file"
+    (tmp_path / "apart").mkdir()
+    assert apply_file(tmp_path / "apart", fewer) == ["= contract Order"], "a file of that name elsewhere is another one"
 
 
 @pytest.mark.usefixtures("open_home")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +39,10 @@ def command(files: tuple[str, ...], *, dry_run: bool) -> None:
 
     paths = [find_file(file, "mainspring apply") for file in files]
     client = get_client()
-    declarations = [each for path in paths for each in _read(path, client)]
+    places = {path: name_file(path) for path in paths}
+    declarations = [each for path, place in places.items() for each in _read(path, client, place)]
     _check_names(declarations)
-    # A server does not know the folders of this machine, so it cannot tell one file from another of that name.
-    places = [] if client.remote else [f"{Path.cwd()}:{path.stem}" for path in paths]
-    diff = hand_over(client, declarations, dry_run=dry_run, files=places)
+    diff = hand_over(client, declarations, dry_run=dry_run, files=list(places.values()))
     if wants_json():
         print_json(diff)
         return
@@ -61,6 +62,19 @@ def find_declared(names: dict[str, Any]) -> list[Any]:
     return list({id(value): value for value in names.values() if _is_declared(value)}.values())
 
 
+def name_file(path: Path) -> str:
+    """Return a name of a file that is the same for whoever has cloned its repository; elsewhere, for this machine.
+
+    Notes
+    -----
+    A digest: no path of this machine is told to a server.
+    """
+    from mainspring.tracking.git import find_place
+
+    place = find_place(path.resolve()) or f"{os.uname().nodename}:{path.resolve()}"
+    return hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
 def _is_declared(value: Any) -> bool:
     """Tell a declaration from other values; `Contract` itself is none, nor is a monitor for `deploy` alone."""
     if not callable(getattr(value, "declaration", None)) or getattr(value, "__module__", "") == _CONTRACTS:
@@ -71,7 +85,7 @@ def _is_declared(value: Any) -> bool:
 _CONTRACTS = "mainspring.sdk.contracts"
 
 
-def _read(path: Path, client: Client) -> list[Declaration]:
+def _read(path: Path, client: Client, place: str) -> list[Declaration]:
     """Return what a file declares, with its code, before the next file is loaded."""
     from mainspring.sdk.declarations import complete
 
@@ -81,7 +95,7 @@ def _read(path: Path, client: Client) -> list[Declaration]:
         raise Failed("CLI-006", f"{path} ended the process while it was imported (exit {fault.code})") from None
     if not declared:
         raise NotFound("CLI-002", f"{path} declares nothing that can be applied", fix=f"mainspring run {path}")
-    return complete(declared, client)
+    return complete(declared, client, place)
 
 
 def _check_names(declarations: list[Declaration]) -> None:

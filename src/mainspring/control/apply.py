@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from mainspring.control.blobs import check_named
 from mainspring.control.declarations import digest_body, find_declaration, list_declarations
@@ -26,6 +27,8 @@ from mainspring.store.buckets import check_approved
 
 _ACTIONS = {"gate": "gates.change"}
 """Kind -> the action that a change of it takes; of the others, `declarations.apply`."""
+
+_KINDS = ("pipeline", "gate", "monitor", "contract", "view")
 
 
 class _Pipeline(msgspec.Struct):
@@ -58,8 +61,9 @@ def apply(turn: Turn, command: Apply) -> Diff:
     for declaration in command.declarations:
         _apply(turn, command, declaration, diff)
     for each in _list_vanished(turn, command):
-        stays = f"its file declares it no longer; it stays: mainspring pipelines remove {each.name}"
-        diff.changes.append(("!", "pipeline", each.name, stays))
+        diff.changes.append(
+            ("!", each.kind, each.name, f"its file declares it no longer; it stays{_tell_removal(each)}")
+        )
     return diff
 
 
@@ -83,6 +87,8 @@ def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> 
         changed = _compare_principals(turn, name)
     if old is not None and not changed:
         diff.changes.append(("=", kind, name, ""))
+        if declaration.source and declaration.source != old.source:
+            _move(turn, command, declaration, diff)
         return
     if pipeline is not None:
         check_applied(turn, name, pipeline.snapshot, pipeline.folder)
@@ -100,7 +106,8 @@ def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> 
     diff.needs[place] = ACTIONS[action].role
     if not command.dry_run:
         turn.require(action)
-        _record(turn, declaration, pipeline)
+        source = declaration.source or ("" if old is None else old.source)
+        _record(turn, replace(declaration, source=source), pipeline)
         if kind == "monitor":
             watch(turn, name, declaration.body)
         turn.audit("declarations.apply", f"{kind}:{name}", before=_tell(old), after=_tell(declaration))
@@ -114,17 +121,29 @@ def _compare_principals(turn: Turn, name: str) -> list[Difference]:
 
 
 def _list_vanished(turn: Turn, command: Apply) -> list[Declaration]:
-    """Return the applied pipelines of whole files that these declare no longer."""
+    """Return what stays applied of whole files that declare it no longer."""
     if not command.files:
         return []
-    here = {each.name for each in command.declarations if each.kind == "pipeline"}
-    found = [each for each in list_declarations(turn, "pipeline") if each.name not in here]
-    return [each for each in found if _name_file(each) in command.files]
+    here = {(each.kind, each.name) for each in command.declarations}
+    found = [each for kind in _KINDS for each in list_declarations(turn, kind) if (kind, each.name) not in here]
+    return [each for each in found if each.source in command.files]
 
 
-def _name_file(declaration: Declaration) -> str:
-    entry = str(declaration.body["snapshot"]["entry"])
-    return f"{declaration.body['folder']}:{entry.partition(':')[0]}"
+def _tell_removal(declaration: Declaration) -> str:
+    """Return how to end what a file declares no longer, where there is a verb for it."""
+    if declaration.kind == "pipeline":
+        return f": mainspring pipelines remove {declaration.name}"
+    if declaration.kind == "gate":
+        return f": mainspring gates remove {declaration.name.replace('->', ' ')}"
+    return ""
+
+
+def _move(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> None:
+    """Note that another file declares something now; nothing that is in force changes."""
+    diff.moved.append(f"{declaration.kind} {declaration.name}")
+    if not command.dry_run:
+        where = {"project": turn.project, "kind": declaration.kind, "name": declaration.name}
+        rows.change(turn.connection, tables.declarations, where, source=declaration.source)
 
 
 def _find_applier(turn: Turn, kind: str, name: str) -> str:

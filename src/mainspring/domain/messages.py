@@ -320,7 +320,7 @@ class Apply(Command):
     base : dict of str to str
         `Diff.base` of the difference that was looked at: what is in force must still be that (TRIGGER-004).
     files : list of str
-        ``folder:module`` of files that were handed over whole, to tell what they declare no longer.
+        Sources of declarations, of which all that they declare is handed over, to tell what they declare no longer.
     """
 
     declarations: list[records.Declaration]
@@ -353,12 +353,15 @@ class Diff(msgspec.Struct):
         ``kind name`` -> digest of what was in force; empty: nothing was.
     needs : dict of str to str
         ``kind name`` of what changes -> the role that it takes.
+    moved : list of str
+        ``kind name`` of what is as it was, and declared by another file now.
     """
 
     changes: list[tuple[str, str, str, str]]
     details: list[Difference] = []
     base: dict[str, str] = {}
     needs: dict[str, str] = {}
+    moved: list[str] = []
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

@@ -266,11 +266,14 @@ class Declaration(msgspec.Struct, frozen=True):
         Its name; for a gate ``model->alias``.
     body : JSON
         Its content.
+    source : str
+        The file that declares it, by a name that is the same whenever it is applied; empty: none that is known.
     """
 
     kind: Literal["gate", "pipeline", "monitor", "contract", "view"]
     name: str
     body: dict[str, Json]
+    source: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -74,19 +74,19 @@ def hand_over(
     dry_run : bool
         Only tell what would change.
     files : sequence of str
-        ``folder:module`` of the files that declare all of them.
+        Names of the files that declare all of them, each the same whenever it is applied.
     """
     named = list(files)
     diff: Diff = client.ask(Apply(declarations=declarations, dry_run=True, files=named))
-    if dry_run or not any(mark in "+~" for mark, *_ in diff.changes):
+    if dry_run or not (diff.moved or any(mark in "+~" for mark, *_ in diff.changes)):
         return diff
     applied: Diff = client.ask(Apply(declarations=declarations, base=diff.base, files=named))
     return applied
 
 
-def complete(declared: Iterable[Declared], client: Client) -> list[Declaration]:
-    """Return declarations with the code that they need, which is stored."""
-    return [_complete(each, client) for each in declared]
+def complete(declared: Iterable[Declared], client: Client, source: str = "") -> list[Declaration]:
+    """Return declarations with the code that they need, which is stored, and the file that declares them."""
+    return [replace(_complete(each, client), source=source) for each in declared]
 
 
 def _complete(declared: Declared, client: Client) -> Declaration:

@@ -214,6 +214,7 @@ declarations = Table(
     _packed("body"),
     _text("snapshot", nullable=True),
     _text("principal"),
+    _text("source", server_default=""),
     _time("created_at", nullable=False),
     Index(None, "project", "kind", "name"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from mainspring.domain.tracking import Git
 from mainspring.security.likely import mask_likely
 
 _MOST_DIFF = 200_000
+_PROTOCOL = re.compile(r"^([a-z+]+://)?([^@/]*@)?")
 _MOST_UNTRACKED = 100
 _SECRET_FILES = ("**/.env*", "**/*.pem", "**/*.key", "**/*.p12", "**/id_rsa*", "**/id_ed25519*", "**/*credentials*")
 
@@ -66,6 +68,24 @@ def read_git(folder: Path, patience_s: float = 2.0) -> Git | None:
         _read_diff(folder, until) if dirty and commit else "",
         sorted(untracked)[:_MOST_UNTRACKED],
     )
+
+
+def find_place(path: Path, patience_s: float = 2.0) -> str | None:
+    """Return where a file stands in the repository that its work tree was cloned from; None: it was not.
+
+    Notes
+    -----
+    The same for everybody who has cloned it, by whatever protocol and as whatever user.
+    """
+    if not any((each / ".git").exists() for each in path.parents):
+        return None
+    until = time.monotonic() + patience_s
+    told = _ask(path.parent, until, "config", "--get", "remote.origin.url")
+    within = _ask(path.parent, until, "rev-parse", "--show-prefix")
+    if not told or within is None:
+        return None
+    origin = _PROTOCOL.sub("", told.strip()).replace(":", "/").rstrip("/").removesuffix(".git")
+    return f"{origin}:{within.strip()}{path.name}"
 
 
 def _read_diff(folder: Path, until: float) -> str:

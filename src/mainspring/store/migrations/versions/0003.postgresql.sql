@@ -332,6 +332,21 @@ CREATE INDEX versions_kind_project_name_digest ON versions (kind, project, name,
 
 CREATE INDEX versions_run_id ON versions (run_id);
 
+CREATE TABLE declarations (
+    seq BIGSERIAL NOT NULL,
+    project TEXT COLLATE "C" NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    body TEXT,
+    snapshot TEXT COLLATE "C",
+    principal TEXT COLLATE "C" NOT NULL,
+    source TEXT COLLATE "C" DEFAULT '' NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq)
+);
+
+CREATE INDEX declarations_project_kind_name ON declarations (project, kind, name);
+
 CREATE TABLE verdicts (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,

@@ -339,6 +339,21 @@ CREATE INDEX versions_kind_project_name_digest ON versions (kind, project, name,
 
 CREATE INDEX versions_run_id ON versions (run_id);
 
+CREATE TABLE declarations (
+    seq INTEGER NOT NULL,
+    project TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT,
+    snapshot TEXT,
+    principal TEXT NOT NULL,
+    source TEXT DEFAULT '' NOT NULL,
+    created_at FLOAT NOT NULL,
+    PRIMARY KEY (seq)
+);
+
+CREATE INDEX declarations_project_kind_name ON declarations (project, kind, name);
+
 CREATE TABLE verdicts (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
