@@ -176,7 +176,15 @@ def test_a_source_is_files_of_this_record_or_refused(desk):
         assert caught.value.code == code, source
 
 
-def test_native_artifacts_stay_beside_files(desk):
+def test_files_stand_among_the_artifacts_of_a_run(desk):
     run = begin(desk)
-    put(desk, run, a=b"x")
-    assert desk.ask(tracking.ListArtifacts(run_id=run.id)) == []
+    (digest,) = put(desk, run, plots__roc=b"x" * 2048)
+    value = records.Value("png", desk.blobs.put(b"y"), 1)
+    logged = tracking.Artifact("curve", 0, 1.0, value)
+    held = {"run_id": run.id, "attempt": 1, "fence": run.fence}
+    desk.ask(messages.Report(**held, offset=1, artifacts=[logged]))
+    assert desk.ask(tracking.ListArtifacts(run_id=run.id, native=True)) == [logged]
+    _, file = desk.ask(tracking.ListArtifacts(run_id=run.id))
+    assert (file.name, file.value.codec, file.value.digest, file.value.summary) == (
+        "plots/roc", "file", digest, "file, 2 kB",
+    )  # fmt: skip

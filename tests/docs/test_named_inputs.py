@@ -55,6 +55,21 @@ INPUTS = {
         "contract/test_access.py::test_a_malformed_token_is_named_and_not_repeated",
         "security/test_entrance.py::test_each_bad_token_is_one_clear_answer",
     ],
+    "a trick with the path of an artifact": [
+        "integration/test_mlflow_artifacts.py::test_each_trick_with_a_path_is_one_clear_error",
+        "integration/test_mlflow_artifacts.py::test_a_path_that_names_no_run_is_refused",
+        "unit/test_paths.py::test_each_trick_with_the_path_of_an_artifact_is_refused_by_name",
+        "unit/test_paths.py::test_what_is_taken_leads_nowhere_else_for_any_reader",
+    ],
+    "a truncated blob of an artifact": [
+        "integration/test_mlflow_artifacts.py::test_a_blob_that_was_cut_is_told_and_not_sent"
+    ],
+    "a full disk while an artifact comes": [
+        "integration/test_mlflow_artifacts.py::test_a_disk_that_runs_full_while_a_file_comes_leaves_nothing"
+    ],
+    "a source of a model that is somewhere else": [
+        "contract/test_files.py::test_a_source_is_files_of_this_record_or_refused"
+    ],
     "an issuer with the wrong audience, key or clock": [
         "security/test_oidc.py::test_a_token_with_a_wrong_claim_is_refused_by_name",
         "security/test_oidc.py::test_a_token_with_a_wrong_key_or_algorithm_is_refused",

@@ -8,6 +8,8 @@ from mainspring.domain import (
     experiments,
     files,
     gates,
+    imports,
+    loggedmodels,
     messages,
     predictions,
     records,
@@ -38,6 +40,7 @@ HIDDEN = {
     "GATE-011",
     "SINK-001",
     "LMODEL-001",
+    "IMPORT-006",
 }
 
 ON_PIPELINES = (
@@ -70,6 +73,7 @@ def rooms(desk, open_home):
     outside = Person(desk, "ben", "admin", project="rail")
     run = inside.ask(messages.BeginRun(kind="step", name="fit", key="k", params={"canary": 1})).run
     inside.ask(experiments.AddExperiment(name="churn"))
+    made = inside.ask(loggedmodels.AddLoggedModel(experiment=1, name="canary"))
     value = records.Value("json", inside.upload(b"1"), 1)
     data = inside.ask(messages.PutVersion(kind="dataset", name="orders", digest="d1", manifest={"table": "orders@air"}))
     inside.ask(messages.PutVersion(kind="model", name="delays", digest="m1", manifest={}))
@@ -83,7 +87,7 @@ def rooms(desk, open_home):
     ended = inside.ask(messages.BeginRun(kind="step", name="ended", key="kept", cache=True)).run
     done = messages.FinishRun(run_id=ended.id, attempt=1, fence=ended.fence, state="succeeded", outputs=value)
     inside.ask(done)
-    return desk, inside, outside, run, data
+    return desk, inside, outside, run, data, made
 
 
 def reach_files(named):
@@ -115,7 +119,20 @@ def probe_experiments(run):
     ]
 
 
-def probes(run, data):
+def reach_models(run, made):
+    """Whatever can be asked about logged models, and about files."""
+    return [
+        loggedmodels.AddLoggedModel(experiment=0, name="fit", run_id=run.id),
+        loggedmodels.GetLoggedModel(model_id=made.id),
+        loggedmodels.SetLoggedModel(model_id=made.id, state="ready"),
+        loggedmodels.HideLoggedModel(model_id=made.id),
+        imports.ImportRun(run_id=run.id, experiment=0),
+        imports.ImportLoggedModel(model_id=made.id, experiment=0, name="fit"),
+        *(command for named in ({"run_id": run.id}, {"model_id": made.id}) for command in reach_files(named)),
+    ]
+
+
+def probes(run, data, made):
     """One command for each way to name something of the other project."""
     held = {"run_id": run.id, "attempt": run.attempt, "fence": run.fence}
     return [
@@ -135,7 +152,7 @@ def probes(run, data):
         retries.GetCall(id=run.id),
         retries.RetryRuns(ids=[run.id]),
         tracking.ListArtifacts(run_id=run.id),
-        *(command for named in ({"run_id": run.id}, {"model_id": run.id}) for command in reach_files(named)),
+        *reach_models(run, made),
         tracking.ResumeRun(run_id=run.id),
         tracking.TagRun(run_id=run.id, tags={"mine": "yes"}),
         *probe_experiments(run),
@@ -180,8 +197,8 @@ def probes(run, data):
 
 
 def test_nothing_of_another_project_is_reached_by_name_or_id(rooms):
-    _desk, _, outside, run, data = rooms
-    for command in probes(run, data):
+    _desk, _, outside, run, data, made = rooms
+    for command in probes(run, data, made):
         with pytest.raises(MainspringError) as caught:
             outside.ask(command)
         assert caught.value.code in HIDDEN, (command, caught.value)
@@ -213,8 +230,8 @@ def test_lists_hold_nothing_of_another_project(rooms):
 
 
 def test_every_command_that_names_something_is_probed(rooms):
-    *_, run, data = rooms
-    probed = {type(command) for command in probes(run, data)}
+    *_, run, data, made = rooms
+    probed = {type(command) for command in probes(run, data, made)}
     nameless = {
         command
         for command in ANSWERS
@@ -234,7 +251,7 @@ def test_every_command_that_names_something_is_probed(rooms):
 
 
 def test_the_same_names_are_others_in_another_project(rooms):
-    desk, inside, outside, _run, _ = rooms
+    desk, inside, outside, _run, *_ = rooms
     version = outside.ask(messages.PutVersion(kind="model", name="delays", digest="m1", manifest={}))
     assert version.number == 1
     assert version.project == "rail"

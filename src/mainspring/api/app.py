@@ -82,7 +82,7 @@ def make_app(
         A route without a policy.
     """
     routes: list[BaseRoute] = [
-        MlflowRoute(relay, entrance, Policy.TOKEN),
+        MlflowRoute(relay, transfers, entrance, Policy.TOKEN),
         _make_route("/health", Policy.PUBLIC, entrance, {"GET": _tell_health}),
         _make_route("/login", Policy.CODE, entrance, {"GET": lambda request: _sign_in(request, entrance)}),
         _make_route(hooks.PATH, Policy.HOOK, entrance, {"POST": hooks.make_hook(relay, entrance)}),

@@ -8,7 +8,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from anyio import CapacityLimiter, from_thread, to_thread
@@ -21,7 +21,8 @@ from mainspring.api.inputs import check_parameters
 from mainspring.api.relay import Relay
 from mainspring.api.routes import TRANSFERS
 from mainspring.domain.command import Command
-from mainspring.domain.errors import Invalid, NotFound, Unavailable
+from mainspring.domain.errors import Failed, Invalid, NotFound, Unavailable
+from mainspring.domain.files import File
 from mainspring.domain.home import Home
 from mainspring.domain.messages import GetVersion
 from mainspring.domain.ports import Blobs
@@ -40,6 +41,9 @@ SLOW_S = 20.0
 
 SIGNED_S = 60.0
 """So long may an address be read that an object store has signed."""
+
+UNKNOWN_BYTES = -1
+"""Length of a file of which only the digest is on record."""
 
 _MOST_KNOWN = 10_000
 
@@ -125,14 +129,68 @@ class Transfers:
         held: Held = await self._ask(request, HoldBlob(digest=digest, size_bytes=size_bytes))
         if size_bytes > self._most_bytes:
             raise Invalid("API-009", f"a blob of {size_bytes:,} bytes; at most {self._most_bytes:,} are taken")
+        _, taken_bytes = await self.take(request, held.holder, request.query_params.get("project", ""), digest)
+        return reply({"digest": digest, "size_bytes": taken_bytes})
+
+    async def take(self, request: Request, holder: str, project: str, digest: str = "") -> tuple[str, int]:
+        """Store the body of a request as a blob, and claim it for whoever sent it.
+
+        Parameters
+        ----------
+        request : Request
+            Whose body nobody has read.
+        holder, project : str
+            Who sent it, as the owner has told, and where.
+        digest : str, optional
+            What the bytes must be.
+
+        Returns
+        -------
+        tuple of str and int
+            Their digest and length.
+
+        Raises
+        ------
+        Invalid
+            API-009 when it is too long, API-008 when it comes too slowly, HOME-014 when the bytes are others.
+        Unavailable
+            API-016 when too many are on their way, HOME-006 when the disk is full.
+        """
         with self._count():
             body = _Body(request, self._most_bytes, self._slow_s)
             put = partial(self._blobs.put, cast("BinaryIO", body), digest)
-            await to_thread.run_sync(put, limiter=CapacityLimiter(1))
+            digest = await to_thread.run_sync(put, limiter=CapacityLimiter(1))
         # In the home's own name: it is this process that has seen the bytes.
-        noted = NoteUpload(digest=digest, size_bytes=body.size_bytes, holder=held.holder)
-        await self._relay.ask(noted, project=request.query_params.get("project", ""))
-        return reply({"digest": digest, "size_bytes": body.size_bytes})
+        noted = NoteUpload(digest=digest, size_bytes=body.size_bytes, holder=holder)
+        await self._relay.ask(noted, project=project)
+        return digest, body.size_bytes
+
+    async def send(self, file: File) -> Response:
+        """Answer with the bytes of a file, as something to be kept and never shown by a browser.
+
+        Raises
+        ------
+        NotFound
+            HOME-013 when they are gone.
+        Failed
+            FILE-003 when there are more or fewer than were put.
+        """
+        path = await to_thread.run_sync(self._blobs.path, file.digest)
+        length = await to_thread.run_sync(_measure, path)
+        if length is None:
+            raise no_blob(file.digest)
+        if file.size_bytes not in {length, UNKNOWN_BYTES}:
+            what = f"{file.path} has {length:,} bytes in its blob, and {file.size_bytes:,} were put"
+            raise Failed("FILE-003", what, path=file.path, digest=file.digest)
+        return _send(path, file.digest, PurePosixPath(file.path).name)
+
+    async def measure(self, digest: str) -> int | None:
+        """Return the length of a blob, None when it is gone."""
+        return await to_thread.run_sync(self._blobs.measure, digest)
+
+    def read(self, digest: str) -> bytes:
+        """Return the bytes of a small blob, in a thread; raises as `mainspring.domain.ports.Blobs.get` does."""
+        return self._blobs.get(digest)
 
     async def _hold_blob(self, request: Request) -> Response:
         digest = str(request.path_params["digest"])
@@ -232,6 +290,13 @@ class _Body:
         return taken
 
 
-def _send(path: Path, digest: str) -> Response:
+def _measure(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _send(path: Path, digest: str, name: str = "") -> Response:
     headers = {**HEADERS, "ETag": f'"{digest}"', "Mainspring-SHA256": digest}
-    return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=digest)
+    return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=name or digest)

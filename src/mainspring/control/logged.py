@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mainspring.control import experiments as groups
+from mainspring.control.loggedmodels import add_metrics
 from mainspring.control.needs import find_run_need
 from mainspring.control.results import make_run
 from mainspring.control.turn import Turn
@@ -132,7 +133,8 @@ def log_batch(turn: Turn, command: told.LogBatch) -> Nothing:
     Raises
     ------
     NotFound
-        RUN-001 when there is no such run, EXP-006 when a tag that is removed is not there.
+        RUN-001 when there is no such run, EXP-006 when a tag that is removed is not there, LMODEL-001 for a
+        metric of a logged model that is not.
     Conflict
         EXP-003 when it is deleted.
     Invalid
@@ -142,6 +144,8 @@ def log_batch(turn: Turn, command: told.LogBatch) -> Nothing:
     if command.params or command.tags or command.remove:
         _set_texts(turn, command)
     series.add_points(turn.connection, place.seq, place.attempt, command.points)
+    if command.of_models:
+        add_metrics(turn, command.run_id, command.of_models)
     if place.kind == "trial" and command.points:
         run = runs.get_run(turn.connection, command.run_id)
         for hook in REPORTED:

@@ -32,6 +32,8 @@ USE_CASES = (
     "mainspring.control.runs",
     "mainspring.control.tracking",
     "mainspring.control.files",
+    "mainspring.control.loggedmodels",
+    "mainspring.control.imports",
     "mainspring.control.experiments",
     "mainspring.control.logged",
     "mainspring.control.leases",

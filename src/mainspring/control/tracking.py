@@ -11,8 +11,10 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import tracking
 from mainspring.domain.errors import Conflict, NotFound
-from mainspring.domain.records import Run
-from mainspring.store import artifacts, provenances, runs, series
+from mainspring.domain.files import File
+from mainspring.domain.records import Run, Value
+from mainspring.domain.units import format_size
+from mainspring.store import artifacts, provenances, runfiles, runs, series
 from mainspring.store.versions import list_reads
 from mainspring.tracking.comparison import Side, compare
 
@@ -84,6 +86,8 @@ def list_artifacts(turn: Turn, command: tracking.ListArtifacts) -> list[tracking
     """Answer with the artifacts of a run."""
     run = runs.find_run(turn.connection, turn.project, command.run_id)
     found = artifacts.list_artifacts(turn.connection, run.id)
+    if not command.native:
+        found += map(_show_file, runfiles.list_files(turn.connection, run.id))
     return [each for each in found if command.name in {None, each.name}]
 
 
@@ -120,6 +124,11 @@ def find_provenance(turn: Turn, run: Run) -> tracking.Provenance | None:
     if isinstance(body["environment"], str):
         body["environment"] = provenances.get_body(turn.connection, turn.project, body["environment"])
     return msgspec.convert(body, tracking.Provenance)
+
+
+def _show_file(file: File) -> tracking.Artifact:
+    summary = f"file, {format_size(file.size_bytes)}"
+    return tracking.Artifact(file.path, 0, file.time, Value(tracking.FILE, file.digest, file.size_bytes, summary))
 
 
 def _read_side(turn: Turn, part: str) -> Side:

@@ -12,6 +12,7 @@ import msgspec
 
 from mainspring.domain import records
 from mainspring.domain.command import Command, Count, Nothing
+from mainspring.domain.loggedmodels import ModelMetric
 from mainspring.domain.principals import DEFAULT_PROJECT
 
 DEFAULT_EXPERIMENT = "Default"
@@ -216,6 +217,8 @@ class LogBatch(Command):
     tags: dict[str, str] = {}
     remove: tuple[str, ...] = ()
     """Tags; each must be there."""
+    of_models: list[ModelMetric] = []
+    """Those points that are metrics of logged models, too."""
 
 
 class LogInputs(Command):

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from mainspring.domain import access, experiments, files, messages, rehearsals, retries, sinks, tracking, transfers
+from mainspring.domain import (
+    access,
+    experiments,
+    files,
+    imports,
+    loggedmodels,
+    messages,
+    rehearsals,
+    retries,
+    sinks,
+    tracking,
+    transfers,
+)
 from mainspring.domain.command import Command
 
 REPEATABLE: frozenset[type[Command]] = frozenset(
@@ -39,6 +51,11 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         tracking.ListArtifacts,
         tracking.TagRun,
         tracking.CompareRuns,
+        imports.ImportRun,
+        imports.ImportLoggedModel,
+        loggedmodels.GetLoggedModel,
+        loggedmodels.HideLoggedModel,
+        loggedmodels.SearchLoggedModels,
         files.ListFiles,
         files.FindFile,
         files.OfferFile,

@@ -22,6 +22,9 @@ MOST_TAG = 5_000
 OWN = "system/"
 """What the names begin with that only the platform logs."""
 
+FILE = "file"
+"""Codec of files as they are: no value of Python, and loaded as a path."""
+
 CHECKPOINT = f"{OWN}checkpoint"
 """Name of the artifacts that `Checkpoint.save` makes."""
 
@@ -82,10 +85,14 @@ class GetSeries(Command):
 
 
 class ListArtifacts(Command):
-    """What a run logged beside numbers, by name and step; of one name only, or of all."""
+    """What a run logged beside numbers, by name and step; of one name only, or of all.
+
+    Files that clients of MLflow logged are among them, under their paths, unless it is asked for `native` ones.
+    """
 
     run_id: str
     name: str | None = None
+    native: bool = False
 
 
 class ResumeRun(Command):

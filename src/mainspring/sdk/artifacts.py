@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from mainspring.domain.errors import NotFound
-from mainspring.domain.tracking import OWN, Artifact, ListArtifacts
+from mainspring.domain.tracking import FILE, OWN, Artifact, ListArtifacts
 from mainspring.sdk.lineage import current_client
 
 
@@ -47,7 +48,8 @@ class Logged:
         -------
         object
             Figures and pictures as the bytes of their PNG, Plotly's as their dict, tables as Polars
-            frames, paths as the path of an equal file or folder, anything else as it was logged.
+            frames, paths and files of MLflow's clients as the path of an equal file or folder, anything
+            else as it was logged.
 
         Raises
         ------
@@ -55,9 +57,12 @@ class Logged:
             HOME-013 when its bytes are gone, HOME-010 when nothing was logged at this step.
         """
         from mainspring.tracking.codecs import load_value
+        from mainspring.tracking.structures import copy_file
 
-        client = current_client()
-        return load_value(self._find(step).value, client.blobs, client.seal)
+        client, value = current_client(), self._find(step).value
+        if value.codec == FILE:
+            return copy_file(value.digest, PurePosixPath(self.name).name, client.blobs)
+        return load_value(value, client.blobs, client.seal)
 
     def _find(self, step: int | None) -> Artifact:
         found = self._by_step.get(self.steps[-1] if step is None else step)

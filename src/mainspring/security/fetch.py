@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Self
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -161,46 +161,94 @@ def fetch(
     Invalid
         FETCH-005 for a URL that cannot be used.
     """
-    parts = split_url(url)
-    given = {"Connection": "close", **(headers or {})}
-    with connect(parts, timeout_s=timeout_s, private=private) as (connected, told):
-        answer = _exchange(connected, parts, method, body, given, most_bytes, told)
-        told.check()  # what was cut off can look like an answer
-        return answer
+    with ask_streaming(url, method=method, body=body, headers=headers, timeout_s=timeout_s, private=private) as answer:
+        return Response(answer.status, answer.reason, answer.headers, answer.read(most_bytes))
 
 
-def _exchange(
-    connected: socket.socket,
-    parts: SplitResult,
+class Answer:
+    """An answer whose body is read as it comes; a context that closes the connection.
+
+    Attributes
+    ----------
+    status : int
+        Of HTTP.
+    reason : str
+        The words beside it.
+    headers : dict of str to str
+        Names in small letters.
+    """
+
+    def __init__(self, answer: http.client.HTTPResponse, told: Deadline, close: contextlib.ExitStack) -> None:
+        self.status, self.reason = answer.status, answer.reason
+        self.headers = {name.lower(): value for name, value in answer.getheaders()}
+        self._answer, self._told, self._close = answer, told, close
+
+    def read(self, size: int = -1) -> bytes:
+        """Return so many bytes, fewer at the end.
+
+        Raises
+        ------
+        Unavailable
+            FETCH-003 when the time is over, FETCH-004 when the body breaks off.
+        """
+        import http.client
+
+        try:
+            part = self._answer.read(None if size < 0 else size)
+        except (OSError, http.client.HTTPException) as fault:
+            self._told.check()
+            raise Unavailable("FETCH-004", f"the answer broke off: {type(fault).__name__}") from None
+        self._told.check()  # what was cut off can look like an answer
+        if size and not part and self._answer.length:
+            raise Unavailable("FETCH-004", f"the answer broke off {self._answer.length:,} bytes before its end")
+        return part
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close.close()
+
+
+def ask_streaming(
+    url: str,
+    *,
     method: str,
-    body: bytes,
-    headers: Mapping[str, str],
-    most_bytes: int,
-    told: Deadline,
-) -> Response:
-    """Send a request over what is connected, and read what comes back."""
+    body: bytes | BinaryIO | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float,
+    private: bool = False,
+) -> Answer:
+    """Send one request, and return the answer before its body is read; parameters and errors are those of `fetch`.
+
+    Parameters
+    ----------
+    body : bytes or file, optional
+        A file is read as it is sent; `headers` must tell its length.
+
+    Returns
+    -------
+    Answer
+        To be closed by whoever asked.
+    """
     import http.client
 
-    client = http.client.HTTPConnection(parts.hostname or "", parts.port or PORTS[parts.scheme])
-    client.default_port = PORTS[parts.scheme]
-    try:
+    parts = split_url(url)
+    with contextlib.ExitStack() as opened:
+        connected, told = opened.enter_context(connect(parts, timeout_s=timeout_s, private=private))
+        client = http.client.HTTPConnection(parts.hostname or "", parts.port or PORTS[parts.scheme])
+        client.default_port = PORTS[parts.scheme]
+        opened.callback(client.close)
         client.sock = connected
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        client.request(method, target, body, headers)
-        return _read(client.getresponse(), most_bytes)
-    except Unavailable:
-        raise
-    except (OSError, http.client.HTTPException) as fault:
-        told.check()
-        place = name_place(parts)
-        raise Unavailable("FETCH-004", f"{place} broke off: {type(fault).__name__}", place=place) from None
-    finally:
-        client.close()
-
-
-def _read(answer: http.client.HTTPResponse, most_bytes: int) -> Response:
-    body = answer.read(most_bytes)
-    return Response(answer.status, answer.reason, {name.lower(): value for name, value in answer.getheaders()}, body)
+        try:
+            client.request(method, target, body, {"Connection": "close", **(headers or {})})
+            answer = client.getresponse()
+        except (OSError, http.client.HTTPException) as fault:
+            told.check()
+            place = name_place(parts)
+            raise Unavailable("FETCH-004", f"{place} broke off: {type(fault).__name__}", place=place) from None
+        return Answer(answer, told, opened.pop_all())
 
 
 @contextlib.contextmanager

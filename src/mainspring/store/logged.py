@@ -110,12 +110,11 @@ logged_models = Table(
     Column("seq", _Whole, primary_key=True),
     _id(unique=True),  # the hexadecimal part of MLflow's ``m-...``
     _text("project"),
-    _text("experiment"),
+    Column("experiment", _Whole, nullable=False),
     _text("name"),
     _text("kind"),
     _id("run_id", nullable=True),
     _text("state"),
-    _text("message"),
     _packed("params", dict[str, str]),
     _packed("tags", dict[str, str]),
     _time("created_at", nullable=False),

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mainspring.domain.errors import Invalid, NotFound
+from mainspring.domain.ports import Blobs
 from mainspring.domain.records import Value
 from mainspring.security.paths import safe_join
 from mainspring.tracking.codec import Storage, library_of
@@ -207,6 +208,22 @@ def _is_unchanged(original: Path, relative: str, recorded: list[Any]) -> bool:
     except OSError:
         return False
     return [status.st_size, status.st_mtime_ns] == recorded[1:]
+
+
+def copy_file(digest: str, name: str, blobs: Blobs) -> Path:
+    """Return the path of a private copy of a blob under a name; one that is there already is taken.
+
+    Raises
+    ------
+    NotFound
+        HOME-013 when its bytes are gone.
+    Invalid
+        HOME-014 when they are those of another content, HOME-011 for a name that is none.
+    """
+    target = safe_join(_private_folder(), f"{digest}/{name}")
+    if not target.exists():
+        _copy(target, blobs.stream(digest))
+    return target
 
 
 def _copy(target: Path, parts: Iterable[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -10,9 +11,11 @@ from mainspring.api.mlflow.checks import OfRun, Whole, missing
 from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError
 from mainspring.api.mlflow.experiments import Pair
+from mainspring.api.mlflow.logged_models import strip_id
 from mainspring.api.mlflow.names import check_length, check_metric, check_param, check_run_id, check_tag
 from mainspring.domain import experiments as told
 from mainspring.domain.errors import Invalid
+from mainspring.domain.loggedmodels import ModelMetric
 
 MOST_METRICS = 1_000
 MOST_TEXTS = 100
@@ -29,6 +32,9 @@ class _Metric(OfRun):
     value: float | None = None
     timestamp: Whole | None = None
     step: Whole = 0
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
 
 
 class _Text(OfRun):
@@ -42,6 +48,9 @@ class _Point(msgspec.Struct):
     value: float | None = None
     timestamp: Whole | None = None
     step: Whole = 0
+    model_id: str = ""
+    dataset_name: str = ""
+    dataset_digest: str = ""
 
 
 class _Batch(OfRun):
@@ -86,7 +95,7 @@ async def log_metric(call: Call) -> Any:
     assert wanted.timestamp is not None
     value = check_metric(wanted.key, wanted.value, wanted.timestamp)
     point = (wanted.key, wanted.step, wanted.timestamp / 1000, value)
-    await call.ask(told.LogBatch(run_id=wanted.run_id, points=[point]))
+    await call.ask(told.LogBatch(run_id=wanted.run_id, points=[point], of_models=_read_of_models([wanted], [point])))
     return {}
 
 
@@ -141,7 +150,8 @@ async def log_batch(call: Call) -> Any:
     tags = {each.key: check_tag(each.key, each.value, f"tags[{n}]") for n, each in enumerate(wanted.tags)}
     _check_amounts(wanted)
     _check_once([key for key, _ in params])
-    command = told.LogBatch(run_id=wanted.run_id, points=points, params=dict(params), tags=tags)
+    of_models = _read_of_models(wanted.metrics, points)
+    command = told.LogBatch(run_id=wanted.run_id, points=points, params=dict(params), tags=tags, of_models=of_models)
     try:
         await call.ask(command)
     except Invalid as error:
@@ -168,6 +178,17 @@ async def log_outputs(call: Call) -> Any:
     uses = [told.ModelUse(each.model_id, each.step) for each in wanted.models or ()]
     await call.ask(told.LogInputs(run_id=wanted.run_id, made=uses))
     return {}
+
+
+def _read_of_models(
+    given: Sequence[_Metric | _Point], points: Sequence[tuple[str, int, float, float]]
+) -> list[ModelMetric]:
+    """Return the points that are said to be of logged models."""
+    return [
+        ModelMetric(*point, strip_id(each.model_id), "", each.dataset_name, each.dataset_digest)
+        for each, point in zip(given, points, strict=True)
+        if each.model_id
+    ]
 
 
 def _read_point(each: _Point, place: int) -> tuple[str, int, float, float]:

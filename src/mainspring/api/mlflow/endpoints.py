@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from mainspring.api.relay import Relay
+    from mainspring.api.transfers import Transfers
     from mainspring.domain.command import Command
 
 R = TypeVar("R", bound=Wanted)
@@ -30,6 +31,8 @@ class Call:
         As it came; its body is read unless the endpoint streams.
     relay : Relay
         Asks the owner.
+    transfers : Transfers
+        Send and take bytes.
     token : str
         In whose name; empty: the home's own user.
     project : str
@@ -40,13 +43,21 @@ class Call:
         The body.
     """
 
-    __slots__ = ("content", "places", "project", "relay", "request", "token")
+    __slots__ = ("content", "places", "project", "relay", "request", "token", "transfers")
 
     def __init__(
-        self, request: Request, relay: Relay, token: str, project: str, places: Mapping[str, str], content: bytes
+        self,
+        request: Request,
+        relay: Relay,
+        transfers: Transfers,
+        token: str,
+        project: str,
+        places: Mapping[str, str],
+        content: bytes,
     ) -> None:
         self.request = request
         self.relay = relay
+        self.transfers = transfers
         self.token = token
         self.project = project
         self.places = places

@@ -25,6 +25,7 @@ STATUS = {
     "REQUEST_LIMIT_EXCEEDED": 429,
     "INTERNAL_ERROR": 500,
     "INVALID_STATE": 500,
+    "NOT_IMPLEMENTED": 501,
     "TEMPORARILY_UNAVAILABLE": 503,
 }
 """MLflow's codes that are answered with, and their status of HTTP."""
@@ -50,6 +51,7 @@ CODES: dict[str, str] = {
 """Codes of ours whose status alone does not tell MLflow's code."""
 
 TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "LMODEL-001": lambda known: f"Logged model with ID 'm-{known.get('id', '')}' not found.",
     "RUN-001": lambda known: f"Run with id={known.get('id', '')} not found",
     "EXP-001": lambda known: f"No Experiment with id={known.get('number', '')} exists",
     "EXP-002": lambda known: (

@@ -18,6 +18,7 @@ from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError, reply_error
 from mainspring.api.mlflow.routes import find_endpoint, split_path
 from mainspring.api.relay import Relay
+from mainspring.api.transfers import Transfers
 from mainspring.domain.errors import MainspringError
 
 _log = logging.getLogger(__name__)
@@ -31,14 +32,17 @@ class MlflowRoute(BaseRoute):
     ----------
     relay : Relay
         Asks the owner.
+    transfers : Transfers
+        Send and take bytes.
     entrance : Entrance
         Tells on whose behalf a request acts: by its header alone, never by a cookie.
     policy : Policy
         Who may use its paths; the owner decides about each command.
     """
 
-    def __init__(self, relay: Relay, entrance: Entrance, policy: Any) -> None:
+    def __init__(self, relay: Relay, transfers: Transfers, entrance: Entrance, policy: Any) -> None:
         self._relay = relay
+        self._transfers = transfers
         self._entrance = entrance
         self.path = "/api/{version}/mlflow/{path}"
         self.policy = policy
@@ -80,7 +84,7 @@ class MlflowRoute(BaseRoute):
         if endpoint is None:
             raise MlflowError(f"No endpoint is {request.method[:20]} {path[:200]}", "ENDPOINT_NOT_FOUND")
         content = b"" if endpoint.streams else await _read(request, endpoint)
-        answer = await endpoint.work(Call(request, self._relay, token, project, places, content))
+        answer = await endpoint.work(Call(request, self._relay, self._transfers, token, project, places, content))
         self._entrance.note_success(token)
         return answer if isinstance(answer, Response) else Response(_encode(answer), 200, HEADERS, "application/json")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from mainspring.api.mlflow import experiments, runs, service
+from mainspring.api.mlflow import artifacts, experiments, logged_models, runs, service
 from mainspring.api.mlflow.endpoints import Endpoint
 
 TABLE: tuple[Endpoint, ...] = (
     *service.ENDPOINTS,
     *experiments.ENDPOINTS,
     *runs.ENDPOINTS,
+    *logged_models.ENDPOINTS,
+    *artifacts.ENDPOINTS,
 )
 """Every endpoint that is supported; all others answer ENDPOINT_NOT_FOUND."""
 
@@ -31,7 +33,7 @@ _EXACT = {(each.method, each.path): each for each in TABLE if "{" not in each.pa
 _PATTERNS = [
     (
         each.method,
-        re.compile(_PLACE.sub(lambda place: f"(?P<{place[1]}>{'.*' if place[2] else '[^/]+'})", each.path)),
+        re.compile(_PLACE.sub(lambda place: f"(?P<{place[1]}>{'.*' if place[2] else '[^/]+'})", each.path), re.DOTALL),
         each,
     )
     for each in TABLE

@@ -20,6 +20,14 @@ ENTRIES: tuple[Entry, ...] = (
         "list the files of the folder first",
     ),
     Entry(
+        "FILE-003",
+        "failed",
+        "a file whose bytes are damaged",
+        "the blob on disk was cut or swapped since it was put",
+        "put the file again, or restore the home's blobs from a backup",
+        500,
+    ),
+    Entry(
         "FILE-004",
         "invalid",
         "a place that holds no files",
@@ -39,5 +47,33 @@ ENTRIES: tuple[Entry, ...] = (
         "no such logged model",
         "there is none of this id in the project, or it was deleted",
         "search the logged models of its experiment",
+    ),
+    Entry(
+        "LMODEL-002",
+        "conflict",
+        "a parameter of a logged model that would change",
+        "parameters say how a model came to be, and that does not change",
+        "log another model, or use a tag",
+    ),
+    Entry(
+        "LMODEL-003",
+        "not_found",
+        "no such tag of a logged model",
+        "a tag that is removed must be there",
+        "look at the tags of the model first",
+    ),
+    Entry(
+        "LMODEL-004",
+        "invalid",
+        "a search of logged models that is none",
+        "attributes are a closed list, and each kind of value has signs of its own",
+        "search by name, model_id, model_type, status, source_run_id, metrics.X, params.X or tags.X",
+    ),
+    Entry(
+        "LMODEL-005",
+        "invalid",
+        "a page of another search",
+        "a page continues the very search that named it",
+        "ask for the first page of this search",
     ),
 )
