@@ -5,7 +5,8 @@ from tests.support.access import HOME_USER, Person
 
 from mainspring.control.declarations import digest_body
 from mainspring.domain import access, gates, messages, records, registry, upkeep
-from mainspring.domain.errors import Conflict, Denied, Invalid, NotFound
+from mainspring.domain import files as files_
+from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError, NotFound
 from mainspring.store.rows import add
 from mainspring.store.tables import verdicts
 
@@ -246,3 +247,115 @@ def test_a_deleted_name_is_taken_again_with_new_notes(desk):
     desk.ask(upkeep.DeleteVersions(kind="model", reference="delays", all=True))
     made = desk.ask(registry.RegisterModel(name="delays", description="new"))
     assert (made.description, made.tags) == ("new", {})
+
+
+def log(desk, files, run=None):
+    """Have a run with files, as a client that logs artifacts leaves it."""
+    run = run or desk.ask(messages.BeginRun(kind="script", name="fit")).run
+    told = [files_.File(path, desk.blobs.put(content), len(content)) for path, content in files.items()]
+    desk.ask(files_.PutFiles(run_id=run.id, files=told))
+    return run
+
+
+def test_what_was_logged_becomes_a_version_as_it_is_now(desk):
+    rows = desk.ask(messages.PutVersion(kind="dataset", name="rows", digest="d", manifest={"table": "rows"}))
+    run = log(desk, {"model/MLmodel": b"flavors: {}", "model/data/model.skops": b"weights", "notes.txt": b"no"})
+    desk.ask(messages.GetVersion(kind="dataset", reference="rows@1", run_id=run.id))
+    desk.ask(registry.RegisterModel(name="delays"))
+    source = f"runs:/{run.id}/model"
+    first = desk.ask(registry.AddVersion(name="delays", source=source, run_id=run.id, description="a", tags={"b": "c"}))
+    assert sorted(first.manifest) == ["MLmodel", "data/model.skops"]
+    assert (first.number, first.run_id, first.inputs) == (1, run.id, (rows.id,))
+    assert (first.description, first.tags) == ("a", {"b": "c"})
+    assert first.details["trained_on"] == ["rows@1"], "so that no gate judges on what training saw"
+    log(desk, {"model/MLmodel": b"changed"}, run)
+    assert desk.ask(messages.GetVersion(kind="model", reference="delays@1")).manifest == first.manifest
+    again = desk.ask(registry.AddVersion(name="delays", source="models:/delays/1"))
+    assert (again.number, again.digest) == (2, first.digest)
+    changed = desk.ask(registry.AddVersion(name="delays", source=f"mlflow-artifacts:/0/{run.id}/artifacts/model"))
+    assert changed.digest != first.digest
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("s3://bucket/model", "FILE-005"),
+        ("file:///etc", "FILE-005"),
+        ("/etc/passwd", "FILE-005"),
+        ("https://example.org/model", "FILE-005"),
+        ("mlflow-artifacts://elsewhere:5000/0/model", "FILE-005"),
+        ("mlflow-artifacts:/0/../secret", "FILE-004"),
+        ("models:/delays/9", "MODEL-001"),
+        (f"runs:/{'0' * 32}/model", "RUN-001"),
+        (f"models:/m-{'0' * 32}", "LMODEL-001"),
+    ],
+)
+def test_a_source_elsewhere_is_refused(desk, source, code):
+    desk.ask(registry.RegisterModel(name="delays"))
+    with pytest.raises(MainspringError) as caught:
+        desk.ask(registry.AddVersion(name="delays", source=source))
+    assert caught.value.code == code
+    assert desk.ask(registry.GetModel(name="delays")).latest is None
+
+
+def test_a_source_of_another_run_or_project_is_refused(desk):
+    run, other = log(desk, {"model/MLmodel": b"x"}), log(desk, {"model/MLmodel": b"y"})
+    desk.ask(registry.RegisterModel(name="delays"))
+    lies = registry.AddVersion(name="delays", source=f"runs:/{run.id}/model", run_id=other.id)
+    refuse(lambda: desk.ask(lies), Invalid, "FILE-005")
+    refuse(lambda: desk.ask(registry.AddVersion(name="delays", source=f"runs:/{run.id}/none")), NotFound, "FILE-002")
+    refuse(lambda: desk.ask(registry.AddVersion(name="none", source=f"runs:/{run.id}/model")), NotFound, "MODEL-001")
+    desk.ask(access.AddProject(name="rail"), actor=HOME_USER)
+    outside = Person(desk, "ben", "admin", project="rail")
+    outside.ask(registry.RegisterModel(name="delays"))
+    theirs = registry.AddVersion(name="delays", source=f"runs:/{run.id}/model")
+    refuse(lambda: outside.ask(theirs), NotFound, "RUN-001")
+
+
+def find(desk, text="", *, order=(), kind=registry.SearchModels, **options):
+    found = desk.ask(kind(filter=text, order_by=tuple(order), **options))
+    if kind is registry.SearchModels:
+        return [each.name for each in found.models]
+    return [(each.name, each.number) for each in found.versions]
+
+
+def test_models_are_found_by_name_and_tags_in_pages(desk):
+    for name, team in (("b_x", "sky"), ("B_y", "rail"), ("a", ""), ("prompt", "")):
+        desk.ask(registry.RegisterModel(name=name, tags={"it's team": team} if team else {}))
+        desk.clock.advance(1.0)
+    desk.ask(registry.DescribeModel(name="prompt", tags={"mlflow.prompt.is_prompt": "True"}))
+    assert find(desk) == ["B_y", "a", "b_x"], "by code points, without prompts"
+    assert find(desk, "name LIKE 'b%'") == find(desk, "name LIKE 'b_x'") == ["b_x"]
+    assert find(desk, "name ILIKE 'B%'") == ["B_y", "b_x"]
+    assert find(desk, "name LIKE '[a-c]%'") == []
+    assert find(desk, "name IN ('a', 'b_x')") == ["a", "b_x"]
+    assert find(desk, "name NOT IN ('a', 'b_x')") == ["B_y"]
+    assert find(desk, "name != 'a'") == ["B_y", "b_x"]
+    assert find(desk, "tags.`it's team` = 'sky'") == ["b_x"]
+    assert find(desk, "tags.`it's team` LIKE 'r%' AND name ILIKE 'b%'") == ["B_y"]
+    assert find(desk, "tags.`mlflow.prompt.is_prompt` = 'true'") == ["prompt"]
+    assert find(desk, "tags.`mlflow.prompt.is_prompt` != 'true'") == ["B_y", "a", "b_x"]
+    assert find(desk, order=["last_updated_timestamp DESC"]) == ["a", "B_y", "b_x"]
+    page = desk.ask(registry.SearchModels(limit=2))
+    following = desk.ask(registry.SearchModels(limit=2, page=page.next))
+    assert ([each.name for each in following.models], following.next) == (["b_x"], None)
+    refuse(lambda: find(desk, "name = 'a'", page=page.next), Invalid, "RUN-013")
+    refuse(lambda: find(desk, page="x"), Invalid, "RUN-013")
+    refuse(lambda: find(desk, limit=1001), Invalid, "API-025")
+    for wrong in ("principal = 'a'", "name > 'a'", "name = 'a' OR name = 'b'", "tags.x IS NULL"):
+        refuse(lambda text=wrong: find(desk, text), Invalid, "RUN-014")
+
+
+def test_versions_are_found_by_what_they_are_made_of(desk):
+    run = log(desk, {"model/MLmodel": b"x"})
+    for name in ("delays", "other"):
+        desk.ask(registry.RegisterModel(name=name))
+        desk.ask(registry.AddVersion(name=name, source=f"runs:/{run.id}/model", tags={"n": name}))
+    put(desk, "m2")
+    kind = {"kind": registry.SearchVersions}
+    assert find(desk, **kind) == [("delays", 2), ("delays", 1), ("other", 1)]
+    assert find(desk, f"run_id = '{run.id}'", **kind) == [("delays", 1), ("other", 1)]
+    assert find(desk, "source_path LIKE 'runs:/%' and name = 'other'", **kind) == [("other", 1)]
+    assert find(desk, "version_number >= 2", **kind) == [("delays", 2)]
+    assert find(desk, "tags.n = 'delays'", **kind) == [("delays", 1)]
+    assert find(desk, order=["version_number ASC"], limit=1, **kind) == [("delays", 1)]

@@ -59,8 +59,13 @@ ON_REGISTRY = (
     registry.RenameModel(name="delays", to="mine"),
     registry.DropAlias(name="delays", alias="best"),
     registry.StageVersion(name="delays", number=1, stage="Production"),
+    registry.AddVersion(name="delays", source="models:/delays/1"),
     gates.GetGate(model="delays", alias="champion"),
     gates.RemoveGate(model="delays", alias="champion", reason="in the way"),
+    upkeep.DeleteModel(reference="delays@1"),
+    upkeep.RestoreModel(reference="delays@1"),
+    upkeep.DeleteVersions(kind="model", reference="delays@1"),
+    upkeep.RestoreVersions(kind="model", reference="delays", all=True),
 )
 
 
@@ -169,10 +174,6 @@ def probes(run, data, made):
         messages.ListReads(run_id=run.id),
         messages.MoveAlias(kind="model", name="delays", alias="best", number=1),
         *ON_REGISTRY,
-        upkeep.DeleteModel(reference="delays@1"),
-        upkeep.RestoreModel(reference="delays@1"),
-        upkeep.DeleteVersions(kind="model", reference="delays@1"),
-        upkeep.RestoreVersions(kind="model", reference="delays", all=True),
         upkeep.DeleteRuns(ids=[run.id]),
         upkeep.RestoreRuns(ids=[run.id]),
         messages.Promote(model="delays", alias="champion", data="orders"),

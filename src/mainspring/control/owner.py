@@ -61,6 +61,7 @@ USE_CASES = (
     "mainspring.control.watches",
     "mainspring.control.hooks",
     "mainspring.control.gates",
+    "mainspring.control.sources",
     "mainspring.control.pipelines",
     "mainspring.control.registry",
     "mainspring.control.explain",

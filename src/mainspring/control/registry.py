@@ -13,8 +13,8 @@ from mainspring.domain.lists import MOST
 from mainspring.domain.messages import ListVersions
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference
-from mainspring.domain.registry import RegisteredModel, check_notes
-from mainspring.store import deletions, registry, rows, tables, versions
+from mainspring.domain.registry import ModelPage, RegisteredModel, VersionPage, check_notes
+from mainspring.store import deletions, registry, registrysearch, rows, tables, versions
 
 _ARCHIVED = "Archived"
 
@@ -32,7 +32,7 @@ def register_model(turn: Turn, command: messages.RegisterModel) -> RegisteredMod
     """
     check_name(command.name)
     check_notes(command.description, command.tags)
-    if _find_here(turn, command.name) is not None:
+    if find_here(turn, command.name) is not None:
         raise Conflict("MODEL-050", f"there is a model {command.name!r}", model=command.name)
     model = name_model(turn, command.name)
     model.description, model.tags, model.changed_at = command.description, command.tags, turn.now()
@@ -59,6 +59,27 @@ def list_models(turn: Turn, command: messages.ListModels) -> list[RegisteredMode
     below = rows.find_place(turn.connection, tables.registered_models, command.page, project=turn.project)
     found = registry.list_models(turn.connection, turn.project, below, command.limit)
     return [_complete(turn, each) for each in found]
+
+
+@handles(messages.SearchModels, action="assets.read", reads=True)
+def search_models(turn: Turn, command: messages.SearchModels) -> ModelPage:
+    """Answer with a page of the registered models for which all conditions hold.
+
+    Raises
+    ------
+    Invalid
+        RUN-014 for a filter or order that cannot be read; RUN-013 when the page is none of this search.
+    """
+    names, following = registrysearch.search_models(turn.connection, turn.project, command)
+    return ModelPage([_complete(turn, _find(turn, name)) for name in names], following)
+
+
+@handles(messages.SearchVersions, action="assets.read", reads=True)
+def search_versions(turn: Turn, command: messages.SearchVersions) -> VersionPage:
+    """Answer with a page of the versions of models for which all conditions hold; it raises as `search_models`."""
+    ids, following = registrysearch.search_versions(turn.connection, turn.project, command)
+    found = {each.id: each for each in versions.get_versions(turn.connection, ids)}
+    return VersionPage([found[each] for each in ids], following)
 
 
 @handles(messages.DescribeModel, action="assets.write", rehearsed=True)
@@ -108,7 +129,7 @@ def rename_model(turn: Turn, command: messages.RenameModel) -> RegisteredModel:
     model = _find(turn, command.name)
     if command.to == command.name:
         return _complete(turn, model)
-    taken = _find_here(turn, command.to) is not None or registry.has_versions(turn.connection, turn.project, command.to)
+    taken = find_here(turn, command.to) is not None or registry.has_versions(turn.connection, turn.project, command.to)
     if taken or registry.has_gate(turn.connection, turn.project, command.to):
         what = f"there is, or was, a model {command.to!r}"
         raise Conflict("MODEL-050", what, fix="take a name that was never used", model=command.to)
@@ -183,18 +204,19 @@ def stage_version(turn: Turn, command: messages.StageVersion) -> Version:
 
 
 def _find(turn: Turn, name: str) -> RegisteredModel:
-    model = _find_here(turn, name)
+    model = find_here(turn, name)
     if model is None:
         raise missing(turn, "model", str(Reference(name)))
     return model
 
 
-def _find_here(turn: Turn, name: str) -> RegisteredModel | None:
+def find_here(turn: Turn, name: str) -> RegisteredModel | None:
+    """Return the row of a model that is there, without aliases and versions."""
     model = registry.find_model(turn.connection, turn.project, name)
     return None if model is None or deletions.find_deletion(turn.connection, model.id) is not None else model
 
 
 def _complete(turn: Turn, model: RegisteredModel) -> RegisteredModel:
     model.aliases = registry.list_aliases(turn.connection, model.project, model.name)
-    model.latest = versions.find_version(turn.connection, "model", model.project, Reference(model.name))
+    model.newest = registry.list_newest(turn.connection, model.project, model.name)
     return model

@@ -248,7 +248,7 @@ class Logs(msgspec.Struct):
 class PutVersion(Command):
     """Record a version; the digest of an existing version of that name answers with it.
 
-    With `more` equal content is one more version all the same.
+    With `more` equal content is one more version all the same; then it needs an idempotency key.
     """
 
     kind: AssetKind

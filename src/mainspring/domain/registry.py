@@ -10,7 +10,7 @@ from mainspring.domain.command import Command, Count
 from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Version
 
-Stage = Literal["", "None", "Staging", "Production", "Archived"]
+Stage = Literal["", "Staging", "Production", "Archived"]
 
 MOST_TAG_NAME = 250
 MOST_TAG = 100_000
@@ -27,8 +27,8 @@ class RegisteredModel(msgspec.Struct):
         When its description, tags or name last changed, or a version came or went.
     aliases : dict of str to int
         Alias -> number of the version that it points at.
-    latest : Version or None
-        The newest version that is there.
+    newest : list of Version
+        The newest version that is there, and of each stage of MLflow's protocol the newest, by number.
     """
 
     id: str
@@ -39,7 +39,12 @@ class RegisteredModel(msgspec.Struct):
     created_at: float = 0.0
     changed_at: float = 0.0
     aliases: dict[str, int] = {}
-    latest: Version | None = None
+    newest: list[Version] = []
+
+    @property
+    def latest(self) -> Version | None:
+        """The newest version that is there."""
+        return self.newest[-1] if self.newest else None
 
 
 class RegisterModel(Command):
@@ -114,6 +119,70 @@ class StageVersion(Command):
     archive: bool = False
 
 
+class AddVersion(Command):
+    """Register what was logged as one more version: its files, wherever they lie in this record, are the version's.
+
+    Attributes
+    ----------
+    source : str
+        ``runs:/RUN/PATH``, ``models:/m-ID``, ``models:/NAME/NUMBER`` or ``mlflow-artifacts:/...``.
+    run_id, model_id : str
+        Whose files these must be; empty: whoever's they are.
+    link : str
+        Where else the run can be seen, as clients tell it.
+    """
+
+    name: str
+    source: str
+    run_id: str = ""
+    model_id: str = ""
+    link: str = ""
+    description: str = ""
+    tags: dict[str, str] = {}
+
+
+class SearchModels(Command):
+    """A page of the registered models that a filter of MLflow's holds for; see `mainspring.domain.grammars`.
+
+    Attributes
+    ----------
+    order_by : tuple of str
+        Each ``key``, ``key ASC`` or ``key DESC``; then by name.
+    limit : int
+        From 1 to 1,000.
+    page : str
+        `ModelPage.next` of the page before; of another search it is refused (RUN-013).
+    """
+
+    filter: str = ""
+    order_by: tuple[str, ...] = ()
+    limit: Count = 100
+    page: str = ""
+
+
+class SearchVersions(Command):
+    """As `SearchModels`, of versions; what the order leaves open goes by name and number, the newest first."""
+
+    filter: str = ""
+    order_by: tuple[str, ...] = ()
+    limit: Count = 100
+    page: str = ""
+
+
+class ModelPage(msgspec.Struct, frozen=True):
+    """A part of a search's models, and what names the next one; None: this is the last."""
+
+    models: list[RegisteredModel]
+    next: str | None = None
+
+
+class VersionPage(msgspec.Struct, frozen=True):
+    """A part of a search's versions, and what names the next one; None: this is the last."""
+
+    versions: list[Version]
+    next: str | None = None
+
+
 ANSWERS: dict[type[Command], Any] = {
     RegisterModel: RegisteredModel,
     GetModel: RegisteredModel,
@@ -122,6 +191,9 @@ ANSWERS: dict[type[Command], Any] = {
     RenameModel: RegisteredModel,
     DropAlias: RegisteredModel,
     StageVersion: Version,
+    AddVersion: Version,
+    SearchModels: ModelPage,
+    SearchVersions: VersionPage,
 }
 
 

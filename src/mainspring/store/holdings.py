@@ -17,6 +17,7 @@ from mainspring.store.tables import holdings, projects, uploads, usage, uses, ve
 _IN_PROJECT = holdings.c.project == bindparam("project_")
 _LISTED = holdings.c.digest.in_(unpack_ids("digests"))
 _KNOWN = Statement(select(holdings.c.digest).where(_IN_PROJECT, _LISTED))
+_SIZES = Statement(select(holdings.c.digest, holdings.c.size_bytes).where(_IN_PROJECT, _LISTED))
 _ADD = Statement(add_once(holdings), ("project", "digest", "size_bytes"))
 _upsert = Upsert(usage)
 _GROW = Statement(
@@ -42,6 +43,12 @@ def list_new(connection: Connection, project: str, digests: Iterable[str]) -> li
     wanted = list(dict.fromkeys(digests))
     known = {str(digest) for (digest,) in _KNOWN.all(connection, project_=project, digests=pack_ids(wanted))}
     return [digest for digest in wanted if digest not in known]
+
+
+def read_sizes(connection: Connection, project: str, digests: Iterable[str]) -> dict[str, int]:
+    """Return digest -> length of those blobs that a project holds."""
+    rows = _SIZES.all(connection, project_=project, digests=pack_ids(list(dict.fromkeys(digests))))
+    return {str(digest): int(size_bytes) for digest, size_bytes in rows}
 
 
 def add_holdings(connection: Connection, project: str, sizes: Mapping[str, int]) -> tuple[int, int]:

@@ -20,7 +20,8 @@ _USERS = text(
             OR (edges.target = :id AND edges.source = runs.id)
         UNION SELECT CAST(runs.id AS TEXT), CAST(runs.parent_id AS TEXT) FROM runs JOIN near ON runs.id = near.parent_id
     )
-    SELECT runs.id, runs.name, runs.state FROM near JOIN runs ON runs.id = near.id WHERE runs.state IN ({_LIVE}) LIMIT 1
+    SELECT runs.id, runs.name, runs.state FROM near JOIN runs ON runs.id = near.id
+        WHERE runs.state IN ({_LIVE}) AND (runs.kind <> 'script' OR runs.pid <> 0) LIMIT 1
     """  # noqa: S608 - states of our own
 )
 _BELOW = text(
@@ -47,7 +48,12 @@ class LiveRun(NamedTuple):
 
 
 def find_live_user(connection: Connection, version_id: str, reference: str) -> LiveRun | None:
-    """Return a live run that has read or written a version, is above one that has, or names it in its call."""
+    """Return a live run that has read or written a version, is above one that has, or names it in its call.
+
+    Notes
+    -----
+    Runs of MLflow's clients have no process that could tell of its end: they hold nothing.
+    """
     row = connection.execute(_USERS, {"id": version_id}).first()
     if row is not None:
         return LiveRun(*row)

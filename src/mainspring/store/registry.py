@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
 
+from mainspring.domain.records import Version
 from mainspring.domain.registry import RegisteredModel
 from mainspring.store.deletions import is_here
 from mainspring.store.rows import change
 from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import aliases, declarations, registered_models, verdicts, versions
+from mainspring.store.versions import get_versions
 
 _FIELDS = tuple(name for name in RegisteredModel.__struct_fields__ if name in registered_models.c)
 _COLUMNS = [registered_models.c[name] for name in _FIELDS]
@@ -44,6 +46,14 @@ _ALIASES = Statement(
     )
     .order_by(aliases.c.alias)
 )
+_OF_MODEL = (
+    versions.c.kind == "model",
+    versions.c.project == bindparam("project_"),
+    versions.c.name == bindparam("name_"),
+    is_here(versions.c.id),
+)
+_LAST_OF_STAGES = select(func.max(versions.c.number)).where(*_OF_MODEL).group_by(versions.c.stage)
+_NEWEST = Statement(select(versions.c.id).where(*_OF_MODEL, versions.c.number.in_(_LAST_OF_STAGES)))
 
 
 def find_model(connection: Connection, project: str, name: str) -> RegisteredModel | None:
@@ -77,6 +87,12 @@ def note_model(connection: Connection, model: RegisteredModel) -> None:
 def list_aliases(connection: Connection, project: str, name: str) -> dict[str, int]:
     """Return alias -> number of the version that it points at."""
     return {str(alias): int(number) for alias, number in _ALIASES.all(connection, project_=project, name_=name)}
+
+
+def list_newest(connection: Connection, project: str, name: str) -> list[Version]:
+    """Return the newest version of each stage, by number."""
+    ids = [str(version_id) for (version_id,) in _NEWEST.all(connection, project_=project, name_=name)]
+    return sorted(get_versions(connection, ids), key=lambda each: each.number)
 
 
 def drop_alias(connection: Connection, project: str, name: str, alias: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -143,6 +144,11 @@ def get_version(connection: Connection, version_id: str) -> Version | None:
     return _one(connection, _BY_ID, id_=version_id)
 
 
+def get_versions(connection: Connection, ids: Sequence[str]) -> list[Version]:
+    """Return the versions of some ids, oldest first."""
+    return _read(connection, _MANY, ids=pack_ids(ids))
+
+
 def list_versions(connection: Connection, project: str, wanted: ListVersions) -> list[Version]:
     """Return the versions of a name, deleted ones too if wanted, or the latest of each name, newest first."""
     where = {"kind": wanted.kind, "project": project} | ({} if wanted.name is None else {"name": wanted.name})
@@ -174,7 +180,7 @@ def list_reads(connection: Connection, run_id: str, *, below: bool = False) -> l
     """
     query = _READ_BELOW if below else _READ_IN_TREE
     ids = [str(version_id) for (version_id,) in connection.execute(query, {"run_id": run_id})]
-    return _read(connection, _MANY, ids=pack_ids(ids))
+    return get_versions(connection, ids)
 
 
 def _one(connection: Connection, statement: Statement, **values: Any) -> Version | None:

@@ -47,6 +47,8 @@ CODES: dict[str, str] = {
     "EXP-002": "RESOURCE_ALREADY_EXISTS",
     "EXP-003": "INVALID_PARAMETER_VALUE",
     "EXP-004": "INVALID_PARAMETER_VALUE",
+    "GATE-003": "PERMISSION_DENIED",
+    "MODEL-050": "RESOURCE_ALREADY_EXISTS",
 }
 """Codes of ours whose status alone does not tell MLflow's code."""
 
@@ -58,6 +60,8 @@ TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
         f"Experiment(name={known['name']}) already exists. It has the id {known['number']} and is {known['state']}."
     ),
     "EXP-003": lambda known: f"The {_name(known)} must be in the 'active' state. Current state is {known['state']}.",
+    "MODEL-001": lambda known: _miss(str(known.get("reference", ""))),
+    "MODEL-050": lambda known: f"Registered Model (name={known['model']}) already exists.",
     "EXP-006": lambda known: f"No tag with name: {known['name']} in {_place(known)}",
 }
 """Codes of ours that MLflow has words of its own for; programs compare them."""
@@ -86,6 +90,13 @@ def _name(known: Mapping[str, Any]) -> str:
 
 def _place(known: Mapping[str, Any]) -> str:
     return f"run with id {known['run']}" if "run" in known else f"experiment with id {known['experiment']}"
+
+
+def _miss(reference: str) -> str:
+    name, mark, number = reference.partition("@")
+    if mark:
+        return f"Model Version (name={name}, version={number}) not found"
+    return f"Registered Model with name={name} not found"
 
 
 def translate(error: MainspringError) -> MlflowError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from mainspring.api.mlflow import artifacts, experiments, logged_models, runs, service
+from mainspring.api.mlflow import artifacts, experiments, logged_models, models, runs, service, versions
 from mainspring.api.mlflow.endpoints import Endpoint
 
 TABLE: tuple[Endpoint, ...] = (
@@ -14,6 +14,8 @@ TABLE: tuple[Endpoint, ...] = (
     *runs.ENDPOINTS,
     *logged_models.ENDPOINTS,
     *artifacts.ENDPOINTS,
+    *models.ENDPOINTS,
+    *versions.ENDPOINTS,
 )
 """Every endpoint that is supported; all others answer ENDPOINT_NOT_FOUND."""
 

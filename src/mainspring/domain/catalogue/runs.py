@@ -97,6 +97,13 @@ ENTRIES = (
         "ask for the first page again: leave `page` out",
     ),
     Entry(
+        "RUN-014",
+        "invalid",
+        "a filter or order of MLflow's that cannot be read",
+        "it is made of clauses like `metrics.loss < 0.5`, joined by AND; texts stand in quotes",
+        "metrics.loss < 0.5 AND params.model = 'trees'",
+    ),
+    Entry(
         "RUN-020",
         "not_found",
         "a run that cannot be called again",
