@@ -16,6 +16,9 @@ import msgspec
 
 import mainspring
 from mainspring.api.actions import list_actions
+from mainspring.api.mlflow.endpoints import Endpoint
+from mainspring.api.mlflow.routes import TABLE as ENDPOINTS
+from mainspring.api.mlflow.service import SPOKEN
 from mainspring.api.openapi import make_document
 from mainspring.api.routes import TABLE, TRANSFERS
 from mainspring.cli.main import cli
@@ -56,6 +59,7 @@ def render_pages() -> dict[str, str]:
         "json.md": ("JSON of the command line", _render_json()),
         "errors.md": ("Error codes", _render_errors()),
         "http.md": ("HTTP", _render_http()),
+        "mlflow.md": ("MLflow", _render_mlflow()),
         "settings.md": ("Settings", _render_settings()),
         "extensions.md": ("Extensions", _render_groups()),
     }
@@ -202,6 +206,21 @@ def _render_http() -> Iterator[str]:
 def render_openapi() -> str:
     """Return the OpenAPI document as it is kept beside the pages."""
     return json.dumps(make_document(list_actions()), indent=1) + "\n"
+
+
+def _render_mlflow() -> Iterator[str]:
+    yield f"What of the protocol of MLflow {SPOKEN} is answered: below `/`, with `/ajax-api` in the place of `/api`,\n"
+    yield "and below `/projects/NAME` for another project. [The guide](../guide/mlflow.md) says how to get there.\n"
+    yield "Everything else below `/api/2.0/mlflow` and `/api/3.0/mlflow` answers `ENDPOINT_NOT_FOUND`.\n\n"
+    areas: dict[str, list[Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        areas.setdefault(endpoint.area, []).append(endpoint)
+    for area, found in areas.items():
+        yield f"## {area}\n\n| verb and path | what it does | note |\n|---|---|---|\n"
+        for each in found:
+            what = (inspect.getdoc(each.work) or "").partition("\n")[0]
+            yield f"| `{each.method} {each.path}` | {what} | {each.note} |\n"
+        yield "\n"
 
 
 def _render_settings() -> Iterator[str]:

@@ -121,6 +121,9 @@ def probe_experiments(run):
         experiments.ShowRun(run_id=run.id),
         experiments.LogBatch(run_id=run.id, tags={"mine": "yes"}),
         experiments.LogInputs(run_id=run.id),
+        tracking.ResumeRun(run_id=run.id),
+        tracking.TagRun(run_id=run.id, tags={"mine": "yes"}),
+        tracking.GetProvenance(run_id=run.id),
     ]
 
 
@@ -158,10 +161,7 @@ def probes(run, data, made):
         retries.RetryRuns(ids=[run.id]),
         tracking.ListArtifacts(run_id=run.id),
         *reach_models(run, made),
-        tracking.ResumeRun(run_id=run.id),
-        tracking.TagRun(run_id=run.id, tags={"mine": "yes"}),
         *probe_experiments(run),
-        tracking.GetProvenance(run_id=run.id),
         tracking.CompareRuns(before=run.id, after=run.id),
         messages.GetSeries(run_id=run.id, key="auc"),
         messages.GetLogs(run_id=run.id),

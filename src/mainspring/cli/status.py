@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from mainspring.cli.addresses import Variables, find_variables
 from mainspring.cli.asking import ask
-from mainspring.cli.printing import Verb, print_fields, print_next
+from mainspring.cli.printing import Verb, print_fields, print_json, print_next, wants_json
 from mainspring.cli.texts import describe_lag, format_age, format_value, shorten_id
 from mainspring.cli.watching import show_found, watch
 from mainspring.domain.glance import Aim, Waiter
@@ -15,11 +16,23 @@ from mainspring.domain.units import format_size
 
 
 @click.command(
-    "status", answer=Status, lines=True, cls=Verb, epilog="Examples: mainspring status · mainspring status -w"
+    "status",
+    answer=(Status, Variables),
+    lines=True,
+    cls=Verb,
+    epilog='Examples: mainspring status · mainspring status -w · eval "$(mainspring status --env)"',
 )
+@click.option("--env", "wants_variables", is_flag=True, help="Lines to source: where programs log, with the token.")
 @watch
-def command() -> None:
+def command(wants_variables: bool) -> None:
     """Show the home at a glance: record, runs, what waits, services, alarms, goals, and what to do next."""
+    if wants_variables:
+        found = find_variables()
+        if wants_json():
+            print_json(found)
+        else:
+            click.echo("\n".join(found.lines()))
+        return
     show_found(lambda: ask(GetStatus()), _show)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from mainspring.cli.addresses import leave_note, name_user
+from mainspring.cli.loopback import configure, listen
 from mainspring.cli.printing import Verb, print_json, wants_json
 from mainspring.domain.errors import Invalid, Unavailable
 
@@ -98,7 +100,8 @@ def command(
         sign_in = SignIn(issuer, client_id, os.environ.get("MAINSPRING_OIDC_SECRET", ""), back)
     relay = Relay(client.home, start_owner)
     transfers = Transfers(relay, entrance, client.home, open_blobs(client.home))
-    _serve(make_app(relay, entrance, transfers, hosts, sign_in=sign_in), listener, cert, key)
+    with leave_note(client.home, url, cert):
+        _serve(make_app(relay, entrance, transfers, hosts, sign_in=sign_in), listener, cert, key)
 
 
 def _tell(home: Home, url: str, code: str, cert: Path | None) -> None:
@@ -115,6 +118,9 @@ def _tell(home: Home, url: str, code: str, cert: Path | None) -> None:
         click.echo(f"certificate SHA-256 {fingerprint}")
     trust = f"--cacert {cert} " if cert else ""
     click.echo(f'try: curl {trust}-H "Authorization: Bearer $(cat {home.token})" {url}/api/v1/status')
+    uri = url.replace("://", f"://{name_user()}:$(cat {home.token})@")
+    click.echo(f"programs that log with MLflow: export MLFLOW_TRACKING_URI={uri}")
+    click.echo('or, for those and ours: eval "$(mainspring status --env)"')
     click.echo("Ctrl-C ends it", err=True)
 
 
@@ -144,36 +150,18 @@ def _show_host(host: str) -> tuple[str, ...]:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as fault:
+        return listen(host, port)
+    except socket.gaierror as fault:
         raise Unavailable("CLI-005", f"{host} cannot be listened at: {fault.strerror}", port=port) from None
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
     except OSError as fault:
-        listener.close()
         raise Unavailable("CLI-005", f"port {port} cannot be had: {fault.strerror}", port=port) from None
-    listener.listen(128)
-    return listener
 
 
 def _serve(app: ASGIApp, listener: socket.socket, cert: Path | None, key: Path | None) -> None:
     import uvicorn
 
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=2,
-        proxy_headers=False,  # who a proxy speaks for is the entrance's to believe
-        server_header=False,
-        ssl_certfile=cert,
-        ssl_keyfile=key,
-    )
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(configure(app, cert, key)).run(sockets=[listener])
     except KeyboardInterrupt:
         click.echo("ended; the record and its services stay", err=True)
     finally:

@@ -74,8 +74,10 @@ def set_run(turn: Turn, command: told.SetRun) -> told.LoggedRun:
         elif ended_at is None:
             ended_at = max(turn.now(), run.started_at or 0.0)
         values |= {"state": state, "ended_at": ended_at}
-    runs.change_run(turn.connection, run, **values)
-    for name, value in values.items():
+    runs.set_texts(turn.connection, run, run.params, run.tags | command.tags)
+    if values:
+        runs.change_run(turn.connection, run, **values)
+    for name, value in {**values, "tags": run.tags | command.tags}.items():
         setattr(run, name, value)
     turn.notify(run.id)
     if ends:
@@ -210,6 +212,8 @@ def _set_texts(turn: Turn, command: told.LogBatch) -> None:
     params = {**run.params, **{name: each for name, each in command.params.items() if name not in run.params}}
     tags = {name: value for name, value in run.tags.items() if name not in command.remove} | command.tags
     runs.set_texts(turn.connection, run, params, tags)
+    if command.name and command.name != run.name:
+        runs.change_run(turn.connection, run, name=command.name)
 
 
 def show_param(value: Any) -> str:

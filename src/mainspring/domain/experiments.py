@@ -189,7 +189,8 @@ class SetRun(Command):
     run_id: str
     state: Literal["running", "queued", "succeeded", "failed", "cancelled"] | None = None
     ended_at: float | None = None
-    name: str | None = None
+    name: str = ""
+    tags: dict[str, str] = {}
 
 
 class HideRun(Command):
@@ -219,6 +220,8 @@ class LogBatch(Command):
     """Tags; each must be there."""
     of_models: list[ModelMetric] = []
     """Those points that are metrics of logged models, too."""
+    name: str = ""
+    """What the run is called from now on; empty: as before."""
 
 
 class LogInputs(Command):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from mainspring.domain.errors import Invalid
@@ -119,13 +121,27 @@ def enter_run(run: Run, client: Client, journal: Journal | None = None) -> Itera
     active = ActiveRun(run, client, journal, _active.get())
     token = _active.set(active)
     try:
-        with begin_exposure() as active.exposure:
+        with begin_exposure() as active.exposure, _take_in(run, client):
             yield active
     finally:
         active.ended = True
         _active.reset(token)
         if own:
             journal.close()
+
+
+def _take_in(run: Run, client: Client) -> AbstractContextManager[None]:
+    """Have what the code inside logs with other means go to its run."""
+    if not _has_mlflow():
+        return nullcontext()
+    from mainspring.sdk.adapters.mlflow import log_to
+
+    return log_to(run, client)
+
+
+@cache
+def _has_mlflow() -> bool:
+    return find_spec("mlflow") is not None
 
 
 @contextmanager

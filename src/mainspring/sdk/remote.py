@@ -81,6 +81,7 @@ class RemoteClient(Client):
         folder = hashlib.sha256(url.encode()).hexdigest()[:16]
         home = replace(place_home(current_home().root / "remotes" / folder), record="", blob_store="")
         super().__init__(home, None, project=project, token=token)
+        self.url, self.token, self.certificate = url, token, certificate
         self._server = Server(url, certificate, patience)
 
     @property

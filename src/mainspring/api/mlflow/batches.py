@@ -12,7 +12,7 @@ from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError
 from mainspring.api.mlflow.experiments import Pair
 from mainspring.api.mlflow.logged_models import strip_id
-from mainspring.api.mlflow.names import check_length, check_metric, check_param, check_run_id, check_tag
+from mainspring.api.mlflow.names import NAME, check_length, check_metric, check_param, check_run_id, check_tag
 from mainspring.domain import experiments as told
 from mainspring.domain.errors import Invalid
 from mainspring.domain.loggedmodels import ModelMetric
@@ -118,7 +118,7 @@ async def set_tag(call: Call) -> Any:
     """Set a tag."""
     wanted = call.read(_Text)
     tags = {wanted.key: check_tag(wanted.key, wanted.value)}
-    await call.ask(told.LogBatch(run_id=wanted.run_id, tags=tags))
+    await call.ask(told.LogBatch(run_id=wanted.run_id, tags=tags, name=tags.get(NAME, "")))
     return {}
 
 
@@ -150,8 +150,14 @@ async def log_batch(call: Call) -> Any:
     tags = {each.key: check_tag(each.key, each.value, f"tags[{n}]") for n, each in enumerate(wanted.tags)}
     _check_amounts(wanted)
     _check_once([key for key, _ in params])
-    of_models = _read_of_models(wanted.metrics, points)
-    command = told.LogBatch(run_id=wanted.run_id, points=points, params=dict(params), tags=tags, of_models=of_models)
+    command = told.LogBatch(
+        run_id=wanted.run_id,
+        points=points,
+        params=dict(params),
+        tags=tags,
+        name=tags.get(NAME, ""),
+        of_models=_read_of_models(wanted.metrics, points),
+    )
     try:
         await call.ask(command)
     except Invalid as error:

@@ -9,6 +9,9 @@ import re
 from mainspring.api.mlflow.checks import invalid, too_long
 from mainspring.api.mlflow.errors import MlflowError
 
+NAME = "mlflow.runName"
+"""Tag that holds what a run is called."""
+
 MOST_KEY = 250
 MOST_PARAM = 6_000
 MOST_TAG = 8_000

@@ -10,11 +10,10 @@ from mainspring.api.mlflow.checks import OfRun, Wanted, Whole, invalid
 from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError
 from mainspring.api.mlflow.experiments import Pair, show_location, show_stage, show_tags, show_time
-from mainspring.api.mlflow.names import check_tag, read_experiment_id
+from mainspring.api.mlflow.names import NAME, check_tag, read_experiment_id
 from mainspring.api.mlflow.naming import make_name
 from mainspring.domain import experiments as told
 
-NAME = "mlflow.runName"
 PARENT = "mlflow.parentRunId"
 USER = "mlflow.user"
 
@@ -42,7 +41,7 @@ class _Create(Wanted):
 class _Update(OfRun):
     status: str | Whole | None = None
     end_time: Whole | None = None
-    run_name: str | None = None
+    run_name: str = ""
 
 
 class _Get(OfRun):
@@ -130,7 +129,8 @@ async def update(call: Call) -> Any:
         raise invalid("status", wanted.status)
     state: Any = STATES[status] if status else None
     ended_at = wanted.end_time / 1000 if wanted.end_time is not None else None
-    command = told.SetRun(run_id=wanted.run_id, state=state, ended_at=ended_at, name=wanted.run_name)
+    tags = {NAME: wanted.run_name} if wanted.run_name else {}
+    command = told.SetRun(run_id=wanted.run_id, state=state, ended_at=ended_at, name=wanted.run_name, tags=tags)
     return {"run_info": show_info(await call.ask(command))}
 
 

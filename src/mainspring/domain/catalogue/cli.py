@@ -76,6 +76,13 @@ ENTRIES: tuple[Entry, ...] = (
         "type a value of that kind: text and numbers as they are, JSON for lists, dicts and dataclasses",
     ),
     Entry(
+        "CLI-011",
+        "unavailable",
+        "nothing answers over HTTP",
+        "programs of others, such as clients of MLflow, ask over HTTP, and mainspring up is not running",
+        "mainspring up",
+    ),
+    Entry(
         "API-001",
         "denied",
         "a request without the home's token",

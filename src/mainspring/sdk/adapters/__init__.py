@@ -1,0 +1,1 @@
+"""Technologies that programs bring along, as they are met inside a run."""

@@ -1,0 +1,97 @@
+"""An unmodified client of MLflow, in an environment of its own, at a real `mainspring up`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.servers import UpProcess
+
+PROGRAMS = Path(__file__).resolve().parents[1] / "fixtures" / "mlflow"
+STEPS = """
+import sys
+sys.path.append({packages!r})
+import mlflow
+import mainspring as ms
+from mainspring.domain.messages import GetRun
+from mainspring.sdk.client import get_client
+
+@ms.step
+def fit(n):
+    mlflow.log_metric("loss", 0.5, step=n)
+    mlflow.log_param("n", n)
+    with mlflow.start_run(nested=True, run_name="inner"):
+        mlflow.log_metric("inner", 1)
+    return mlflow.active_run().info.run_id
+
+@ms.step
+def score():
+    mlflow.log_metric("score", 0.75)
+    return mlflow.active_run().info.run_id
+
+@ms.pipeline
+def both():
+    return fit(3), score()
+
+if __name__ == "__main__":
+    for told in both():
+        run = get_client().ask(GetRun(id=told))
+        print(run.name, run.state, run.metrics, run.params)
+    assert mlflow.active_run() is None
+"""
+
+
+@pytest.fixture
+def up(home):
+    server = UpProcess()
+    yield server
+    server.end()
+
+
+def run_program(python, name, variables):
+    kept = {key: text for key, text in os.environ.items() if not key.startswith(("MLFLOW", "PYTHON"))}
+    done = subprocess.run(
+        [str(python), str(PROGRAMS / name)],
+        env={**kept, **variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "GIT_PYTHON_REFRESH": "quiet"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def read_variables():
+    told = subprocess.run(
+        [sys.executable, "-m", "mainspring", "status", "--env"], capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = [line.removeprefix("export ").partition("=") for line in told.stdout.splitlines()]
+    return {name: text for name, _, text in lines}
+
+
+def test_experiments_and_runs(up, mlflow_python):
+    variables = read_variables()
+    assert variables["MAINSPRING_URL"] == up.url
+    done = run_program(mlflow_python, "tracking.py", variables)
+    assert variables["MAINSPRING_TOKEN"] not in done.stdout + done.stderr
+
+
+def test_what_a_step_logs_with_mlflow_goes_to_its_run(home, tmp_path, mlflow_python):
+    packages = subprocess.run(
+        [str(mlflow_python), "-c", "import mlflow, pathlib; print(pathlib.Path(mlflow.__file__).parents[1])"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout.strip()
+    program = tmp_path / "program.py"
+    program.write_text(STEPS.format(packages=packages))
+    kept = {key: text for key, text in os.environ.items() if not key.startswith("MLFLOW")}
+    done = subprocess.run(
+        [sys.executable, str(program)], env=kept, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "fit succeeded {'loss': 0.5} {'n': 3}" in done.stdout
+    assert "score succeeded {'score': 0.75}" in done.stdout
