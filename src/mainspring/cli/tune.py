@@ -45,8 +45,8 @@ def command(
 
     SPEC is LOW..HIGH, LOW..HIGH:log or LOW..HIGH:STEP for a range, A,B,C for choices, one value for a
     fixed argument, each read as its parameter's annotation says, or JSON: lists are choices, objects are choices
-    with what is searched below each, as in 'kind={"tree": {"depth": "2..9"}, "linear": {}}'. There is no --dry-run:
-    --trials 1 tries one point.
+    with what is searched below each, as in 'kind={"tree": {"depth": "2..9"}, "linear": {}}'.
+    There is no --dry-run: --trials 1 tries one point.
     """
     from mainspring.sdk.searches import Budget, tune
 
