@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from mainspring.control.finishing import SLICE, cancel_orphans
 from mainspring.control.leases import LEASE_S, adopt, expire_leases
 from mainspring.control.processes import this_host
 from mainspring.control.usecases import FINISHED, Later
@@ -199,6 +200,32 @@ def test_a_cancelled_run_takes_everything_below_it_along(desk):
     assert [get(desk, each).state for each in (child, grandchild, done)] == ["cancelled", "cancelled", "succeeded"]
     assert desk.ask(messages.Heartbeat(leases=[(child.id, 1, 1)])).orders == {child.id: "cancel"}
     assert desk.ask(messages.CancelRuns(ids=[done.id]))[0].state == "succeeded"
+
+
+def test_a_large_tree_is_cancelled_in_slices_and_told_when_all_of_it_is(desk):
+    parent = begin(desk, "pipeline").run
+    below = [begin(desk, parent_id=parent.id).run for _ in range(SLICE // 2)]
+    leaves = [begin(desk, parent_id=run.id).run for run in below for _ in range(3)]
+    asked = messages.CancelRuns(ids=[parent.id])
+    turns = 0
+    while isinstance(desk.ask(asked), Later):
+        states = [get(desk, run).state for run in (*below, *leaves)]
+        turns += 1
+        assert 0 < states.count("running") <= len(states) - turns * SLICE
+        desk.call(cancel_orphans)
+    assert turns == len(leaves) // SLICE
+    assert {get(desk, run).state for run in (parent, *below, *leaves)} == {"cancelled"}
+    assert get(desk, leaves[-1]).reason == f"its parent {below[-1].id[-6:]} cancelled"
+
+
+def test_many_runs_are_cancelled_in_slices_each_once(desk):
+    runs = [begin(desk).run for _ in range(SLICE + 5)]
+    asked = messages.CancelRuns(ids=[run.id for run in runs])
+    assert isinstance(desk.ask(asked), Later)
+    assert [get(desk, run).state for run in runs].count("running") == 5
+    assert {run.state for run in desk.ask(asked)} == {"cancelled"}
+    with pytest.raises(NotFound, match="RUN-001"):
+        desk.ask(messages.CancelRuns(ids=[runs[0].id, "0" * 32]))
 
 
 def test_when_a_parent_ends_its_live_children_end(desk):

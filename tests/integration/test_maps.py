@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 import mainspring as ms
+from mainspring.control.processes import this_host
 from mainspring.domain.errors import Invalid
-from mainspring.domain.messages import ListRuns, SubmitRuns
+from mainspring.domain.messages import BeginRun, CancelRuns, GetStatus, ListRuns, RunSpec, SubmitRuns
+from mainspring.domain.records import Call
+from mainspring.sdk.client import Client
 
 COUNT = 25
 WIDE, SIDE = (1000, 100) if os.environ.get("MAINSPRING_WIDE") else (60, 12)
@@ -85,6 +88,31 @@ def test_a_map_that_cannot_be_queued_leaves_nothing_behind(client, pages_of_ten,
     runs = client.ask(ListRuns(name="hold", limit=500))
     assert len(runs) == 10
     assert {run.state for run in runs} == {"cancelled"}
+
+
+def test_a_large_map_is_cancelled_while_others_are_answered(client, home):
+    above = client.ask(BeginRun(kind="pipeline", name="above", host=this_host(), pid=os.getpid())).run
+    specs = [RunSpec(kind="step", name="wait", parent_id=above.id, call=Call(payload="0" * 64))] * 500
+    for _ in range(4):
+        client.ask(SubmitRuns(specs))
+    other, begun, ended, counts = Client(home), threading.Event(), threading.Event(), set()
+
+    def look():
+        while not ended.is_set():
+            counts.add(other.ask(GetStatus()).runs.get("cancelled", 0))
+            begun.set()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    begun.wait()
+    (cancelled,) = client.ask(CancelRuns([above.id]))
+    ended.set()
+    looking.join()
+    other.close()
+    assert cancelled.state == "cancelled"
+    counted = client.ask(GetStatus()).runs
+    assert set(counted) <= {"cancelled", "failed"}
+    assert any(0 < count < counted["cancelled"] for count in counts), f"nobody was answered meanwhile: {counts}"
 
 
 def test_a_pipeline_tells_of_a_map_by_one_line(client, monkeypatch):

@@ -13,7 +13,7 @@ import msgspec
 
 from mainspring.control.identity import admit, name_key
 from mainspring.control.turn import NODE_LEASE, NODE_LEASE_S, Turn
-from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, UNKEPT, Later
+from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, UNKEPT, Later, Loop
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Denied, Failed, MainspringError, Unavailable
@@ -95,6 +95,8 @@ class GroupCommit:
         A newer release has migrated the record; this one can do no more.
     alone : bool
         No other owner is known to hear what this one publishes.
+    joining : sequence of Loop
+        What a turn calls itself before it commits, when it has notified a topic of theirs.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class GroupCommit:
         self._said = ""
         self.outdated = False
         self.alone = False
+        self.joining: Sequence[Loop] = ()
         self._node = node
         self._holder = f"{node}:{os.getpid()}:{secrets.token_hex(4)}"
         self._seen_at = -_LEASE_S
@@ -171,8 +174,8 @@ class GroupCommit:
         Returns
         -------
         tuple of list of Outcome and set of str
-            An outcome for each ask, on disk unless all are `PASSING`; the topics that were
-            notified.
+            An outcome for each ask, on disk unless all are `PASSING` or `READING`; the topics that
+            were notified.
 
         Notes
         -----
@@ -189,8 +192,9 @@ class GroupCommit:
 
         kinds = {type(ask.command) for ask in asks}
         writes = not kinds <= READING or any(ask.key for ask in asks)
+        durable = not kinds <= PASSING | READING
         try:
-            problem = self._restore() or self._commit(work, turns, writes=writes, durable=not kinds <= PASSING)
+            problem = self._restore() or self._commit(work, turns, writes=writes, durable=durable)
         except Exception as fault:  # noqa: BLE001 - every client must hear something
             problem = _mistake(asks[0].command, fault)
         if problem is not None:
@@ -298,7 +302,7 @@ class GroupCommit:
         return self._seen_at
 
     def _commit(
-        self, work: Callable[[Connection], None], turns: Sequence[Turn], *, writes: bool, durable: bool
+        self, work: Callable[[Connection], None], turns: list[Turn], *, writes: bool, durable: bool
     ) -> MainspringError | None:
         transaction: RootTransaction | None = None
         try:
@@ -306,6 +310,7 @@ class GroupCommit:
             transaction = self._dialect.begin(connection, writes=writes, durable=durable)
             seen_at = self._stay(connection) if writes else self._seen_at
             work(connection)
+            self._join(connection, turns)
             written = self._dialect.has_written(connection)
             if written:
                 if not self.alone:
@@ -329,6 +334,22 @@ class GroupCommit:
         if written:
             crash_point("owner.turn.after_commit")
         return None
+
+    def _join(self, connection: Connection, turns: list[Turn]) -> None:
+        topics = {topic for turn in turns for topic in turn.topics}
+        for each in self.joining:
+            if topics.isdisjoint(each.topics):
+                continue
+            turn = self._turn(connection, OWNER)
+            try:
+                with turn.part():
+                    each.call(turn)
+            except Exception as fault:  # what was asked must not be undone for it; the loop is called again
+                if isinstance(find_fault(self._engine, fault, self._home), Unavailable | Denied):
+                    raise
+                _log.exception("the loop %s failed", each.call.__name__)
+            else:
+                turns.append(turn)
 
     def _answer(self, turn: Turn, ask: Ask) -> Outcome:
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from mainspring.control.blobs import use_value
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
-from mainspring.control.usecases import FINISHED
+from mainspring.control.usecases import FINISHED, loop
 from mainspring.domain.backoff import KEPT
 from mainspring.domain.errors import Conflict, Failed
 from mainspring.domain.records import Attempt, Problem, Run
@@ -15,12 +15,18 @@ from mainspring.domain.states import STOPPED, check_run_transition
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
 
+SLICE = 200
+"""So many runs are cancelled in one turn because of the one above them: some 50 ms."""
+
 MOST_LOSSES = 3
 """So many workers of one run may be lost; the next loss fails it."""
 
 
 def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None, **result: Any) -> Run:
     """Bring a run into a state that it never leaves, in one transaction with all that follows.
+
+    What goes on below it is cancelled: the first `SLICE` at once, the rest in turns of their own, so that
+    whoever asks something meanwhile is answered.
 
     Parameters
     ----------
@@ -45,6 +51,12 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
     Conflict
         RUN-002 when the run cannot go there, RUN-005 when somebody was first.
     """
+    _end(turn, run, state, problem, **result)
+    _cancel_below(turn, run)
+    return run
+
+
+def _end(turn: Turn, run: Run, state: str, problem: Problem | None, **result: Any) -> None:
     check_run_transition(run.state, state, run=run.id)
     result["problem"] = problem.about(run=run.id) if problem is not None else None
     now = max(turn.now(), run.started_at or run.created_at)  # the clock may have been put back
@@ -63,16 +75,40 @@ def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None,
             turn.emit("run.failed", run.id, {"kind": run.kind, "name": run.name, "what": what})
     elif run.parent_id is None:
         tell_run(turn, run)
-    for child in runs.live_children(turn.connection, run.id):
-        cancel_run(turn, child, f"its parent {run.id[-6:]} {state}")
     runs.with_metrics(turn.connection, [run])
     turn.notify(run.id)
     if calls.has_call(turn.connection, run.id):
         turn.notify("queue")  # what it held is free
+        if state == "cancelled":
+            turn.notify("unwanted")  # what it does is to be stopped
     with turn.within(run.project):
         for hook in (*FINISHED.get(run.kind, ()), *FINISHED.get("*", ())):
             hook(turn, run)
-    return run
+
+
+def _cancel_below(turn: Turn, run: Run) -> None:
+    above, room = [run], SLICE
+    while above and room > 0:
+        parent = above.pop(0)
+        for child in runs.live_children(turn.connection, parent.id, room):
+            _cancel_child(turn, child, parent.state)
+            above.append(child)
+            room -= 1
+    if room <= 0:
+        turn.notify("orphans")
+
+
+def _cancel_child(turn: Turn, run: Run, above: str) -> None:
+    reason = f"its parent {(run.parent_id or '')[-6:]} {above}"
+    _end(turn, run, "cancelled", _describe_cancel(run, reason), reason=reason)
+
+
+@loop(every_s=30.0, topics=("orphans",))
+def cancel_orphans(turn: Turn) -> None:
+    """Cancel the next of what goes on below runs that have ended."""
+    for run, above in runs.find_orphans(turn.connection, SLICE):
+        _cancel_child(turn, run, above)
+        turn.notify("orphans")
 
 
 def tell_run(turn: Turn, run: Run) -> None:
@@ -105,8 +141,11 @@ def cancel_run(turn: Turn, run: Run, reason: str, code: str = "RUN-010") -> None
     """Cancel a run with everything below it; its worker learns it with the next heartbeat."""
     if runs.is_ended(run):
         return
-    problem = describe(Failed(code, f"{run.name} was cancelled: {reason}", run=run.id))
-    end_run(turn, run, "cancelled", reason=reason, problem=problem)
+    end_run(turn, run, "cancelled", reason=reason, problem=_describe_cancel(run, reason, code))
+
+
+def _describe_cancel(run: Run, reason: str, code: str = "RUN-010") -> Problem:
+    return describe(Failed(code, f"{run.name} was cancelled: {reason}", run=run.id))
 
 
 def lose_run(turn: Turn, run: Run, why: str) -> Run:

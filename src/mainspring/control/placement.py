@@ -131,7 +131,7 @@ def find_misfit(turn: Turn, kind: str, asked: Resources) -> str:
     return decide.find_misfit(open_pool(turn.home).engine.capacity(), kind, asked)
 
 
-@loop(every_s=0.2, topics=("queue",))
+@loop(every_s=0.2, topics=("unwanted",))
 def settle(turn: Turn) -> None:
     """Bring into the record how attempts have ended, and end those that nobody wants."""
     pool = open_pool(turn.home)

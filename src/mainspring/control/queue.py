@@ -18,6 +18,7 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Invalid
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Run
+from mainspring.domain.states import TERMINAL
 from mainspring.security.tokens import digest_token, is_token, worker_token
 from mainspring.store import calls, runs
 
@@ -71,7 +72,7 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
     return messages.Lease(run, placed.call, placed.study, LEASE_S)
 
 
-@loop(every_s=0.2, topics=("queue",), durable=False)
+@loop(every_s=0.2, topics=("queue",), durable=False, joins=True)
 def dispatch(turn: Turn) -> None:
     """Start what fits."""
     pool = placement.open_pool(turn.home)
@@ -141,6 +142,8 @@ def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> Non
     specs: list[Spec] = []
     for start in decisions.starts:
         run = runs.get_run(turn.connection, start.run_id)
+        if run.parent_id is not None and runs.read_state(turn.connection, run.parent_id) in TERMINAL:
+            continue  # it is about to be cancelled
         token = worker_token(turn.home, run.id, run.attempt)
         lease_until = turn.clock.monotonic() + placement.START_S
         changed = runs.change_run(

@@ -37,6 +37,7 @@ def rehearse(turn: Turn, command: Rehearse) -> Rehearsed:
     admit(turn, wanted, "")
     body = b""
     with suppress(_Undone), turn.part():
+        turn.expired = True  # nobody waits for what would follow in other turns
         body = msgspec.msgpack.encode(HANDLERS[type(wanted)](turn, wanted))
         raise _Undone
     return Rehearsed(body)

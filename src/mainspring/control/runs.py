@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mainspring.control.blobs import use_value
-from mainspring.control.finishing import cancel_run, end_run, requeue, tell_run
+from mainspring.control.finishing import SLICE, cancel_run, end_run, requeue, tell_run
 from mainspring.control.leases import lease_of, length_of
 from mainspring.control.reports import find_order
 from mainspring.control.results import make_run
@@ -14,6 +14,9 @@ from mainspring.domain.backoff import KEPT, find_wait
 from mainspring.domain.errors import Conflict
 from mainspring.domain.records import Run
 from mainspring.store import calls, runs, search
+
+_CANCEL_S = 60.0
+"""Seconds after which a cancel is answered though more is left below it; that goes on."""
 
 
 @handles(messages.BeginRun, action="runs.start")
@@ -123,14 +126,20 @@ def wait_runs(turn: Turn, command: messages.WaitRuns) -> list[Run] | Later:
     """Answer when every run has ended."""
     if not turn.expired:
         unfinished = runs.find_open(turn.connection, command.ids)
-        if unfinished is not None:
-            return Later((unfinished,), command.wait_s)
+        if unfinished:
+            return Later(tuple(unfinished), command.wait_s)
     return runs.get_runs(turn.connection, command.ids)
 
 
 @handles(messages.CancelRuns, action="runs.cancel", rehearsed=True)
-def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run]:
-    """Cancel runs with everything below them; one that has ended stays as it is."""
-    for run_id in command.ids:
-        cancel_run(turn, runs.find_run(turn.connection, turn.project, run_id), command.reason)
-    return [runs.find_run(turn.connection, turn.project, run_id) for run_id in command.ids]
+def cancel_runs(turn: Turn, command: messages.CancelRuns) -> list[Run] | Later:
+    """Cancel runs with everything below them, and answer when all of it is; one that has ended stays as it is."""
+    ids = runs.find_ids_of(turn.connection, turn.project, command.ids)
+    for run_id in runs.find_open(turn.connection, ids, len(ids) if turn.expired else SLICE):
+        cancel_run(turn, runs.get_run(turn.connection, run_id), command.reason)
+    more = runs.find_open(turn.connection, ids)
+    if more:
+        turn.notify("orphans")
+    if not turn.expired and (more or runs.find_orphans(turn.connection, 1)):
+        return Later(("orphans",), _CANCEL_S)
+    return runs.get_runs(turn.connection, ids)

@@ -57,6 +57,7 @@ class Server:
         self._home = home
         self._commits = commits
         self._loops = loops
+        commits.joining = [each for each in loops if each.joins]
         self._uid = os.getuid() if uid is None else uid
         self._pending: list[_Wait] = []
         self._waiting: dict[str, set[_Wait]] = {}
@@ -110,15 +111,23 @@ class Server:
         self._pending.append(wait)
         self._schedule()
 
-    def notify(self, topics: set[str]) -> None:
-        """Try the requests that wait for these topics again, and call the loops that listen to them."""
+    def notify(self, topics: set[str], *, joined: bool = False) -> None:
+        """Try the requests that wait for these topics again, and call the loops that listen to them.
+
+        Parameters
+        ----------
+        topics : set of str
+            What was notified.
+        joined : bool, default False
+            By a turn of this owner, which has called the loops that join it.
+        """
         for topic in topics:
             for wait in self._waiting.pop(topic, ()):
                 self._forget(wait)
                 self.submit(wait)
         for each in self._loops:
             # At the start one may be notified by another before its own first call.
-            if topics.intersection(each.topics) and each in self._timers:
+            if topics.intersection(each.topics) and each in self._timers and not (joined and each.joins):
                 self._timers[each].cancel()
                 self._timers[each] = asyncio.get_running_loop().call_soon(self._run_loop, each)
 
@@ -144,7 +153,7 @@ class Server:
         for wait, outcome in zip(waits, outcomes, strict=True):
             self._deliver(wait, outcome)
         if topics:
-            self.notify(topics)
+            self.notify(topics, joined=True)
 
     def _deliver(self, wait: _Wait, outcome: Outcome) -> None:
         if isinstance(outcome, Later) and not wait.ask.expired:
@@ -238,7 +247,7 @@ class Server:
             _log.exception("the loop %s failed", each.call.__name__)
         self._timers[each] = asyncio.get_running_loop().call_later(each.every_s, self._run_loop, each)
         if topics:
-            self.notify(topics)
+            self.notify(topics, joined=True)
 
 
 class Connection(asyncio.Protocol):

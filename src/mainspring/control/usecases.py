@@ -36,13 +36,14 @@ class Later(msgspec.Struct, frozen=True):
 
 
 class Loop(msgspec.Struct, frozen=True):
-    """A reconcile loop: what to call, how often, and the topics that call it at once."""
+    """A reconcile loop: what to call, how often, and the topics that call it at once, or within the turn."""
 
     call: Callable[[Turn], None]
     every_s: float
     topics: tuple[str, ...] = ()
     durable: bool = True
     once: bool = False
+    joins: bool = False
 
 
 PASSING: set[type[Command]] = set()
@@ -132,7 +133,9 @@ def _submit(turn: Turn, spec: RunSpec) -> Run:
     return runs[0]
 
 
-def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True, once: bool = False) -> Callable[[F], F]:
+def loop(
+    *, every_s: float, topics: tuple[str, ...] = (), durable: bool = True, once: bool = False, joins: bool = False
+) -> Callable[[F], F]:
     """Register a reconcile loop: ``function(turn)``, called inside a transaction of its own.
 
     Parameters
@@ -146,6 +149,8 @@ def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True, 
     once : bool, default False
         Of all owners that share the record one calls it, under a lease; otherwise each does, for
         what its own node holds.
+    joins : bool, default False
+        A turn that notifies one of the topics calls it before it commits, so that both are one transaction.
 
     Notes
     -----
@@ -153,7 +158,7 @@ def loop(*, every_s: float, topics: tuple[str, ...] = (), durable: bool = True, 
     """
 
     def register(function: F) -> F:
-        LOOPS.append(Loop(function, every_s, topics, durable, once))
+        LOOPS.append(Loop(function, every_s, topics, durable, once, joins))
         return function
 
     return register

@@ -102,8 +102,23 @@ _below = select(runs.c.id, runs.c.name).where(runs.c.parent_id == bindparam("par
 _below = _below.union_all(select(runs.c.id, runs.c.name).join(_below, runs.c.parent_id == _below.c.id))
 _NAMES_BELOW = Statement(select(_below.c.name).distinct().order_by(_below.c.name))
 _MANY = Statement(select(*_COLUMNS).where(_IS_LISTED))
-_OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(1))
-_CHILDREN = Statement(select(*_COLUMNS).where(runs.c.parent_id == bindparam("parent"), _IS_LIVE))
+_OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(bindparam("limit_")))
+_LISTED_SHOWN = Statement(select(runs.c.id).where(_IS_LISTED, runs.c.project == bindparam("project_"), _IS_SHOWN))
+_CHILDREN = Statement(
+    select(*_COLUMNS)
+    .where(runs.c.parent_id == bindparam("parent"), _IS_LIVE)
+    .order_by(runs.c.seq)
+    .limit(bindparam("limit_"))
+)
+_above = runs.alias("above")
+_ORPHANS = Statement(
+    select(*_COLUMNS, _above.c.state)
+    .join(_above, _above.c.id == runs.c.parent_id)
+    .where(_IS_LIVE, _above.c.state.not_in([literal_column(f"'{state}'") for state in LIVE]))
+    .order_by(runs.c.seq)
+    .limit(bindparam("limit_"))
+)
+_STATE = Statement(select(runs.c.state).where(_IS_ID))
 _COUNT = Statement(
     select(runs.c.state, func.count()).where(runs.c.project == bindparam("project_"), _IS_SHOWN).group_by(runs.c.state)
 )
@@ -315,15 +330,41 @@ def with_metrics(connection: Connection, found: list[Run]) -> list[Run]:
     return found
 
 
-def find_open(connection: Connection, ids: Sequence[str]) -> str | None:
-    """Return the id of one of the runs that has not ended; None when all have."""
-    row = _OPEN.first(connection, ids=pack_ids(ids))
+def find_open(connection: Connection, ids: Sequence[str], limit: int = 1) -> list[str]:
+    """Return some of the runs that have not ended, by id; none when all have."""
+    return [str(run_id) for (run_id,) in _OPEN.all(connection, ids=pack_ids(ids), limit_=limit)]
+
+
+def find_ids_of(connection: Connection, project: str, parts: Sequence[str]) -> list[str]:
+    """Return the whole ids of runs of a project, each of which `find_run` would find.
+
+    Raises
+    ------
+    NotFound
+        RUN-001 when one does not match or several match a part.
+    """
+    ids = [part if len(part) == 32 else find_run(connection, project, part).id for part in parts]
+    shown = {str(run_id) for (run_id,) in _LISTED_SHOWN.all(connection, ids=pack_ids(ids), project_=project)}
+    for run_id in ids:
+        if run_id not in shown:
+            raise no_run(run_id)
+    return ids
+
+
+def live_children(connection: Connection, parent_id: str, limit: int) -> list[Run]:
+    """Return the first children of a run that have not ended."""
+    return _read(_CHILDREN, connection, parent=parent_id, limit_=limit)
+
+
+def find_orphans(connection: Connection, limit: int) -> list[tuple[Run, str]]:
+    """Return the first runs that have not ended below one that has, with its state."""
+    return [(Run(*row[:-1]), str(row[-1])) for row in _ORPHANS.all(connection, limit_=limit)]
+
+
+def read_state(connection: Connection, run_id: str) -> str | None:
+    """Return the state of a run; None when there is no such run."""
+    row = _STATE.first(connection, id_=run_id)
     return None if row is None else str(row[0])
-
-
-def live_children(connection: Connection, parent_id: str) -> list[Run]:
-    """Return the children of a run that have not ended."""
-    return _read(_CHILDREN, connection, parent=parent_id)
 
 
 def count_states(connection: Connection, project: str) -> dict[str, int]:
