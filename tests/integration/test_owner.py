@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import sqlite3
 import threading
@@ -336,6 +337,17 @@ def test_owners_that_end_again_and_again_are_given_up(home, monkeypatch):
 
 
 @pytest.mark.usefixtures("record")
+def test_many_questions_travel_together_and_outlive_their_owner(client):
+    runs = [client.ask(messages.BeginRun(kind="step", name=f"n{number}")).run for number in range(5)]
+    questions = [messages.GetRun(run.id) for run in runs]
+    assert [run.name for run in client.ask_all(questions)] == ["n0", "n1", "n2", "n3", "n4"]
+    assert client.ask_all([]) == []
+    with pytest.raises(NotFound, match="RUN-001"):
+        client.ask_all([*questions, messages.GetRun("0" * 32)])
+    os.kill(client.ask(messages.GetStatus()).pid, signal.SIGKILL)
+    assert [run.id for run in client.ask_all(questions)] == [run.id for run in runs]
+
+
 def test_a_forked_child_uses_connections_of_its_own(client):
     run = begin(client)
 

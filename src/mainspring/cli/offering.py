@@ -62,7 +62,8 @@ def _reach() -> Ask:
     project = current_project()
 
     def ask(command: Command) -> Any:
-        return decode_reply(wire.exchange(encode_request(1, command, project=project), _PATIENCE_S), type(command))[1]
+        (reply,) = wire.exchange(encode_request(1, command, project=project), _PATIENCE_S)
+        return decode_reply(reply, type(command))[1]
 
     return ask
 

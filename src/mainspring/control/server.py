@@ -150,19 +150,25 @@ class Server:
         if not waits:
             return
         outcomes, topics = self._commits.run([wait.ask for wait in waits])
+        replies: dict[Connection, list[bytes]] = {}
         for wait, outcome in zip(waits, outcomes, strict=True):
-            self._deliver(wait, outcome)
+            frame = self._settle(wait, outcome)
+            if frame is not None:
+                replies.setdefault(wait.connection, []).append(frame)
+        for connection, frames in replies.items():
+            connection.send(b"".join(frames))
         if topics:
             self.notify(topics, joined=True)
 
-    def _deliver(self, wait: _Wait, outcome: Outcome) -> None:
+    def _settle(self, wait: _Wait, outcome: Outcome) -> bytes | None:
+        """Return the reply to a request; None when it waits on."""
         if isinstance(outcome, Later) and not wait.ask.expired:
             self._park(wait, outcome)
-            return
+            return None
         wait.end()
         if isinstance(outcome, Later):
             outcome = Failed("HOME-015", f"{type(wait.ask.command).__name__} waits beyond its time")
-        wait.connection.send(_encode(wait.number, outcome))
+        return _encode(wait.number, outcome)
 
     def _park(self, wait: _Wait, later: Later) -> None:
         loop = asyncio.get_running_loop()

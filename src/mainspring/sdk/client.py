@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from mainspring.domain.messages import Command
 from mainspring.domain.ports import Blobs
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.repetition import REPEATABLE
-from mainspring.domain.wire import decode_reply, encode_request
+from mainspring.domain.wire import decode_reply, encode_request, read_reply
 from mainspring.sdk.blobs import screen_blobs
 from mainspring.sdk.homes import current_home, current_project
 from mainspring.sdk.keys import DataKeys
@@ -142,6 +142,29 @@ class Client:
             command = _mask(command)
         return self._deliver(command, key, project or self.project, token or self._token)
 
+    def ask_all(self, commands: Sequence[Command]) -> list[Any]:
+        """Ask questions that change nothing, in one trip; return the answers in their order.
+
+        Raises
+        ------
+        MainspringError
+            As `ask`: the first refusal.
+        """
+        if self.remote or is_hiding():
+            return [self.ask(each) for each in commands]
+        frames = [
+            encode_request(number, each, "", project=self.project, token=self._token)
+            for number, each in enumerate(commands, 1)
+        ]
+        try:
+            wire = self._take()
+            replies = wire.exchange(b"".join(frames), _SILENCE_S, len(frames))
+            self._idle.append(wire)
+            found = {read_reply(reply).id: reply for reply in replies}
+            return [decode_reply(found[number], type(each))[1] for number, each in enumerate(commands, 1)]
+        except ConnectionError:  # the owner has ended, or cannot reach its record: each finds the next one
+            return [self.ask(each) for each in commands]
+
     def _deliver(self, command: Command, key: str, project: str, token: str) -> Any:
         """Bring a command to the owner and its answer back; a remote client goes another way."""
         frame = encode_request(1, command, key, project=project, token=token)
@@ -151,7 +174,7 @@ class Client:
             begun = time.monotonic()
             try:
                 wire = self._take()
-                reply = wire.exchange(frame, silence_s)
+                (reply,) = wire.exchange(frame, silence_s)
             except Unavailable:
                 raise
             except ConnectionError as fault:

@@ -218,8 +218,10 @@ class Search:
             tags = {"trial": str(number), "round": str(first)}
             spec = self.rounds.make_spec(point, tags, pruner=self.plan.names[1], seed=self.plan.seed)
             wanted.append((f"{number}:{_digest(point)}", spec))
-        for number, run in enumerate(self.rounds.carry_out(wanted), first):
-            self.trials.append(self._read(number, points[number - first], run))
+        runs = self.rounds.carry_out(wanted)
+        curves = self.client.ask_all([messages.GetSeries(run_id=run.id, key=self.plan.metrics[0]) for run in runs])
+        for number, (point, run, reports) in enumerate(zip(points, runs, curves, strict=False), first):
+            self.trials.append(self._read(number, point, run, reports))
         best = find_best(self.trials, self.plan.modes[0]) if len(self.plan.metrics) == 1 else None
         if best is not None and best.value is not None:
             log({self.plan.metrics[0]: best.value}, step=len(self.trials))
@@ -267,9 +269,8 @@ class Search:
             return f"the best were not run again: a fifth of {plan.budget.trials} trials is too few"
         return "the best were not run again: there is only one" if count < 2 else ""
 
-    def _read(self, number: int, point: dict[str, Any], run: Run) -> Trial:
+    def _read(self, number: int, point: dict[str, Any], run: Run, points: Sequence[tuple[int, float, float]]) -> Trial:
         plan = self.plan
-        points = self.client.ask(messages.GetSeries(run_id=run.id, key=plan.metrics[0]))
         until = int(run.tags.get("pruned_at", sys.maxsize))
         curve = tuple((step, value) for step, _, value in points if step <= until and math.isfinite(value))
         value = curve[-1][1] if curve else None

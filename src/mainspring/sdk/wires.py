@@ -22,20 +22,22 @@ class Wire:
         self.pid = os.getpid()
         self._socket = connected
 
-    def exchange(self, frame: bytes, silence_s: float) -> bytes:
-        """Send a request and return the body of its reply; closed when that fails."""
+    def exchange(self, frames: bytes, silence_s: float, count: int = 1) -> list[bytes]:
+        """Send so many requests and return the bodies of their replies as they come; closed when that fails."""
         try:
             self._socket.settimeout(silence_s)
-            self._socket.sendall(frame)
-            (size,) = HEADER.unpack(self._receive(HEADER.size))
-            body = self._receive(size)
+            self._socket.sendall(frames)
+            bodies = []
+            for _ in range(count):
+                (size,) = HEADER.unpack(self._receive(HEADER.size))
+                bodies.append(self._receive(size))
         except TimeoutError:
             self.close()
             raise Unavailable("HOME-001", f"the owner was silent for {silence_s:.0f} s") from None
         except BaseException:
             self.close()
             raise
-        return body
+        return bodies
 
     def close(self) -> None:
         """Close the socket."""
