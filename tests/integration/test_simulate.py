@@ -8,6 +8,9 @@ from tests.support.shapes import check_shape
 from mainspring.cli.main import _run
 
 TRACE = Path(__file__).parent.parent / "data/gpu-trace"
+TIMES = (
+    "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,creation_time,deletion_time,scheduled_time,tenant,num_nodes\n"
+)
 NODES = "sn,cpu_milli,memory_mib,gpu,model\n"
 PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\n"
 
@@ -76,3 +79,51 @@ def test_a_file_that_is_not_there_is_refused(simulate, tmp_path):
     code, _, err = simulate(tmp_path / "pods", tmp_path / "nodes", "--fill", "1")
     assert code not in {0, 70}
     assert "cannot be read" in err
+
+
+def test_a_trace_is_played_in_time(simulate, tmp_path):
+    (tmp_path / "nodes").write_text(NODES + "one,4000,1024,1,A\n")
+    rows = ["a,0,0,1,1000,,100,110,,lab/anna,", "b,0,0,1,1000,,101,125,105,lab/ben,1", "c,0,0,2,1000,,102,103,,,"]
+    (tmp_path / "pods").write_text(TIMES + "\n".join(rows) + "\n")
+    code, out, _ = simulate(tmp_path / "pods", tmp_path / "nodes", "--policy", "fifo", "--json")
+    told = check_shape("mainspring simulate", out)
+    assert code == 0
+    assert (told["runs"], told["refused"]) == (2, 1)
+    assert told["makespan_s"] == 30
+    assert told["wait_max_s"] == 9
+    assert told["completion_mean_s"] == (10 + 29) / 2
+    code, out, _ = simulate(tmp_path / "pods", tmp_path / "nodes")
+    assert "1 that could never start" in out
+
+
+def test_the_trace_is_played_whole_by_every_policy(simulate):
+    for policy in ("mainspring", "random"):
+        code, out, _ = simulate(TRACE / "pods.csv", TRACE / "nodes.csv", "--policy", policy, "--json")
+        assert check_shape("mainspring simulate", out)["runs"] == 8152, code
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("a,0,0,1,1000,,,110,,,", "'a' has no creation_time"),
+        ("a,0,0,1,1000,,100,,,,", "'a' has no deletion_time"),
+        ("a,0,0,1,1000,,100,90,,,", "came at 100, began at 100 and ended at 90; a clock was set"),
+        ("a,0,0,1,1000,,100,190,95,,", "began at 95"),
+        ("a,0,0,1,1000,,100,190,,,0", "num_nodes is 0"),
+        ("a,0,0,1,1000,,-5,190,,,", "creation_time is '-5'"),
+    ],
+)
+def test_gaps_and_clocks_that_were_set_are_refused_with_their_place(simulate, tmp_path, row, what):
+    (tmp_path / "nodes").write_text(NODES + "one,4000,1024,1,A\n")
+    (tmp_path / "pods").write_text(TIMES + row + "\n")
+    code, _, err = simulate(tmp_path / "pods", tmp_path / "nodes")
+    assert code not in {0, 70}
+    assert "SIM-001" in err
+    assert "line 2" in err
+    assert what in err
+
+
+def test_who_only_orders_cannot_fill(simulate):
+    code, _, err = simulate(TRACE / "pods.csv", TRACE / "nodes.csv", "--fill", "1", "--policy", "drf")
+    assert code == 2
+    assert "drf orders nothing" in err

@@ -4,7 +4,10 @@ The columns are those of the trace that Alibaba published in 2023 ("openb"). Of 
 name of its own), ``cpu_milli``, ``memory_mib``, ``gpu`` (devices), ``model`` (their type). Of runs:
 ``name``, ``cpu_milli``, ``memory_mib``, ``num_gpu``, ``gpu_milli`` (of the one device when
 ``num_gpu`` is 1; else each is asked whole), ``gpu_spec`` (types that will do, joined by ``|``; empty:
-any). Other columns may be there and are not read; an empty number is 0.
+any). Runs that are played in time need ``creation_time`` and ``deletion_time`` in seconds, and may have
+``scheduled_time`` (when it got its place; else it is taken to have had one at once), ``tenant`` (a path) and
+``num_nodes`` (so many machines, each of which gives all that is asked). Other columns may be there and are not
+read; an empty number is 0, but for a time.
 """
 
 from __future__ import annotations
@@ -13,7 +16,10 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
+from mainspring.compute.scheduling.simulation import Arrival
 from mainspring.domain.errors import Invalid
 
 _MACHINE = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
@@ -59,30 +65,52 @@ def read_machines(path: Path) -> list[Machine]:
 
 
 def read_demands(path: Path) -> list[Demand]:
-    """Read what the runs of a trace asked.
+    """Read what the runs of a trace asked, in the order of the file; errors as of `read_machines`."""
+    return [_read_demand(row, path, line) for line, row in _list_rows(path, _RUN)]
 
-    Parameters, errors as of `read_machines`.
+
+def read_arrivals(path: Path) -> list[Arrival]:
+    """Read the runs of a trace with their times.
+
+    Parameters, errors as of `read_machines`; SIM-001 also for a run without a time, or one that ended before it
+    began, because a clock was set.
 
     Returns
     -------
-    list of Demand
-        In the order of the file.
+    list of Arrival
+        In the order of the file, from second 0 on.
     """
-    demands = []
-    for line, row in _list_rows(path, _RUN):
-        gpus, milli = _read(row, "num_gpu", path, line), _read(row, "gpu_milli", path, line)
-        if gpus == 1 and not 0 < milli <= WHOLE:
-            raise Invalid("SIM-001", f"{path}, line {line}: {milli} thousandths of one device are none")
-        demands.append(
-            Demand(
-                _read(row, "cpu_milli", path, line),
-                _read(row, "memory_mib", path, line) << 20,
-                gpus,
-                milli if gpus == 1 else WHOLE,
-                tuple(sorted(filter(None, row["gpu_spec"].split("|")))),
-            )
-        )
-    return demands
+    arrivals = []
+    for line, row in _list_rows(path, (*_RUN, "creation_time", "deletion_time")):
+        for name in ("creation_time", "deletion_time"):
+            if not row[name].strip():
+                raise Invalid("SIM-001", f"{path}, line {line}: {row['name']!r} has no {name}")
+        came, ended = _read(row, "creation_time", path, line), _read(row, "deletion_time", path, line)
+        began = _read(row, "scheduled_time", path, line) if row.get("scheduled_time", "").strip() else came
+        if not came <= began <= ended:
+            what = f"{row['name']!r} came at {came}, began at {began} and ended at {ended}"
+            raise Invalid("SIM-001", f"{path}, line {line}: {what}; a clock was set")
+        demand = _read_demand(row, path, line)
+        arrivals.append(Arrival(f"{line}", row.get("tenant") or "", demand, float(came), float(ended - began)))
+    first = min(each.at_s for each in arrivals)
+    return [msgspec.structs.replace(each, at_s=each.at_s - first) for each in arrivals]
+
+
+def _read_demand(row: Mapping[str, str], path: Path, line: int) -> Demand:
+    gpus, milli = _read(row, "num_gpu", path, line), _read(row, "gpu_milli", path, line)
+    if gpus == 1 and not 0 < milli <= WHOLE:
+        raise Invalid("SIM-001", f"{path}, line {line}: {milli} thousandths of one device are none")
+    nodes = _read(row, "num_nodes", path, line) if row.get("num_nodes", "").strip() else 1
+    if not nodes:
+        raise Invalid("SIM-001", f"{path}, line {line}: num_nodes is 0")
+    return Demand(
+        _read(row, "cpu_milli", path, line),
+        _read(row, "memory_mib", path, line) << 20,
+        gpus,
+        milli if gpus == 1 else WHOLE,
+        tuple(sorted(filter(None, row["gpu_spec"].split("|")))),
+        nodes,
+    )
 
 
 def _list_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Mapping[str, str]]]:

@@ -1,0 +1,110 @@
+"""What a simulated trace is told by: how long runs took and waited, how even it was, what was lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from mainspring.compute.scheduling.demands import WHOLE
+from mainspring.compute.scheduling.simulation import Simulated
+
+_HOUR_S = 3600.0
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """The figures of a simulated trace; times in seconds, from arrival.
+
+    Attributes
+    ----------
+    policy, seed : str, int
+        How it was played.
+    runs, refused : int
+        Those that ended, and those that the cluster could never hold.
+    completion_mean_s, completion_p50_s, completion_p99_s : float
+        From arrival to end.
+    wait_mean_s, wait_p50_s, wait_p99_s, wait_max_s : float
+        From arrival to the first start.
+    makespan_s : float
+        From the first arrival to the last end.
+    utilisation, goodput : float
+        Part of the devices that was given out, and part that did work that lasted, on the mean over the makespan.
+    jain : float
+        How evenly tenants got what they were entitled to while they waited, at most 1.
+    preemptions, lost_gpu_hours : int, float
+        Runs that gave way, and device hours that were done twice.
+    slowdown_p99 : float
+        From arrival to end, by the run's own duration, at least a minute; of 100 runs the second worst.
+    decisions : int
+        How often was decided.
+    """
+
+    policy: str
+    seed: int
+    runs: int
+    refused: int
+    completion_mean_s: float
+    completion_p50_s: float
+    completion_p99_s: float
+    wait_mean_s: float
+    wait_p50_s: float
+    wait_p99_s: float
+    wait_max_s: float
+    makespan_s: float
+    utilisation: float
+    goodput: float
+    jain: float
+    preemptions: int
+    lost_gpu_hours: float
+    slowdown_p99: float
+    decisions: int
+
+
+def sum_up(simulated: Simulated, gpus: int, policy: str, seed: int) -> Figures:
+    """Compute the figures of a simulated trace.
+
+    Parameters
+    ----------
+    simulated : Simulated
+        The trace, at its end.
+    gpus : int
+        Devices of the cluster.
+    policy, seed : str, int
+        How it was played.
+    """
+    courses = simulated.courses
+    completions = sorted(each.ended_s - each.arrival.at_s for each in courses)
+    waits = sorted(each.began_s - each.arrival.at_s for each in courses)
+    slowdowns = sorted((each.ended_s - each.arrival.at_s) / max(each.arrival.duration_s, 60.0) for each in courses)
+    useful = sum(each.arrival.duration_s * each.arrival.demand.gpu_total_milli / WHOLE for each in courses)
+    room = gpus * simulated.span_s or math.inf
+    return Figures(
+        policy,
+        seed,
+        len(courses),
+        simulated.refused,
+        _mean(completions),
+        _quantile(completions, 0.5),
+        _quantile(completions, 0.99),
+        _mean(waits),
+        _quantile(waits, 0.5),
+        _quantile(waits, 0.99),
+        _quantile(waits, 1.0),
+        simulated.span_s,
+        simulated.gpu_s_held / room,
+        useful / room,
+        simulated.jain,
+        simulated.preemptions,
+        sum(each.lost_gpu_s for each in courses) / _HOUR_S,
+        _quantile(slowdowns, 0.99),
+        simulated.decisions,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def _quantile(ordered: Sequence[float], part: float) -> float:
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else 0.0
