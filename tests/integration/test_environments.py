@@ -101,6 +101,23 @@ def test_what_no_environment_can_be_is_refused_where_it_is_written(monkeypatch):
         plain.options(env=ms.Env(python="3.9"))("x")
 
 
+def test_another_python_is_refused_also_where_it_is_installed_and_the_error_names_the_command(tmp_path, monkeypatch):
+    python = tmp_path / "bin" / "python3.9"
+    python.parent.mkdir()
+    monkeypatch.setenv("PATH", str(python.parent))
+    wanted = plain.options(env=ms.Env(python="3.9"))
+    with pytest.raises(Invalid, match="ENV-006") as caught:
+        wanted("x")
+    assert caught.value.fix.startswith("uv venv --python 3.9 .venv-3.9, install the project there")
+    python.write_text("#!/bin/sh\n")
+    python.chmod(0o755)
+    with pytest.raises(Invalid, match="ENV-006") as caught:
+        wanted.submit("x")
+    assert caught.value.fix.startswith(f"{python} -m venv .venv-3.9, install the project there")
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert plain.options(env=ms.Env(python=here, variables={"WORD": "here"}))("WORD") == "here"
+
+
 def test_one_that_does_not_resolve_is_told_once_in_the_resolvers_words(client):
     wrong = speak.options(env=ms.Env(["tinywords==3.0"]))
     with pytest.raises(Failed, match=r"ENV-002: .*no version of tinywords==3\.0"):

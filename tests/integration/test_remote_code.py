@@ -1,18 +1,20 @@
 """Code from another machine: sent with what it imports, run by workers of the home as whoever sent it, or refused."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.support.laptops import Laptop
-from tests.support.travellers import double, learn, linger, nest, place, wrap
+from tests.support.travellers import chain, double, learn, linger, nest, open_up, place, wrap, wrap_and_open
 
 import mainspring as ms
 from mainspring.domain import access, messages
 from mainspring.domain.errors import Denied, Failed, Invalid, NotFound
 from mainspring.domain.messages import ListRuns, RunSpec, SubmitRuns
-from mainspring.domain.retries import GetCall
+from mainspring.domain.retries import GetCall, RetryRuns
 from mainspring.sdk.calls import pack_call
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.debugging import debug_call
@@ -70,6 +72,75 @@ def test_code_travels_with_what_it_imports_and_runs_as_its_sender(laptop, client
     sent = [entry for entry in told if entry.action == "runs.submit_code"]
     assert {entry.principal for entry in sent} == {"user:anna"}
     assert any('"runs":3' in str(entry.body).replace(" ", "") for entry in sent)
+
+
+SEARCH = """
+import mainspring as ms
+from tests.support.travellers import learn_slowly
+
+budget, space = ms.Budget(trials=8), {"rate": ms.between(0.0, 1.0)}
+ms.tune(learn_slowly, space, metric="loss", mode="min", budget=budget, pruner="none", parallel=1, repeats=0)
+"""
+
+
+@pytest.mark.usefixtures("open_home")
+def test_a_search_whose_laptop_is_gone_goes_on_at_the_server(laptop, client):
+    here = get_client()
+    script = subprocess.Popen([sys.executable, "-c", SEARCH])
+    try:
+        for _ in until():
+            done = here.ask(ListRuns(kind="trial", state="succeeded"))
+            if done:
+                break
+    finally:
+        script.kill()
+        script.wait()
+    (study,) = here.ask(ListRuns(kind="study"))
+    call = client.ask(GetCall(study.id), project="air")
+    assert (call.foreign, call.python, call.folder) == ("user:anna", "", "")
+    for _ in until():
+        if here.ask(messages.GetRun(id=study.id)).state == "failed":
+            break
+    (again,) = here.ask(RetryRuns([study.id]))
+    (ended,) = wait(here, again)
+    assert ended.state == "succeeded", ended.problem
+    newest = here.ask(ListRuns(kind="study", limit=1))[0]
+    assert (newest.parent_id, newest.state, newest.tags["study"]) == (again.id, "succeeded", study.tags["study"])
+    trials = here.ask(ListRuns(kind="trial"))
+    assert sum(run.state == "succeeded" for run in trials) == 8
+    assert {run.id for run in done} <= {run.id for run in trials}, "those that it had count"
+    assert {run.principal for run in (study, ended)} == {"user:anna"}
+
+
+@pytest.mark.usefixtures("open_home")
+def test_runs_are_started_from_elsewhere_and_go_on_alone(laptop, client):
+    run = ms.run(double, 21, wait=True)
+    assert (run.state, run.result()) == ("succeeded", 42)
+    run = ms.run(chain, 5)
+    assert run.wait(90).state == "succeeded"
+    kept = get_client().ask(ListRuns(kind="pipeline"))[0]
+    assert (kept.id, kept.principal) == (run.id, "user:anna")
+    below = get_client().ask(ListRuns(parent_id=run.id))
+    assert {each.name for each in below} == {"double"}
+    command = ms.run([sys.executable, "-c", "print('hello from', 'elsewhere')"], wait=True)
+    assert command.state == "succeeded"
+    assert "hello from elsewhere" in command.logs()
+    failed = ms.run(double, None, wait=True)
+    assert (failed.state, failed.record.problem.code) == ("failed", "RUN-006")
+    with pytest.raises(Invalid, match="STEP-004"):
+        ms.run("double")
+
+
+@pytest.mark.usefixtures("open_home")
+def test_what_was_pickled_elsewhere_is_no_edge_and_says_why(laptop):
+    made = wrap.submit(3)
+    after = open_up.submit(made)
+    with pytest.raises(Invalid, match="API-027: what wrap returned was pickled where it ran") as caught:
+        after.result()
+    assert "pipeline" in caught.value.fix
+    assert latest("wrap").state == "succeeded"
+    assert get_client().ask(ListRuns(name="open_up")) == [], "nothing was queued"
+    assert ms.run(wrap_and_open, 3, wait=True).result() == 3, "where it was pickled it is opened"
 
 
 @pytest.mark.usefixtures("open_home")

@@ -122,6 +122,54 @@ def test_a_search_that_was_killed_is_resumed_without_its_process(tune, client, t
     assert (newest.state, newest.parent_id) == ("succeeded", again["id"])
 
 
+REGIONS = """
+import os
+import time
+from pathlib import Path
+import mainspring as ms
+
+@ms.step
+def measure(x: float, seed: int = 0) -> float:
+    ms.log(score=x)
+    while Path("hold").exists():
+        time.sleep(0.02)
+    return os.environ["REGION"]
+
+@ms.pipeline(env=ms.Env(variables={"REGION": "eu"}))
+def search():
+    roomy = measure.options(retries=3)
+    budget = ms.Budget(trials=6)
+    return ms.tune(roomy, {"x": ms.between(0.0, 1.0)}, metric="score", budget=budget, parallel=2, repeats=0).params
+
+if __name__ == "__main__":
+    import regions
+    regions.search()
+"""
+
+
+def test_a_search_that_goes_on_keeps_the_environment_of_its_pipeline_and_its_options(tune, client, tmp_path):
+    (tmp_path / "regions.py").write_text(REGIONS)
+    (tmp_path / "hold").touch()
+    environment = {**os.environ, "MAINSPRING_HOME": str(client.home.root)}
+    script = subprocess.Popen([sys.executable, "regions.py"], cwd=tmp_path, env=environment)
+    try:
+        wait_until(lambda: len(client.ask(ListRuns(kind="trial", state="running"))) == 2)
+    finally:
+        script.kill()
+        script.wait()
+    (study,) = client.ask(ListRuns(kind="study"))
+    wait_until(lambda: ms.Run(study.id).state == "failed")
+    (tmp_path / "hold").unlink()
+    tune("studies", "resume", study.id)
+    wait_until(lambda: client.ask(ListRuns(kind="study", limit=1))[0].state == "succeeded")
+    newest = client.ask(ListRuns(kind="study", limit=1))[0]
+    trials = client.ask(ListRuns(kind="trial", state="succeeded", parent_id=newest.id))
+    assert len(trials) >= 4
+    assert {ms.Run(run.id).result() for run in trials} == {"eu"}
+    assert {run.retries for run in trials} == {3}
+    assert newest.tags["study"] == study.tags["study"], "it is the same search"
+
+
 def test_a_search_is_stopped_with_what_it_has_and_resumed(tune, client, tmp_path):
     hold = tmp_path / "hold"
     hold.touch()

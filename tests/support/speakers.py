@@ -16,6 +16,14 @@ def speak(name: str) -> list:
 
 
 @ms.step
+def linger() -> list:
+    """Say what a package holds that takes as long to build as a test wants, and where."""
+    import tarry
+
+    return [tarry.word, sys.prefix]
+
+
+@ms.step
 def which() -> str:
     """Say the word of the version that is installed."""
     import tinywords

@@ -53,6 +53,32 @@ def wrap(number: int) -> Opaque:
 
 
 @ms.step
+def open_up(opaque: Opaque) -> int:
+    """Take what only pickle can write."""
+    return opaque.value
+
+
+@ms.pipeline
+def wrap_and_open(number: int) -> int:
+    """Keep at home what only the home opens."""
+    return open_up.submit(wrap.submit(number)).result()
+
+
+@ms.pipeline
+def chain(number: int) -> int:
+    """Two steps, one in this worker and one in another."""
+    return double(number) + double.submit(number + 1).result()
+
+
+@ms.step
+def learn_slowly(rate: float) -> float:
+    """Take long enough that somebody may be gone before the search is over."""
+    time.sleep(0.3)
+    ms.log(loss=(rate - 0.3) ** 2)
+    return rate
+
+
+@ms.step
 def learn(rate: float) -> float:
     """Log what a search looks for."""
     ms.log(loss=(rate - 0.3) ** 2)

@@ -15,7 +15,7 @@ from mainspring.domain.messages import BeginRun, FinishRun, RunSpec
 from mainspring.domain.records import Call, Snapshot
 
 
-def check_calls(turn: Turn, specs: Sequence[RunSpec]) -> None:
+def check_calls(turn: Turn, specs: Sequence[RunSpec | BeginRun]) -> None:
     """Refuse calls that whoever has not the files of the home may not have its workers execute; mark the others.
 
     Raises
@@ -30,9 +30,10 @@ def check_calls(turn: Turn, specs: Sequence[RunSpec]) -> None:
     """
     near = reaches_files(turn)
     for spec in specs:
+        assert spec.call is not None
         # An admin may be on another machine, too: then the call brings its code.
         spec.call = replace(spec.call, foreign="") if near and not spec.call.snapshot else _mark(turn, spec)
-    calls = [spec.call for spec in specs if spec.call.foreign]
+    calls = [spec.call for spec in specs if spec.call is not None and spec.call.foreign]
     if not calls:
         return
     check_allowed(turn)
@@ -78,19 +79,26 @@ def check_applied(turn: Turn, name: str, snapshot: Snapshot, folder: str) -> Non
 def check_kept(turn: Turn, command: BeginRun | FinishRun) -> None:
     """Refuse to keep, for another time, a call of whoever has not the files of the home.
 
+    A search is one that the home could have been asked to run: its trials are.
+
     Raises
     ------
     Invalid
-        API-018.
+        API-018; as `check_calls` does for a search.
     """
-    if command.call is not None and not reaches_files(turn):
+    if command.call is None:
+        return
+    if isinstance(command, BeginRun) and command.kind == "study":
+        check_calls(turn, [command])
+    elif not reaches_files(turn):
         name = command.name if isinstance(command, BeginRun) else command.run_id
         raise Invalid("API-018", f"the call of {name} does not travel to this home", name=name)
 
 
-def _mark(turn: Turn, spec: RunSpec) -> Call:
+def _mark(turn: Turn, spec: RunSpec | BeginRun) -> Call:
     """Return a call as the record keeps it: whose it is, with workers of its own, and nothing for what forks them."""
     call = spec.call
+    assert call is not None
     if call.python or call.paths or call.folder:
         what = f"{spec.kind} {spec.name} names places of the home's machine"
         raise Invalid("API-018", what, name=spec.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +44,8 @@ class Env:
         Requirements by name, such as ``"pandas==2.2"``. The worker has what they resolve to, what Mainspring itself
         requires, and nothing else.
     python : str, optional
-        Version of Python, such as ``"3.12"``; it must be that of the caller, whose code travels. None: whichever that
-        is.
+        Version of Python, such as ``"3.12"``; it must be that of the caller, whose code travels, so no other one is
+        looked for: ENV-006 names the command that starts the caller with it. None: whichever the caller has.
     variables : mapping of str to str, or sequence of str, optional
         Environment variables of the worker's process. A sequence names variables whose values of here are taken over,
         when the step is called.
@@ -145,8 +146,8 @@ def prepare(env: Env | None, client: Client) -> Prepared:
     if env is None:
         return HERE
     here = platform.python_version()
-    if env.python is not None and f"{here}.".find(f"{env.python}.") != 0:
-        raise Invalid("ENV-006", f"{env!r} is called from Python {here}")
+    if env.python is not None and not f"{here}.".startswith(f"{env.python}."):
+        raise Invalid("ENV-006", f"{env!r} is called from Python {here}", fix=_find_python(env.python))
     return Prepared(_lock(env, client) if env.packages else "", env.variables)
 
 
@@ -175,6 +176,13 @@ def check_env(env: object) -> None:
     """
     if env is not None and not isinstance(env, Env):
         raise Invalid("STEP-008", f"env={env!r:.200}", why="env is an Env", fix='write env=ms.Env(["pandas==2.2"])')
+
+
+def _find_python(version: str) -> str:
+    """Return how to start a caller of another version: by what is installed here, or by what uv would bring."""
+    found = shutil.which(f"python{version}") or shutil.which(f"python{'.'.join(version.split('.')[:2])}")
+    command = f"{found} -m venv .venv-{version}" if found else f"uv venv --python {version} .venv-{version}"
+    return f"{command}, install the project there and start it with .venv-{version}/bin/python; or leave python= out"
 
 
 def _lock(env: Env, client: Client) -> str:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from mainspring.domain.errors import Invalid
 from mainspring.domain.records import Resources
+from mainspring.sdk.environments import Env, find_env
 from mainspring.sdk.steps import Step
 from mainspring.sdk.studies import Study
 from mainspring.tuning.budgets import Budget, Prices
@@ -38,6 +39,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         So many of the best are run again; 0: none.
     prices : Prices
         What an hour costs, from the settings.
+    env : Env or None
+        Of the step, or of the pipeline that called: where a search goes on, no pipeline is around it.
     """
 
     step: Step[..., Any]
@@ -57,6 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     takes_seed: bool
     top: int
     prices: Prices
+    env: Env | None
 
     @property
     def resources(self) -> Resources:
@@ -130,6 +134,7 @@ def make_plan(
         takes_seed=takes_seed,
         top=count_repeated(budget.trials, repeats) if takes_seed and len(metrics) == 1 else 0,
         prices=_read_prices(budget),
+        env=find_env(fn.settings.env),
     )
 
 

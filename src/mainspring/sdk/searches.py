@@ -20,7 +20,7 @@ from mainspring.pipelines.fingerprint import fingerprint, key
 from mainspring.sdk.calls import pack_call
 from mainspring.sdk.client import Client, get_client
 from mainspring.sdk.context import active_run
-from mainspring.sdk.environments import Prepared, find_env, prepare
+from mainspring.sdk.environments import HERE, Prepared, prepare
 from mainspring.sdk.inline import begin_run, carry_out
 from mainspring.sdk.log import log
 from mainspring.sdk.plans import Plan, make_plan
@@ -131,7 +131,7 @@ class Search:
         plan = self.plan
         budget = msgspec.to_builtins(plan.budget)
         facts = plan.describe() | {"budget": budget, "repeats": plan.repeats, "parallel": plan.parallel}
-        env = prepare(find_env(plan.step.settings.env), self.client)
+        env = prepare(plan.env, self.client)
         inputs = {"args": list(plan.args), **({"named": plan.named} if plan.named else {}), **facts}
         found = hide_inputs(fingerprint(plan.step.function, inputs, env.variables, env.lock), self.client)
         self.rounds = Rounds(self.client, plan, env, key(_leave_out(found, "budget", "repeats")))
@@ -159,11 +159,13 @@ class Search:
         return study
 
     def _pack(self, env: Prepared) -> Call | None:
-        """Make of the search what a worker can go on with; None of what cannot be sent, whose trials say why."""
-        if self.client.remote:  # a server keeps calls of what it was asked to run, and of nothing else
-            return None
+        """Make of the search what a worker can go on with; None of what cannot be sent, whose trials say why.
+
+        It goes on where it would have gone on here: with what is installed for this interpreter. A server may not
+        have that, so there it goes on where its trials run.
+        """
         try:
-            return pack_call(self.client, search_again, (self.plan,), {}, env)
+            return pack_call(self.client, search_again, (self.plan,), {}, env if self.client.remote else HERE)
         except Invalid:
             return None
 

@@ -183,7 +183,12 @@ class Step(Generic[P, R]):
         from mainspring.pipelines.project import Project
 
         if Project().find_name(self.function) is not None and "." not in self.function.__qualname__:
-            return getattr, (sys.modules[self.function.__module__], self.function.__qualname__)
+            module = sys.modules[self.function.__module__]
+            named = getattr(module, self.function.__qualname__, None)
+            if named is self:
+                return getattr, (module, self.function.__qualname__)
+            if isinstance(named, Step) and named.function is self.function:
+                return _change, (named, self.settings)
         return Step, (self.function, self.settings)
 
     @functools.cached_property
@@ -433,6 +438,11 @@ def check_function(function: Any) -> None:
         problem = f"{function.__name__} is a generator: it returns its values one by one"
     if problem:
         raise Invalid("STEP-004", problem)
+
+
+def _change(step: Step[P, R], settings: Options) -> Step[P, R]:
+    """Return a step with the options that `Step.options` gave it elsewhere."""
+    return Step(step.function, settings)
 
 
 def _progress() -> Progress | None:

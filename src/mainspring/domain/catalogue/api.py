@@ -111,6 +111,6 @@ ENTRIES: tuple[Entry, ...] = (
         "invalid",
         "a result that was pickled elsewhere",
         "to open what another machine has pickled is to run its code here, so that is never done",
-        "return data, tables, arrays, a dataclass of them or a model from the step",
+        "return data, tables, arrays, a dataclass of them or a model; or run a pipeline of both steps with ms.run",
     ),
 )
