@@ -18,6 +18,7 @@ from mainspring.domain import (
     records,
     registry,
     retries,
+    searches,
     sinks,
     tracking,
     triggers,
@@ -56,6 +57,7 @@ def make(desk, name, project="default"):
 
     put(messages.BeginRun(kind="step", name=name))
     put(experiments.AddExperiment(name=name))
+    put(experiments.OpenRun(name=name))
     put(messages.PutVersion(kind="dataset", name=name, digest="d", manifest={}))
     for number in range(2):
         put(messages.PutVersion(kind="model", name="same", digest=f"{name}{number}", manifest={}))
@@ -84,6 +86,8 @@ LISTS = [
     messages.ListRuns(),
     messages.SearchRuns(),
     messages.SearchRuns("name ~ n", "name"),
+    searches.FindRuns(experiments=(0,)),
+    searches.FindRuns(experiments=(0,), filter="run_name LIKE 'n%'", order_by=("tags.none", "run_name DESC")),
     messages.ListVersions(kind="dataset"),
     messages.ListVersions(kind="model"),
     messages.ListVersions(kind="model", name="same"),
@@ -117,8 +121,11 @@ def full(desk):
     return desk
 
 
+_PAGED = {messages.RunPage, searches.FoundRuns}
+
+
 def test_every_list_has_its_pages():
-    lists = {command for command, answer in ANSWERS.items() if get_origin(answer) is list or answer is messages.RunPage}
+    lists = {command for command, answer in ANSWERS.items() if get_origin(answer) is list or answer in _PAGED}
     assert set(PAGES) == {type(each) for each in LISTS}
     assert {command for command in lists if "limit" in command.__struct_fields__} == set(PAGES)
     routed = {entry.command for entry in TABLE}

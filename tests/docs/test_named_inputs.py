@@ -21,6 +21,11 @@ INPUTS = {
         "crash/test_database_faults.py::test_a_database_that_vanishes_and_returns_is_waited_for",
         "crash/test_database_restarts.py::*",
     ],
+    "a malformed filter of a client of MLflow's": [
+        "integration/test_mlflow_searching.py::test_bad_searches_are_named",
+        "property/test_mlflow_filters.py::test_filters_are_taken_and_refused_as_mlflow_does",
+        "property/test_mlflow_filters.py::test_every_refusal_says_where_the_fault_is",
+    ],
     "a full disk": [
         "crash/test_full_disks.py::*",
         "integration/test_disks.py::test_a_disk_that_runs_full_loses_nothing_that_was_acknowledged",
@@ -74,7 +79,11 @@ INPUTS = {
         "security/test_oidc.py::test_a_token_with_a_wrong_claim_is_refused_by_name",
         "security/test_oidc.py::test_a_token_with_a_wrong_key_or_algorithm_is_refused",
     ],
-    "a page token of another query": ["property/test_filters.py::test_a_page_belongs_to_its_search"],
+    "a page token of another query": [
+        "property/test_filters.py::test_a_page_belongs_to_its_search",
+        "contract/test_mlflow_search.py::test_a_page_of_another_search_is_refused",
+        "integration/test_mlflow_searching.py::test_a_page_token_of_another_search_is_refused",
+    ],
     "a filter with a fault": [
         "property/test_filters.py::test_a_fault_is_told_with_its_position",
         "security/test_api.py::test_a_filter_with_a_fault_shows_where",

@@ -16,6 +16,7 @@ from mainspring.domain import (
     registry,
     rehearsals,
     retries,
+    searches,
     sinks,
     tracking,
     transfers,
@@ -124,6 +125,8 @@ def probe_experiments(run):
         tracking.ResumeRun(run_id=run.id),
         tracking.TagRun(run_id=run.id, tags={"mine": "yes"}),
         tracking.GetProvenance(run_id=run.id),
+        searches.ReadHistory(run_id=run.id, key="auc"),
+        searches.SampleHistories(run_ids=(run.id,), key="auc"),
     ]
 
 
@@ -151,9 +154,7 @@ def probes(run, data, made):
         messages.Heartbeat(leases=[(run.id, run.attempt, run.fence)]),
         messages.Report(**held, offset=1, points=[("auc", 0, 0.0, 1.0)]),
         messages.FinishRun(**held, state="failed"),
-        messages.GetRun(id=run.id),
-        messages.GetRun(id=run.id[-8:]),
-        messages.GetRun(id=run.id[:12]),
+        *(messages.GetRun(id=part) for part in (run.id, run.id[-8:], run.id[:12])),
         messages.WaitRuns(ids=[run.id], wait_s=0.0),
         messages.CancelRuns(ids=[run.id]),
         rehearsals.Rehearse(command=encode_command(messages.CancelRuns(ids=[run.id]))),
@@ -225,6 +226,8 @@ def test_lists_hold_nothing_of_another_project(rooms):
         sinks.ListSinks(),
     ):
         assert outside.ask(command) == [], command
+    for shown in ("active", "deleted", "all"):
+        assert outside.ask(searches.FindRuns(experiments=(0, 1), shown=shown)).runs == []
     assert inside.ask(messages.ListServices())
     status = outside.ask(messages.GetStatus())
     assert (status.runs, status.services) == ({}, [])

@@ -36,6 +36,7 @@ USE_CASES = (
     "mainspring.control.imports",
     "mainspring.control.experiments",
     "mainspring.control.logged",
+    "mainspring.control.searches",
     "mainspring.control.leases",
     "mainspring.control.placement",
     "mainspring.control.queue",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -195,7 +195,7 @@ class _Parser:
 
     def _read_condition(self) -> Condition:
         token = self._take()
-        kind, key = self._read_key(token, frozenset(self._grammar.attributes))
+        kind, key = self._read_key(token, {*self._grammar.attributes, *self._grammar.aliases})
         signs = self._grammar.attributes[key] if kind == "attribute" else self._grammar.signs[kind]
         start = self._next
         sign = self._read_sign()
@@ -221,7 +221,7 @@ class _Parser:
                 raise self._fault(f"Invalid value for numeric attribute '{key}': {each!r}", start)
         return int(str(value)) if key in self._grammar.quoted else value
 
-    def _read_key(self, token: _Token, attributes: frozenset[str]) -> tuple[str, str]:
+    def _read_key(self, token: _Token, attributes: Collection[str]) -> tuple[str, str]:
         if token.kind != "name":
             raise self._fault(f"Invalid comparison clause. Expected 'Identifier' found '{token.text}'", token)
         head, dot, rest = token.text.partition(".") if token.text[0] not in '`"' else ("", "", token.text)
@@ -230,7 +230,7 @@ class _Parser:
             kinds = list(dict.fromkeys(self._grammar.kinds.values()))
             raise self._fault(f"Invalid entity type '{head}'. Valid values are {kinds}", token)
         key = _strip(rest if dot else token.text)
-        if kind == "attribute" and key not in attributes and key not in self._grammar.aliases:
+        if kind == "attribute" and key not in attributes:
             raise self._fault(f"Invalid attribute key '{key}' specified. Valid keys are {sorted(attributes)}", token)
         if kind == "dataset" and key not in self._grammar.datasets:
             known = sorted(self._grammar.datasets)
@@ -312,7 +312,7 @@ class _Parser:
 
 
 def _strip(key: str) -> str:
-    return key[1:-1] if len(key) > 1 and key[0] in '`"' and key[-1] == key[0] else key
+    return key[1:-1] if len(key) > 1 and key[0] in "`\"'" and key[-1] == key[0] else key
 
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {

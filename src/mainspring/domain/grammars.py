@@ -35,7 +35,9 @@ RUNS = Grammar(
         "Created": "start_time",
         **dict.fromkeys(("run name", "Run name", "Run Name"), "run_name"),
     },
-    ordered=frozenset({"run_name", "user_id", "status", "artifact_uri", "run_id", "start_time", "end_time"}),
+    ordered=frozenset(
+        {"run_name", "user_id", "status", "artifact_uri", "run_id", "start_time", "end_time", "created", "Created"}
+    ),
     ordered_kinds=frozenset({"attribute", "metric", "parameter", "tag"}),
     datasets=frozenset({"name", "digest", "context"}),
 )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from mainspring.domain import access, experiments, gates, messages, registry, triggers, upkeep
+from mainspring.domain import access, experiments, gates, messages, registry, searches, triggers, upkeep
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid
 
@@ -47,6 +47,7 @@ PAGES: dict[type[Command], Pages] = {
     messages.ListRenewals: Pages("page", "id"),
     messages.ListEvents: Pages("after", "seq"),
     experiments.ListExperiments: Pages("page", "name", 50_000),
+    searches.FindRuns: Pages("page", "", searches.MOST_RUNS),
     upkeep.ListDeleted: Pages("page", "id"),
     access.ListProjects: Pages("page", "name"),
     access.ListUsers: Pages("page", "name"),
@@ -93,7 +94,7 @@ def follow(command: Command, answer: Any) -> Command | None:
     pages = PAGES.get(type(command))
     if pages is None:
         return None
-    if isinstance(answer, messages.RunPage):
+    if isinstance(answer, messages.RunPage | searches.FoundRuns):
         return None if answer.next is None else replace(command, page=answer.next)
     if len(answer) < command.limit:  # type: ignore[attr-defined]
         return None
@@ -113,7 +114,7 @@ def read_all(ask: Callable[[Command], Any], command: Command) -> Iterator[Any]:
     following: Command | None = command
     while following is not None:
         answer = ask(following)
-        yield from answer.runs if isinstance(answer, messages.RunPage) else answer
+        yield from answer.runs if isinstance(answer, messages.RunPage | searches.FoundRuns) else answer
         following = follow(following, answer)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, delete, null, or_, select, tuple_
 from sqlalchemy.dialects.sqlite import Insert as Upsert
@@ -29,7 +30,7 @@ _SET_LATEST = Statement(
     _upsert.on_conflict_do_update(
         index_elements=["run", "key"],
         set_={name: _upsert.excluded[name] for name in _POINT[2:]},
-        where=tuple_(*(_upsert.excluded[name] for name in _PLACE)) >= tuple_(*(latest.c[name] for name in _PLACE)),
+        where=tuple_(*(_upsert.excluded[name] for name in _PLACE)) > tuple_(*(latest.c[name] for name in _PLACE)),
     ),
     _POINT,
 )
@@ -95,7 +96,7 @@ def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Poi
     if not new:
         return
     keys = _find_keys(connection, {key for key, *_ in new})
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "run": run,
             "key": keys[key],
@@ -108,7 +109,12 @@ def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Poi
         for key, step, time, value in new
     ]
     _ADD_POINT.run_many(connection, rows)
-    last = {row["key"]: row for row in sorted(rows, key=lambda row: (row["step"], row["time"], row["value"]))}
+    last: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        before = last.setdefault(row["key"], row)
+        # Of equal ones the first stays, as in MLflow: there, what is not a number counts as 0.
+        if (row["step"], row["time"], row["value"]) > (before["step"], before["time"], before["value"]):
+            last[row["key"]] = row
     _SET_LATEST.run_many(connection, [*last.values()])
 
 

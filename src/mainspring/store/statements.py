@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Boolean, Connection, Float, Select, Table, Text, bindparam, column, select
+from sqlalchemy import BigInteger, Boolean, Connection, Float, Select, Table, Text, bindparam, cast, column, select
 from sqlalchemy.dialects.sqlite import Insert as Upsert
 from sqlalchemy.dialects.sqlite.dml import OnConflictDoNothing, OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
@@ -124,13 +124,18 @@ def add_or_replace(table: Table, *changed: str) -> Upsert:
 
 
 def pack_ids(ids: Sequence[Any]) -> str:
-    """Return texts or entries as the one value from which `unpack_ids` or `unpack_entries` makes them again."""
+    """Return texts, numbers or entries as the one value that an `unpack_...` makes rows of again."""
     return _encoder.encode(ids).decode()
 
 
 def unpack_ids(name: str) -> Select[Any]:
     """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list."""
     return select(column("value", Text)).select_from(_Unpacked(bindparam(name, type_=Text)))
+
+
+def unpack_numbers(name: str) -> Select[Any]:
+    """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list of whole numbers."""
+    return select(cast(column("value", Text), BigInteger)).select_from(_Unpacked(bindparam(name, type_=Text)))
 
 
 def unpack_entries(name: str) -> _Entries:

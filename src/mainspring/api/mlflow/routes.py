@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from mainspring.api.mlflow import artifacts, experiments, logged_models, models, runs, service, versions
+from mainspring.api.mlflow import (
+    artifacts,
+    experiments,
+    logged_models,
+    metrics,
+    models,
+    runs,
+    searching,
+    service,
+    versions,
+)
 from mainspring.api.mlflow.endpoints import Endpoint
 
 TABLE: tuple[Endpoint, ...] = (
@@ -16,6 +26,8 @@ TABLE: tuple[Endpoint, ...] = (
     *artifacts.ENDPOINTS,
     *models.ENDPOINTS,
     *versions.ENDPOINTS,
+    *searching.ENDPOINTS,
+    *metrics.ENDPOINTS,
 )
 """Every endpoint that is supported; all others answer ENDPOINT_NOT_FOUND."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 from mainspring.api.mlflow.batches import ENDPOINTS as BATCHES
@@ -10,23 +9,14 @@ from mainspring.api.mlflow.checks import OfRun, Wanted, Whole, invalid
 from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError
 from mainspring.api.mlflow.experiments import Pair, show_location, show_stage, show_tags, show_time
+from mainspring.api.mlflow.metrics import show_value
 from mainspring.api.mlflow.names import NAME, check_tag, read_experiment_id
 from mainspring.api.mlflow.naming import make_name
 from mainspring.domain import experiments as told
+from mainspring.domain.searches import SHOWN_STATES, STATES, USER
+from mainspring.domain.tracking import spell
 
 PARENT = "mlflow.parentRunId"
-USER = "mlflow.user"
-
-STATES = {
-    "RUNNING": "running",
-    "SCHEDULED": "queued",
-    "FINISHED": "succeeded",
-    "FAILED": "failed",
-    "KILLED": "cancelled",
-}
-"""MLflow's states -> ours."""
-
-_SHOWN = {ours: theirs for theirs, ours in STATES.items()} | {"starting": "SCHEDULED", "pruned": "KILLED"}
 _NUMBERED = ("", "RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 
 
@@ -55,10 +45,10 @@ def show_run(found: told.LoggedRun) -> dict[str, Any]:
         "info": show_info(found),
         "data": {
             "metrics": [
-                {"key": key, "value": "NaN" if math.isnan(value) else value, "timestamp": show_time(time), "step": step}
+                {"key": key, "value": show_value(value), "timestamp": show_time(time), "step": step}
                 for key, step, time, value in found.latest
             ],
-            "params": [{"key": key, "value": show_param(value)} for key, value in run.params.items()],
+            "params": [{"key": key, "value": spell(value)} for key, value in run.params.items()],
             "tags": show_tags({NAME: run.name, **run.tags}),
         },
         "inputs": {
@@ -78,7 +68,7 @@ def show_info(found: told.LoggedRun) -> dict[str, Any]:
         "run_name": run.name,
         "experiment_id": str(found.experiment),
         "user_id": run.tags.get(USER) or run.principal.partition(":")[2] or run.principal,
-        "status": _SHOWN[run.state],
+        "status": SHOWN_STATES[run.state],
         "start_time": show_time(run.started_at or run.created_at),
         "artifact_uri": f"{show_location(found.experiment)}/{run.id}/artifacts",
         "lifecycle_stage": show_stage(deleted=found.deleted),
@@ -86,11 +76,6 @@ def show_info(found: told.LoggedRun) -> dict[str, Any]:
     if run.ended_at is not None:
         info["end_time"] = show_time(run.ended_at)
     return info
-
-
-def show_param(value: Any) -> str:
-    """Return a parameter as the text that the protocol knows."""
-    return value if isinstance(value, str) else str(value)
 
 
 async def create(call: Call) -> Any:
