@@ -13,8 +13,8 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mainspring.api import commands, hooks, streams
 from mainspring.api.answers import check_fields, choose_fields, reply, reply_nothing, reply_problem
@@ -81,8 +81,9 @@ def make_app(
     RuntimeError
         A route without a policy.
     """
+    mlflow = MlflowRoute(relay, transfers, entrance, Policy.TOKEN)
     routes: list[BaseRoute] = [
-        MlflowRoute(relay, transfers, entrance, Policy.TOKEN),
+        mlflow,
         _make_route("/health", Policy.PUBLIC, entrance, {"GET": _tell_health}),
         _make_route("/login", Policy.CODE, entrance, {"GET": lambda request: _sign_in(request, entrance)}),
         _make_route(hooks.PATH, Policy.HOOK, entrance, {"POST": hooks.make_hook(relay, entrance)}),
@@ -104,7 +105,22 @@ def make_app(
         _make_route("/{path:path}", Policy.TOKEN, entrance, {}),
     ]
     check_policies(routes)
-    return Frame(Starlette(routes=routes), hosts)
+    return Frame(_Doors(mlflow, Starlette(routes=routes)), hosts)
+
+
+class _Doors:
+    """Hands what MLflow's clients ask to its route at once: they ask often, and the router tries path after path."""
+
+    def __init__(self, mlflow: MlflowRoute, others: ASGIApp) -> None:
+        self._mlflow = mlflow
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match, found = self._mlflow.matches(scope)
+        if match is Match.FULL:
+            await self._mlflow.handle({**scope, **found}, receive, send)
+        else:
+            await self._others(scope, receive, send)
 
 
 def _make_works(relay: Relay, entrance: Entrance, transfers: Transfers) -> dict[str, dict[str, Work]]:

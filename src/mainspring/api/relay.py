@@ -14,7 +14,7 @@ import msgspec
 from mainspring.domain.errors import Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Command
-from mainspring.domain.repetition import REPEATABLE
+from mainspring.domain.repetition import is_repeatable
 from mainspring.domain.wire import HEADER, Reply, decode_answer, encode_request, read_reply, restore
 
 PATIENCE_S = 30.0
@@ -63,7 +63,7 @@ class Relay:
         MainspringError
             The owner's refusal; HOME-001 when no owner answers in time.
         """
-        again = bool(key) or type(command) in REPEATABLE
+        again = bool(key) or is_repeatable(command)
         wait_s = float(getattr(command, "wait_s", 0.0)) + SILENCE_S
         deadline = time.monotonic() + PATIENCE_S + wait_s
         while True:
@@ -88,6 +88,8 @@ class Relay:
             self._link.close()
 
     async def _take(self) -> _Link:
+        if self._link is not None and not self._link.closed:
+            return self._link
         async with self._opening:
             if self._link is None or self._link.closed:
                 self._link = await self._open()
@@ -113,6 +115,7 @@ class _Link:
         self._writer = writer
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Reply]] = {}
+        self._frames: list[bytes] = []
         self._reading = asyncio.ensure_future(self._read())
         self.closed = False
 
@@ -120,10 +123,13 @@ class _Link:
         """Send a request and wait for its reply."""
         number = next(self._numbers)
         frame = encode_request(number, command, key, project=project, token=token)
-        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        asked = self._asked[number] = loop.create_future()
+        if not self._frames:
+            loop.call_soon(self._send)
+        self._frames.append(frame)
         try:
             async with asyncio.timeout(wait_s):
-                self._writer.write(frame)
                 await self._writer.drain()
                 reply: Reply = await asked
                 return reply
@@ -132,6 +138,12 @@ class _Link:
             raise Unavailable("HOME-001", f"the owner was silent for {wait_s:.0f} s") from None
         finally:
             self._asked.pop(number, None)
+
+    def _send(self) -> None:
+        """Write what was asked since the loop's last round at once, so that the owner makes one turn of it."""
+        frames, self._frames = self._frames, []
+        if not self.closed:
+            self._writer.write(b"".join(frames))
 
     def close(self) -> None:
         """Close it; whoever still waits is told that the connection was lost."""

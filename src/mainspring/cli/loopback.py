@@ -63,8 +63,11 @@ def configure(app: ASGIApp, cert: Path | None = None, key: Path | None = None) -
     """Return how an application is served."""
     import uvicorn
 
+    from mainspring.api.replies import WholeReplies
+
     return uvicorn.Config(
         app,
+        http=WholeReplies,
         log_level="warning",
         access_log=False,
         lifespan="off",

@@ -99,3 +99,20 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
     }
 )
 """Whoever asks another one gives it an idempotency key, so that it takes effect once."""
+
+
+def is_repeatable(command: Command) -> bool:
+    """Tell whether a command may be asked twice without harm.
+
+    Examples
+    --------
+    >>> is_repeatable(messages.GetRun(id="a")), is_repeatable(messages.MoveAlias("model", "delays", "best", 1))
+    (True, False)
+    >>> is_repeatable(experiments.LogBatch(run_id="a", tags={"team": "air"}))
+    True
+    >>> is_repeatable(experiments.LogBatch(run_id="a", remove=("team",)))
+    False
+    """
+    if type(command) is experiments.LogBatch:
+        return not command.remove and not command.of_models  # equal points, parameters and tags are logged once
+    return type(command) in REPEATABLE

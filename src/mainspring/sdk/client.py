@@ -18,7 +18,7 @@ from mainspring.domain.home import Home
 from mainspring.domain.messages import Command
 from mainspring.domain.ports import Blobs
 from mainspring.domain.principals import DEFAULT_PROJECT
-from mainspring.domain.repetition import REPEATABLE
+from mainspring.domain.repetition import is_repeatable
 from mainspring.domain.wire import decode_reply, encode_request, read_reply
 from mainspring.sdk.blobs import screen_blobs
 from mainspring.sdk.homes import current_home, current_project
@@ -136,7 +136,7 @@ class Client:
         successor under the same key, so it takes effect once; so it is when the database of the
         record is away for up to half a minute.
         """
-        if not key and type(command) not in REPEATABLE:
+        if not key and not is_repeatable(command):
             key = secrets.token_hex(16)
         if is_hiding():
             command = _mask(command)

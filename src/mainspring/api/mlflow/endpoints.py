@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.api.frame import MOST_JSON_BYTES
 from mainspring.api.mlflow.checks import Wanted, read_json, read_query
-from mainspring.domain.repetition import REPEATABLE
+from mainspring.domain.repetition import is_repeatable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -83,7 +83,7 @@ class Call:
         MainspringError
             The owner's refusal.
         """
-        key = "" if type(command) in REPEATABLE else secrets.token_hex(16)
+        key = "" if is_repeatable(command) else secrets.token_hex(16)
         return await self.relay.ask(command, key, project=self.project, token=self.token)
 
 

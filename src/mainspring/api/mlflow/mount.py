@@ -23,6 +23,10 @@ from mainspring.domain.errors import MainspringError
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+_HEADERS = [
+    *((name.lower().encode(), text.encode()) for name, text in HEADERS.items()),
+    (b"content-type", b"application/json"),
+]
 
 
 class MlflowRoute(BaseRoute):
@@ -60,6 +64,7 @@ class MlflowRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         request = Request(scope, receive, send)
+        response: Response | bytes
         try:
             response = await self._answer(request, *scope["mlflow"])
         except MlflowError as error:
@@ -72,9 +77,14 @@ class MlflowRoute(BaseRoute):
         except Exception as fault:  # noqa: BLE001 - a client of MLflow sees its own shape, whatever broke
             _log.exception("%s %s failed", request.method, request.url.path)
             response = reply_error(MlflowError(f"{type(fault).__name__} while answering", "INTERNAL_ERROR"))
-        await response(scope, receive, send)
+        if isinstance(response, bytes):
+            headers = [*_HEADERS, (b"content-length", b"%d" % len(response))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": response})
+        else:
+            await response(scope, receive, send)
 
-    async def _answer(self, request: Request, project: str, path: str) -> Response:
+    async def _answer(self, request: Request, project: str, path: str) -> Response | bytes:
         endpoint, places = find_endpoint(request.method, path)
         if endpoint is not None and endpoint.public:
             self._entrance.check_source(request)
@@ -86,7 +96,7 @@ class MlflowRoute(BaseRoute):
         content = b"" if endpoint.streams else await _read(request, endpoint)
         answer = await endpoint.work(Call(request, self._relay, self._transfers, token, project, places, content))
         self._entrance.note_success(token)
-        return answer if isinstance(answer, Response) else Response(_encode(answer), 200, HEADERS, "application/json")
+        return answer if isinstance(answer, Response) else _encode(answer)
 
 
 async def _read(request: Request, endpoint: Endpoint) -> bytes:
