@@ -4,7 +4,7 @@ import pytest
 from tests.support.access import HOME_USER, Person
 
 from mainspring.control.declarations import digest_body
-from mainspring.domain import access, gates, messages, records, registry, upkeep
+from mainspring.domain import access, gates, lineage, messages, records, registry, upkeep
 from mainspring.domain import files as files_
 from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError, NotFound
 from mainspring.store.rows import add
@@ -359,3 +359,32 @@ def test_versions_are_found_by_what_they_are_made_of(desk):
     assert find(desk, "version_number >= 2", **kind) == [("delays", 2)]
     assert find(desk, "tags.n = 'delays'", **kind) == [("delays", 1)]
     assert find(desk, order=["version_number ASC"], limit=1, **kind) == [("delays", 1)]
+
+
+def test_lineage_goes_both_ways_and_through_datasets(desk):
+    def dataset(name, *inputs):
+        command = messages.PutVersion(kind="dataset", name=name, digest=name, manifest={"table": name}, inputs=inputs)
+        return desk.ask(command)
+
+    raw = dataset("raw")
+    rows, other = dataset("rows", raw.id), dataset("other")
+    model = put(desk, "m1", inputs=(rows.id,))
+    put(desk, "m2", inputs=(other.id,))
+    judge(desk, 1, "x")
+
+    def ask(kind, reference):
+        return desk.ask(lineage.GetLineage(kind=kind, reference=reference))
+
+    seen = ask("dataset", "raw@1")
+    assert [each.reference for each in seen.models] == ["delays@1"]
+    assert seen.datasets == []
+    made = ask("model", "delays@1")
+    assert [each.reference for each in made.datasets] == ["rows@1", "raw@1"]
+    assert [each.passed for each in made.verdicts] == [True]
+    assert [each.model for each in ask("dataset", "rows").verdicts] == ["delays@1"], "it judged, too"
+    desk.ask(messages.Deploy(name="web", model=model.reference))
+    assert ask("model", "delays@1").services == ask("dataset", "raw").services == ["web"]
+    assert "seen in training by delays@1" in desk.ask(messages.Explain(thing="raw")).lines
+    desk.ask(upkeep.DeleteVersions(kind="model", reference="delays@2"))
+    assert [each.reference for each in ask("dataset", "other").models] == ["delays@2"], "lineage outlives it"
+    refuse(lambda: ask("model", "none"), NotFound, "MODEL-001")

@@ -9,6 +9,7 @@ from mainspring.domain import (
     files,
     gates,
     imports,
+    lineage,
     loggedmodels,
     messages,
     predictions,
@@ -54,6 +55,8 @@ ON_PIPELINES = (
 )
 
 ON_REGISTRY = (
+    lineage.GetLineage(kind="dataset", reference="orders"),
+    lineage.GetLineage(kind="model", reference="delays@best"),
     registry.GetModel(name="delays"),
     registry.DescribeModel(name="delays", description="mine"),
     registry.DescribeModel(name="delays", number=1, tags={"mine": "yes"}),

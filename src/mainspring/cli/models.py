@@ -13,6 +13,7 @@ from mainspring.cli.deleting import add_verbs, print_restorable
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_value, shorten_id
+from mainspring.domain.lineage import GetLineage, Lineage
 from mainspring.domain.lists import read_all
 from mainspring.domain.messages import GetVersion, ListVersions
 from mainspring.domain.records import Run, Version
@@ -20,6 +21,7 @@ from mainspring.domain.references import parse_reference
 from mainspring.domain.registry import DescribeModel, RegisteredModel, RenameModel
 from mainspring.domain.units import format_size
 from mainspring.domain.upkeep import Deletion
+from mainspring.models.card import render_card, write_card
 
 # An alias may stay on a version long after others came; `--limit` counts models.
 _MANY = 1_000
@@ -62,8 +64,20 @@ def command(context: click.Context, name: str | None, limit: int, deleted: bool)
 
 @command.command("show", answer=Version)
 @click.argument("reference", shell_complete=offer("model"))
-def show(reference: str) -> None:
+@click.option(
+    "--card",
+    type=click.Choice(("markdown", "html")),
+    is_flag=False,
+    flag_value="markdown",
+    help="Print the model card, as Markdown or as a page of HTML.",
+)
+def show(reference: str, card: str | None) -> None:
     """Show one version: format, parity, signature, goal, data, the run that made it."""
+    if card is not None:
+        lineage: Lineage = ask(GetLineage(kind="model", reference=reference))
+        write = render_card if card == "html" else write_card
+        click.echo(write(lineage.version, lineage), nl=False)
+        return
     version: Version = ask(GetVersion("model", reference))
     if wants_json():
         print_json(version)

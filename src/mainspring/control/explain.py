@@ -28,6 +28,7 @@ from mainspring.serving.captures import Record, find_captured
 from mainspring.serving.files import CAPTURE
 from mainspring.store import principals, rows, tables
 from mainspring.store.ids import AMBIGUOUS, Named, find_ids, shorten, suggest_id
+from mainspring.store.lineage import list_after
 from mainspring.store.runs import find_run, list_runs, name_runs
 from mainspring.store.sinks import find_sink
 from mainspring.store.versions import list_versions
@@ -265,6 +266,9 @@ def _tell_version(turn: Turn, version: Version, asked: str) -> list[str]:
     details: dict[str, Any] = version.details if isinstance(version.details, dict) else {}
     if details.get("trained_on"):
         lines.append(f"trained on {', '.join(details['trained_on'])}")
+    seen = list_after(turn.connection, version.id, "model", _SHOWN) if version.kind == "dataset" else []
+    if seen:
+        lines.append(f"seen in training by {', '.join(each.reference for each in seen)}")
     for verdict in rows.find(
         turn.connection, tables.verdicts, Verdict, limit=3, project=turn.project, model=version.reference
     ):

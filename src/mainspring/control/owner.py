@@ -62,6 +62,7 @@ USE_CASES = (
     "mainspring.control.watches",
     "mainspring.control.hooks",
     "mainspring.control.gates",
+    "mainspring.control.lineage",
     "mainspring.control.sources",
     "mainspring.control.pipelines",
     "mainspring.control.registry",

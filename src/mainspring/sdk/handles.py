@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
+from mainspring.domain.lineage import GetLineage, Lineage
 from mainspring.domain.records import Version
 from mainspring.domain.references import parse_reference
 from mainspring.domain.upkeep import Deleted, DeleteVersions, RestoreVersions
@@ -113,6 +114,21 @@ class Handle(ABC):
         asked = RestoreVersions(kind=self._kind, reference=self.name if all else self._reference, all=all)
         found: list[Version] = current_client().ask(asked)
         return [each.reference for each in found]
+
+    def lineage(self) -> Lineage:
+        """Return where the version comes from and what saw it, however many datasets lie between.
+
+        Returns
+        -------
+        Lineage
+            `datasets` that it was made of, `models` that saw it in training, `verdicts` of gates and `services`.
+
+        Examples
+        --------
+        >>> [each.reference for each in ms.Dataset("orders@3").lineage().models]  # doctest: +SKIP
+        """
+        found: Lineage = current_client().ask(GetLineage(kind=self._kind, reference=self.reference))
+        return found
 
     @abstractmethod
     def _find(self, reference: str) -> Version:

@@ -113,10 +113,10 @@ class Model(Handle):
 
     @property
     def card(self) -> str:
-        """What it is for, what it takes, how it was proven and where it comes from; Markdown."""
+        """What it is for, what it takes, how it was proven, what gates said and where it comes from; Markdown."""
         from mainspring.models.card import write_card
 
-        return write_card(self.version)
+        return write_card(self.version, self.lineage())
 
     @overload
     def predict(self, rows: Any) -> pl.DataFrame: ...
