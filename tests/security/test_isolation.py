@@ -12,6 +12,7 @@ from mainspring.domain import (
     lineage,
     loggedmodels,
     messages,
+    passwords,
     predictions,
     records,
     registry,
@@ -247,7 +248,8 @@ def test_every_command_that_names_something_is_probed(rooms):
     }
     about_principals = {
         access.AddProject, access.SetProject, access.RemoveProject, access.AddUser, access.GetUser, access.RemoveUser,
-        access.GrantRole, access.RevokeRole, access.IssueToken, access.RevokeToken,
+        access.GrantRole, access.RevokeRole, access.IssueToken, access.RevokeToken, passwords.SetPassword,
+        passwords.FindPassword,
     }  # fmt: skip
     by_lists = {messages.ListRuns, messages.ListVersions}
     makes = {access.AddSecret, sinks.AddSink, registry.RegisterModel, experiments.AddExperiment}

@@ -9,13 +9,16 @@ from ipaddress import ip_address, ip_network
 
 from starlette.requests import Request
 
+from mainspring.api.passwords import Passwords
 from mainspring.api.sessions import COOKIE, Sessions
 from mainspring.domain.errors import Denied, MainspringError
 from mainspring.security.attempts import Attempts
 from mainspring.security.tokens import digest_token, is_token
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-FAILURES = frozenset({"AUTH-001", "AUTH-002", "AUTH-003", "AUTH-004", "AUTH-016", "OIDC-007", "TRIGGER-007"})
+FAILURES = frozenset(
+    {"AUTH-001", "AUTH-002", "AUTH-003", "AUTH-004", "AUTH-016", "AUTH-019", "OIDC-007", "TRIGGER-007"}
+)
 """Codes of refusals that count as failed attempts."""
 
 _MOST_KNOWN = 10_000
@@ -76,23 +79,31 @@ class Entrance:
             raise Denied("API-004", f"{request.method} with a cookie, without an origin of ours")
         return session.token
 
-    async def identify_program(self, request: Request) -> str:
-        """Return the token that the owner is to be shown, as `identify` does, for a request that cookies speak not for.
+    async def identify_program(self, request: Request, passwords: Passwords) -> str:
+        """Return the token that the owner is to be shown, as `identify` does; no cookie speaks for the request.
 
-        A token comes as ``Bearer TOKEN``, or as the password of ``Basic``, whoever is named as its user.
+        It comes as ``Bearer TOKEN``, as the password of ``Basic`` whoever is named as its user, or stands for a
+        user with his password.
 
         Raises
         ------
         Denied
-            As `identify`.
+            As `identify`; AUTH-019 for a wrong name or password.
         """
         self.check_source(request)
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        name = ""
         if scheme.lower() == "basic":
-            _, shown = _read_basic(shown)
+            name, shown = read_basic(shown)
         if not shown or scheme.lower() not in {"basic", "bearer"}:
             raise Denied("API-001", "the request carries no token of this home")
-        return self._take_bearer(request, shown)
+        if not name or shown.startswith(("msp_", "msw_")) or is_token(shown, self._token_digest):
+            return self._take_bearer(request, shown)
+        token = passwords.find(name, shown)
+        if not token:
+            self.check_attempts(request)
+            token = await passwords.exchange(name, shown)
+        return token
 
     def check_source(self, request: Request) -> None:
         """Refuse pages of other sites, and whoever goes past the proxy.
@@ -168,7 +179,7 @@ class Entrance:
         return origin in self._origins or origin == f"{scheme}://{request.headers.get('host', '')}"
 
 
-def _read_basic(shown: str) -> tuple[str, str]:
+def read_basic(shown: str) -> tuple[str, str]:
     """Return the user's name and password of Basic authentication; empty when they cannot be read."""
     try:
         name, _, password = base64.b64decode(shown, validate=True).decode().partition(":")

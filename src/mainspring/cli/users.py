@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 import msgspec
 
@@ -20,6 +22,7 @@ from mainspring.domain.access import (
     RevokeRole,
     Token,
 )
+from mainspring.domain.passwords import SetPassword
 from mainspring.domain.principals import ROLES
 
 
@@ -55,7 +58,7 @@ def command(context: click.Context) -> None:
 @click.option("--identity", metavar="ISSUER#SUBJECT", help="Who signs in there acts as this user.")
 @dry_run
 def add(name: str, service: bool, role: str | None, everywhere: bool, identity: str | None) -> None:
-    """Add a user or service account. There are no passwords: it acts with tokens."""
+    """Add a user or service account; it acts with tokens, a user with a password, too."""
     kind = "service" if service else "user"
     added = AddUser(name=name, kind=kind, role=role, everywhere=everywhere, identity=identity)  # type: ignore[arg-type]
     _print([act(added)])
@@ -89,6 +92,25 @@ def show(name: str) -> None:
 def remove(name: str) -> None:
     """Remove a principal; its roles go, its tokens hold no longer. What it did stays in the record."""
     _print([act(RemoveUser(name=name))])
+
+
+@command.command("password", answer=list[Account], untried="the digest of a password differs each time it is made")
+@click.argument("name", shell_complete=offer("user"))
+@click.option("--remove", "removes", is_flag=True, help="Take the password away.")
+def password(name: str, removes: bool) -> None:
+    """Give a user a password for clients of MLflow, read from standard input or asked for twice.
+
+    It is never an argument, since those are seen by others, and leaves this process as a digest only.
+    """
+    from mainspring.security.passwords import digest_password
+
+    if removes:
+        given = ""
+    elif sys.stdin.isatty():
+        given = digest_password(click.prompt("password", hide_input=True, confirmation_prompt=True, err=True))
+    else:
+        given = digest_password(sys.stdin.read().removesuffix("\n"))
+    _print([ask(SetPassword(name=name, digest=given))])
 
 
 @command.command("grant", answer=list[Account])

@@ -71,6 +71,7 @@ USE_CASES = (
     "mainspring.control.projects",
     "mainspring.control.principals",
     "mainspring.control.tokens",
+    "mainspring.control.passwords",
     "mainspring.control.keys",
     "mainspring.control.secrets",
     "mainspring.control.sinks",

@@ -6,10 +6,11 @@ import msgspec
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from mainspring.domain.access import Account, Token
+from mainspring.domain.passwords import OF_PASSWORD
 from mainspring.domain.principals import Role
 from mainspring.store.rows import add, find
 from mainspring.store.statements import Statement
-from mainspring.store.tables import grants, principals, tokens
+from mainspring.store.tables import grants, passwords, principals, tokens
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -78,6 +79,7 @@ def remove_account(connection: Connection, account: Account, time: float) -> Non
     live = (tokens.c.principal_id == account.id) & tokens.c.revoked_at.is_(None)
     connection.execute(update(tokens).where(live).values(revoked_at=time))
     connection.execute(delete(grants).where(grants.c.principal_id == account.id))
+    connection.execute(delete(passwords).where(passwords.c.principal_id == account.id))
     connection.execute(delete(principals).where(principals.c.id == account.id))
 
 
@@ -119,6 +121,23 @@ def name_tokens(principal: str | None) -> Select[str, str]:
 def revoke_token(connection: Connection, token_id: str, time: float) -> None:
     """Take a token back."""
     connection.execute(update(tokens).where(tokens.c.id == token_id).values(revoked_at=time))
+
+
+def set_password(connection: Connection, account: Account, digest: str, time: float) -> None:
+    """Keep the digest of a principal's password, empty: none; revoke the tokens that the one before stood for."""
+    connection.execute(delete(passwords).where(passwords.c.principal_id == account.id))
+    if digest:
+        values = {"principal_id": account.id, "digest": digest, "changed_at": time}
+        connection.execute(insert(passwords), values)
+    live = (tokens.c.principal_id == account.id) & tokens.c.revoked_at.is_(None) & (tokens.c.name == OF_PASSWORD)
+    connection.execute(update(tokens).where(live).values(revoked_at=time))
+
+
+def find_password(connection: Connection, name: str) -> str:
+    """Return the digest of a user's password; empty when there is none."""
+    query = select(passwords.c.digest).join(principals, principals.c.id == passwords.c.principal_id)
+    found = connection.execute(query.where(principals.c.name == name, principals.c.kind == "user")).scalar()
+    return str(found or "")
 
 
 def _complete(connection: Connection, found: list[Account]) -> list[Account]:

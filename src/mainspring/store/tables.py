@@ -22,6 +22,7 @@ from mainspring.store.columns import only_where as _where
 from mainspring.store.columns import packed_column as _packed
 from mainspring.store.columns import text_column as _text
 from mainspring.store.columns import time_column as _time
+from mainspring.store.credentials import passwords as passwords  # noqa: PLC0414 - told on
 from mainspring.store.logged import artifacts as artifacts  # noqa: PLC0414 - told on
 from mainspring.store.logged import files as files  # noqa: PLC0414 - told on
 from mainspring.store.logged import latest as latest  # noqa: PLC0414 - told on

@@ -12,11 +12,12 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from mainspring.api.answers import HEADERS
-from mainspring.api.entrance import Entrance
+from mainspring.api.entrance import Entrance, read_basic
 from mainspring.api.frame import read_content
 from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError, reply_error
 from mainspring.api.mlflow.routes import find_endpoint, split_path
+from mainspring.api.passwords import Passwords
 from mainspring.api.relay import Relay
 from mainspring.api.transfers import Transfers
 from mainspring.domain.errors import MainspringError
@@ -48,6 +49,7 @@ class MlflowRoute(BaseRoute):
         self._relay = relay
         self._transfers = transfers
         self._entrance = entrance
+        self._passwords = Passwords(relay)
         self.path = "/api/{version}/mlflow/{path}"
         self.policy = policy
 
@@ -71,6 +73,7 @@ class MlflowRoute(BaseRoute):
             response = reply_error(error)
         except MainspringError as error:
             self._entrance.note_failure(request, error)
+            self._forget(request, error)
             response = reply_error(error)
         except ClientDisconnect:
             raise
@@ -90,13 +93,19 @@ class MlflowRoute(BaseRoute):
             self._entrance.check_source(request)
             token = ""
         else:
-            token = await self._entrance.identify_program(request)
+            token = await self._entrance.identify_program(request, self._passwords)
         if endpoint is None:
             raise MlflowError(f"No endpoint is {request.method[:20]} {path[:200]}", "ENDPOINT_NOT_FOUND")
         content = b"" if endpoint.streams else await _read(request, endpoint)
         answer = await endpoint.work(Call(request, self._relay, self._transfers, token, project, places, content))
         self._entrance.note_success(token)
         return answer if isinstance(answer, Response) else _encode(answer)
+
+    def _forget(self, request: Request, error: MainspringError) -> None:
+        """Compare a password anew whose token was taken back."""
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        if error.code in {"AUTH-002", "AUTH-003", "AUTH-004"} and scheme.lower() == "basic":
+            self._passwords.forget(*read_basic(shown))
 
 
 async def _read(request: Request, endpoint: Endpoint) -> bytes:

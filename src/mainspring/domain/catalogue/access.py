@@ -138,6 +138,21 @@ ENTRIES: tuple[Entry, ...] = (
         "submit it again as somebody who may",
     ),
     Entry(
+        "AUTH-019",
+        "denied",
+        "no user of this name and password",
+        "either the name or the password is wrong, or the user has none; which one is not told",
+        "mainspring users password NAME sets it, or take a token: mainspring tokens add NAME",
+        401,
+    ),
+    Entry(
+        "AUTH-020",
+        "invalid",
+        "no password that can be had",
+        "a password has 12 to 1,000 characters and is a person's; programs have tokens",
+        "take a longer one, or for a program: mainspring tokens add NAME",
+    ),
+    Entry(
         "AUDIT-001",
         "failed",
         "the audit was changed",

@@ -1,3 +1,10 @@
+CREATE TABLE passwords (
+    principal_id VARCHAR(32) COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (principal_id)
+);
+
 CREATE TABLE points (
     run BIGINT NOT NULL,
     key BIGINT NOT NULL,

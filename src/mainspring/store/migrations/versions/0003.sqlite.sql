@@ -1,3 +1,11 @@
+CREATE TABLE passwords (
+    principal_id VARCHAR(32) NOT NULL,
+    digest TEXT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (principal_id)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE points (
     run INTEGER NOT NULL,
     "key" INTEGER NOT NULL,
