@@ -48,6 +48,17 @@ INPUTS = {
         "integration/test_damaged_files.py::test_a_damaged_model_is_not_loaded",
         "integration/test_damaged_files.py::test_a_damaged_table_is_named_before_a_row_is_read",
         "unit/test_caches.py::test_a_damaged_copy_is_no_copy",
+        "integration/test_exchange.py::test_a_truncated_file_never_arrives",
+    ],
+    "a source of a model somewhere else": [
+        "contract/test_registry.py::test_a_source_elsewhere_is_refused",
+        "contract/test_registry.py::test_a_source_of_another_run_or_project_is_refused",
+        "integration/test_mlflow_registry.py::test_a_source_elsewhere_is_refused_in_mlflows_words",
+    ],
+    "a move of an alias that its gate does not allow": [
+        "contract/test_registry.py::test_a_gate_lets_through_exactly_what_it_judged",
+        "contract/test_registry.py::test_a_roll_back_is_no_way_around_a_gate",
+        "integration/test_gate_doors.py::test_one_gate_refuses_at_four_doors_and_opens_all_by_one_verdict",
     ],
     "two homes on one bucket": [
         "integration/test_datasets_on_objects.py::test_two_records_on_one_place_are_refused",

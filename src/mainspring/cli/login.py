@@ -49,7 +49,7 @@ def command(url: str, certificate: str, browser: bool) -> None:
 
     pinned = certificate or _compare(url, _find_fingerprint(url))
     url = url.rstrip("/")
-    login = Login(url, _sign_in(url, pinned) if browser else _read_token(), pinned)
+    login = Login(url, _sign_in(url, pinned) if browser else read_token(), pinned)
     principal = _ask_who(login)
     path = write_login(login)
     if wants_json():
@@ -59,7 +59,8 @@ def command(url: str, certificate: str, browser: bool) -> None:
     print_next("mainspring status")
 
 
-def _read_token() -> str:
+def read_token() -> str:
+    """Return a token from standard input, or ask for it; it is never an argument, since others see those."""
     return (click.prompt("token", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.read()).strip()
 
 

@@ -10,6 +10,7 @@ import click
 from mainspring.cli.arguments import read_tags
 from mainspring.cli.asking import act, ask
 from mainspring.cli.deleting import add_verbs, print_restorable
+from mainspring.cli.exchange import add_exchange
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_age, format_value, shorten_id
@@ -165,6 +166,7 @@ def predict(
 
 
 add_verbs(command, "model")
+add_exchange(command)
 
 
 def _note(reference: str, **notes: Any) -> DescribeModel:

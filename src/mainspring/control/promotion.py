@@ -128,6 +128,11 @@ def _find_promotion(turn: Turn, model: Version, alias: str, data: Version, rules
 
 
 def _check_unseen(turn: Turn, model: Version, data: Version) -> None:
+    elsewhere = ((model.details or {}).get("origin") or {}).get("datasets", ())
+    twin = next((str(each["reference"]) for each in elsewhere if each["digest"] == data.digest), None)
+    if twin is not None:
+        what = f"training read it as {twin}, where the model comes from"
+        raise Invalid("GATE-012", f"{data.reference} cannot judge {model.reference}: {what}", read=[twin])
     read = [str(reference) for reference in (model.details or {}).get("trained_on", ())]
     if not read:
         return

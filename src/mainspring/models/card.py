@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
 
+import msgspec
+
 from mainspring.domain.html import render_table
 from mainspring.domain.lineage import Lineage
 from mainspring.domain.records import Verdict, Version
@@ -172,6 +174,11 @@ def _tell_origin(version: Version, details: dict[str, Any], lineage: Lineage | N
         f"content {version.digest}",
     ]
     told += [f"registered from {details['source']}"] if details.get("source") else []
+    origin = details.get("origin")
+    if origin:
+        told.append(f"came from {origin['reference']} of {origin['place'] or 'another record'}")
+        told += [f"trained there on {each['reference']} ({each['digest'][:12]})" for each in origin["datasets"]]
+        told += [f"there: {_tell_verdict(msgspec.convert(each, Verdict))}" for each in origin["verdicts"]]
     if lineage is not None:
         before = [
             each.reference for each in lineage.datasets if each.reference not in (details.get("trained_on") or ())

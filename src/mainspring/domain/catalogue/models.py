@@ -159,4 +159,11 @@ ENTRIES = (
         "a description has at most 5,000 characters; a tag's name 250, its value 100,000",
         "shorten it, or log it as an artifact of the run",
     ),
+    Entry(
+        "MODEL-052",
+        "failed",
+        "a model that did not arrive whole",
+        "its files are held to their digests where they leave and where they arrive, and one of them is another",
+        "mainspring doctor, where it comes from; then the same command again",
+    ),
 )
