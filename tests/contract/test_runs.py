@@ -11,6 +11,9 @@ from mainspring.control.processes import this_host
 from mainspring.control.usecases import FINISHED, Later
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, NotFound
+from mainspring.domain.retries import RetryRuns
+from mainspring.domain.states import STOPPED
+from mainspring.domain.tracking import TagRun
 from mainspring.store import rows
 from mainspring.store.tables import calls, runs
 from mainspring.tracking.journal import Facts, Journal, Point, journal_path, read_report
@@ -186,6 +189,20 @@ def test_a_failed_attempt_is_retried_as_often_as_it_may(desk):
         assert "division by zero" in back.reason
         desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE runs SET state = 'running'"))
     assert finish(desk, get(desk, run), "failed", problem=problem).state == "failed"
+
+
+def test_a_search_that_was_stopped_again_answers_nobody(desk):
+    call = records.Call(payload=desk.blobs.put(b"call"))
+    asked = {"kind": "study", "key": "k", "cache": True, "call": call}
+    study = begin(desk, **asked).run
+    desk.ask(TagRun(run_id=study.id, tags={STOPPED: "yes"}))
+    finish(desk, study, outputs=value(desk))
+    assert not begin(desk, **asked).hit
+    (again,) = desk.ask(RetryRuns([study.id]))
+    assert (again.kind, again.key) == ("step", None)
+    desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE runs SET state = 'running'"))
+    assert finish(desk, get(desk, again), outputs=value(desk)).state == "succeeded"  # its search was stopped, too
+    assert not begin(desk, **asked).hit
 
 
 def test_a_cancelled_run_takes_everything_below_it_along(desk):

@@ -6,6 +6,7 @@ from tests.support.access import HOME_USER, Person
 
 from mainspring.control import triggers as loops
 from mainspring.control.finishing import end_run
+from mainspring.control.standings import note_renewal
 from mainspring.domain import access, messages, triggers
 from mainspring.domain.errors import Conflict, Denied, Failed, Invalid, NotFound
 from mainspring.domain.records import Declaration
@@ -170,6 +171,31 @@ def test_what_comes_within_a_cooldown_starts_once_when_it_ends(desk):
     assert [run.params["event"] for run in started(desk)] == ["orders@1", "orders@4"]
     (standing,) = show(desk).triggers
     assert (standing.starts, standing.coalesced, standing.waiting) == (2, 2, 0)
+
+
+def test_a_run_that_an_alarm_started_keeps_the_others_waiting(desk):
+    apply(desk, declare(on("alarm", service="pumps"), on("data", dataset="orders")))
+    renewal = desk.ask(messages.BeginRun(kind="pipeline", name="train")).run
+    desk.call(lambda turn: note_renewal(turn, "train", "pumps", renewal.id, 0.0))
+    write(desk)
+    look(desk)
+    assert [run.id for run in started(desk)] == [renewal.id]
+    assert "its run before goes on" in show(desk).why
+    desk.ask(messages.FinishRun(run_id=renewal.id, attempt=1, fence=renewal.fence, state="succeeded"))
+    look(desk)
+    assert [run.tags for run in started(desk)[1:]] == [{"trigger": "data"}]
+
+
+def test_files_that_another_machine_has_seen_are_looked_at_anew(desk):
+    paths = ("/data/in.csv", "s3://bucket/in.csv")
+    wanted = [on("file", path=path) for path in paths]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSPRING_BUCKETS", "s3://bucket")
+        apply(desk, declare(*wanted))
+        desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE triggers SET node = 'other', seen = '\"a\"'"))
+        apply(desk, declare(*wanted, entry="flow:changed"))
+    seen = {each.match["path"]: each.seen for each in show(desk).triggers}
+    assert seen == {"/data/in.csv": None, "s3://bucket/in.csv": "a"}
 
 
 def test_what_a_run_of_its_own_writes_starts_it_no_more(desk):

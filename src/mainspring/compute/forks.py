@@ -5,6 +5,7 @@ Frames are a 4-byte length and MessagePack, as on the wire, over Unix stream soc
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import socket
 from pathlib import Path
@@ -142,7 +143,9 @@ def socket_path(home: Home, spec: Spec, python: str, threads: int) -> Path:
     named = f"{python} {threads}"
     if spec.environment or spec.variables:
         named += f" {spec.environment} {sorted(spec.variables.items())}"
-    return home.runtime / f"f-{hashlib.sha256(named.encode()).hexdigest()[:8]}.sock"
+    # As long as paths of sockets allow: whoever finds variables of the same name would be given those of others.
+    mark = base64.urlsafe_b64encode(hashlib.sha256(named.encode()).digest())[:10].decode()
+    return home.runtime / f"f-{mark}.sock"
 
 
 def log_path(home: Home, run_id: str, attempt: int) -> Path:

@@ -13,7 +13,8 @@ from mainspring.domain.states import STOPPED
 from mainspring.store import calls, runs
 
 _AGAIN = frozenset({"step", "pipeline", "command"})
-"""Kinds that stay what they are; a trial that is tried again is a step, for its study has gone on without it."""
+"""Kinds that stay what they are, with their keys; a trial that is tried again is a step, for its study has gone on
+without it, and so is what goes on with a search: the search itself is below it and has the key."""
 
 
 @handles(GetCall, action="runs.read", reads=True)
@@ -62,14 +63,15 @@ def _retry(turn: Turn, run: Run, anew: str) -> Run:
         check_allowed(turn)
     tags = {name: text for name, text in run.tags.items() if name not in {ANEW_FROM, ANEW_RUN, STOPPED}}
     tags |= {"retries": run.id} | ({ANEW_FROM: anew} if anew else {})
+    same = run.kind in _AGAIN
     spec = RunSpec(
-        kind=run.kind if run.kind in _AGAIN else "step",
+        kind=run.kind if same else "step",
         name=run.name,
         call=call,
         params=run.params,
         tags=tags,
-        key=run.key,
-        fingerprint=run.fingerprint,
+        key=run.key if same else None,
+        fingerprint=run.fingerprint if same else None,
         resources=run.resources,
         retries=run.retries,
         timeout_s=run.timeout_s,

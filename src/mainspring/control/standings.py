@@ -118,6 +118,8 @@ def _make(turn: Turn, pipeline: str, trigger: Trigger, principal_id: str | None)
 def _hand_over(turn: Turn, after: Standing, before: Standing, principal_id: str | None) -> None:
     """Keep a trigger in the name of who applied it now."""
     after = replace(after, principal=str(turn.actor), principal_id=principal_id, node=turn.node)
+    if after.event == "file" and before.node != turn.node and "://" not in after.match["path"]:
+        after.seen = None  # it was seen on the disk of another machine
     store.save_trigger(turn.connection, before, after)
 
 

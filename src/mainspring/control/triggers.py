@@ -69,7 +69,7 @@ def advance(turn: Turn, project: str, standing: Sequence[Standing], happenings: 
     with turn.within(project):
         paused = {name for place, name in store.list_paused(turn.connection) if place == project}
         refusals = {each.id: why for each in moved if (why := find_refusal(turn, each))}
-        busy = _list_busy(turn, standing)
+        busy = _list_busy(turn, project)
         decisions = decide(moved, happenings, now, busy=busy, paused=paused, refusals=refusals)
         for before, decision in zip(moved, decisions, strict=True):
             _act(turn, before, decision)
@@ -103,8 +103,9 @@ def _is_moved(standing: Standing, happenings: Sequence[Happening], now: float) -
     return any(is_match(standing, each) for each in happenings)
 
 
-def _list_busy(turn: Turn, standing: Sequence[Standing]) -> set[str]:
-    """Return the pipelines whose last triggered run has not ended."""
+def _list_busy(turn: Turn, project: str) -> set[str]:
+    """Return the pipelines whose last triggered run has not ended, also when an alarm started it."""
+    standing = store.list_triggers(turn.connection, project=project)
     last = {each.run_id: each.pipeline for each in standing if each.run_id is not None}
     busy = set()
     for run_id, pipeline in last.items():

@@ -7,6 +7,7 @@ import enum
 import hashlib
 import io
 import marshal
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ from mainspring.pipelines.reach import LITERAL_LENGTH, digest_scalar, find_reach
 _EXACT = frozenset({type(None), bool, int, float, complex, str, bytes, type(Ellipsis)})
 _LITERALS = frozenset({type(None), bool, int, float, str})
 _CHUNK_BYTES = 1 << 20
+_YOUNG_S = 2.0
+"""Times of files are coarse: one that is younger may be written again, as long as before, and keep its time."""
 
 
 def digest_content(value: Any, name: str = "the value") -> str:
@@ -280,11 +283,17 @@ def _write_path(path: Path, digest: Any) -> None:
 
 def _digest_file(path: Path) -> bytes:
     status = path.stat()
+    if time.time() - status.st_mtime < _YOUNG_S:
+        return _read_file(str(path))
     return _read_digest(str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @cache
 def _read_digest(path: str, size_bytes: int, modified_ns: int, inode: int) -> bytes:  # noqa: ARG001 - the memo's key
+    return _read_file(path)
+
+
+def _read_file(path: str) -> bytes:
     digest = hashlib.sha256()
     with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
