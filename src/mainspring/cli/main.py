@@ -41,6 +41,7 @@ VERBS: dict[str, str] = {
     "alarms": "List alarms",
     "data": "List, show and delete datasets, and their quarantine",
     "models": "List, show, describe, rename and delete models",
+    "import": "Bring the record of an MLflow server here",
     "projects": "List, make and remove projects",
     "users": "Users and service accounts, and their roles",
     "tokens": "Make tokens and take them back",
@@ -53,6 +54,9 @@ VERBS: dict[str, str] = {
     "doctor": "Check this machine and this home",
     "completion": "Let bash, zsh or fish complete verbs, options, names and ids",
 }
+
+_MODULES = {"import": "imports"}
+"""Verbs that are words of Python, and the modules that hold them."""
 
 _INTERRUPTED = 130
 
@@ -68,7 +72,8 @@ class Verbs(click.Group):
         """Import a verb."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = import_module(f"mainspring.cli.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = import_module(f"mainspring.cli.{module}").command
         return command
 
     def resolve_command(

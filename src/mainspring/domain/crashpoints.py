@@ -30,6 +30,7 @@ POINTS: frozenset[str] = frozenset(
         "retention.hidden",
         "litter.removed",
         "trigger.decided",
+        "import.brought",
         "courier.taken",
         "courier.sent",
         "plane.before_capture",

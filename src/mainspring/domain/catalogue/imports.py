@@ -6,6 +6,34 @@ from mainspring.domain.catalogue.entry import Entry
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
+        "IMPORT-001",
+        "denied",
+        "the other server lets nobody in",
+        "it asks for a token, or for a user and a password, and knows none of those that were shown",
+        "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    ),
+    Entry(
+        "IMPORT-002",
+        "invalid",
+        "files that the other server does not serve",
+        "it keeps them in a place of its own that clients reach by themselves, and only what it serves is brought",
+        "start it with --serve-artifacts and an artifact root of mlflow-artifacts:/, or import with --no-files",
+    ),
+    Entry(
+        "IMPORT-003",
+        "not_found",
+        "the other server has no such thing",
+        "it was removed meanwhile, or the server is an older one that does not speak this part of the protocol",
+        "import again; upgrade the server when it happens again",
+    ),
+    Entry(
+        "IMPORT-004",
+        "invalid",
+        "the other server refuses",
+        "it has rules of its own about what it takes",
+        "read its words, mend what they name, and begin again: what went through is not sent twice",
+    ),
+    Entry(
         "IMPORT-005",
         "invalid",
         "no id to import",
