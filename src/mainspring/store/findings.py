@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     type_coerce,
 )
 
@@ -69,12 +70,15 @@ class Key(NamedTuple):
         Of the value; ranks always ascend.
     like : type
         float or str.
+    nulls : bool
+        It may be NULL.
     """
 
     rank: ColumnElement[Any] | None
     value: ColumnElement[Any]
     descending: bool
     like: type
+    nulls: bool = False
 
 
 class Finder:
@@ -97,6 +101,7 @@ class Finder:
         query = select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(unpack_ids("names")))
         self._keys = dict(map(tuple, connection.execute(query, {"names": pack_ids(sorted(names))})))
         self.source: FromClause = runs
+        self.held: ColumnElement[bool] = true()
 
     def compile(self, condition: Condition) -> ColumnElement[bool]:
         """Return a condition as SQL."""
@@ -114,17 +119,22 @@ class Finder:
         held = self._compare(table.c.value, condition)
         return found.where(or_(held, table.c.nan) if condition.sign == "!=" else and_(held, ~table.c.nan))
 
-    def order(self, orders: Sequence[Order]) -> list[Key]:
-        """Return what runs are ordered by, ending with what no two runs share."""
-        keys = [self._order(each) for each in orders]
+    def order(self, orders: Sequence[Order], *, ranked: bool = False) -> list[Key]:
+        """Return what runs are ordered by, ending with what no two runs share.
+
+        With `ranked` those only are found that have a number for the first order, which is a metric: an index has them
+        in that order.
+        """
+        keys = [self._rank(orders[0])] if ranked else []
+        keys += [self._order(each) for each in orders[len(keys) :]]
         if not any((each.kind, each.key) == ("attribute", "start_time") for each in orders):
-            keys.append(Key(None, runs.c.started_at, True, float))
+            keys.append(Key(None, runs.c.started_at, True, float, True))
         return [*keys, Key(None, runs.c.id, False, str)]
 
     def _order(self, order: Order) -> Key:
         if order.kind == "attribute":
             if order.key == "start_time":
-                return Key(None, runs.c.started_at, order.descending, float)
+                return Key(None, runs.c.started_at, order.descending, float, True)
             value, empty = self._read_attribute(order.key), 0.0 if order.key == "end_time" else ""
             rank = case((value.is_(None), 1), else_=0)
             return Key(rank, func.coalesce(value, empty), order.descending, type(empty))
@@ -136,6 +146,12 @@ class Finder:
             return Key(rank, func.coalesce(table.c.value, 0.0), order.descending, float)
         rank = case((table.c.text.is_(None), 1), else_=0)
         return Key(rank, self._collate(func.coalesce(table.c.text, "")), order.descending, str)
+
+    def _rank(self, order: Order) -> Key:
+        table = latest.alias()
+        self.source = table.join(runs, runs.c.seq == table.c.run)
+        self.held = and_(table.c.key == self._find(order.key), ~table.c.nan)
+        return Key(None, table.c.value, order.descending, float)
 
     def _find(self, name: str) -> int:
         return int(self._keys.get(name, -1))  # a name that nobody has logged
@@ -216,6 +232,7 @@ def after(keys: Sequence[Key], place: Sequence[Any]) -> ColumnElement[bool]:
         if value is None:
             return and_(key.value.is_(None), inner)
         beyond = key.value < value if key.descending else key.value > value
-        return or_(beyond, key.value.is_(None), and_(key.value == value, inner))
+        last = [key.value.is_(None)] if key.nulls else []
+        return or_(beyond, *last, and_(key.value == value, inner))
     beyond = key.value < value if key.descending else key.value > value
     return or_(key.rank > rank, and_(key.rank == rank, or_(beyond, and_(key.value == value, inner))))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Text, and_, func, literal_column, select, type_coerce
 
 from mainspring.domain.conditions import parse_conditions, parse_orders
 from mainspring.domain.experiments import DatasetInput, ModelUse
@@ -27,6 +27,10 @@ from mainspring.store.tables import (
     told_datasets,
 )
 
+_NAMED = runs.c.experiment != literal_column("''")
+"""The index of experiments has no runs without one, which SQLite must be told."""
+
+_SHARE = 4
 _RUNS = Statement(
     select(
         runs.c.seq,
@@ -99,29 +103,76 @@ def find_runs(connection: Connection, project: str, wanted: FindRuns, numbers: M
     -----
     Guarantees: as those of `mainspring.store.search.search_runs`.
     """
-    conditions = parse_conditions(wanted.filter, RUNS)
-    orders = parse_orders(list(wanted.order_by), RUNS)
-    places = {name: f"mlflow-artifacts:/{number}/" for name, number in numbers.items()}
-    finder = Finder(connection, places, [*conditions, *orders])
-    where = [runs.c.project == project, runs.c.experiment.in_(sorted(numbers)), *map(finder.compile, conditions)]
-    if wanted.shown != "all":
-        here = is_here(runs.c.id)
-        where.append(here if wanted.shown == "active" else ~here)
-    keys = finder.order(orders)
-    columns = [each for key in keys for each in (key.rank, key.value) if each is not None]
-    search = (project, sorted(numbers.values()), wanted.filter, wanted.order_by, wanted.shown)
-    if wanted.page:
-        like = [kind for key in keys for kind in ((int, key.like) if key.rank is not None else (key.like,))]
-        where.append(after(keys, read_page(wanted.page, search, tuple(like))))
-    ranked: list[Any] = []
-    for key in keys:
-        ranked += [] if key.rank is None else [key.rank]
-        ranked.append(key.value.desc().nulls_last() if key.descending else key.value.asc().nulls_last())
-    query = select(runs.c.id, *columns).select_from(finder.source).where(and_(*where)).order_by(*ranked)
-    rows: Sequence[Any] = connection.execute(query.limit(wanted.limit + 1)).all()
+    if not numbers:
+        return FoundRuns([])
+    search = _Search(connection, project, wanted, numbers)
+    rows = search.find()
     shown = rows[: wanted.limit]
-    following = write_page(search, list(shown[-1][1:])) if len(rows) > wanted.limit else None
+    following = write_page(search.named, list(shown[-1][1:])) if len(rows) > wanted.limit else None
     return FoundRuns(read_runs(connection, [str(row[0]) for row in shown], numbers), following)
+
+
+class _Search:
+    """One search: rows of (id, *place), the place of each as its orders have it."""
+
+    def __init__(self, connection: Connection, project: str, wanted: FindRuns, numbers: Mapping[str, int]) -> None:
+        self._connection = connection
+        self._project = project
+        self._wanted = wanted
+        self._numbers = numbers
+        self._conditions = parse_conditions(wanted.filter, RUNS)
+        self._orders = parse_orders(list(wanted.order_by), RUNS)
+        self.named = (project, sorted(numbers.values()), wanted.filter, wanted.order_by, wanted.shown)
+        keys = self._start().order(self._orders)
+        self._like = tuple(kind for key in keys for kind in ((int, key.like) if key.rank is not None else (key.like,)))
+        self._place = read_page(wanted.page, self.named, self._like) if wanted.page else None
+
+    def find(self) -> list[Any]:
+        """Return one row more than is wanted, where there is one."""
+        most, place = self._wanted.limit + 1, self._place
+        first = self._orders[0] if self._orders else None
+        if first is None or first.kind != "metric" or (place and place[0]) or not self._is_most():
+            return self._select(most)
+        rows = [(row[0], 0, *row[1:]) for row in self._select(most, ranked=True)]
+        return rows if len(rows) == most else rows + self._select(most - len(rows), rest=True)
+
+    def _start(self) -> Finder:
+        places = {name: f"mlflow-artifacts:/{number}/" for name, number in self._numbers.items()}
+        return Finder(self._connection, places, [*self._conditions, *self._orders])
+
+    def _among(self) -> list[ColumnElement[bool]]:
+        names = sorted(self._numbers)
+        of_them = runs.c.experiment.in_(names) if len(names) > 1 else runs.c.experiment == names[0]
+        return [runs.c.project == self._project, of_them]
+
+    def _is_most(self) -> bool:
+        """Tell whether the experiments hold so many of all runs that an index of all will do."""
+        mine = select(func.count()).select_from(runs).where(*self._among(), _NAMED).scalar_subquery()
+        count, last = self._connection.execute(select(mine, func.max(runs.c.seq))).one()
+        return bool(count * _SHARE >= (last or 0))
+
+    def _select(self, most: int, *, ranked: bool = False, rest: bool = False) -> list[Any]:
+        finder = self._start()
+        keys = finder.order(self._orders, ranked=ranked)
+        where = [*self._among(), *map(finder.compile, self._conditions), finder.held]
+        if not ranked:  # else that index would be taken
+            where.append(_NAMED)
+        if self._wanted.shown != "all":
+            here = is_here(runs.c.id)
+            where.append(here if self._wanted.shown == "active" else ~here)
+        if rest:
+            assert keys[0].rank is not None
+            where.append(keys[0].rank > 0)
+        elif self._place is not None:
+            where.append(after(keys, self._place[1:] if ranked else self._place))
+        columns = [each for key in keys for each in (key.rank, key.value) if each is not None]
+        ordered: list[Any] = []
+        for key in keys:
+            ordered += [] if key.rank is None else [key.rank]
+            value = key.value.desc() if key.descending else key.value.asc()
+            ordered.append(value.nulls_last() if key.nulls else value)
+        query = select(runs.c.id, *columns).select_from(finder.source).where(and_(*where)).order_by(*ordered)
+        return [*self._connection.execute(query.limit(most))]
 
 
 def read_runs(connection: Connection, ids: Sequence[str], numbers: Mapping[str, int]) -> list[FoundRun]:
@@ -151,8 +202,9 @@ def read_runs(connection: Connection, ids: Sequence[str], numbers: Mapping[str, 
     given = {"numbers": pack_ids([*by_number])}
     last = _LATEST.all(connection, **given)
     names = dict(map(tuple, _NAMES.all(connection, keys=pack_ids([*{row[1] for row in last}]))))
+    points = {number: run.latest for number, run in by_number.items()}
     for number, key, step, time, value in last:
-        by_number[number].latest.append((names[key], step, time, math.nan if value is None else value))
+        points[number].append((names[key], step, time, math.nan if value is None else value))
     for number, *told in _INPUTS.all(connection, **given):
         run = by_number[number]
         run.datasets = [*run.datasets, DatasetInput(*told)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, tuple_
 
 from mainspring.domain.searches import History, ReadHistory
 from mainspring.store.pages import Place, read_page, write_page
-from mainspring.store.statements import Statement
+from mainspring.store.series import read_value
+from mainspring.store.statements import Statement, pack_ids, unpack_numbers
 from mainspring.store.tables import points, runs, series_keys
 
 Point = tuple[int, float, float]
@@ -21,9 +23,9 @@ _BY_STEP = (points.c.step, points.c.time, points.c.value, points.c.nan)
 _BY_TIME = (points.c.time, points.c.step, points.c.value, points.c.nan)
 _PLACE = ("step_", "time_", "value_", "nan_")
 
-_series = select(points.c.step, points.c.time, points.c.value, points.c.nan).where(
-    points.c.run == bindparam("run_"), points.c.key == bindparam("key_")
-)
+_POINT = (points.c.step, points.c.time, read_value(points))
+_OF_SERIES = (points.c.run == bindparam("run_"), points.c.key == bindparam("key_"))
+_series = select(*_POINT).where(*_OF_SERIES)
 _FIND = Statement(
     select(runs.c.seq, series_keys.c.id)
     .select_from(runs)
@@ -40,18 +42,12 @@ def _following(order: Sequence[Any]) -> Select[Any]:
 
 _PAGES = {by_step: Statement(_following(order)) for by_step, order in ((True, _BY_STEP), (False, _BY_TIME))}
 _within = (points.c.step >= bindparam("first"), points.c.step <= bindparam("last"))
-_COUNT = Statement(
-    select(func.count()).where(points.c.run == bindparam("run_"), points.c.key == bindparam("key_"), *_within)
-)
+_COUNT = Statement(select(func.count()).where(*_OF_SERIES, *_within))
+_ALL = Statement(_series.where(*_within).order_by(*_BY_STEP))
 _LAST = Statement(_series.where(*_within).order_by(*(column.desc() for column in _BY_STEP)).limit(literal_column("1")))
 _FIRST = Statement(_series.where(*_within).order_by(*_BY_STEP).limit(literal_column("1")))
-_NEXT = Statement(
-    _following(_BY_STEP)
-    .with_only_columns(points.c.step, points.c.time, points.c.value, points.c.nan)
-    .where(points.c.step >= bindparam("step_"))
-    .offset(bindparam("skipped"))
-)
-_ALL = Statement(_series.where(*_within).order_by(*_BY_STEP))
+_AT = Statement(_series.where(points.c.step.in_(unpack_numbers("steps"))).order_by(*_BY_STEP))
+_NEXT = Statement(_following(_BY_STEP).where(points.c.step >= bindparam("step_")).offset(bindparam("skipped")))
 
 
 def find_series(connection: Connection, project: str, run_id: str, key: str) -> tuple[int, int] | None:
@@ -81,9 +77,9 @@ def read_history(connection: Connection, project: str, wanted: ReadHistory, seri
     values = dict(zip(_PLACE, place, strict=True))
     run, key = series
     rows = _PAGES[wanted.by_step].all(connection, run_=run, key_=key, limit_=wanted.limit + 1, **values)
-    shown = rows[: wanted.limit]
-    following = write_page(search, list(shown[-1])) if len(rows) > wanted.limit else None
-    return History([_read(row) for row in shown], following)
+    shown = _read(rows[: wanted.limit])
+    following = write_page(search, [*_place(shown[-1]).values()]) if len(rows) > wanted.limit else None
+    return History(shown, following)
 
 
 def sample(
@@ -104,33 +100,46 @@ def sample(
 
     Notes
     -----
-    MLflow's choice: of as many parts of equal length, the earlier ones longer by one, the first point each, and the
-    last point of all in place of the last of these. Cost: the index is walked once, and one statement for each point.
+    Where each step has one point, as far as is seen, steps are chosen, and the series is not read however long it is.
+    Otherwise points are, as MLflow chooses them: of as many parts of equal length, the earlier ones longer by one,
+    the first each, and the last point of all in place of the last of these. Cost then: the index is walked twice, and a
+    statement for each point.
     """
     run, key = series
     given: dict[str, Any] = {"run_": run, "key_": key}
-    given["first"], given["last"] = -_FAR if first is None else first, _FAR if last is None else last
-    counted = _COUNT.first(connection, **given)
+    within = {**given, "first": -_FAR if first is None else first, "last": _FAR if last is None else last}
+    ends = _read([*_FIRST.all(connection, **within), *_LAST.all(connection, **within)])
+    if not ends:
+        return []
+    begin, end = ends[0], ends[-1]
+    steps = end[0] - begin[0] + 1
+    if steps > most:
+        wanted = [begin[0] + start for start in _find_starts(steps, most)]
+        found = _read(_AT.all(connection, **given, steps=pack_ids([*wanted[:-1], end[0]])))
+        if [point[0] for point in found] == [*wanted[:-1], end[0]]:
+            return found
+    counted = _COUNT.first(connection, **within)
     total = counted[0] if counted else 0
     if total <= most:
-        return [_read(row) for row in _ALL.all(connection, **given)]
-    rows = list(_hop(connection, given, total, most))
-    rows[-1] = _LAST.all(connection, **given)[0]
-    return [_read(row) for row in rows]
+        return _read(_ALL.all(connection, **within))
+    starts, found = _find_starts(total, most), [begin]
+    for before, start in pairwise(starts):
+        row = _NEXT.all(connection, **given, limit_=1, skipped=start - before - 1, **_place(found[-1]))
+        found += _read(row)
+    return [*found[:-1], end]
 
 
-def _hop(connection: Connection, given: dict[str, Any], total: int, parts: int) -> Iterator[list[Any]]:
-    """Yield the first point of each of so many parts."""
+def _find_starts(total: int, parts: int) -> list[int]:
+    """Return where each of so many parts of equal length begins, the earlier ones longer by one."""
     length, longer = divmod(total, parts)
-    row = _FIRST.all(connection, **given)[0]
-    yield row
-    for part in range(parts - 1):
-        skipped = length - 1 + (part < longer)
-        place = dict(zip(_PLACE, row, strict=True))
-        row = _NEXT.all(connection, run_=given["run_"], key_=given["key_"], limit_=1, skipped=skipped, **place)[0]
-        yield row
+    return [part * length + min(part, longer) for part in range(parts)]
 
 
-def _read(row: Sequence[Any]) -> Point:
-    step, time, value, is_nan = row
-    return step, time, math.nan if is_nan else value
+def _place(point: Point) -> dict[str, Any]:
+    step, time, value = point
+    is_nan = math.isnan(value)
+    return {"step_": step, "time_": time, "value_": 0.0 if is_nan else value, "nan_": is_nan}
+
+
+def _read(rows: Sequence[Sequence[Any]]) -> list[Point]:
+    return [(step, time, math.nan if value is None else value) for step, time, value in rows]

@@ -39,6 +39,7 @@ latest = Table(
     Column("value", Float, nullable=False),
     Column("nan", Boolean, nullable=False),
     Column("attempt", _Whole, nullable=False, server_default="1"),
+    Index(None, "key", "value"),
     sqlite_with_rowid=False,
 )
 """Of each series the point that is the greatest by step, time and value."""

@@ -69,9 +69,10 @@ class Statement:
         row = self.run(connection, values).fetchone()
         return None if row is None else self._decode(row)
 
-    def all(self, connection: Connection, **values: Any) -> list[list[Any]]:
-        """Return every row of a select."""
-        return [self._decode(row) for row in self.run(connection, values)]
+    def all(self, connection: Connection, **values: Any) -> list[Any]:
+        """Return every row of a select, each a sequence."""
+        rows = self.run(connection, values)
+        return [self._decode(row) for row in rows] if self._decoders else [*rows]
 
     def _form(self, connection: Connection) -> _Form:
         name = connection.dialect.name

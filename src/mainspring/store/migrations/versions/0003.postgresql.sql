@@ -27,6 +27,8 @@ CREATE TABLE latest (
     PRIMARY KEY (run, key)
 );
 
+CREATE INDEX latest_key_value ON latest (key, value);
+
 CREATE TABLE param_values (
     run BIGINT NOT NULL,
     key BIGINT NOT NULL,

@@ -30,6 +30,8 @@ CREATE TABLE latest (
 )
  WITHOUT ROWID;
 
+CREATE INDEX latest_key_value ON latest ("key", value);
+
 CREATE TABLE param_values (
     run INTEGER NOT NULL,
     "key" INTEGER NOT NULL,
