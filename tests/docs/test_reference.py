@@ -92,7 +92,7 @@ def test_the_help_of_a_verb_leads_to_an_example(verb):
     assert command.help
 
 
-READERS = {"status", "runs", "show", "diff", "logs", "why", "services", "alarms", "data", "gates",
+READERS = {"status", "runs", "show", "diff", "logs", "why", "services", "alarms", "data", "gates", "compare",
     "models", "quarantine", "pipelines", "studies", "projects", "users", "tokens", "secrets", "sinks",
     "audit", "verify", "export", "doctor", "completion"}  # fmt: skip
 """Verbs and bare nouns that change nothing."""

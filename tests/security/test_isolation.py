@@ -64,6 +64,7 @@ ON_REGISTRY = (
     registry.RenameModel(name="delays", to="mine"),
     registry.DropAlias(name="delays", alias="best"),
     registry.StageVersion(name="delays", number=1, stage="Production"),
+    registry.ProveModel(reference="delays@1"),
     registry.AddVersion(name="delays", source="models:/delays/1"),
     gates.GetGate(model="delays", alias="champion"),
     gates.RemoveGate(model="delays", alias="champion", reason="in the way"),

@@ -44,6 +44,7 @@ LEAST = {
     "PUT /models/{name}/aliases/{alias}": "editor",
     "DELETE /models/{name}/aliases/{alias}": "editor",
     "POST /models/{model}/promote": "editor",
+    "POST /models/{reference}/test": "runner",
     "GET /registry": "viewer",
     "POST /registry": "runner",
     "GET /registry/{name}": "viewer",

@@ -162,6 +162,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("PUT", "/models/{name}/aliases/{alias}", messages.MoveAlias, {"kind": "model"}),
     Entry("DELETE", "/models/{name}/aliases/{alias}", registry.DropAlias),
     Entry("POST", "/models/{model}/promote", messages.Promote, left_out=("run_id",)),
+    Entry("POST", "/models/{reference}/test", registry.ProveModel),
     Entry("GET", "/registry", registry.ListModels),
     Entry("POST", "/registry", registry.RegisterModel, status=201),
     Entry("GET", "/registry/{name}", registry.GetModel),

@@ -13,6 +13,7 @@ from mainspring.cli.deleting import add_verbs, print_restorable
 from mainspring.cli.exchange import add_exchange
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
+from mainspring.cli.proving import add_proofs
 from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.lineage import GetLineage, Lineage
 from mainspring.domain.lists import read_all
@@ -167,6 +168,7 @@ def predict(
 
 add_verbs(command, "model")
 add_exchange(command)
+add_proofs(command)
 
 
 def _note(reference: str, **notes: Any) -> DescribeModel:

@@ -6,12 +6,12 @@ from mainspring.control.assets import check_name, missing, name_model, resolve
 from mainspring.control.gates import allow_move, check_force, find_gate
 from mainspring.control.needs import find_name_need
 from mainspring.control.turn import Turn
-from mainspring.control.usecases import handles
+from mainspring.control.usecases import handles, submit
 from mainspring.domain import registry as messages
 from mainspring.domain.errors import Conflict
 from mainspring.domain.lists import MOST
-from mainspring.domain.messages import ListVersions
-from mainspring.domain.records import Version
+from mainspring.domain.messages import ListVersions, RunSpec
+from mainspring.domain.records import Call, Run, Version
 from mainspring.domain.references import Reference
 from mainspring.domain.registry import ModelPage, RegisteredModel, VersionPage, check_notes
 from mainspring.store import deletions, registry, registrysearch, rows, tables, versions
@@ -80,6 +80,21 @@ def search_versions(turn: Turn, command: messages.SearchVersions) -> VersionPage
     ids, following = registrysearch.search_versions(turn.connection, turn.project, command)
     found = {each.id: each for each in versions.get_versions(turn.connection, ids)}
     return VersionPage([found[each] for each in ids], following)
+
+
+@handles(messages.ProveModel, action="runs.start")
+def prove_model(turn: Turn, command: messages.ProveModel) -> Run:
+    """Queue the run that loads a version and has it answer.
+
+    Raises
+    ------
+    NotFound
+        MODEL-001 when the reference names nothing.
+    """
+    version = resolve(turn, "model", command.reference)
+    arguments = {"model": version.reference}
+    call = Call(job="proof", arguments=arguments)
+    return submit(turn, RunSpec(kind="proof", name=version.reference, call=call, params=arguments))
 
 
 @handles(messages.DescribeModel, action="assets.write", rehearsed=True)

@@ -8,7 +8,7 @@ import msgspec
 
 from mainspring.domain.command import Command, Count
 from mainspring.domain.errors import Invalid
-from mainspring.domain.records import Version
+from mainspring.domain.records import Run, Version
 
 Stage = Literal["", "Staging", "Production", "Archived"]
 
@@ -141,6 +141,12 @@ class AddVersion(Command):
     tags: dict[str, str] = {}
 
 
+class ProveModel(Command):
+    """Have a worker load a version, answer its example and compare its forms; answers with the run."""
+
+    reference: str
+
+
 class SearchModels(Command):
     """A page of the registered models that a filter of MLflow's holds for; see `mainspring.domain.grammars`.
 
@@ -192,6 +198,7 @@ ANSWERS: dict[type[Command], Any] = {
     DropAlias: RegisteredModel,
     StageVersion: Version,
     AddVersion: Version,
+    ProveModel: Run,
     SearchModels: ModelPage,
     SearchVersions: VersionPage,
 }

@@ -9,6 +9,7 @@ JOBS: dict[str, str] = {
     "environment": "mainspring.worker.jobs.environment:lock",
     "gate": "mainspring.worker.jobs.gate:run",
     "predict": "mainspring.worker.jobs.predict:predict",
+    "proof": "mainspring.worker.jobs.proof:prove",
     "pipeline": "mainspring.worker.jobs.pipeline:run_pipeline",
 }
 """Name of a job -> ``module:function``; ``function(arguments, client)`` returns JSON details."""
