@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 
@@ -58,6 +58,7 @@ class Backlog:
         self._numbers = count()
         self._lines: dict[str, dict[Demand, list[_Entry]]] = {}
         self._waiting: dict[str, Job] = {}
+        self._counts: dict[Demand, int] = {}
         self._oldest: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
@@ -72,28 +73,44 @@ class Backlog:
     def add(self, job: Job, rank: Rank) -> None:
         """Let a run wait; the least rank is the first of its line."""
         self._waiting[job.run_id] = job
+        self._counts[job.demand] = self._counts.get(job.demand, 0) + 1
         heappush(self._lines.setdefault(job.tenant, {}).setdefault(job.demand, []), (rank, next(self._numbers), job))
         heappush(self._oldest, (job.submitted_s, job.run_id))
 
     def remove(self, run_id: str) -> Job | None:
         """Take a run out, wherever it stands; None when it does not wait."""
-        return self._waiting.pop(run_id, None)
+        job = self._waiting.pop(run_id, None)
+        if job is not None:
+            self._counts[job.demand] -= 1
+            if not self._counts[job.demand]:
+                del self._counts[job.demand]
+        return job
+
+    def list_demands(self) -> list[Demand]:
+        """Return what those that wait ask, each once."""
+        return [*self._counts]
 
     def list_tenants(self) -> list[str]:
-        """Return who has runs that wait."""
-        for tenant in [tenant for tenant in self._lines if not self._sweep(tenant)]:
-            del self._lines[tenant]
+        """Return who has, or lately had, runs that wait."""
         return [*self._lines]
 
-    def first(self, tenant: str, blocked: set[Demand]) -> tuple[Rank, Job] | None:
-        """Return the first run of a tenant that asks none of what is blocked."""
+    def first(self, tenant: str, demands: Container[Demand]) -> tuple[Rank, Job] | None:
+        """Return the first run of a tenant that asks one of some demands."""
         found: _Entry | None = None
-        for demand, line in self._lines.get(tenant, {}).items():
-            if demand in blocked:
-                continue
-            self._trim(line)
-            if line and (found is None or line[0] < found):
-                found = line[0]
+        lines = self._lines.get(tenant, {})
+        gone = []
+        for demand, line in lines.items():
+            if demand in demands:
+                while line and self._waiting.get(line[0][2].run_id) is not line[0][2]:
+                    heappop(line)  # it has left; an entry is that of a run only while it is the same job
+                if not line:
+                    gone.append(demand)
+                elif found is None or line[0] < found:
+                    found = line[0]
+        for demand in gone:
+            del lines[demand]
+        if not lines:
+            self._lines.pop(tenant, None)
         return None if found is None else (found[0], found[2])
 
     def oldest(self) -> Job | None:
@@ -107,15 +124,3 @@ class Backlog:
                 return job
             heappop(self._oldest)
         return None
-
-    def _sweep(self, tenant: str) -> bool:
-        lines = self._lines[tenant]
-        for demand in [demand for demand, line in lines.items() if not self._trim(line)]:
-            del lines[demand]
-        return bool(lines)
-
-    def _trim(self, line: list[_Entry]) -> bool:
-        """Drop those that left from the head of a line; an entry is that of a run only while it is the same job."""
-        while line and self._waiting.get(line[0][2].run_id) is not line[0][2]:
-            heappop(line)
-        return bool(line)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from mainspring.compute.scheduling.backlog import Job, Rank
+from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.cluster import Free
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Spot
 from mainspring.compute.scheduling.state import Running, State
+from mainspring.compute.scheduling.turns import Turns
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -65,39 +66,26 @@ def decide(state: State, now: float) -> Decisions:
     """
     begun: list[Begin] = []
     _serve_oldest(state, now, begun)
-    blocked: set[Demand] = set()
-    tenants = state.backlog.list_tenants()
-    while tenants:
-        chosen = _choose(state, tenants, blocked, now)
-        if chosen is None:
-            break
-        spots = state.find(chosen.demand)
-        if spots is not None:
-            _begin(state, chosen, spots, now, begun)
-            continue
-        blocked.add(chosen.demand)
-        if not state.policy.skips:
-            break
+    _start_in_turn(state, now, begun)
     preempted = _preempt(state, now, begun) if state.policy.preempts and len(state.backlog) else []
+    if preempted:
+        _start_in_turn(state, now, begun)  # who gave way may have held more than was asked
     return Decisions(tuple(preempted), tuple(begun))
 
 
-def _choose(state: State, tenants: list[str], blocked: set[Demand], now: float) -> Job | None:
-    """Return the run whose turn it is, of those that are not blocked."""
-    firsts = {tenant: first for tenant in tenants if (first := state.backlog.first(tenant, blocked)) is not None}
-    if not firsts:
-        return None
-    if state.policy.tenants == "alone":
-        return min(firsts.values(), key=lambda first: first[0])[1]
-    # Who has used little goes before who has used much, whoever's they are; so one tenant's many do not wait for
-    # another's long ones, and both are shared out fairly among themselves.
-    by_length = state.policy.order == "attained"
-
-    def order(tenant: str) -> tuple[float, tuple[float, ...], Rank]:
-        rank, _ = firsts[tenant]
-        return rank[0] if by_length else 0.0, state.shares.score(tenant, now), rank
-
-    return firsts[min(firsts, key=order)][1]
+def _start_in_turn(state: State, now: float, begun: list[Begin]) -> None:
+    """Start what fits, one after the other as the policy orders them."""
+    passing = state.policy.skips
+    demands = state.backlog.list_demands()
+    turns = Turns(state, now, [demand for demand in demands if state.find(demand)] if passing else demands)
+    while (job := turns.next()) is not None:
+        spots = state.find(job.demand)
+        if spots is not None:
+            _begin(state, job, spots, now, begun)
+            continue
+        if not passing:
+            break
+        turns.close(job.demand)
 
 
 def _begin(state: State, job: Job, spots: tuple[Spot, ...], now: float, begun: list[Begin]) -> None:
@@ -168,26 +156,19 @@ def _preempt(state: State, now: float, begun: list[Begin]) -> list[Running]:
     if now < state.calm_until_s:
         return []
     given: list[Running] = []
-    blocked: set[Demand] = set()
-    on_machine: dict[str, list[Running]] | None = None
-    tenants = state.backlog.list_tenants()
-    while (job := _choose(state, tenants, blocked, now)) is not None:
-        blocked.add(job.demand)
-        if state.is_long(job.used_gpu_s):
-            continue
-        if on_machine is None:
-            on_machine = _list_long(state, now)
-        victims = _find_victims(state, job.demand, on_machine)
-        if not victims:
-            continue
+    long = _list_long(state, now)
+    turns = Turns(state, now, state.backlog.list_demands() if long else ())
+    while (job := turns.next()) is not None and not state.is_long(job.used_gpu_s):
+        victims = _find_victims(state, job.demand, long)
         for victim in victims:
             state.stop(victim.job.run_id, now)
             for spot in victim.spots:
-                on_machine[spot.machine].remove(victim)
+                long[spot.machine].remove(victim)
         given += victims
-        spots = state.find(job.demand)
-        if spots is not None:
-            blocked.discard(job.demand)
+        spots = state.find(job.demand) if victims else None
+        if spots is None:
+            turns.close(job.demand)
+        else:
             _begin(state, job, spots, now, begun)
     if given:
         state.calm_until_s = now + state.policy.calm_s
@@ -207,11 +188,14 @@ def _list_long(state: State, now: float) -> dict[str, list[Running]]:
     return found
 
 
-def _find_victims(state: State, demand: Demand, on_machine: dict[str, list[Running]]) -> list[Running]:
+def _find_victims(state: State, demand: Demand, long: dict[str, list[Running]]) -> list[Running]:
     """Return the long runs whose end would make room on enough machines; none when it would not."""
     options = []
     for free in state.cluster:
-        victims = _free_machine(free, demand, on_machine.get(free.machine.name, []))
+        runs = long.get(free.machine.name, [])
+        if not runs and demand.nodes == 1:
+            continue  # it did not hold the run before, either
+        victims = _free_machine(free, demand, runs)
         if victims is not None:
             cost = sum(each.job.demand.gpu_total_milli for each in victims)
             options.append((cost, free.machine.name, victims))

@@ -28,6 +28,13 @@ class _Group(NamedTuple):
     gpu_milli: int
     demands: tuple[tuple[int, float], ...]
 
+    def take(self, cpu_milli: int, times: int) -> float:
+        """Return what these demands would take of devices that hold each of them so many times, on the mean."""
+        mean = 0.0
+        for cores, weight in self.demands:
+            mean += weight * (min(cpu_milli // cores, times) if cores else times)
+        return mean * self.gpus * self.gpu_milli
+
 
 class Mix:
     """What is typically asked for.
@@ -48,7 +55,7 @@ class Mix:
         self._total = sum(typical.values()) or 1.0
         self._typical = typical
         self._groups: dict[str, tuple[_Group, ...]] = {}
-        self._taken: dict[tuple[str, int, int, int], float] = {}
+        self._taken: dict[tuple[str, int], list[dict[int, float]]] = {}
         self._stranded: dict[tuple[str, int, tuple[int, ...]], float] = {}
 
     @classmethod
@@ -89,26 +96,22 @@ class Mix:
         return found
 
     def _count(self, gpu_type: str, cpu_milli: int, free: tuple[int, ...]) -> float:
+        groups = self._list_groups(gpu_type)
         whole = free.count(WHOLE)
+        partly = [milli for milli in free if 0 < milli < WHOLE]
+        known = self._taken.setdefault((gpu_type, cpu_milli), [{} for _ in groups])
         taken = 0.0
-        for number, group in enumerate(self._list_groups(gpu_type)):
-            shared = group.gpu_milli < WHOLE
-            times = sum(milli // group.gpu_milli for milli in free) if shared else whole // group.gpus
+        for group, by_times in zip(groups, known, strict=True):
+            times = whole * (WHOLE // group.gpu_milli) // group.gpus
+            if group.gpu_milli < WHOLE:
+                for milli in partly:
+                    times += milli // group.gpu_milli
             if times:
-                taken += self._take(gpu_type, number, cpu_milli, times)
+                found = by_times.get(times)
+                if found is None:
+                    found = by_times[times] = group.take(cpu_milli, times)
+                taken += found
         return sum(free) - taken
-
-    def _take(self, gpu_type: str, number: int, cpu_milli: int, times: int) -> float:
-        """Return what demands of a group would take of devices that hold it so many times."""
-        key = (gpu_type, number, cpu_milli, times)
-        found = self._taken.get(key)
-        if found is None:
-            group = self._groups[gpu_type][number]
-            mean = 0.0
-            for cores, weight in group.demands:
-                mean += weight * (min(cpu_milli // cores, times) if cores else times)
-            found = self._taken[key] = mean * group.gpus * group.gpu_milli
-        return found
 
     def _list_groups(self, gpu_type: str) -> tuple[_Group, ...]:
         groups = self._groups.get(gpu_type)
