@@ -2,11 +2,15 @@
 
 import polars as pl
 import pytest
+from tests.support.canaries import list_leaks
+from tests.support.laptops import Laptop
 from tests.support.scoring import check_scores, make_rows, register_delays
 
 import mainspring as ms
 from mainspring.domain import messages
 from mainspring.domain.errors import Invalid, NotFound
+
+CANARY = "canary-71c4-shop"
 
 
 @pytest.fixture
@@ -129,3 +133,45 @@ def test_a_dataset_without_rows_is_refused(client, delays):
     ms.write(make_rows(1).clear(), "nothing")
     with pytest.raises(Invalid, match="BATCH-002: nothing@1 has no rows"):
         delays.predict("nothing", to="scores")
+
+
+class Sale(ms.Contract):
+    """Rows of which two columns are sensitive."""
+
+    id: int = ms.Field(key=True)
+    shop: str = ms.Field(sensitive=True)
+    wind: float = ms.Field(sensitive=True)
+    load: float = ms.Field()
+
+
+def test_what_is_predicted_from_sensitive_columns_is_sealed(client, home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what is not committed yet is told by runs, and this file holds the canary
+    delays = register_delays()
+    rows = make_rows(20).select("id", "wind", "load", shop=pl.lit(CANARY))
+    ms.write(rows, "sales", contract=Sale)
+    scores = delays.predict("sales", to="scores", keep=["shop"])
+    assert set(scores.version.details["sealed"]) == {"shop", "value"}
+    check_scores(rows, scores.polars())
+    assert scores.polars()["shop"].unique().to_list() == [CANARY]
+    assert list_leaks(home, CANARY) == []
+    ms.write(make_rows(5).with_columns(shop=pl.lit("plain")), "open", key="id")
+    with pytest.raises(Invalid, match="BATCH-006: scores has"):
+        delays.predict("open", to="scores", keep=["shop"], mode="append", outputs={"value": "guess"})
+
+
+def test_rows_of_a_server_are_answered_there(client, tmp_path, monkeypatch):
+    laptop = Laptop(client, tmp_path / "laptop", monkeypatch)
+    try:
+        delays = register_delays()
+        rows = make_rows(30)
+        ms.write(rows, "arrivals", key="id")
+        laptop.forget()
+        scores = delays.predict("arrivals", to="scores")
+        assert laptop.count_copies() == 0  # neither rows nor model have travelled
+        check_scores(rows, scores.polars())
+        run = laptop.home_client.ask(messages.GetRun(id=scores.version.run_id), project="air")
+        assert (run.kind, run.principal) == ("predict", "user:anna")
+        with pytest.raises(Invalid, match="BATCH-001"):
+            delays.predict("arrivals", to="arrivals")
+    finally:
+        laptop.end()
