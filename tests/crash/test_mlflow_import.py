@@ -111,6 +111,18 @@ def bring(url, *arguments, **extra):
     )  # fmt: skip
 
 
+def export(url):
+    return subprocess.run(
+        [sys.executable, "-m", "mainspring", "export", "mlflow", url, "--experiment", "churn", "--json"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def read_export(done):
+    assert done.returncode == 0, done.stderr + done.stdout
+    return check_shape("mainspring export", done.stdout)
+
+
 def read(done, code=0):
     assert done.returncode == code, done.stderr
     told = check_shape("mainspring import", done.stdout)
@@ -143,6 +155,10 @@ def test_a_record_comes_whole_and_once(server, home, tmp_path):
         assert [point[2] for point in client.ask(GetSeries(run_id=late, key="late"))] == [7.0]
         client.ask(RemoveFiles(run_id=ids[1], path="out/note.txt"))
         lacking = read(bring(url), 1)["different"]
+        sent = read_export(export(url))
+        assert (sent["runs"], sent["known"], sent["points"], sent["files"], sent["left_out"]) == (6, 0, 74, 11, [])
+        again = read_export(export(url))
+        assert (again["runs"], again["known"]) == (6, 6)
         assert lacking == [f"{ids[1]}: bytes 1005 and 1000, files 2 and 1"]
     finally:
         client.close()

@@ -42,6 +42,7 @@ VERBS: dict[str, str] = {
     "data": "List, show and delete datasets, and their quarantine",
     "models": "List, show, describe, rename and delete models",
     "import": "Bring the record of an MLflow server here",
+    "export": "Bring runs to an MLflow server",
     "projects": "List, make and remove projects",
     "users": "Users and service accounts, and their roles",
     "tokens": "Make tokens and take them back",
