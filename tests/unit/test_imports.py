@@ -33,6 +33,7 @@ def import_all(names):
     ("names", "forbidden"),
     [
         pytest.param(["mainspring"], TABLES | WEB | RECORD | {"msgspec", "asyncio"}, id="root"),
+        pytest.param(["mainspring.sdk.steps"], TABLES | WEB | RECORD | {"asyncio", "importlib.metadata"}, id="script"),
         pytest.param(list_modules("sdk"), TABLES | WEB | RECORD, id="sdk"),
         pytest.param(list_modules("cli"), TABLES | WEB | RECORD, id="cli"),
         pytest.param(list_modules("domain"), TABLES | WEB | RECORD | {"asyncio", "socket"}, id="domain"),

@@ -6,7 +6,6 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mainspring.domain.errors import Conflict
@@ -53,6 +52,8 @@ def check_needs(needs: Mapping[str, str]) -> None:
 
 
 def _read_version(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # a tenth of what a small script imports
+
     try:
         return version(name)
     except PackageNotFoundError:

@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -61,6 +60,8 @@ def open_blobs(home: Home) -> Blobs:
     if not home.blob_store:
         return FolderBlobs(home.blobs, LocalFileSystem())
     scheme = home.blob_store.partition("://")[0]
+    from importlib.metadata import entry_points  # a tenth of what a small script imports
+
     known = entry_points(group=GROUP)
     found = next((point for point in known if point.name == scheme), None)
     if found is None:
