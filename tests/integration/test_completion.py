@@ -1,9 +1,13 @@
 """Completion in real shells, of verbs, options, names and ids; it starts no owner."""
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -19,13 +23,18 @@ ASK = {
 
 
 @pytest.fixture
-def press(tmp_path, home):
-    """Press Tab behind some words in a shell of its own; return what it offers."""
+def environment(tmp_path, home):
+    """Variables by which a shell finds this code's program."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "mainspring"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mainspring "$@"\n')
     program.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    return {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def press(environment):
+    """Press Tab behind some words in a shell of its own; return what it offers."""
 
     def ask(*words, shell="bash"):
         if shutil.which(shell) is None:
@@ -69,13 +78,50 @@ def test_fish_completes_too(press, client):
     assert press("mainspring", "sta", shell="fish") == ["status"]
 
 
-def test_the_script_of_zsh_is_whole(press, home, tmp_path):
-    words = [sys.executable, "-m", "mainspring", "completion", "zsh"]
-    script = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert "#compdef mainspring" in script
-    if shutil.which("zsh"):
-        (tmp_path / "script").write_text(script)
-        subprocess.run(["zsh", "-n", str(tmp_path / "script")], check=True, timeout=60)
+@contextmanager
+def open_terminal(command, environment):
+    """Run a program at a terminal; yield ``type(keys, wanted)``, which waits until the terminal shows something."""
+    leader, follower = pty.openpty()
+    shell = subprocess.Popen(
+        command, stdin=follower, stdout=follower, stderr=follower, env=environment, start_new_session=True
+    )
+    os.close(follower)
+    shown = ""
+
+    def enter(keys, wanted):
+        nonlocal shown
+        shown = ""
+        os.write(leader, keys.encode())
+        deadline = time.monotonic() + 60
+        while wanted not in shown:
+            assert time.monotonic() < deadline, f"{wanted!r} is not in {shown!r}"
+            if select.select([leader], [], [], 1)[0]:
+                shown += os.read(leader, 4096).decode(errors="replace")
+        return shown
+
+    try:
+        yield enter
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(leader)
+
+
+def test_zsh_completes_at_a_terminal(environment, client, tmp_path):
+    if shutil.which("zsh") is None:
+        assert os.environ.get("ENGINES") != "all", "zsh is not installed"
+        pytest.skip("there is no zsh")
+    run = client.ask(messages.BeginRun(kind="step", name="fit")).run
+    (tmp_path / ".zshrc").write_text(
+        'autoload -Uz compinit && compinit -u -D\neval "$(mainspring completion zsh)"\nPS1="ready> "\n'
+    )
+    variables = {**environment, "ZDOTDIR": str(tmp_path), "TERM": "vt100", "COLUMNS": "120"}
+    with open_terminal(["zsh", "-d", "-i"], variables) as enter:
+        enter("", "ready> ")
+        enter("\x15mainspring sta\t", "status")
+        enter("\x15mainspring runs sh\t", "show")
+        enter("\x15mainspring runs show \t", run.id[-6:])
+        enter("\x15mainspring users grant anna ed\t", "editor")
 
 
 def test_completing_imports_only_what_it_needs(client):
