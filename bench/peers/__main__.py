@@ -53,6 +53,8 @@ def measure(tools: list[Tool], repeats: int, *, wide: bool) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="peers-"))
     loads = []
     try:
+        for tool in tools:
+            Round(tool, pythons[tool.package], folder / f"{tool.package}-guide").try_example()
         for turn in range(repeats):
             for tool in tools[turn % len(tools) :] + tools[: turn % len(tools)]:
                 loads.append(os.getloadavg()[0])

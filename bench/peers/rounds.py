@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from bench.peers.guides import ANSWERS, WORDS, write_example
 from bench.peers.tools import Tool
 from bench.peers.trees import Spent, spend, wait_for_all
 
@@ -82,6 +83,21 @@ class Round:
         self.flow("chain", FEW, start)
         few = self.flow("chain", FEW, start, cached=True).cpu_s
         return (self.spent["fifty cached"] - few) / (MANY - FEW)
+
+    def try_example(self) -> None:
+        """Run the small flow that the tool's page of the guide shows.
+
+        Raises
+        ------
+        AssertionError
+            It does not print what it should.
+        """
+        path = write_example(self.tool.package, self.home)
+        if path is not None:
+            done = self._do(("{python}", path.name, *WORDS.get(self.tool.package, ())))
+            if ANSWERS[self.tool.package] not in done.output:
+                raise AssertionError(f"{self.tool.name}'s page: {done.output}{done.errors}")
+        self.stop()
 
     def flow(self, kind: str, steps: int, start: int | None = None, *, cached: bool = False) -> Spent:
         """Run a flow and check what it answered and how often its steps ran.
