@@ -7,7 +7,7 @@ import pytest
 
 import mainspring as ms
 from mainspring.domain.messages import ListVersions, Stop
-from mainspring.errors import Invalid
+from mainspring.errors import Conflict, Invalid
 from mainspring.sdk.client import connect_home
 from mainspring.store.homes import place_home
 
@@ -102,3 +102,33 @@ def test_split_that_cannot_be_is_refused(client, given, code):
     with pytest.raises(Invalid, match=code):
         ms.Dataset("sales").split(**given)
     assert client.ask(ListVersions(kind="dataset")) == before
+
+
+def test_a_run_does_not_wait_for_itself(client):
+    with ms.start_run("fit") as run, pytest.raises(Conflict, match=r"RUN-002: run .* would wait for itself"):
+        run.result()
+    assert run.wait().state == "succeeded"
+
+
+def log_in_a_run(what):
+    with ms.start_run("fit"):
+        ms.log(what)
+
+
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [
+        (lambda: ms.Dataset(5), "DATA-001: 5 is not a reference"),
+        (lambda: ms.Model(None), "DATA-001: None is not a reference"),
+        (lambda: ms.deploy("delays", 2), "DATA-001: 2 is not a reference"),
+        (lambda: ms.Cron(5), "TRIGGER-001: 5 is no text"),
+        (lambda: ms.Env(5), "ENV-001: packages=5 is no list"),
+        (lambda: ms.apply(5), "STEP-004: 5 is no pipeline, gate, monitor, view or contract"),
+        (lambda: ms.start_run(params=5), "STEP-009: params=5 is no mapping"),
+        (lambda: ms.start_run(tags="a"), "STEP-009: tags='a' is no mapping"),
+        (lambda: log_in_a_run("loss"), "STEP-009: 'loss' has no name"),
+    ],
+)
+def test_what_is_of_another_kind_is_one_clear_error(client, act, told):
+    with pytest.raises(Invalid, match=told):
+        act()

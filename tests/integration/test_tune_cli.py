@@ -66,6 +66,10 @@ def test_what_is_searched_becomes_what_the_signature_says(tune, tmp_path):
     trials = ms.runs("name = fit and kind = trial", limit=None)
     assert {(run.params["scale"], run.params["kind"]) for run in trials} == {(x, k) for x in (1, 2) for k in "12"}
     assert "CLI-010: scale='a' is no number" in tune("tune", *words[:2], "scale=a,2", *words[3:], code=2)
+    unlimited = tune("tune", "rows.py::fit", "rows=late", "scale=1,2", "kind=1", "--metric", "score", code=2)
+    assert "TUNE-005: nothing limits the search" in unlimited
+    assert "fix: --trials 20" in unlimited
+    assert tune("runs", "name = nobody") == "no run matches name = nobody\n"
     assert "fix: mainspring tune rows.py::fit" in tune("tune", "rows.py::fi", *words[1:], code=3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import click
 import msgspec
@@ -31,6 +32,7 @@ from mainspring.domain.tracking import (
 from mainspring.domain.units import format_size
 from mainspring.domain.upkeep import Deleted, DeleteRuns, Deletion, RestoreRuns
 
+_FIRST = "no runs; the first one: mainspring init && python hello/hello.py"
 _COLUMNS = ("id", "kind", "name", "state", "time", "age", "metrics", "reason")
 
 
@@ -71,11 +73,12 @@ def command(
     if deleted:
         print_restorable("run", limit)
         return
-    show_found(lambda: ask(SearchRuns(filter, order_by, limit, page, count=True)), _print_page)
+    empty = f"no run matches {filter}" if filter else _FIRST
+    show_found(lambda: ask(SearchRuns(filter, order_by, limit, page, count=True)), partial(_print_page, empty=empty))
 
 
-def _print_page(found: RunPage) -> None:
-    print_runs(found.runs)
+def _print_page(found: RunPage, empty: str) -> None:
+    print_runs(found.runs, empty)
     if found.next is not None:
         click.echo(f"{len(found.runs):,} of {found.count:,} runs", err=True)
 
@@ -193,8 +196,8 @@ def print_or_json(runs: list[Run]) -> None:
         print_runs(runs)
 
 
-def print_runs(runs: list[Run]) -> None:
-    """Print runs as a table."""
+def print_runs(runs: list[Run], empty: str = _FIRST) -> None:
+    """Print runs as a table, or what stands for none."""
     rows = [
         (
             shorten_id(run.id),
@@ -208,7 +211,7 @@ def print_runs(runs: list[Run]) -> None:
         )
         for run in runs
     ]
-    print_table(_COLUMNS, rows, empty="no runs; the first one: mainspring init && python hello/hello.py")
+    print_table(_COLUMNS, rows, empty=empty)
 
 
 def describe_reason(reason: str) -> str:

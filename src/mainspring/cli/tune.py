@@ -51,6 +51,8 @@ def command(
     from mainspring.sdk.searches import Budget, tune
 
     limits = {name: options.pop(name) for name in ("trials", "hours", "gpu_hours", "cost")}
+    if all(limit is None for limit in limits.values()):
+        raise Invalid("TUNE-005", "nothing limits the search", fix="--trials 20")
     budget = Budget(**limits)
     file, _, name = target.partition("::")
     function: Any = find_function(find_file(file, "mainspring tune"), name, "mainspring tune")

@@ -54,6 +54,8 @@ def parse_reference(text: str) -> Reference:
     >>> str(parse_reference("delays@champion"))
     'delays@champion'
     """
+    if not isinstance(text, str):  # what people pass is checked nowhere before
+        raise Invalid("DATA-001", f"{text!r:.100} is not a reference")
     name, mark, at = text.partition("@")
     if not _NAME.match(name) or (mark and not at):
         raise Invalid("DATA-001", f"{text!r} is not a reference", reference=text)

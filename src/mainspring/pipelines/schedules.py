@@ -99,6 +99,8 @@ def parse_cron(expression: str) -> Schedule:
     >>> parse_cron("@daily") == parse_cron("0 0 * * *")
     True
     """
+    if not isinstance(expression, str):
+        raise Invalid("TRIGGER-001", f"{expression!r:.100} is no text")
     fields = WORDS.get(expression.strip().lower(), expression).lower().split()
     if len(fields) != len(_FIELDS) or len(expression) > _MOST_LETTERS:
         what = f"{expression[:_MOST_LETTERS]!r} has {len(fields)} fields, not five, and is none of {', '.join(WORDS)}"

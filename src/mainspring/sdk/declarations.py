@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import Apply, Diff
 from mainspring.domain.records import Declaration
 from mainspring.pipelines.calls import list_modules
@@ -90,6 +91,9 @@ def complete(declared: Iterable[Declared], client: Client, source: str = "") -> 
 
 
 def _complete(declared: Declared, client: Client) -> Declaration:
+    if not hasattr(declared, "declaration"):
+        what = f"{declared!r:.100} is no pipeline, gate, monitor, view or contract"
+        raise Invalid("STEP-004", what, fix="ms.apply(PIPELINE, ...)")
     declaration = declared.declaration()
     if declaration.kind != "pipeline":
         return declaration

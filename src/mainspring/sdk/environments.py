@@ -74,8 +74,9 @@ class Env:
         python: str | None = None,
         variables: Mapping[str, str] | Sequence[str] | None = None,
     ) -> None:
-        if isinstance(packages, str):
-            raise Invalid("ENV-001", f"packages={packages!r:.100} is one text", fix=f"write Env([{packages!r:.100}])")
+        if isinstance(packages, str) or not isinstance(packages, Sequence):
+            kind = "one text" if isinstance(packages, str) else "no list"
+            raise Invalid("ENV-001", f"packages={packages!r:.100} is {kind}", fix=f"write Env([{packages!r:.100}])")
         self.packages = tuple(packages)
         self.python = python
         self._variables = _read_variables(variables)

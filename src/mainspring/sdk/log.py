@@ -68,9 +68,7 @@ def log(values: Mapping[str, Any] | None = None, *, step: int | None = None, **n
     'converged'
     """
     active = check_active()
-    given = {**(values or {}), **named}
-    if len(given) > _MOST_NAMES:
-        raise Invalid("LOG-001", f"{len(given):,} names in one call; a run has {_MOST_NAMES:,} at most")
+    given = _gather(values, named)
     now = time.time()
     entries: list[Entry] = []
     positions: dict[str, int] = {}
@@ -165,6 +163,15 @@ def prepare_params(params: Mapping[str, Any]) -> dict[str, Any]:
         check_name(name, "a parameter")
     kept: dict[str, Any] = mask_all(hide_params({name: _prepare_param(value) for name, value in params.items()}))
     return kept
+
+
+def _gather(values: Mapping[str, Any] | None, named: Mapping[str, Any]) -> dict[str, Any]:
+    if values is not None and not isinstance(values, Mapping):
+        raise Invalid("STEP-009", f"{values!r:.100} has no name", fix="ms.log(NAME=VALUE)")
+    given = {**(values or {}), **named}
+    if len(given) > _MOST_NAMES:
+        raise Invalid("LOG-001", f"{len(given):,} names in one call; a run has {_MOST_NAMES:,} at most")
+    return given
 
 
 def _flatten(values: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mainspring.domain.errors import Failed, Invalid, NotFound
+from mainspring.domain.errors import Conflict, Failed, Invalid, NotFound
 from mainspring.domain.html import render_fields, render_pairs, render_table, tells_errors
 from mainspring.domain.messages import (
     CancelRuns,
@@ -161,6 +161,8 @@ class Run:
         ------
         TimeoutError
             It has not ended after `timeout` seconds; it goes on.
+        Conflict
+            RUN-002 for the run that asks.
         """
         self._known = self._future().wait(timeout)
         return self
@@ -225,6 +227,9 @@ class Run:
         return render_fields(f"{record.kind} {record.name} {record.id[-6:]}", fields, again)
 
     def _future(self) -> Future[Any]:
+        here = active_run()
+        if here is not None and here.run.id == self.id:
+            raise Conflict("RUN-002", f"run {self.id[-6:]} goes on right here, and would wait for itself", run=self.id)
         return Future(self.record.name, current_client(), self.record, told=True)
 
 

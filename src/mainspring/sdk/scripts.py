@@ -188,6 +188,7 @@ def start_run(
     for text, what in ((name, "a run"), (experiment, "an experiment")):
         if text:
             check_name(text, what)
+    _check_mappings(params=params, tags=tags)
     if resume and name is not None:
         raise Invalid("STEP-009", f"a resumed run keeps its name, {name!r} is another", fix="start_run(resume=ID)")
     asked = resume.id if isinstance(resume, Run) else resume
@@ -195,6 +196,12 @@ def start_run(
     if above is not None and asked and above.run.id.endswith(asked):
         raise Conflict("RUN-002", f"run {above.run.id[-6:]} goes on right here", run=above.run.id)
     return ScriptRun(name, dict(params or {}), dict(tags or {}), experiment, asked)
+
+
+def _check_mappings(**given: Any) -> None:
+    for option, value in given.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise Invalid("STEP-009", f"{option}={value!r:.100} is no mapping", fix=f'{option}={{"NAME": VALUE}}')
 
 
 def _bind(function: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any]:

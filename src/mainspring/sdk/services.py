@@ -12,6 +12,7 @@ import msgspec
 from mainspring.domain import messages, records
 from mainspring.domain.errors import Conflict, Invalid, MainspringError, Unavailable
 from mainspring.domain.html import render_fields, render_table, tells_errors
+from mainspring.domain.references import parse_reference
 from mainspring.domain.wire import restore
 from mainspring.sdk.context import active_run
 from mainspring.sdk.inference import Endpoint, Prediction
@@ -268,7 +269,8 @@ def deploy(name: str, model: Referable | str, *, rollout: str = "canary", monito
         raise Invalid("SERVE-024", f"rollout {rollout!r} is none of {', '.join(ROLLOUTS)}", rollout=rollout)
     active = active_run()
     body = monitor.body() if monitor is not None else None
-    reference = model if isinstance(model, str) else model.reference
+    reference: Any = getattr(model, "reference", model)
+    parse_reference(reference)
     run_id = active.run.id if active is not None else None
     service = Service(name)
     service._client.ask(messages.Deploy(name, reference, rollout, body, run_id))
