@@ -9,6 +9,27 @@ import pytest
 TESTS = Path(__file__).parents[1]
 
 INPUTS = {
+    "a batch, key or value over MLflow's limits": [
+        "integration/test_mlflow_bad_inputs.py::test_what_is_wrong_is_named",
+        "integration/test_mlflow_bad_inputs.py::test_a_batch_of_more_than_a_megabyte_is_refused_whole",
+        "integration/test_mlflow_bad_inputs.py::test_long_values_are_cut_as_mlflow_cuts_them",
+    ],
+    "a changed parameter of a client of MLflow's": [
+        "integration/test_mlflow_bad_inputs.py::test_a_parameter_that_would_change_is_refused_with_both_values_and_its_batch",
+    ],
+    "a run of a client of MLflow's that is unknown or deleted": [
+        "integration/test_mlflow_bad_inputs.py::test_a_run_that_is_not_there_and_one_that_is_deleted",
+    ],
+    "a deleted experiment": [
+        "integration/test_mlflow_bad_inputs.py::test_a_deleted_experiment_takes_no_run_and_keeps_its_name"
+    ],
+    "the database gone and back during a load of MLflow's": [
+        "integration/test_mlflow_bad_inputs.py::test_a_database_that_goes_away_during_a_load_costs_nothing_that_was_answered",
+    ],
+    "a full disk under a client of MLflow's": [
+        "integration/test_mlflow_bad_inputs.py::test_a_full_disk_is_told_in_its_shape_and_loses_nothing",
+    ],
+    "a wrong user or password": ["security/test_passwords.py::*"],
     "an older client": [
         "integration/test_recordings.py::*",
         "integration/test_remote.py::test_another_version_of_the_wire_is_told_both",

@@ -133,3 +133,40 @@ def test_a_token_may_come_as_a_password(site):
     told = site("GET", f"{AT}/experiments/get?experiment_id=0", None)
     assert told.json()["error_code"] == "UNAUTHENTICATED"
     assert told.headers["www-authenticate"].startswith("Basic")
+
+
+def test_experiments_are_searched_in_pages(post):
+    for name in ("one", "two", "three"):
+        post("experiments/create", name=name, tags=[{"key": "letters", "value": str(len(name))}])
+    post("experiments/delete", experiment_id="2")
+
+    def search(**fields):
+        answer = post("experiments/search", **{"max_results": 10, **fields})
+        return [each["name"] for each in answer["experiments"]], answer.get("next_page_token", "")
+
+    assert search(order_by=["name ASC"])[0] == ["Default", "one", "three"]
+    assert search(order_by=["name ASC"], view_type="ALL")[0] == ["Default", "one", "three", "two"]
+    assert search(view_type="DELETED_ONLY")[0] == ["two"]
+    assert search(filter="tags.letters = '3'", view_type="ALL", order_by=["experiment_id"])[0] == ["one", "two"]
+    assert search(filter="name LIKE 'T%'")[0] == []
+    assert search(filter="name ILIKE 'T%' AND creation_time > 0")[0] == ["three"]
+    assert search(filter="experiment_id IN ('1', '3')", order_by=["experiment_id DESC"])[0] == ["three", "one"]
+    seen, page = search(order_by=["name"], max_results=2)
+    assert seen == ["Default", "one"]
+    assert search(order_by=["name"], max_results=2, page_token=page) == (["three"], "")
+    refused = post("experiments/search", 400, max_results=2, page_token=page, order_by=["name DESC"])
+    assert refused["error_code"] == "INVALID_PARAMETER_VALUE"
+
+
+def test_datasets_that_runs_read_are_listed_once(post, get, run_id):
+    dataset = {"name": "flights", "digest": "d1", "source_type": "local", "source": "{}", "schema": "{}"}
+    read = {"dataset": dataset, "tags": [{"key": "mlflow.data.context", "value": "training"}]}
+    for _ in range(2):
+        post("runs/log-inputs", run_id=run_id, datasets=[read], models=[{"model_id": "m-1"}])
+    post("runs/outputs", run_id=run_id, models=[{"model_id": "m-2", "step": 4}])
+    run = get("runs/get", run_id=run_id)["run"]
+    assert run["inputs"]["dataset_inputs"] == [{"dataset": dataset, "tags": read["tags"]}]
+    assert run["outputs"]["model_outputs"][0]["step"] == 4
+    assert post("experiments/search-datasets", experiment_ids=["0"])["dataset_summaries"] == [
+        {"experiment_id": "0", "name": "flights", "digest": "d1", "context": "training"}
+    ]

@@ -5,9 +5,13 @@ from __future__ import annotations
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import experiments as told
+from mainspring.domain.conditions import parse_conditions, parse_orders
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.experiments import DEFAULT_EXPERIMENT, MOST_EXPERIMENT, Experiment
+from mainspring.domain.grammars import EXPERIMENTS
 from mainspring.store import experiments
+from mainspring.store.pages import read_page, write_page
+from mainspring.tracking.experiments import select_experiments
 
 
 @handles(told.AddExperiment, action="runs.start")
@@ -43,10 +47,27 @@ def get_experiment(turn: Turn, command: told.GetExperiment) -> Experiment:
     return found
 
 
-@handles(told.ListExperiments, action="runs.read", reads=True)
-def list_experiments(turn: Turn, command: told.ListExperiments) -> list[Experiment]:
-    """Answer with a page of experiments."""
-    return experiments.list_experiments(turn.connection, turn.project, command)
+@handles(told.SearchExperiments, action="runs.read", reads=True)
+def search_experiments(turn: Turn, command: told.SearchExperiments) -> told.FoundExperiments:
+    """Answer with a page of the experiments that a filter holds for.
+
+    Raises
+    ------
+    Invalid
+        RUN-014 for a filter or order that cannot be read, RUN-013 for a page of another search, API-025 for
+        a limit.
+    """
+    if not 1 <= command.limit <= told.MOST_FOUND:
+        what = f"{command.limit:,} experiments are asked for at once; from 1 to {told.MOST_FOUND:,} are given"
+        raise Invalid("API-025", what, limit=command.limit, most=told.MOST_FOUND)
+    search = (turn.project, command.filter, command.order_by, command.shown)
+    after = int(read_page(command.page, search, (int,))[0] or 0) if command.page else 0
+    conditions = parse_conditions(command.filter, EXPERIMENTS)
+    orders = parse_orders(list(command.order_by), EXPERIMENTS)
+    found = experiments.list_experiments(turn.connection, turn.project, command.shown)
+    chosen = select_experiments(found, conditions, orders)
+    end = after + command.limit
+    return told.FoundExperiments(chosen[after:end], write_page(search, [end]) if len(chosen) > end else None)
 
 
 @handles(told.RenameExperiment, action="runs.tag")

@@ -21,6 +21,9 @@ DEFAULT_EXPERIMENT = "Default"
 MOST_EXPERIMENT = 500
 """Characters of the name of an experiment."""
 
+MOST_FOUND = 50_000
+"""Experiments in one answer, at most."""
+
 MOST_EXPERIMENT_TAG = 20_000
 """Characters of the value of an experiment's tag."""
 
@@ -70,12 +73,21 @@ class GetExperiment(Command):
     name: str = ""
 
 
-class ListExperiments(Command):
-    """Experiments of a project, the last made first; `page` is the name of the last one before."""
+class SearchExperiments(Command):
+    """A page of the experiments that a filter of MLflow's holds for; `page` is what the page before named."""
 
+    filter: str = ""
+    order_by: tuple[str, ...] = ()
     shown: Shown = "active"
     limit: Count = 1_000
     page: str = ""
+
+
+class FoundExperiments(msgspec.Struct):
+    """A page of experiments, and what names the next one."""
+
+    experiments: list[Experiment]
+    next: str | None = None
 
 
 class RenameExperiment(Command):
@@ -251,7 +263,7 @@ class DatasetSummary(msgspec.Struct, frozen=True):
 ANSWERS: dict[type[Command], Any] = {
     AddExperiment: Experiment,
     GetExperiment: Experiment,
-    ListExperiments: list[Experiment],
+    SearchExperiments: FoundExperiments,
     RenameExperiment: Experiment,
     DeleteExperiment: Experiment,
     RestoreExperiment: Experiment,

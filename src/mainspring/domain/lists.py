@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from mainspring.domain import access, experiments, gates, messages, registry, searches, triggers, upkeep
+from mainspring.domain import access, gates, messages, registry, searches, triggers, upkeep
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid
 
@@ -46,7 +46,6 @@ PAGES: dict[type[Command], Pages] = {
     messages.ListAlarms: Pages("page", "id"),
     messages.ListRenewals: Pages("page", "id"),
     messages.ListEvents: Pages("after", "seq"),
-    experiments.ListExperiments: Pages("page", "name", 50_000),
     searches.FindRuns: Pages("page", "", searches.MOST_RUNS),
     upkeep.ListDeleted: Pages("page", "id"),
     access.ListProjects: Pages("page", "name"),

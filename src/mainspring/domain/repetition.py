@@ -69,7 +69,7 @@ REPEATABLE: frozenset[type[Command]] = frozenset(
         transfers.HoldBlob,
         transfers.NoteUpload,
         experiments.GetExperiment,
-        experiments.ListExperiments,
+        experiments.SearchExperiments,
         experiments.GetLoggedRun,
         experiments.SetRun,
         experiments.LogInputs,

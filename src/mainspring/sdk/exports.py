@@ -11,10 +11,16 @@ from typing import Any
 import msgspec
 
 from mainspring.domain.errors import Invalid, NotFound
-from mainspring.domain.experiments import DatasetInput, Experiment, GetLoggedRun, ListExperiments, LoggedRun
+from mainspring.domain.experiments import (
+    DatasetInput,
+    Experiment,
+    FoundExperiments,
+    GetLoggedRun,
+    LoggedRun,
+    SearchExperiments,
+)
 from mainspring.domain.files import File, ListFiles
 from mainspring.domain.imports import IMPORTED
-from mainspring.domain.lists import read_all
 from mainspring.domain.messages import SearchRuns
 from mainspring.domain.records import Run
 from mainspring.domain.tracking import GetSeries, ListArtifacts
@@ -94,7 +100,7 @@ class Exporter:
 
     def run(self, names: Sequence[str] = ()) -> Exported:
         """Bring experiments, those of these names or all that have runs."""
-        known: list[Experiment] = list(read_all(self._client.ask, ListExperiments()))
+        known = self._list_experiments()
         for name in names:
             if not any(each.name == name for each in known):
                 raise NotFound("EXP-001", f"there is no experiment {name!r}", name=name)
@@ -102,6 +108,14 @@ class Exporter:
             if not names or each.name in names:
                 self._export_experiment(each)
         return self._done
+
+    def _list_experiments(self) -> list[Experiment]:
+        found: list[Experiment] = []
+        page: str | None = ""
+        while page is not None:
+            answer: FoundExperiments = self._client.ask(SearchExperiments(page=page))
+            found, page = found + answer.experiments, answer.next
+        return found
 
     def _export_experiment(self, experiment: Experiment) -> None:
         runs: Iterator[Run] = self._list_runs(experiment.name)

@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
 
 from mainspring.domain.errors import NotFound
-from mainspring.domain.experiments import DEFAULT_EXPERIMENT, Experiment, ListExperiments
-from mainspring.domain.lists import refuse_page
+from mainspring.domain.experiments import DEFAULT_EXPERIMENT, Experiment, Shown
 from mainspring.store.deletions import is_here
 from mainspring.store.rows import change
 from mainspring.store.statements import Statement
@@ -63,7 +62,7 @@ def add_experiment(connection: Connection, project: str, name: str, time: float,
     row = _NEXT.first(connection, project_=project)
     last = None if row is None else row[0]
     if last is None:
-        _add(connection, Experiment(0, DEFAULT_EXPERIMENT, project, {}, time, time))
+        _add(connection, Experiment(0, DEFAULT_EXPERIMENT, project))  # it was there before anybody looked
         last = 0
     if name == DEFAULT_EXPERIMENT:
         return get_numbered(connection, project, 0)
@@ -103,29 +102,11 @@ def show_runs(connection: Connection, found: Experiment) -> None:
     )
 
 
-def list_experiments(connection: Connection, project: str, wanted: ListExperiments) -> list[Experiment]:
-    """Return a page of a project's experiments, the last made first.
-
-    Raises
-    ------
-    Invalid
-        RUN-013 when no experiment is called as the page.
-    """
+def list_experiments(connection: Connection, project: str, shown: Shown) -> list[Experiment]:
+    """Return the experiments of a project that are there, hidden, or both."""
     query = select(*_FIELDS).where(experiments.c.project == project)
-    if wanted.shown != "all":
-        hidden = experiments.c.deleted_at.is_not(None)
-        query = query.where(hidden if wanted.shown == "deleted" else ~hidden)
-    if wanted.page:
-        last = find_named(connection, project, wanted.page)
-        if last is None:
-            raise refuse_page(wanted.page)
-        query = query.where(experiments.c.number < last.number)
-    rows = connection.execute(query.order_by(experiments.c.number.desc()).limit(wanted.limit))
-    found = [Experiment(*row) for row in rows]
-    first = find_numbered(connection, project, 0)
-    if not found and not wanted.page and wanted.shown != "deleted" and first is not None and first.deleted_at is None:
-        return [first]  # of a project in which nobody has made one
-    return found
+    found = [Experiment(*row) for row in connection.execute(query)] or [Experiment(0, DEFAULT_EXPERIMENT, project)]
+    return [each for each in found if shown == "all" or (each.deleted_at is not None) == (shown == "deleted")]
 
 
 def _add(connection: Connection, made: Experiment) -> None:

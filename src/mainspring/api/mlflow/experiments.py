@@ -21,6 +21,13 @@ from mainspring.api.mlflow.names import (
 from mainspring.domain import experiments as told
 from mainspring.domain.errors import Conflict, NotFound
 
+
+class _SearchDatasets(Wanted):
+    experiment_ids: list[str] = []
+
+
+_MOST_DATASET_IDS = 20
+
 VIEWS: dict[str, told.Shown] = {"ACTIVE_ONLY": "active", "DELETED_ONLY": "deleted", "ALL": "all"}
 """MLflow's word for which are asked for -> ours."""
 
@@ -131,14 +138,43 @@ async def get_by_name(call: Call) -> Any:
 
 
 async def search(call: Call) -> Any:
-    """Answer with a page of experiments, the last made first."""
+    """Answer with a page of the experiments that a filter holds for."""
     wanted = call.read(_Search)
     if wanted.view_type not in VIEWS:
         raise invalid("view_type", wanted.view_type)
-    command = told.ListExperiments(shown=VIEWS[wanted.view_type], limit=wanted.max_results, page=wanted.page_token)
-    found = await call.ask(command)
-    page = {"next_page_token": found[-1].name} if len(found) == wanted.max_results else {}
-    return {"experiments": [show_experiment(each) for each in found], **page}
+    if wanted.max_results < 1:
+        raise invalid("max_results", wanted.max_results, "It must be a positive integer")
+    if wanted.max_results > told.MOST_FOUND:
+        raise invalid("max_results", wanted.max_results, f"It must be at most {told.MOST_FOUND}")
+    command = told.SearchExperiments(
+        filter=wanted.filter,
+        order_by=tuple(wanted.order_by),
+        shown=VIEWS[wanted.view_type],
+        limit=wanted.max_results,
+        page=wanted.page_token,
+    )
+    found: told.FoundExperiments = await call.ask(command)
+    following = {} if found.next is None else {"next_page_token": found.next}
+    return {"experiments": [show_experiment(each) for each in found.experiments], **following}
+
+
+async def search_datasets(call: Call) -> Any:
+    """Answer with the datasets that runs of experiments read, each once with its context."""
+    wanted = call.read(_SearchDatasets)
+    if not wanted.experiment_ids:
+        raise MlflowError("SearchDatasets request must specify at least one experiment_id.")
+    if len(wanted.experiment_ids) > _MOST_DATASET_IDS:
+        raise MlflowError(
+            f"SearchDatasets request cannot specify more than {_MOST_DATASET_IDS} experiment_ids. "
+            f"Received {len(wanted.experiment_ids)} experiment_ids."
+        )
+    numbers = tuple(map(read_experiment_id, wanted.experiment_ids))
+    found = await call.ask(told.ListDatasetInputs(experiments=numbers))
+    summaries = [
+        {"experiment_id": str(each.experiment), "name": each.name, "digest": each.digest, "context": each.context}
+        for each in found
+    ]
+    return {"dataset_summaries": summaries}
 
 
 async def update(call: Call) -> Any:
@@ -203,6 +239,7 @@ ENDPOINTS = (
     Endpoint("GET", f"{_AT}/get-by-name", get_by_name, _AREA),
     Endpoint("GET", f"{_AT}/search", search, _AREA),
     Endpoint("POST", f"{_AT}/search", search, _AREA),
+    Endpoint("POST", f"{_AT}/search-datasets", search_datasets, _AREA),
     Endpoint("POST", f"{_AT}/update", update, _AREA),
     Endpoint("POST", f"{_AT}/delete", delete, _AREA),
     Endpoint("POST", f"{_AT}/restore", restore, _AREA),

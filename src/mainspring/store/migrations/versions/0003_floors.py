@@ -103,7 +103,7 @@ def _number_experiments(connection: Connection) -> None:
     last: dict[str, int] = {}
     for project, name, time in found:
         if project not in last:
-            connection.execute(add, {"project": project, "number": 0, "name": "Default", "time": time})
+            connection.execute(add, {"project": project, "number": 0, "name": "Default", "time": 0.0})
         last[project] = last.get(project, 0) + 1
         connection.execute(add, {"project": project, "number": last[project], "name": name, "time": time})
 
