@@ -142,8 +142,10 @@ def print_row(row: Row) -> None:
     verdict = "" if ratio is None or floor is None else ("yes" if ratio >= floor else "NO")
     least = f"{floor:g} / {row.aim:g}" if floor is not None and row.aim is not None else ""
     told = f"{ratio:.3g}x" if ratio is not None else "-"
+    cpu = [statistics.median(cpu_ms for _, cpu_ms in side) if side else 0.0 for side in (row.ours, row.theirs)]
+    less = f"{cpu[1] / cpu[0]:.3g}x" if all(cpu) else ""
     print(
-        f"| {row.name} | {row.unit} | {show(row.ours)} | {show(row.theirs)} | {told} | {least} | {verdict} |",
+        f"| {row.name} | {row.unit} | {show(row.ours)} | {show(row.theirs)} | {told} | {less} | {least} | {verdict} |",
         flush=True,
     )
 
@@ -176,8 +178,8 @@ def main() -> int:
             ours = start_mainspring(folder / f"ours-{against}", record=options.record)
             theirs = start_mlflow(options.mlflow, folder / f"theirs-{against}", best=against == "best")
             try:
-                print(f"\n| {theirs.name} | unit | mainspring | mlflow | ratio | least / aim | reached |")
-                print("|---|---|---|---|---|---|---|")
+                print(f"\n| {theirs.name} | unit | mainspring | mlflow | ratio | in CPU | least / aim | reached |")
+                print("|---|---|---|---|---|---|---|---|")
                 rows += weigh([ours], [theirs])
                 rows += compare(ours, theirs, options)
             finally:
