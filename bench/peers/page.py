@@ -51,7 +51,10 @@ HOW = """\
 ## How it is measured
 
 - Each tool has an environment of its own from the lock in `bench/peers/<tool>/requirements.txt`, byte-compiled, and an
-  empty home in each round. Telemetry is off. Rounds alternate between the tools and begin with another one each time.
+  empty home in each round. Telemetry is off. Where there are several rounds, they alternate between the tools and begin
+  with another one each time.
+- Before anything is measured, the small flow on each tool's page of [coming from](../guide/coming-from/README.md) is
+  run in its environment.
 - *One more step* is (50 steps - 3 steps) / 47; cached, the same of two cached runs. In a process of its own, one after
   another: of Metaflow, whose steps are nothing else, the same; of Dagster's default executor (8 - 3) / 5; Mainspring's
   workers and Prefect's process pool stay for the next step, (50 - 3) / 47 in a home where three ran before.

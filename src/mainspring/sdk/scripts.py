@@ -185,10 +185,7 @@ def start_run(
     """
     if callable(name):
         return ScriptRun(None, {}, {}, "", "")(name)
-    for text, what in ((name, "a run"), (experiment, "an experiment")):
-        if text:
-            check_name(text, what)
-    _check_mappings(params=params, tags=tags)
+    _check_given(name, experiment, params=params, tags=tags)
     if resume and name is not None:
         raise Invalid("STEP-009", f"a resumed run keeps its name, {name!r} is another", fix="start_run(resume=ID)")
     asked = resume.id if isinstance(resume, Run) else resume
@@ -198,8 +195,11 @@ def start_run(
     return ScriptRun(name, dict(params or {}), dict(tags or {}), experiment, asked)
 
 
-def _check_mappings(**given: Any) -> None:
-    for option, value in given.items():
+def _check_given(name: str | None, experiment: str, **mappings: Any) -> None:
+    for text, what in ((name, "a run"), (experiment, "an experiment")):
+        if text:
+            check_name(text, what)
+    for option, value in mappings.items():
         if value is not None and not isinstance(value, Mapping):
             raise Invalid("STEP-009", f"{option}={value!r:.100} is no mapping", fix=f'{option}={{"NAME": VALUE}}')
 
