@@ -4,14 +4,15 @@ import math
 import os
 
 import pytest
+from tests.support.access import Person
 
 from mainspring.control.finishing import SLICE, cancel_orphans
 from mainspring.control.leases import LEASE_S, adopt, expire_leases
 from mainspring.control.processes import this_host
 from mainspring.control.usecases import FINISHED, Later
 from mainspring.domain import messages, records
-from mainspring.domain.errors import Conflict, NotFound
-from mainspring.domain.retries import RetryRuns
+from mainspring.domain.errors import Conflict, Invalid, NotFound
+from mainspring.domain.retries import GetCall, RetryRuns
 from mainspring.domain.states import STOPPED
 from mainspring.domain.tracking import TagRun
 from mainspring.store import rows
@@ -189,6 +190,17 @@ def test_a_failed_attempt_is_retried_as_often_as_it_may(desk):
         assert "division by zero" in back.reason
         desk.call(lambda turn: turn.connection.exec_driver_sql("UPDATE runs SET state = 'running'"))
     assert finish(desk, get(desk, run), "failed", problem=problem).state == "failed"
+
+
+def test_a_search_from_elsewhere_begins_without_its_call_where_no_code_is_let_in(desk):
+    anna = Person(desk, "anna", "runner")
+    call = records.Call(payload="0" * 64, snapshot="1" * 64)
+    begun = begin(anna, kind="study", key="k", cache=True, call=call)
+    assert begun.run.state == "running"
+    with pytest.raises(NotFound, match="RUN-020"):
+        desk.ask(GetCall(begun.run.id))
+    with pytest.raises(Invalid, match="API-018"):
+        begin(anna, kind="step", call=call)
 
 
 def test_a_search_that_was_stopped_again_answers_nobody(desk):

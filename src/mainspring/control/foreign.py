@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from mainspring.control.blobs import check_named, reaches_files
 from mainspring.control.turn import Turn
 from mainspring.domain.environments import check_variables
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Denied, Invalid
 from mainspring.domain.messages import BeginRun, FinishRun, RunSpec
 from mainspring.domain.records import Call, Snapshot
 
@@ -79,17 +79,23 @@ def check_applied(turn: Turn, name: str, snapshot: Snapshot, folder: str) -> Non
 def check_kept(turn: Turn, command: BeginRun | FinishRun) -> None:
     """Refuse to keep, for another time, a call of whoever has not the files of the home.
 
-    A search is one that the home could have been asked to run: its trials are.
+    A search is kept where its trials may run; elsewhere it begins without its call, for a result of earlier may
+    answer it, and its trials say what is wrong.
 
     Raises
     ------
     Invalid
-        API-018; as `check_calls` does for a search.
+        API-018.
+    NotFound
+        HOME-013 when the caller may not name a blob of the search.
     """
     if command.call is None:
         return
     if isinstance(command, BeginRun) and command.kind == "study":
-        check_calls(turn, [command])
+        try:
+            check_calls(turn, [command])
+        except (Invalid, Denied):
+            command.call = None
     elif not reaches_files(turn):
         name = command.name if isinstance(command, BeginRun) else command.run_id
         raise Invalid("API-018", f"the call of {name} does not travel to this home", name=name)

@@ -129,17 +129,18 @@ def look_in_bucket(text: str) -> Look:
         raise Unavailable("BLOB-002", f"{pattern.bucket.url} needs {missing.name}") from None
     literal = pattern.folder == pattern.parts  # so it is an object, or those of a folder
     wanted = [pattern, *([Pattern(pattern.bucket, (*pattern.parts, "*"))] if literal else [])]
-    begun, seen, newest, files = time.monotonic(), hashlib.sha256(), None, 0
+    begun, seen, newest = time.monotonic(), list[str](), None
     for number, found in enumerate(list_bucket(pattern.bucket, "/".join(pattern.folder), itself=literal)):
         if number >= MOST_LISTED or time.monotonic() - begun > MOST_LOOK_S:
             raise ValueError(f"too many objects lie beside those that match {text}: name a folder of their own")
         if not any(each.matches(found.key) for each in wanted):
             continue
-        if files == MOST_FILES:
+        if len(seen) == MOST_FILES:
             raise ValueError(f"more than {MOST_FILES:,} files match {text}")
-        seen.update(f"{found.key}\0{found.mark}\0{found.modified_at}\0{found.size_bytes}\0".encode())
-        newest, files = max(newest or 0.0, found.modified_at), files + 1
-    return Look(seen.hexdigest(), newest, files)
+        seen.append(f"{found.key}\0{found.mark}\0{found.modified_at}\0{found.size_bytes}\0")
+        newest = max(newest or 0.0, found.modified_at)
+    stamp = hashlib.sha256("".join(sorted(seen)).encode())  # not every store lists by name
+    return Look(stamp.hexdigest(), newest, len(seen))
 
 
 def _holds(place: Location, pattern: Pattern) -> bool:
