@@ -8,6 +8,7 @@ from pathlib import Path
 import lightgbm
 import msgspec
 import numpy as np
+import onnx
 import polars as pl
 import pytest
 import xgboost
@@ -25,6 +26,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from mainspring.domain.errors import Invalid
 from mainspring.models.adapters.lightgbm import LightgbmFlavor
+from mainspring.models.adapters.onnx_graphs import OnnxFlavor
 from mainspring.models.adapters.sklearn import SklearnFlavor
 from mainspring.models.adapters.xgboost import XgboostFlavor
 from mainspring.models.columns import to_columns
@@ -152,6 +154,32 @@ class TestXgboost(FlavorContract):
     @pytest.fixture
     def rows(self):
         return make_orders(500, seed=3).select("price", "weight", "count")
+
+
+@cache
+def make_graph() -> onnx.ModelProto:
+    """A graph that another tool has written: one matrix, a label and probabilities."""
+    rows = make_orders().select("price", "weight", "count").fill_null(0.0)
+    model = LogisticRegression().fit(
+        rows.with_columns(pl.col("price") - 1.7e9).to_numpy(), make_orders()["late"].to_numpy()
+    )
+    from skl2onnx import to_onnx
+
+    return to_onnx(model, rows.to_numpy()[:1].astype(np.float32), options={"zipmap": False}, target_opset=18)
+
+
+class TestOnnx(FlavorContract):
+    @pytest.fixture
+    def flavor(self):
+        return OnnxFlavor()
+
+    @pytest.fixture
+    def model(self):
+        return make_graph()
+
+    @pytest.fixture
+    def rows(self):
+        return make_orders(500, seed=3).select("price", "weight", "count").fill_null(0.0)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -394,7 +422,7 @@ def test_an_object_of_no_flavor_is_refused(thing: object) -> None:
     with pytest.raises(Invalid) as caught:
         find_flavor(thing)
     assert caught.value.code == "MODEL-002"
-    assert "lightgbm, sklearn, xgboost" in caught.value.why
+    assert "lightgbm, onnx, sklearn, xgboost" in caught.value.why
     assert "allow_code" in caught.value.fix
 
 
@@ -437,7 +465,7 @@ def test_the_mlmodel_file_is_yaml_that_names_the_forms() -> None:
     yaml = pytest.importorskip("yaml")
     package = build_package(fit_boosting(), make_orders(50))
     found = yaml.safe_load(package.files["MLmodel"])
-    assert set(found["flavors"]) == {"sklearn", "onnx", "mainspring"}
+    assert set(found["flavors"]) == {"sklearn", "onnx", "python_function", "mainspring"}
     inputs = msgspec.json.decode(found["signature"]["inputs"])
     assert [each["name"] for each in inputs] == TEXTS + NUMBERS
     request = msgspec.json.decode(package.files["example.json"])

@@ -207,7 +207,7 @@ def test_a_graph_that_names_files_reads_none(place, tmp_path, monkeypatch):
 
 
 def test_yaml_is_written_and_never_read(tmp_path, mark):
-    """``!!python/object/apply`` in an MLmodel file: nothing reads it, so nothing applies it."""
+    """``!!python/object/apply`` in an MLmodel file: our own reader knows no tags, and no other one is imported."""
     for path in SOURCES:
         names = {alias.name for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Import)
                  for alias in node.names}  # fmt: skip

@@ -63,6 +63,13 @@ class Flavor(Protocol):
         """
         ...
 
+    def tell_mlflow(self, content: bytes, environment: Mapping[str, str]) -> dict[str, Any]:
+        """Return by which settings MLflow's flavor of the same name reads what `save` wrote.
+
+        None when it has no such flavor. `environment` holds the versions of `distributions`.
+        """
+        ...
+
     def load(self, content: bytes) -> Any:
         """Read what `save` wrote.
 

@@ -11,7 +11,9 @@ from mainspring.models.signature import Column, Signature
 _TYPES = {"FP32": "float", "FP64": "double", "INT64": "long", "BOOL": "boolean", "BYTES": "string"}
 
 
-def write_mlmodel(signature: Signature, flavor: Flavor, environment: dict[str, str], *, onnx: bool) -> str:
+def write_mlmodel(
+    signature: Signature, flavor: Flavor, content: bytes, environment: dict[str, str], *, onnx: bool
+) -> str:
     """Return the text of the file.
 
     Parameters
@@ -20,6 +22,8 @@ def write_mlmodel(signature: Signature, flavor: Flavor, environment: dict[str, s
         Written as MLflow writes a column-based signature.
     flavor : Flavor
         The flavor that reads the native form.
+    content : bytes
+        The native form.
     environment : dict of str to str
         ``python`` and distributions -> versions.
     onnx : bool
@@ -27,24 +31,26 @@ def write_mlmodel(signature: Signature, flavor: Flavor, environment: dict[str, s
 
     Notes
     -----
-    JSON is YAML, so values are written as JSON and no YAML library is needed.
+    JSON is YAML, so values are written as JSON and no YAML library is needed. MLflow's ``pyfunc`` asks the native
+    form: labels of an estimator, probabilities of a booster.
     """
     flavors: dict[str, Any] = {}
-    if flavor.name == "sklearn":
-        flavors["sklearn"] = {
-            "pickled_model": flavor.file,
-            "serialization_format": "skops",
-            "sklearn_version": environment.get("scikit-learn", ""),
+    told = flavor.tell_mlflow(content, environment)
+    if told:
+        flavors[flavor.name] = told
+        flavors["python_function"] = {
+            "loader_module": f"mlflow.{flavor.name}",
+            "data": flavor.file,
+            "env": {"virtualenv": "python_env.yaml"},
+            "python_version": environment["python"],
         }
-    elif flavor.name == "lightgbm":
-        flavors["lightgbm"] = {"data": flavor.file, "lgb_version": environment.get("lightgbm", "")}
-    if onnx:
+    if onnx and "onnx" not in flavors:
         flavors["onnx"] = {"data": "model.onnx", "providers": ["CPUExecutionProvider"]}
     flavors["mainspring"] = {"file": "model.onnx" if onnx else flavor.file, "signature": "signature.json"}
     lines = ["flavors:"]
-    for name, content in flavors.items():
+    for name, settings in flavors.items():
         lines.append(f"  {name}:")
-        lines += [f"    {key}: {json.dumps(value)}" for key, value in content.items()]
+        lines += [f"    {key}: {json.dumps(value)}" for key, value in settings.items()]
     lines += [
         "signature:",
         f"  inputs: {_quote([_describe(each) for each in signature.inputs])}",
@@ -53,6 +59,11 @@ def write_mlmodel(signature: Signature, flavor: Flavor, environment: dict[str, s
         "",
     ]
     return "\n".join(lines)
+
+
+def write_python_environment(environment: dict[str, str]) -> str:
+    """Return the text of ``python_env.yaml``, from which tools of that family make an environment."""
+    return f'python: "{environment["python"]}"\ndependencies: ["-r requirements.txt"]\n'
 
 
 def _describe(column: Column) -> dict[str, Any]:

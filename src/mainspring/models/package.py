@@ -13,8 +13,8 @@ import numpy as np
 
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.models.columns import Array, count_rows, to_columns
-from mainspring.models.flavors import Flavor, NativePredictor, find_flavor
-from mainspring.models.mlmodel import write_mlmodel
+from mainspring.models.flavors import NativePredictor, find_flavor, find_flavor_of_files
+from mainspring.models.mlmodel import write_mlmodel, write_python_environment
 from mainspring.models.parity import MIN_ROWS, Parity, compare
 from mainspring.models.runtime import ONNX_FILE, SIGNATURE_FILE, Predictor
 from mainspring.models.signature import Signature, infer
@@ -102,7 +102,8 @@ def build_package(model: Any, example: Any, *, proof: Callable[[tuple[str, ...]]
     if converted is not None and parity.passed:
         files[ONNX_FILE], predictor = converted
     environment = _read_environment(flavor.distributions(model))
-    files |= _describe(signature, columns, flavor, environment, onnx=ONNX_FILE in files)
+    told = write_mlmodel(signature, flavor, content, environment, onnx=ONNX_FILE in files)
+    files |= {"MLmodel": told.encode(), **_describe(signature, columns, environment)}
     return Package(
         files=files,
         signature=signature,
@@ -113,6 +114,16 @@ def build_package(model: Any, example: Any, *, proof: Callable[[tuple[str, ...]]
         size_bytes=len(files[ONNX_FILE if ONNX_FILE in files else flavor.file]),
         latency_ms=measure_latency_ms(predictor, columns),
     )
+
+
+def open_package(package: Package) -> Predictor:
+    """Return a predictor over the form of a package that answers."""
+    from mainspring.models.adapters.onnx import OnnxPredictor
+
+    if ONNX_FILE in package.files:
+        return OnnxPredictor(package.files[ONNX_FILE], package.signature)
+    flavor = find_flavor_of_files(package.files)
+    return NativePredictor(flavor, flavor.load(package.files[flavor.file]), package.signature)
 
 
 def _gather_rows(
@@ -235,13 +246,11 @@ def _read_environment(distributions: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _describe(
-    signature: Signature, columns: Mapping[str, Array], flavor: Flavor, environment: dict[str, str], *, onnx: bool
-) -> dict[str, bytes]:
+def _describe(signature: Signature, columns: Mapping[str, Array], environment: dict[str, str]) -> dict[str, bytes]:
     pins = [f"{name}=={version}" for name, version in environment.items() if name != "python"]
     return {
         SIGNATURE_FILE: msgspec.json.format(msgspec.json.encode(signature), indent=1),
         EXAMPLE_FILE: write_request(columns, signature, EXAMPLE_ROWS),
         "requirements.txt": "".join(f"{pin}\n" for pin in pins).encode(),
-        "MLmodel": write_mlmodel(signature, flavor, environment, onnx=onnx).encode(),
+        "python_env.yaml": write_python_environment(environment).encode(),
     }

@@ -18,6 +18,7 @@ from mainspring.store.blobs import check_content, is_digest
 ONNX_FILE = "model.onnx"
 SEALED_FILE = "model.sealed"
 SIGNATURE_FILE = "signature.json"
+MLMODEL_FILE = "MLmodel"
 
 
 class Predictor(Protocol):
@@ -57,18 +58,22 @@ def load_predictor(files: Mapping[str, Path], *, seal: Seal | None = None) -> Pr
     -------
     Predictor
         ONNX Runtime when there is a ``model.onnx``; it imports no training library. Else the
-        native form.
+        native form. A folder that an MLflow client registered is converted and proven here, each time.
 
     Raises
     ------
     Invalid
-        MODEL-010 when a file is missing or cannot be read.
+        MODEL-010 when a file is missing or cannot be read; MODEL-060 and MODEL-062 for a folder of MLflow's.
     Unavailable
         MODEL-011 when the format's library is not installed.
     Denied
         MODEL-013 when the model is code and no seal was given; HOME-012 when it is sealed by
-        another project.
+        another project; MODEL-061 when a folder of MLflow's holds a pickle.
     """
+    if SIGNATURE_FILE not in files and MLMODEL_FILE in files:
+        from mainspring.models.folders import load_folder
+
+        return load_folder(files)
     signature = read_signature(files)
     if ONNX_FILE in files:
         from mainspring.models.adapters.onnx import OnnxPredictor

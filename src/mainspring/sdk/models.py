@@ -103,6 +103,8 @@ class Model(Handle):
         """The columns that it takes and gives."""
         from mainspring.models.signature import Signature
 
+        if "signature" not in (self.details or {}):  # a folder that an MLflow client has registered says it itself
+            return self._load_predictor().signature
         return msgspec.convert(self.details["signature"], Signature)
 
     @property
@@ -272,7 +274,7 @@ def register(
     obj: Any,
     name: str,
     *,
-    example: Any,
+    example: Any = None,
     goal: Goal | None = None,
     features: Iterable[Any] = (),
     allow_code: bool = False,
@@ -282,19 +284,21 @@ def register(
     Parameters
     ----------
     obj : object
-        A fitted scikit-learn estimator or Pipeline, or a LightGBM or XGBoost model.
+        A fitted scikit-learn estimator or Pipeline, a LightGBM or XGBoost model, an ``onnx.ModelProto``; or the
+        path of an ``.onnx`` file or of a folder with an ``MLmodel`` file.
     name : str
         The model; each new content is its next version.
     example : Dataset, frame or mapping of columns
         Rows that it was trained on, or rows like them; columns that are no features are left
         aside. With at least 10,000 rows the ONNX form is proven on real rows; with fewer, rows of
-        the datasets that training read are taken as well.
+        the datasets that training read are taken as well. A folder may bring its own.
     goal : Goal, optional
         Why the model exists.
     features : iterable of feature views or their names
         Views that a service computes for each request.
     allow_code : bool, default False
-        Keep an object of any other kind as code, sealed with the project's key.
+        Keep an object of any other kind as code, sealed with the project's key; open the pickle of a folder, in a
+        process of its own.
 
     Returns
     -------
@@ -304,8 +308,8 @@ def register(
     Raises
     ------
     Invalid
-        MODEL-002 an object that no flavor writes, MODEL-004 or MODEL-005 an example that does not
-        fit, MODEL-008 an example without rows, DATA-001 a bad name.
+        MODEL-002 an object that no flavor writes, MODEL-004 or MODEL-005 an example that does not fit, MODEL-060 to
+        MODEL-062 a folder that lies, is a pickle, or cannot be read, MODEL-008 no rows, DATA-001 a bad name.
 
     Warns
     -----

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import subprocess
 import warnings
 from collections.abc import Iterable, Mapping
@@ -100,6 +101,10 @@ def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Versi
     from mainspring.models.sealed import seal_package
 
     rows = example.polars() if isinstance(example, Dataset) else example
+    if isinstance(obj, str | os.PathLike):
+        return _package_path(Path(obj), rows, allow_code=allow_code)
+    if rows is None:
+        raise Invalid("MODEL-008", "a model is registered without an example")
     if hasattr(rows, "gather_every"):
         rows = rows.gather_every(max(1, len(rows) // MAX_ROWS))
     try:
@@ -110,13 +115,22 @@ def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Versi
     return seal_package(obj, rows, client.home_seal)
 
 
+def _package_path(path: Path, rows: Any, *, allow_code: bool) -> Package:
+    """Package a folder with an MLmodel file, or a file of ONNX."""
+    from mainspring.models.folders import list_files, package_folder, package_graph
+
+    if path.is_dir():
+        return package_folder(list_files(path), example=rows, allow_code=allow_code)
+    return package_graph(path, rows)
+
+
 def _find_derived(example: Any, names: list[str]) -> set[str]:
     """Return the inputs that were made of sensitive columns; those of a dataset were judged when it was written."""
     import polars as pl
 
     from mainspring.data.frames import make_frame
 
-    if isinstance(example, Dataset):
+    if example is None or isinstance(example, Dataset):
         return set()
     frame = pl.DataFrame(dict(example)) if isinstance(example, Mapping) else make_frame(example)
     return find_derived(frame.select(names))

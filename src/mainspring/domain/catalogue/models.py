@@ -166,4 +166,25 @@ ENTRIES = (
         "its files are held to their digests where they leave and where they arrive, and one of them is another",
         "mainspring doctor, where it comes from; then the same command again",
     ),
+    Entry(
+        "MODEL-060",
+        "invalid",
+        "a model folder that is not what it says",
+        "its MLmodel file contradicts itself or the bytes beside it, so nothing of it was used",
+        "save the model again with the library that made it, and register the new folder",
+    ),
+    Entry(
+        "MODEL-061",
+        "denied",
+        "a model that was pickled",
+        "opening a pickle runs whatever code it names, and only a model with a safe format is kept of it",
+        "ms.register(folder, name, allow_code=True) opens it in a process of its own, if you trust who made it",
+    ),
+    Entry(
+        "MODEL-062",
+        "invalid",
+        "a model folder that cannot be read",
+        "a folder holds an MLmodel file with an entry that is read here, and tells its inputs or an example",
+        "ms.register(folder, name, example=rows), or save the model anew with signature and input example",
+    ),
 )

@@ -80,6 +80,15 @@ class LightgbmFlavor:
         text: str = _get_booster(model).model_to_string()
         return text.encode()
 
+    def tell_mlflow(self, content: bytes, environment: Mapping[str, str]) -> dict[str, Any]:
+        """Return that it is the text of a booster."""
+        del content
+        return {
+            "data": self.file,
+            "model_class": "lightgbm.basic.Booster",
+            "lgb_version": environment.get("lightgbm", ""),
+        }
+
     def load(self, content: bytes) -> Any:
         """Read a booster's text."""
         lightgbm = _import_lightgbm()

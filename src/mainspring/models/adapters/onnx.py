@@ -46,16 +46,7 @@ class OnnxPredictor:
 
     def __init__(self, content: bytes, signature: Signature) -> None:
         self.signature = signature
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # A graph that names files for its weights could have any file of the server read; ours name none.
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
-        try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as fault:  # noqa: BLE001  ONNX Runtime's errors share no documented class
-            raise Invalid("MODEL-010", f"model.onnx cannot be loaded: {fault}") from None
+        self._session = open_session(content)
         self._outputs = [column.name for column in signature.outputs]
         self._texts = {column.name for column in signature.inputs if column.datatype == "BYTES"}
         names = {node.name for node in self._session.get_inputs()}
@@ -74,6 +65,20 @@ class OnnxPredictor:
         }
         answers = self._session.run(self._outputs, feed)
         return dict(zip(self._outputs, answers, strict=True))
+
+
+def open_session(content: bytes) -> Any:
+    """Return a session of one thread over a graph; MODEL-010 when the bytes are none."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # A graph that names files for its weights could have any file of the server read; ours name none.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as fault:  # noqa: BLE001  ONNX Runtime's errors share no documented class
+        raise Invalid("MODEL-010", f"model.onnx cannot be loaded: {fault}") from None
 
 
 def _fill_nulls(values: Array) -> Array:

@@ -112,11 +112,20 @@ class SklearnFlavor:
             )
         return _normalise(content)
 
+    def tell_mlflow(self, content: bytes, environment: Mapping[str, str]) -> dict[str, Any]:
+        """Return that skops wrote it, and the types that it holds beyond those that skops trusts by itself."""
+        return {
+            "pickled_model": self.file,
+            "serialization_format": "skops",
+            "sklearn_version": environment.get("scikit-learn", ""),
+            "skops_trusted_types": _find_trusted(_import_skops(), content),
+        }
+
     def load(self, content: bytes) -> Any:
         """Read with skops, trusting the types on the allow-list only."""
         skops = _import_skops()
         try:
-            return skops.loads(content, trusted=sorted(_TRUSTED & set(skops.get_untrusted_types(data=content))))
+            return skops.loads(content, trusted=_find_trusted(skops, content))
         except Exception as fault:  # noqa: BLE001  a damaged file raises whatever its reader stumbles over
             raise Invalid("MODEL-010", f"{self.file} cannot be read: {type(fault).__name__}: {fault}") from None
 
@@ -288,6 +297,11 @@ def _is_bare_lightgbm_matrix(model: Any, names: Any) -> bool:
     return type(model).__module__.startswith("lightgbm.") and all(
         name == f"Column_{number}" for number, name in enumerate(names)
     )
+
+
+def _find_trusted(skops: Any, content: bytes) -> list[str]:
+    """Return the types of the file that our list allows and skops's does not."""
+    return sorted(_TRUSTED & set(skops.get_untrusted_types(data=content)))
 
 
 def _import_skops() -> Any:

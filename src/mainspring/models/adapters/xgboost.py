@@ -109,6 +109,16 @@ class XgboostFlavor:
             raise Invalid("MODEL-002", f"this {type(model).__name__} cannot be kept: {fault}") from None
         return content
 
+    def tell_mlflow(self, content: bytes, environment: Mapping[str, str]) -> dict[str, Any]:
+        """Return that it is the UBJSON of a booster; as an estimator it would answer labels, whatever it was."""
+        del content
+        return {
+            "data": self.file,
+            "model_class": "xgboost.core.Booster",
+            "model_format": "ubj",
+            "xgb_version": environment.get("xgboost-cpu", environment.get("xgboost", "")),
+        }
+
     def load(self, content: bytes) -> Any:
         """Read a booster's UBJSON, or its JSON, after each tree in it was checked."""
         xgboost = _import_xgboost()

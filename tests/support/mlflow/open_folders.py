@@ -1,0 +1,23 @@
+"""Run by an interpreter with MLflow: open model folders that Mainspring wrote, and tell what they answer."""
+
+import json
+import sys
+
+import mlflow
+import numpy as np
+import pandas as pd
+
+rows = pd.read_json(sys.stdin, orient="split", dtype=False)
+found = {}
+for folder in sys.argv[1:]:
+    model = mlflow.pyfunc.load_model(folder)
+    types = {each["name"]: each["type"] for each in model.metadata.signature.inputs.to_dict()}
+    kinds = {"long": "int64", "float": "float32", "double": "float64", "string": "object", "boolean": "bool"}
+    given = rows[list(types)].astype({name: kinds[kind] for name, kind in types.items()})
+    own = getattr(mlflow, model.metadata.flavors["python_function"]["loader_module"].rpartition(".")[2])
+    found[folder] = {
+        "answers": np.asarray(model.predict(given)).tolist(),
+        "own": type(own.load_model(folder)).__name__,
+        "types": types,
+    }
+print(json.dumps(found))
