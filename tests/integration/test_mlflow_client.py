@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.support.servers import UpProcess
 
+import mainspring as ms
+
 PROGRAMS = Path(__file__).resolve().parents[1] / "fixtures" / "mlflow"
 STEPS = """
 import sys
@@ -95,3 +97,11 @@ def test_what_a_step_logs_with_mlflow_goes_to_its_run(home, tmp_path, mlflow_pyt
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fit succeeded {'loss': 0.5} {'n': 3}" in done.stdout
     assert "score succeeded {'score': 0.75}" in done.stdout
+
+
+def test_artifacts_logged_models_autologging_and_evaluation(up, mlflow_python):
+    done = run_program(mlflow_python, "models.py", read_variables())
+    *_, run_id = done.stdout.split()
+    logged = ms.runs(f'id = "{run_id}"')[0].artifacts
+    assert logged["note.txt"].load().read_text() == "hello"
+    assert logged["out/sub/ü 100%.bin"].size_bytes == 3_000_000
