@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from mainspring.control.usecases import HANDLERS, PASSING, READING, REHEARSED, UNKEPT
-from mainspring.domain import access, messages, records, retries, sinks, tracking, triggers, upkeep
+from mainspring.domain import access, gates, messages, records, registry, retries, sinks, tracking, triggers, upkeep
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError, NotFound
 from mainspring.domain.principals import Principal
@@ -44,6 +44,9 @@ def filled(desk):
     snapshot = {"files": {}, "entry": "flow:run", "python": "python3", "preload": []}
     flow = {"triggers": [], "folder": "/", "snapshot": snapshot}
     desk.ask(messages.Apply([records.Declaration("pipeline", name, flow) for name in ("nightly", "weekly")]))
+    desk.ask(messages.Apply([records.Declaration("gate", "fair->champion", {})]))
+    desk.ask(messages.PutVersion(kind="model", name="fair", digest="3" * 64, manifest={}))
+    desk.ask(messages.MoveAlias(kind="model", name="fair", alias="held", number=1))
     desk.ask(triggers.PausePipeline(name="weekly"))
     desk.queued, desk.ended = queued.id, ended.id
     return desk
@@ -53,6 +56,12 @@ def changes(desk):
     return [
         messages.CancelRuns([desk.queued]),
         messages.MoveAlias(kind="model", name="delays", alias="good", number=2),
+        registry.RegisterModel(name="more"),
+        registry.DescribeModel(name="delays", number=2, description="late", tags={"a": "b"}),
+        registry.DropAlias(name="fair", alias="held"),
+        gates.RemoveGate(model="fair", alias="champion", reason="another task"),
+        registry.RenameModel(name="fair", to="good"),
+        registry.StageVersion(name="delays", number=2, stage="Production"),
         messages.Deploy("others", "delays@2"),
         messages.Deploy("delays", "delays@2", "direct"),
         messages.StopService("delays"),
