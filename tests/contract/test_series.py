@@ -1,12 +1,15 @@
 """Series and what runs are found by, in both dialects: what is kept, what counts once, what is the latest."""
 
 import math
+import random
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from mainspring.control.leases import optimize
 from mainspring.domain import messages, tracking
 from mainspring.store import runs, series
 from mainspring.store.indexes import read_entry
@@ -127,3 +130,42 @@ def test_a_change_that_is_undone_leaves_the_index_as_it_was(desk):
         desk.call(fail)
     assert index(desk, run)[1] == {"team": "a"}
     assert find(desk, "tags.team = a") == [run.id]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.integers(-50, 400), min_size=1, max_size=120),
+    most=st.sampled_from([4, 5, 9, 40, 200]),
+    seed=st.integers(0, 2**16),
+)
+def test_a_series_that_is_thinned_out_keeps_its_ends_and_peaks(desk, steps, most, seed):
+    run, source = begin(desk), random.Random(seed)
+    values = [0.0, 1.0, -1.0, 99.0, math.nan, math.inf]
+    add(desk, run, *(("loss", step, float(place % 3), source.choice(values)) for place, step in enumerate(steps)))
+    whole = read(desk, run)
+    found = desk.ask(messages.GetSeries(run_id=run.id, key="loss", most=most))
+    assert len(found) <= max(most, 4)
+    if len(whole) <= most:
+        assert repr(found) == repr(whole)
+        return
+    assert {repr(point) for point in found} <= {repr(point) for point in whole}
+    assert (repr(found[0][:2]), repr(found[-1][:2])) == (repr(whole[0][:2]), repr(whole[-1][:2]))
+    numbers = [value for *_, value in whole if not math.isnan(value)]
+    kept = [value for *_, value in found if not math.isnan(value)]
+    assert not numbers or (min(kept), max(kept)) == (min(numbers), max(numbers))
+    assert desk.ask(messages.GetSeries(run_id=run.id, key="none", most=most)) == []
+
+
+def test_statistics_follow_what_grows(desk, record):
+    for _ in range(30):
+        begin(desk, params={f"p{number}": number for number in range(60)})
+    query = {
+        "sqlite": "SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'param_values'",
+        "postgresql": "SELECT count(*) FROM pg_stats WHERE tablename = 'param_values'",
+    }[record]
+    deadline, known = time.monotonic() + 60, [0]
+    while not known[0] and time.monotonic() < deadline:  # PostgreSQL counts what has changed a moment later
+        desk.call(optimize)
+        desk.call(lambda turn: known.__setitem__(0, turn.connection.execute(text(query)).scalar_one()))
+        time.sleep(0.05)
+    assert known[0] > 0

@@ -135,9 +135,9 @@ def forget_old_answers(turn: Turn) -> None:
     forget_answers(turn.connection, turn.now() - (_ANSWERS_KEPT_S if _is_steady(turn) else _ANSWERS_KEPT_AT_MOST_S))
 
 
-@loop(every_s=3600.0, once=True)
+@loop(every_s=60.0, once=True)
 def optimize(turn: Turn) -> None:
-    """Keep the statistics that queries are planned by."""
+    """Keep the statistics that queries are planned by; where nothing has grown, nothing is done."""
     dialect_of(turn.connection).optimize(turn.connection)
 
 

@@ -10,7 +10,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import REPORTED, handles
 from mainspring.domain import messages
 from mainspring.domain.records import Run
-from mainspring.store import artifacts, runs, series
+from mainspring.store import artifacts, histories, runs, series
 from mainspring.tracking.journal import journal_path, read_end, read_report
 
 
@@ -42,10 +42,12 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
 
 @handles(messages.GetSeries, action="runs.read", reads=True)
 def get_series(turn: Turn, command: messages.GetSeries) -> list[tuple[int, float, float]]:
-    """Answer with the points of one metric."""
-    return series.read_series(
-        turn.connection, runs.find_run(turn.connection, turn.project, command.run_id).id, command.key
-    )
+    """Answer with the points of one metric, all or thinned out."""
+    run = runs.find_run(turn.connection, turn.project, command.run_id)
+    if command.most is None:
+        return series.read_series(turn.connection, run.id, command.key)
+    found = histories.find_series(turn.connection, turn.project, run.id, command.key)
+    return [] if found is None else histories.thin_out(turn.connection, found, command.most)
 
 
 def sweep_journal(turn: Turn, run: Run) -> messages.FinishRun | None:

@@ -5,7 +5,7 @@ They travel as those of `mainspring.domain.messages` do, which knows them all.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,9 @@ MOST_NAME = 250
 
 MOST_TAG = 5_000
 """Characters of a tag's value."""
+
+MOST_THINNED = 2_000
+"""Points of a series that is thinned out, at most."""
 
 OWN = "system/"
 """What the names begin with that only the platform logs."""
@@ -78,10 +81,11 @@ class Reported(msgspec.Struct):
 
 
 class GetSeries(Command):
-    """The points of one metric, in order of step."""
+    """The points of one metric, in order of step; with `most` no more than so many, and no peak is lost."""
 
     run_id: str
     key: str
+    most: Annotated[int, msgspec.Meta(ge=4, le=MOST_THINNED)] | None = None
 
 
 class ListArtifacts(Command):

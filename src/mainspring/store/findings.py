@@ -31,13 +31,11 @@ from sqlalchemy import (
 
 from mainspring.domain.conditions import ABSENT, LISTED, Condition, Order
 from mainspring.domain.searches import SHOWN_STATES, USER
-from mainspring.store.statements import pack_ids, unpack_ids
 from mainspring.store.tables import (
     dataset_inputs,
     latest,
     param_values,
     runs,
-    series_keys,
     tag_values,
     told_datasets,
 )
@@ -90,16 +88,14 @@ class Finder:
         In a transaction.
     places : mapping of str to str
         Name of an experiment -> where artifacts of its runs lie, up to the id of the run.
-    named : sequence of (kind, key)
-        All metrics, parameters and tags that conditions and orders name.
+    keys : mapping of str to int
+        Name of each metric, parameter and tag of conditions and orders -> its number, and that of `USER`.
     """
 
-    def __init__(self, connection: Connection, places: Mapping[str, str], named: Sequence[Condition | Order]) -> None:
+    def __init__(self, connection: Connection, places: Mapping[str, str], keys: Mapping[str, int]) -> None:
         self._postgresql = connection.dialect.name == "postgresql"
         self._places = places
-        names = {each.key for each in named if each.kind in _TABLES} | {USER}
-        query = select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(unpack_ids("names")))
-        self._keys = dict(map(tuple, connection.execute(query, {"names": pack_ids(sorted(names))})))
+        self._keys = keys
         self.source: FromClause = runs
         self.held: ColumnElement[bool] = true()
 

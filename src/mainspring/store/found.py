@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, func, literal_colu
 from mainspring.domain.conditions import parse_conditions, parse_orders
 from mainspring.domain.experiments import DatasetInput, ModelUse
 from mainspring.domain.grammars import RUNS
-from mainspring.domain.searches import FindRuns, FoundRun, FoundRuns
+from mainspring.domain.searches import USER, FindRuns, FoundRun, FoundRuns
 from mainspring.store.deletions import is_here
 from mainspring.store.findings import Finder, after
 from mainspring.store.pages import read_page, write_page
-from mainspring.store.series import read_value
+from mainspring.store.series import read_keys, read_value
 from mainspring.store.statements import Statement, pack_ids, unpack_ids, unpack_numbers
 from mainspring.store.tables import (
     dataset_inputs,
@@ -123,9 +123,9 @@ class _Search:
         self._conditions = parse_conditions(wanted.filter, RUNS)
         self._orders = parse_orders(list(wanted.order_by), RUNS)
         self.named = (project, sorted(numbers.values()), wanted.filter, wanted.order_by, wanted.shown)
-        keys = self._start().order(self._orders)
-        self._like = tuple(kind for key in keys for kind in ((int, key.like) if key.rank is not None else (key.like,)))
-        self._place = read_page(wanted.page, self.named, self._like) if wanted.page else None
+        names = {USER, *(each.key for each in self._conditions), *(each.key for each in self._orders)}
+        self._keys = read_keys(connection, names)
+        self._place = read_page(wanted.page, self.named, self._describe()) if wanted.page else None
 
     def find(self) -> list[Any]:
         """Return one row more than is wanted, where there is one."""
@@ -136,9 +136,13 @@ class _Search:
         rows = [(row[0], 0, *row[1:]) for row in self._select(most, ranked=True)]
         return rows if len(rows) == most else rows + self._select(most - len(rows), rest=True)
 
+    def _describe(self) -> tuple[type, ...]:
+        keys = self._start().order(self._orders)
+        return tuple(kind for key in keys for kind in ((int, key.like) if key.rank is not None else (key.like,)))
+
     def _start(self) -> Finder:
         places = {name: f"mlflow-artifacts:/{number}/" for name, number in self._numbers.items()}
-        return Finder(self._connection, places, [*self._conditions, *self._orders])
+        return Finder(self._connection, places, self._keys)
 
     def _among(self) -> list[ColumnElement[bool]]:
         names = sorted(self._numbers)

@@ -164,10 +164,14 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
+def read_keys(connection: Connection, names: set[str]) -> dict[str, int]:
+    """Return the numbers of those of these names that metrics, params or tags have."""
+    return {str(key): int(number) for key, number in _KEYS.all(connection, names=pack_ids(sorted(names)))}
+
+
 def _find_keys(connection: Connection, names: set[str]) -> dict[str, int]:
-    wanted = pack_ids(sorted(names))
-    found = {str(key): int(number) for key, number in _KEYS.all(connection, names=wanted)}
+    found = read_keys(connection, names)
     if found.keys() != names:
         _ADD_KEY.run_many(connection, [{"key": name} for name in sorted(names - found.keys())])
-        found = {str(key): int(number) for key, number in _KEYS.all(connection, names=wanted)}
+        found = read_keys(connection, names)
     return found

@@ -61,6 +61,11 @@ def show_value(value: float) -> float | str:
     return "NaN" if math.isnan(value) else math.copysign(_FAR, value)
 
 
+def show_point(key: str, step: int, time: float, value: float) -> Metric:
+    """Return a point as the protocol has it."""
+    return Metric(key, value if -_FAR <= value <= _FAR else show_value(value), round(time * 1000), step)
+
+
 def show_points(key: str, points: Iterable[tuple[int, float, float]], run_id: str = "") -> list[Metric]:
     """Return points of a series as the protocol has them."""
     return [

@@ -9,7 +9,7 @@ from mainspring.api.mlflow.checks import OfRun, Wanted, Whole, invalid
 from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError
 from mainspring.api.mlflow.experiments import Pair, show_location, show_stage, show_tags, show_time
-from mainspring.api.mlflow.metrics import show_value
+from mainspring.api.mlflow.metrics import show_point
 from mainspring.api.mlflow.names import NAME, check_tag, read_experiment_id
 from mainspring.api.mlflow.naming import make_name
 from mainspring.domain import experiments as told
@@ -44,10 +44,7 @@ def show_run(found: told.LoggedRun) -> dict[str, Any]:
     return {
         "info": show_info(found),
         "data": {
-            "metrics": [
-                {"key": key, "value": show_value(value), "timestamp": show_time(time), "step": step}
-                for key, step, time, value in found.latest
-            ],
+            "metrics": [show_point(*point) for point in found.latest],
             "params": [{"key": key, "value": spell(value)} for key, value in run.params.items()],
             "tags": show_tags({NAME: run.name, **run.tags}),
         },
