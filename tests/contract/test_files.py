@@ -5,9 +5,13 @@ from tests.support.access import HOME_USER, Person
 
 from mainspring.control.blobs import forget_uploads
 from mainspring.control.files import resolve_source
+from mainspring.control.loggedmodels import purge_hidden
+from mainspring.control.retention import KEPT_DELETED_S
 from mainspring.domain import access, messages, records, tracking, upkeep
 from mainspring.domain.errors import MainspringError
+from mainspring.domain.experiments import LogBatch
 from mainspring.domain.files import File, FindFile, ListFiles, OfferFile, PutFiles, RemoveFiles
+from mainspring.domain.loggedmodels import AddLoggedModel, GetLoggedModel, HideLoggedModel, ModelMetric
 from mainspring.store import uses
 from mainspring.store.leftovers import find_leftovers
 
@@ -188,3 +192,43 @@ def test_files_stand_among_the_artifacts_of_a_run(desk):
     assert (file.name, file.value.codec, file.value.digest, file.value.summary) == (
         "plots/roc", "file", digest, "file, 2 kB",
     )  # fmt: skip
+
+
+def log_model(desk, run, **contents):
+    made = desk.ask(AddLoggedModel(experiment=0, name="fit", run_id=run.id))
+    new = [File(path, desk.blobs.put(each), len(each)) for path, each in contents.items()]
+    desk.ask(PutFiles(model_id=made.id, files=new))
+    desk.ask(LogBatch(run_id=run.id, of_models=[ModelMetric("auc", 0, 1.0, 0.9, made.id)]))
+    return made
+
+
+def test_a_logged_model_goes_with_its_run(desk):
+    run = begin(desk)
+    made = log_model(desk, run, MLmodel=b"x" * 10)
+    source = tell(desk, lambda turn: resolve_source(turn, f"models:/m-{made.id}"))
+    assert (list(source.files), source.run_id, source.model_id) == (["MLmodel"], run.id, made.id)
+    assert used(desk) == 10
+    desk.ask(messages.FinishRun(run_id=run.id, attempt=1, fence=1, state="succeeded"))
+    desk.ask(upkeep.DeleteRuns(ids=[run.id]))
+    refuse(desk, "LMODEL-001", GetLoggedModel(model_id=made.id))
+    refuse(desk, "LMODEL-001", ListFiles(model_id=made.id))
+    desk.ask(upkeep.RestoreRuns(ids=[run.id]))
+    assert [each.value for each in desk.ask(GetLoggedModel(model_id=made.id)).metrics] == [0.9]
+    desk.ask(upkeep.DeleteRuns(ids=[run.id]))
+    desk.ask(upkeep.PurgeDeleted(before=LATE))
+    assert used(desk) == 0
+    assert len(find_leftovers(desk.home, -1.0).blobs) == 1
+
+
+def test_a_deleted_logged_model_is_purged_when_its_project_keeps_nothing_that_long(desk):
+    run = begin(desk)
+    made = log_model(desk, run, MLmodel=b"x" * 10)
+    digest = desk.ask(FindFile(model_id=made.id, path="MLmodel")).digest
+    desk.ask(HideLoggedModel(model_id=made.id))
+    assert not tell(desk, lambda turn: uses.may_read(turn.connection, "default", digest, "user:nobody"))
+    desk.call(purge_hidden)
+    assert desk.ask(GetLoggedModel(model_id=made.id, deleted=True)).deleted_at is not None
+    desk.clock.advance(KEPT_DELETED_S + 1.0)
+    desk.call(purge_hidden)
+    refuse(desk, "LMODEL-001", GetLoggedModel(model_id=made.id, deleted=True))
+    assert used(desk) == 0
