@@ -388,3 +388,13 @@ def test_lineage_goes_both_ways_and_through_datasets(desk):
     desk.ask(upkeep.DeleteVersions(kind="model", reference="delays@2"))
     assert [each.reference for each in ask("dataset", "other").models] == ["delays@2"], "lineage outlives it"
     refuse(lambda: ask("model", "none"), NotFound, "MODEL-001")
+
+
+@pytest.mark.parametrize("details", [None, {}, {"origin": ["x"], "trained_on": None}, {"origin": {"datasets": "x"}}])
+def test_edges_tell_what_training_saw_where_nobody_says_it(desk, details):
+    rows = desk.ask(messages.PutVersion(kind="dataset", name="rows", digest="d", manifest={"table": "rows"}))
+    desk.ask(messages.PutVersion(kind="dataset", name="fresh", digest="f", manifest={"table": "fresh"}))
+    put(desk, "m1", inputs=(rows.id,), details=details)
+    guard(desk)
+    refuse(lambda: desk.ask(messages.Promote(model="delays", alias="champion", data="rows")), Invalid, "GATE-012")
+    assert desk.ask(messages.Promote(model="delays", alias="champion", data="fresh")).kind == "gate"

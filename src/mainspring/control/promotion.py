@@ -19,6 +19,7 @@ from mainspring.domain.wire import restore
 from mainspring.evaluation.unseen import find_seen
 from mainspring.store import rows, tables
 from mainspring.store.runs import no_run
+from mainspring.store.versions import get_versions
 
 
 @handles(Promote, action="models.promote")
@@ -128,15 +129,25 @@ def _find_promotion(turn: Turn, model: Version, alias: str, data: Version, rules
 
 
 def _check_unseen(turn: Turn, model: Version, data: Version) -> None:
-    elsewhere = ((model.details or {}).get("origin") or {}).get("datasets", ())
-    twin = next((str(each["reference"]) for each in elsewhere if each["digest"] == data.digest), None)
-    if twin is not None:
-        what = f"training read it as {twin}, where the model comes from"
-        raise Invalid("GATE-012", f"{data.reference} cannot judge {model.reference}: {what}", read=[twin])
-    read = [str(reference) for reference in (model.details or {}).get("trained_on", ())]
-    if not read:
-        return
-    versions = [version for name in read if (version := find_version(turn, "dataset", name)) is not None]
-    seen = find_seen(data, versions)
+    """Refuse rows that training saw, as lineage tells: here, or where the model comes from.
+
+    Raises
+    ------
+    Invalid
+        GATE-012.
+    """
+    details: dict[str, Any] = model.details if isinstance(model.details, dict) else {}
+    origin = details.get("origin")
+    elsewhere = origin.get("datasets") if isinstance(origin, dict) else None
+    for each in elsewhere if isinstance(elsewhere, list) else ():
+        if isinstance(each, dict) and each.get("digest") == data.digest:
+            what = f"training read it as {each.get('reference')}, where the model comes from"
+            raise Invalid("GATE-012", f"{data.reference} cannot judge {model.reference}: {what}", read=[])
+    read = [str(reference) for reference in details.get("trained_on") or ()]
+    found = [version for name in read if (version := find_version(turn, "dataset", name)) is not None]
+    if not read:  # who registered it told nothing, but drew the edges
+        inputs = get_versions(turn.connection, model.inputs)
+        found = [each for each in inputs if each.kind == "dataset" and "table" in (each.manifest or {})]
+    seen = find_seen(data, found)
     if seen is not None:
         raise Invalid("GATE-012", f"{data.reference} cannot judge {model.reference}: {seen}", read=read)
