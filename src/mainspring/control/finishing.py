@@ -16,7 +16,7 @@ from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
 
 SLICE = 200
-"""So many runs are cancelled in one turn because of the one above them: some 50 ms."""
+"""So many runs are cancelled in one turn, because of the one above them or by one command."""
 
 MOST_LOSSES = 3
 """So many workers of one run may be lost; the next loss fails it."""
