@@ -98,6 +98,15 @@ INPUTS = {
         "unit/test_paths.py::test_each_trick_with_the_path_of_an_artifact_is_refused_by_name",
         "unit/test_paths.py::test_what_is_taken_leads_nowhere_else_for_any_reader",
     ],
+    "a model folder that lies about its flavor": [
+        "unit/test_folders.py::test_a_folder_that_lies_about_its_flavor_is_refused",
+        "unit/test_folders.py::test_a_signature_of_other_inputs_is_a_lie",
+        "unit/test_folders.py::test_a_folder_without_mlmodel_and_links_out_of_it_are_refused",
+    ],
+    "a booster that leads out of its arrays": [
+        "security/test_malicious_files.py::test_a_booster_that_leads_out_of_its_arrays_is_refused",
+        "security/test_malicious_files.py::test_a_booster_with_other_bytes_answers_or_is_refused",
+    ],
     "a truncated blob of an artifact": [
         "integration/test_mlflow_artifacts.py::test_a_blob_that_was_cut_is_told_and_not_sent"
     ],
