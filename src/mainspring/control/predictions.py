@@ -70,7 +70,7 @@ def _plan(command: Predict, model: Version, data: Version) -> dict[str, Any]:
     if missing:
         more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
         what = f"{data.reference} has no column {missing[0]!r}{more}, which {model.reference} takes"
-        raise Invalid("MODEL-005", what, missing=missing, got=columns)
+        raise Invalid("MODEL-005", what, name=model.reference, missing=missing, got=columns)
     key = command.key or list(facts.get("key") or ())
     kept = command.keep
     if kept is None:

@@ -142,7 +142,7 @@ ENTRIES: tuple[Entry, ...] = (
         "denied",
         "no user of this name and password",
         "either the name or the password is wrong, or the user has none; which one is not told",
-        "mainspring users password NAME sets it, or take a token: mainspring tokens add NAME",
+        "mainspring users password USER sets it, or take a token: mainspring tokens add USER",
         401,
     ),
     Entry(
@@ -150,7 +150,7 @@ ENTRIES: tuple[Entry, ...] = (
         "invalid",
         "no password that can be had",
         "a password has 12 to 1,000 characters and is a person's; programs have tokens",
-        "take a longer one, or for a program: mainspring tokens add NAME",
+        "take a longer one, or for a program: mainspring tokens add ACCOUNT",
     ),
     Entry(
         "AUDIT-001",

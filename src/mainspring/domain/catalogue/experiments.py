@@ -45,6 +45,6 @@ ENTRIES: tuple[Entry, ...] = (
         "not_found",
         "no such tag",
         "a tag that is removed must be there",
-        "mainspring runs show RUN lists the tags of a run",
+        "mainspring runs show ID lists the tags of a run",
     ),
 )

@@ -39,7 +39,7 @@ ENTRIES: tuple[Entry, ...] = (
         "invalid",
         "a source that is not taken",
         "files of a version come from this record alone, so that nobody has the server read an address of his own",
-        "give runs:/RUN/PATH, models:/m-ID or mlflow-artifacts:/EXPERIMENT/RUN/artifacts/PATH",
+        "give runs:/ID/PATH, models:/m-ID or mlflow-artifacts:/EXPERIMENT/ID/artifacts/PATH",
     ),
     Entry(
         "LMODEL-001",

@@ -31,7 +31,7 @@ ENTRIES = (
         "invalid",
         "predictions of no dataset",
         "a run goes on after a kill only where its rows are a version that can be read again",
-        "write the rows first: ms.write(rows, NAME)",
+        "write the rows first, with ms.write, and name the dataset",
     ),
     Entry(
         "BATCH-005",
