@@ -258,8 +258,10 @@ def test_a_monitor_that_is_applied_watches_the_services_of_its_labels(served):
 
 def test_promoting_again_answers_with_the_same_verdict(served):
     assert judge(served, 1, passed=True).id == judge(served, 1, passed=True).id
+    assert served.ask(messages.MoveAlias(kind="model", name="pumps", alias="champion", number=1)).number == 1
+    model(served, 2)
     with pytest.raises(Conflict, match="GATE-003"):
-        served.ask(messages.MoveAlias(kind="model", name="pumps", alias="champion", number=1))
+        served.ask(messages.MoveAlias(kind="model", name="pumps", alias="champion", number=2))
 
 
 def test_a_gate_and_a_check_that_failed_are_run_again_when_asked(served):

@@ -41,6 +41,8 @@ PLACES = {
         "model": lambda _: ["delays", "delays@1"],
         "alias": lambda _: ["best", "champion"],
     },
+    "registry": {"name": lambda _: ["delays"]},
+    "gates": {"model": lambda _: ["delays"], "alias": lambda _: ["champion"]},
     "declarations": {"kind": lambda _: ["gate"], "name": lambda _: ["delays->champion"]},
     "pipelines": {"name": lambda _: ["nightly"]},
     "services": {"name": lambda _: ["web"]},

@@ -145,7 +145,7 @@ class Scan:
             return frame.collect()
 
     def stream(self, batch_rows: int, *, after: int = 0) -> Iterator[pl.DataFrame]:
-        """Read the rows in batches, in their order; memory does not grow with their number.
+        """Read the rows in batches, in their order; what is read ahead is up to the engine.
 
         Parameters
         ----------

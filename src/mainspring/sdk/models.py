@@ -177,8 +177,8 @@ class Model(Handle):
         Notes
         -----
         The same form answers here, in a gate, in a service and in a worker. With `to` references are pinned
-        at the call, memory does not grow with the rows, and a worker that is killed is followed by one that
-        goes on: each row is in the result once. Asked again with nothing changed, that version answers.
+        at the call, rows are answered in parts, and a worker that is killed is followed by one that goes on: each row
+        is in the result once. Asked again with nothing changed, that version answers.
         """
         if to:
             from mainspring.sdk.predictions import predict_dataset

@@ -101,7 +101,8 @@ def predict(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
 
     Notes
     -----
-    Guarantees: memory does not grow with the rows. Each part is a blob before the checkpoint names it, so
+    Guarantees: rows are answered in parts, so only what the scan reads ahead grows with them. Each part is a
+    blob before the checkpoint names it, so
     an attempt that follows a killed one goes on behind the last part. The commit is one, carries the run
     as its transaction, and is found again by the next attempt.
     """
