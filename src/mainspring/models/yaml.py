@@ -25,6 +25,7 @@ _ESCAPES |= {
     "/": "/",
     "\t": "\t",
 }
+_OTHER_BREAKS = re.compile("[\x85\u2028\u2029]")
 _CODES = {"x": 2, "u": 4, "U": 8}
 
 
@@ -40,7 +41,8 @@ def read_yaml(text: str) -> Any:
     ------
     ValueError
         With the line: a tag, an anchor, an alias, a block of literal text, a list in brackets that
-        is not JSON, a key twice, more than 32 levels, or what is no YAML.
+        is not JSON, a key twice, more than 32 levels, a line that ends otherwise than by a line
+        feed, or what is no YAML.
 
     Notes
     -----
@@ -62,6 +64,10 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.lines = [line.rstrip("\r") for line in text.split("\n")]
         self.at = 0
+        other = _OTHER_BREAKS.search(text)
+        if other is not None:
+            line = text.count("\n", 0, other.start()) + 1
+            raise ValueError(f"line {line} is broken by {other[0]!r}, not by a line feed")
         if self.lines[0].rstrip(" ") == "---":
             self.at = 1
 
