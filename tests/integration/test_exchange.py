@@ -9,6 +9,7 @@ import pytest
 from tests.integration.test_promotion import GATE, fit, make_parcels
 from tests.support.homes import end_owner
 from tests.support.servers import UpProcess
+from tests.support.shapes import check_shape
 
 import mainspring as ms
 from mainspring.domain import messages
@@ -107,12 +108,12 @@ def test_a_model_is_pulled_from_the_command_line(judged, elsewhere, client, monk
 
     pushed = run("push", "delays@1", home=client.home.root)
     assert pushed.returncode == 0, pushed.stderr
-    assert json.loads(pushed.stdout)["digest"] == model.version.digest
+    assert check_shape("mainspring models push", pushed.stdout)["digest"] == model.version.digest
     lines = messages.PutVersion(kind="model", name="lines", digest="d" * 64, manifest={}, details={"format": "onnx"})
     visitor.ask(lines)
     pulled = run("pull", "lines@1", home=client.home.root)
     assert pulled.returncode == 0, pulled.stderr
-    assert json.loads(pulled.stdout)["details"]["origin"]["place"] == up.url
+    assert check_shape("mainspring models pull", pulled.stdout)["details"]["origin"]["place"] == up.url
     assert client.ask(messages.GetVersion(kind="model", reference="lines@1")).digest == "d" * 64
     again = run("pull", "lines@1", home=client.home.root)
     assert json.loads(again.stdout) == json.loads(pulled.stdout)

@@ -7,8 +7,9 @@ import pytest
 from tests.support.shapes import check_shape, load_reference, read_schemas
 
 from mainspring.cli.main import _run, cli
-from mainspring.domain.messages import MoveAlias, PutVersion, RunSpec, SubmitRuns
+from mainspring.domain.messages import Apply, MoveAlias, PutVersion, RunSpec, SubmitRuns
 from mainspring.domain.records import Call
+from mainspring.sdk.gates import Gate
 
 HALVES = """
 import mainspring as ms
@@ -30,6 +31,13 @@ if __name__ == "__main__":
 ELSEWHERE = {
     "mainspring promote": "tests/e2e/test_model_verbs.py",
     "mainspring deploy": "tests/e2e/test_model_verbs.py",
+    "mainspring models push": "tests/integration/test_exchange.py",
+    "mainspring models pull": "tests/integration/test_exchange.py",
+    "mainspring models test": "tests/integration/test_model_proofs.py",
+    "mainspring models compare": "tests/integration/test_model_proofs.py",
+    "mainspring models predict": "tests/integration/test_predictions.py",
+    "mainspring import": "tests/crash/test_mlflow_import.py",
+    "mainspring export": "tests/crash/test_mlflow_import.py",
     "mainspring services show": "tests/e2e/test_model_verbs.py",
     "mainspring services rollback": "tests/e2e/test_model_verbs.py",
     "mainspring services stop": "tests/e2e/test_model_verbs.py",
@@ -135,6 +143,13 @@ def versions(call, client):
         call(noun, "delete", "trips@1", command=f"{noun} delete")
         call(noun, "--deleted", command=noun)
         call(noun, "restore", "trips@1", command=f"{noun} restore")
+    call("models", "describe", "trips", "where people go", command="models describe")
+    call("models", "tag", "trips", "checked=yes", command="models tag")
+    client.ask(Apply([Gate("trips", to="best", target="late", better=["auc"]).declaration()]))
+    call("gates", command="gates")
+    call("gates", "show", "trips", "best", command="gates show")
+    call("gates", "remove", "trips", "best", "--reason", "no more", command="gates remove")
+    call("models", "rename", "trips", "journeys", command="models rename")
 
 
 def people(call):
@@ -147,6 +162,7 @@ def people(call):
     call("tokens", command="tokens")
     call("tokens", "show", token, command="tokens show")
     call("tokens", "remove", token, command="tokens remove")
+    call("users", "password", "anna", command="users password", given="a long enough sentence")
     call("users", command="users")
     call("users", "show", "anna", command="users show")
     call("users", "grant", "anna", "viewer", command="users grant")

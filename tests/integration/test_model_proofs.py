@@ -1,6 +1,5 @@
 """Whether a version answers, and which of two is better: in a worker, and with paired intervals."""
 
-import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -8,6 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from tests.integration.test_promotion import fit, make_parcels
+from tests.support.shapes import check_shape
 
 import mainspring as ms
 from mainspring.domain.errors import Invalid
@@ -29,7 +29,7 @@ def test_a_version_answers_its_example_until_its_files_are_damaged(parts, client
     model = ms.register(fit(past.polars(), rounds=5), "delays", example=past)
     done = run("test", "delays@1")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)["details"]
+    found = check_shape("mainspring models test", done.stdout)["details"]
     assert (found["passed"], found["format"], found["rows"]) == (True, "onnx", 3)
     assert found["parity"]["label_mismatches"] == 0
     assert len(found["answers"]["probability"]) == 3
@@ -53,7 +53,7 @@ def test_two_versions_are_told_apart_only_by_what_the_rows_show(parts, tmp_path)
         "compare", "delays@1", "delays@2", "--data", recent.reference, "--target", "late", "--plot", str(picture)
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = check_shape("mainspring models compare", done.stdout)
     by_name = {each["metric"]: each for each in found["metrics"]}
     assert set(by_name) == {"auc", "log_loss", "brier", "error_rate", "ece"}
     auc = by_name["auc"]

@@ -5,8 +5,10 @@ import pytest
 from tests.support.canaries import list_leaks
 from tests.support.laptops import Laptop
 from tests.support.scoring import check_scores, make_rows, register_delays
+from tests.support.shapes import check_shape
 
 import mainspring as ms
+from mainspring.cli.main import _run
 from mainspring.domain import messages
 from mainspring.domain.errors import Invalid, NotFound
 
@@ -38,6 +40,13 @@ def test_every_row_is_answered_with_lineage(client, delays, capsys):
     assert "1,000 rows  delays@1 answered arrivals@1: scores@1" in told
     again = ms.Model("delays@1").predict("arrivals@1", to="scores")
     assert (again.reference, count_runs(client)) == ("scores@1", 1)
+
+
+def test_they_are_asked_from_the_command_line(client, delays, capsys):
+    ms.write(make_rows(50), "arrivals", key="id")
+    assert _run(["models", "predict", "delays@1", "--data", "arrivals", "--to", "scores", "--json"]) == 0
+    told = check_shape("mainspring models predict", capsys.readouterr().out)
+    assert (told["kind"], told["state"]) == ("predict", "succeeded")
 
 
 def test_parts_come_in_order_and_as_one_version(client, delays):

@@ -105,7 +105,9 @@ def make_app(
         _make_route("/{path:path}", Policy.TOKEN, entrance, {}),
     ]
     check_policies(routes)
-    return Frame(_Doors(mlflow, Starlette(routes=routes)), hosts)
+    # A path with a line feed is none that a route's pattern takes, the last one's neither.
+    application = Starlette(routes=routes, exception_handlers={404: _tell_nothing})
+    return Frame(_Doors(mlflow, application), hosts)
 
 
 class _Doors:
@@ -227,6 +229,10 @@ def _make_document() -> dict[str, Any]:
     from mainspring.api.openapi import make_document
 
     return make_document(list_actions())
+
+
+async def _tell_nothing(request: Request, _: Exception) -> Response:
+    return reply_problem(NotFound("API-002", f"there is no {request.url.path}"))
 
 
 async def _tell_health(_: Request) -> Response:

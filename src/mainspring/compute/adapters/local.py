@@ -72,8 +72,9 @@ class LocalEngine:
         """Return what an attempt printed, and how much in all."""
         try:
             with forks.log_path(self._home, handle.run_id, handle.attempt).open("rb") as file:
-                file.seek(offset)
-                return file.read(limit_bytes), os.fstat(file.fileno()).st_size
+                size_bytes = os.fstat(file.fileno()).st_size
+                file.seek(min(offset, size_bytes))  # a file system refuses places beyond what it could ever hold
+                return file.read(limit_bytes), size_bytes
         except FileNotFoundError:
             return b"", 0
 
