@@ -105,9 +105,7 @@ def make_app(
         _make_route("/{path:path}", Policy.TOKEN, entrance, {}),
     ]
     check_policies(routes)
-    # A path with a line feed is none that a route's pattern takes, the last one's neither.
-    application = Starlette(routes=routes, exception_handlers={404: _tell_nothing})
-    return Frame(_Doors(mlflow, application), hosts)
+    return Frame(_Doors(mlflow, Starlette(routes=routes, exception_handlers={404: _tell_nothing})), hosts)
 
 
 class _Doors:
@@ -232,6 +230,7 @@ def _make_document() -> dict[str, Any]:
 
 
 async def _tell_nothing(request: Request, _: Exception) -> Response:
+    # A path with a line feed is none that a route's pattern takes, the last one's neither.
     return reply_problem(NotFound("API-002", f"there is no {request.url.path}"))
 
 
