@@ -161,7 +161,6 @@ def test_tenants_share_by_weight_and_what_they_had_is_remembered():
     shares.end("a", gpu, 100.0)
     assert shares.score("a", 100.0)[0] == pytest.approx(0.125)
     assert shares.score("a", 200.0)[0] == pytest.approx(0.0625)
-    assert shares.held_gpu_milli("a") == 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=20))

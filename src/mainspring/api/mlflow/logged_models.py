@@ -12,6 +12,8 @@ from mainspring.api.mlflow.artifacts import show_files
 from mainspring.api.mlflow.checks import Wanted, Whole, invalid, missing
 from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError
+from mainspring.api.mlflow.experiments import Pair
+from mainspring.api.mlflow.metrics import show_value
 from mainspring.api.mlflow.modelfilters import NAMES, read_filter
 from mainspring.api.mlflow.names import read_experiment_id
 from mainspring.domain import loggedmodels as told
@@ -30,12 +32,6 @@ _PREFIX = "m-"
 _BAD = ("/", ":", ".", "%", '"', "'")
 _MOST = 1_000
 _PATH = "/api/2.0/mlflow/logged-models"
-_TOP_FLOAT = 1.7976931348623157e308
-
-
-class _Pair(msgspec.Struct):
-    key: str = ""
-    value: str = ""
 
 
 class _Create(Wanted):
@@ -44,8 +40,8 @@ class _Create(Wanted):
     name: str = ""
     model_type: str = ""
     source_run_id: str = ""
-    params: list[_Pair] = []
-    tags: list[_Pair] = []
+    params: list[Pair] = []
+    tags: list[Pair] = []
 
 
 class _Get(Wanted):
@@ -58,11 +54,11 @@ class _Finalize(Wanted):
 
 
 class _Tags(Wanted):
-    tags: list[_Pair] = []
+    tags: list[Pair] = []
 
 
 class _Params(Wanted):
-    params: list[_Pair] = []
+    params: list[Pair] = []
 
 
 class _Below(Wanted):
@@ -212,10 +208,9 @@ def strip_id(model_id: str) -> str:
 
 
 def _show_metric(metric: told.ModelMetric) -> dict[str, Any]:
-    value = math.nan if metric.value is None else metric.value
     shown: dict[str, Any] = {
         "key": metric.key,
-        "value": "NaN" if math.isnan(value) else max(min(value, _TOP_FLOAT), -_TOP_FLOAT),
+        "value": show_value(math.nan if metric.value is None else metric.value),
         "timestamp": round(metric.time * 1000),
         "step": metric.step,
         "model_id": f"{_PREFIX}{metric.model_id}",

@@ -58,16 +58,12 @@ class Fairness:
             self._due[tenant] = self._due.get(tenant, 0.0) + span * part
             self._got[tenant] = self._got.get(tenant, 0.0) + span * min(self._held.get(tenant, 0), part)
 
-    def list_rates(self) -> dict[str, float]:
-        """Return by tenant what it got of what it was entitled to while it waited, 0 to 1."""
-        return {tenant: self._got[tenant] / due for tenant, due in self._due.items() if due > 0}
-
     def jain(self) -> float:
         """Return Jain's index of the rates: 1 when all got the same part of what they were entitled to.
 
         Source: Jain, Chiu and Hawe, "A quantitative measure of fairness", DEC TR-301, 1984.
         """
-        rates = [*self.list_rates().values()]
+        rates = [self._got[tenant] / due for tenant, due in self._due.items() if due > 0]
         squares = sum(rate * rate for rate in rates)
         return sum(rates) ** 2 / (len(rates) * squares) if squares else 1.0
 

@@ -9,21 +9,20 @@ allocated in the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from random import Random
 
 import msgspec
 
-from mainspring.compute.scheduling.cluster import Cluster
-from mainspring.compute.scheduling.demands import Demand, Machine, Spot
+from mainspring.compute.scheduling.backlog import Job
+from mainspring.compute.scheduling.deciding import decide
+from mainspring.compute.scheduling.demands import Demand, Machine
 from mainspring.compute.scheduling.fragments import Mix
-from mainspring.compute.scheduling.placements import descend, find_at_random, fit_best
+from mainspring.compute.scheduling.policies import POLICIES
+from mainspring.compute.scheduling.state import State
 from mainspring.domain.errors import Invalid
 
 PLACEMENTS = ("mainspring", "best-fit", "random")
 """Rules by which machines are chosen."""
-
-_Find = Callable[[Demand], tuple[Spot, ...] | None]
 
 
 class Filled(msgspec.Struct, frozen=True):
@@ -86,13 +85,12 @@ def fill(
     Invalid
         SIM-002 for machines or demands without devices: there would be no end.
     """
-    order = Random(seed)
-    cluster = Cluster(machines, descend(Mix.of(demands)) if policy == "mainspring" else fit_best(machines))
-    find: _Find = cluster.find
-    if policy == "random":
-        find = partial(find_at_random, cluster, randomness=Random(seed + 1))
-    capacity = cluster.gpu_milli
+    # Nobody ends and nobody waits, so the machine is all that is left to decide.
+    rules = msgspec.structs.replace(POLICIES[policy], preempts=False, patience_s=0.0)
+    state = State(machines, rules, Mix.of(demands), seed=seed + 1)
+    capacity = state.cluster.gpu_milli
     _check_devices(capacity, demands)
+    order = Random(seed)
     shuffled = list(demands)
     order.shuffle(shuffled)
     arrived, asked_milli, placed = 0, 0, 0
@@ -101,14 +99,15 @@ def fill(
         demand = shuffled[arrived] if arrived < len(shuffled) else order.choice(shuffled)
         arrived += 1
         asked_milli += demand.gpu_total_milli
-        spots = find(demand)
-        if spots is not None:
-            cluster.place(str(arrived), demand, spots)
+        state.submit(Job(str(arrived), "", demand, 0.0))
+        if decide(state, 0.0).begun:
             placed += 1
+        else:
+            state.stop(str(arrived), 0.0)
         if asked_milli >= capacity * (len(curve) + 1) / 100:
-            curve.append((100 * asked_milli / capacity, 100 * cluster.allocated_gpu_milli / capacity))
+            curve.append((100 * asked_milli / capacity, 100 * state.cluster.allocated_gpu_milli / capacity))
             told(curve[-1])
-    allocated = 100 * cluster.allocated_gpu_milli / capacity
+    allocated = 100 * state.cluster.allocated_gpu_milli / capacity
     return Filled(policy, seed, arrived, placed, 100 * asked_milli / capacity, allocated, curve)
 
 

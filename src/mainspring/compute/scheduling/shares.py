@@ -63,10 +63,6 @@ class Shares:
         """Return by what tenants are compared, the least first: the score of each part of the path, from the top."""
         return tuple(account.score(now, self._rate, self._whole) for account in self._take(tenant))
 
-    def held_gpu_milli(self, tenant: str) -> int:
-        """Return the devices that a tenant holds, in thousandths."""
-        return int(self._take(tenant)[-1].held[2])
-
     def _change(self, tenant: str, demand: Demand, now: float, sign: int) -> None:
         amounts = measure(demand)
         for account in self._take(tenant):

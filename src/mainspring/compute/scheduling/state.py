@@ -10,7 +10,7 @@ import msgspec
 
 from mainspring.compute.scheduling.backlog import Backlog, Job, Rank
 from mainspring.compute.scheduling.cluster import Cluster, Score
-from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
+from mainspring.compute.scheduling.demands import WHOLE, Machine, Spot
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.placements import descend, find_at_random, fit_best
 from mainspring.compute.scheduling.policies import Policy
@@ -121,8 +121,3 @@ class State:
         if self.policy.order == "duration":
             return (job.expected_s if job.expected_s is not None else float("inf"), job.submitted_s, job.run_id)
         return (float(self.is_long(job.used_gpu_s)), job.submitted_s, job.run_id)
-
-
-def could_ever_hold(state: State, demand: Demand) -> bool:
-    """Tell whether the cluster would hold a demand if nothing ran."""
-    return state.cluster.could_hold(demand)
