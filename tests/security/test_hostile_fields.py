@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 import pytest
+from msgspec import inspect
 from tests.support.access import HOME_USER
 
 from mainspring.control.arrivals import list_arrivals
 from mainspring.control.commits import Answer, Ask
 from mainspring.control.renewals import follow_labels
 from mainspring.control.usecases import Later
-from mainspring.domain import access, messages, records
+from mainspring.domain import access, experiments, messages, records
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.wire import decode_answer, decode_command, encode_command
@@ -169,7 +170,7 @@ def make_things(desk):
 def fuzz(desk, run, seed):
     """Yield each command that the wire lets through, with its outcome."""
     fields = Fields(seed, run)
-    for kind in (kind for kind in ANSWERS if kind is not messages.Stop):
+    for kind in sorted(ANSWERS.keys() - {messages.Stop}, key=lambda each: each.__name__):
         for _ in range(ROUNDS):
             try:
                 command = decode_command(encode_command(fields.struct(kind)))
@@ -203,7 +204,7 @@ def test_no_field_of_any_command_breaks_anything(record, desk, capsys):
         messages.ListRuns(), messages.SearchRuns(count=True), messages.ListVersions(kind="model"),
         messages.ListVersions(kind="dataset"), messages.ListServices(), messages.ListEvents(), messages.ListAlarms(),
         messages.ListRenewals(), access.ListUsers(), access.ListTokens(), access.ListSecrets(), access.ListProjects(),
-        access.ListAudit(), messages.GetStatus(), messages.GetRun(id=run.id),
+        access.ListAudit(), messages.GetStatus(), messages.BeginRun(kind="step", name="after"),
     ):  # fmt: skip
         desk.ask(listing, actor=HOME_USER)  # nothing that was let in keeps others from what is theirs
     desk.call(follow_labels)
@@ -263,6 +264,8 @@ def keep(desk, name, text):
         (messages.ListRuns(limit=-1), "limit"),
         (messages.ListEvents(after=2**64 - 1), "after"),
         (messages.Report(run_id="0" * 32, attempt=1, fence=1, offset=-1), "offset"),
+        (messages.Report(run_id="0" * 32, attempt=1, fence=1, offset=0, points=[("x", 1, nan, 2.0)]), "points"),
+        (experiments.LogBatch(run_id="0" * 32, points=[("x", 1, -inf, 2.0)]), "points"),
     ],
     ids=str,
 )
@@ -271,6 +274,31 @@ def test_a_number_that_means_nothing_is_refused_by_its_field(command, field):
         decode_command(encode_command(command))
     assert caught.value.code == "HOME-004"
     assert field in caught.value.what
+
+
+VALUES = {"Condition.value", "LogBatch.points", "ModelMetric.value", "Report.points"}
+"""What people measure: it may be infinite, or no number."""
+
+
+def find_unbounded(type_, where, seen):
+    """Yield the fields that let through numbers without bounds."""
+    if type_ is None:
+        return
+    if isinstance(type_, inspect.FloatType) and (type_.ge is None or type_.le is None):
+        yield where
+    inner = getattr(type_, "types", None) or getattr(type_, "item_types", ())
+    for each in (*inner, *(getattr(type_, name, None) for name in ("item_type", "key_type", "value_type"))):
+        yield from find_unbounded(each, where, seen)
+    if isinstance(type_, inspect.StructType) and type_.cls not in seen:
+        seen.add(type_.cls)
+        for field in type_.fields:
+            yield from find_unbounded(field.type, f"{type_.cls.__name__}.{field.name}", seen)
+
+
+def test_every_number_of_a_command_has_bounds():
+    seen = set()
+    found = {where for command in ANSWERS for where in find_unbounded(inspect.type_info(command), "", seen)}
+    assert found == VALUES
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1])
@@ -282,6 +310,13 @@ def test_a_number_beyond_the_record_is_refused_and_its_neighbours_stay(record, d
     assert outcomes[1].code == "HOME-020"
     assert str(desk.home.root) not in str(outcomes[1])
     assert [run.name for run in desk.ask(messages.ListRuns())] == ["a"]
+
+
+def test_a_metric_whose_key_holds_nul_is_refused(record, desk):
+    run = desk.ask(messages.BeginRun(kind="step", name="fit")).run
+    with pytest.raises(MainspringError) as caught:
+        desk.ask(experiments.LogBatch(run_id=run.id, points=[("lo\0ss", 1, 0.0, 1.0)]))
+    assert caught.value.code == "HOME-020"
 
 
 def test_a_pipeline_that_no_loop_could_read_is_not_applied(record, desk):

@@ -5,15 +5,14 @@ They travel as those of `mainspring.domain.messages` do, which knows them all.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Count, Nothing
+from mainspring.domain.command import Command, Count, Nothing, Seconds
 from mainspring.domain.principals import Role
 from mainspring.domain.upkeep import Deletion
 
-Span = Annotated[float, msgspec.Meta(ge=0, le=1e10)]
 """Seconds."""
 
 
@@ -197,10 +196,10 @@ class SetProject(Command):
     """
 
     name: str
-    keep_runs_s: Span | None = None
-    keep_versions_s: Span | None = None
-    keep_logs_s: Span | None = None
-    keep_deleted_s: Span | None = None
+    keep_runs_s: Seconds | None = None
+    keep_versions_s: Seconds | None = None
+    keep_logs_s: Seconds | None = None
+    keep_deleted_s: Seconds | None = None
     quota_bytes: Count | None = None
     dry_run: bool = False
 
@@ -286,7 +285,7 @@ class IssueToken(Command):
     principal: str
     name: str = ""
     scopes: tuple[str, ...] | None = None
-    expires_s: float | None = None
+    expires_s: Seconds | None = None
 
 
 class ListTokens(Command):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from mainspring.domain import records
-from mainspring.domain.command import Command, Count, Nothing
+from mainspring.domain.command import Command, Count, Nothing, Time
 from mainspring.domain.loggedmodels import ModelMetric
 from mainspring.domain.principals import DEFAULT_PROJECT
 
@@ -183,7 +183,7 @@ class OpenRun(Command):
     name: str = ""
     parent_id: str | None = None
     tags: dict[str, str] = {}
-    started_at: float | None = None
+    started_at: Time | None = None
 
 
 class GetLoggedRun(Command):
@@ -200,7 +200,7 @@ class SetRun(Command):
 
     run_id: str
     state: Literal["running", "queued", "succeeded", "failed", "cancelled"] | None = None
-    ended_at: float | None = None
+    ended_at: Time | None = None
     name: str = ""
     tags: dict[str, str] = {}
 
@@ -224,7 +224,7 @@ class LogBatch(Command):
     """
 
     run_id: str
-    points: list[tuple[str, int, float, float]] = []
+    points: list[tuple[str, int, Time, float]] = []
     """(key, step, time, value)"""
     params: dict[str, str] = {}
     tags: dict[str, str] = {}

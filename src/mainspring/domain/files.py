@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mainspring.domain.command import Command, Count, Nothing
+from mainspring.domain.command import Command, Count, Nothing, Time
 from mainspring.domain.transfers import Held
 
 MOST_FILES = 10_000
@@ -31,7 +31,7 @@ class File(msgspec.Struct, frozen=True):
     path: str
     digest: str
     size_bytes: Count
-    time: float = 0.0
+    time: Time = 0.0
 
 
 class ListFiles(Command):

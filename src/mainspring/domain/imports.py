@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mainspring.domain.command import Command
+from mainspring.domain.command import Command, Time
 from mainspring.domain.experiments import LoggedRun, Number
 from mainspring.domain.loggedmodels import LoggedModel, State
 
@@ -18,7 +18,7 @@ class ImportRun(Command):
     run_id: str
     experiment: Number
     name: str = ""
-    started_at: float = 0.0
+    started_at: Time = 0.0
 
 
 class ImportLoggedModel(Command):
@@ -32,8 +32,8 @@ class ImportLoggedModel(Command):
     state: State = "pending"
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
-    created_at: float = 0.0
-    changed_at: float = 0.0
+    created_at: Time = 0.0
+    changed_at: Time = 0.0
 
 
 ANSWERS: dict[type[Command], Any] = {

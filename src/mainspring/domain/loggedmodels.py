@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Count, Nothing
+from mainspring.domain.command import Command, Count, Nothing, Time
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 State = Literal["pending", "ready", "failed"]
@@ -35,7 +35,7 @@ class ModelMetric(msgspec.Struct, frozen=True):
 
     key: str
     step: int
-    time: float
+    time: Time
     value: float | None
     model_id: str = ""
     run_id: str = ""

@@ -12,7 +12,7 @@ import msgspec
 
 from mainspring.domain import records
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
-from mainspring.domain.command import Count
+from mainspring.domain.command import Count, Seconds, Time
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
 from mainspring.domain.glance import Status as Status  # noqa: PLC0414 - told on
 from mainspring.domain.html import render_table
@@ -81,8 +81,8 @@ class RunSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
     fingerprint: records.Fingerprint | None = None
     resources: records.Resources = records.Resources()
     retries: int = 0
-    timeout_s: float | None = None
-    backoff_s: float = 0.0
+    timeout_s: Seconds | None = None
+    backoff_s: Seconds = 0.0
     study: Study | None = None
     experiment: str = ""
     provenance: str | None = None
@@ -146,7 +146,7 @@ class FinishRun(Command):
     outputs: records.Value | None = None
     details: Json = None
     problem: records.Problem | None = None
-    cpu_s: float | None = None
+    cpu_s: Seconds | None = None
     memory_bytes: int | None = None
     call: records.Call | None = None
     attempts: list[records.Attempt] = []
@@ -216,7 +216,7 @@ class WaitRuns(Command):
     """Answer when all runs have ended, or after `wait_s` with their present states."""
 
     ids: list[str]
-    wait_s: float = 10.0
+    wait_s: Seconds = 10.0
 
 
 class CancelRuns(Command):
@@ -231,7 +231,7 @@ class GetLogs(Command):
 
     run_id: str
     offset: Count = 0
-    wait_s: float = 0.0
+    wait_s: Seconds = 0.0
 
 
 class Logs(msgspec.Struct):
@@ -258,7 +258,7 @@ class PutVersion(Command):
     details: Json = None
     run_id: str | None = None
     inputs: tuple[str, ...] = ()
-    event_time: float | None = None
+    event_time: Time | None = None
     more: bool = False
     description: str = ""
     tags: dict[str, str] = {}
@@ -447,7 +447,7 @@ class CheckService(Command):
     """
 
     name: str
-    until: float
+    until: Time
 
 
 class ListAlarms(Command):
@@ -473,7 +473,7 @@ class ListEvents(Command):
     kind: str | None = None
     subject: str | None = None
     limit: Count = 1000
-    wait_s: float = 0.0
+    wait_s: Seconds = 0.0
 
 
 class Explain(Command):

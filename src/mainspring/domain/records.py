@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Count
+from mainspring.domain.command import Count, Seconds, Time
 from mainspring.domain.errors import fill_places
 from mainspring.domain.html import render_fields, render_lines
 from mainspring.domain.principals import DEFAULT_PROJECT
@@ -165,9 +165,9 @@ class Attempt(msgspec.Struct, frozen=True):
 
     number: int
     reason: str
-    started_at: float | None
-    ended_at: float
-    wait_s: float = 0.0
+    started_at: Time | None
+    ended_at: Time
+    wait_s: Seconds = 0.0
 
 
 class Run(msgspec.Struct):

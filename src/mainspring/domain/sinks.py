@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Count
+from mainspring.domain.command import Command, Count, Seconds
 from mainspring.domain.records import Event
 
 Outcome = Literal["accepted", "refused", "failed"]
@@ -138,7 +138,7 @@ class Answered(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     text: str
-    retry_after_s: float | None = None
+    retry_after_s: Seconds | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -239,7 +239,7 @@ class TakeDeliveries(Command):
     """The courier asks what to send; waits at most `wait_s` for something."""
 
     token: str
-    wait_s: float = 1.0
+    wait_s: Seconds = 1.0
 
 
 class ReportDelivery(Command):

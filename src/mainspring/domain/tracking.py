@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 
 from mainspring.domain import records
-from mainspring.domain.command import Command, Count
+from mainspring.domain.command import Command, Count, Time
 from mainspring.domain.errors import Invalid
 
 MOST_NAME = 250
@@ -51,7 +51,7 @@ class Artifact(msgspec.Struct, frozen=True):
 
     name: str
     step: int
-    time: float
+    time: Time
     value: records.Value
     keep: int = 0
 
@@ -66,7 +66,7 @@ class Report(Command):
     attempt: int
     fence: int
     offset: Count
-    points: list[tuple[str, int, float, float]] = []
+    points: list[tuple[str, int, Time, float]] = []
     """(key, step, time, value)"""
     params: dict[str, Any] = {}
     tags: dict[str, str] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mainspring.domain.command import Command, Nothing
+from mainspring.domain.command import Command, Nothing, Time
 from mainspring.domain.records import Run
 
 
@@ -71,7 +71,7 @@ class WriteRows(Command):
     details: dict[str, Any]
     inputs: tuple[str, ...] = ()
     run_id: str | None = None
-    event_time: float | None = None
+    event_time: Time | None = None
 
 
 ANSWERS: dict[type[Command], Any] = {

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from mainspring.domain.command import Command, Count, Nothing
+from mainspring.domain.command import Command, Count, Nothing, Time
 from mainspring.domain.records import Run, Version
 
 
@@ -31,8 +31,8 @@ class SweepFiles(Command):
 
     blobs: list[str]
     files: list[str]
-    before: float
-    marked_at: float
+    before: Time
+    marked_at: Time
     numbers: dict[str, int]
 
 
@@ -198,7 +198,7 @@ class PurgeDeleted(Command):
     A step is bounded: what is left is told by the next one, until there is nothing to tell.
     """
 
-    before: float
+    before: Time
     dry_run: bool = False
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, delete, null, or_, select, tuple_
 from sqlalchemy.dialects.sqlite import Insert as Upsert
 
+from mainspring.domain.errors import Invalid
 from mainspring.domain.tracking import OWN
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import latest, points, runs, series_keys
@@ -170,6 +171,10 @@ def read_keys(connection: Connection, names: set[str]) -> dict[str, int]:
 
 
 def _find_keys(connection: Connection, names: set[str]) -> dict[str, int]:
+    # SQLite ends the texts of a list there, PostgreSQL refuses them.
+    hollow = next((name for name in names if "\0" in name), None)
+    if hollow is not None:
+        raise Invalid("HOME-020", f"the key {hollow!r} holds the character NUL")
     found = read_keys(connection, names)
     if found.keys() != names:
         _ADD_KEY.run_many(connection, [{"key": name} for name in sorted(names - found.keys())])

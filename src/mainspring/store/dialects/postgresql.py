@@ -66,6 +66,7 @@ _FAULTS: dict[str, tuple[type[MainspringError], str]] = {
     "55P03": (Unavailable, "HOME-019"),
     "40": (Unavailable, "HOME-019"),
     "57014": (Unavailable, "HOME-019"),
+    "22001": (Invalid, "HOME-020"),
     "22003": (Invalid, "HOME-020"),
     "22021": (Invalid, "HOME-020"),
     "22P05": (Invalid, "HOME-020"),
@@ -243,7 +244,7 @@ class PostgresqlDialect:
         MainspringError or None
             HOME-030 for a database that cannot be reached, HOME-031 for one that refuses, HOME-032
             for one that is missing; HOME-006, HOME-007, HOME-016, HOME-019 as for a file;
-            HOME-020 for a text with the character NUL or too long for an index, and a number beyond
+            HOME-020 for a text with the character NUL or too long for its place, and a number beyond
             64 bits; HOME-003 when a newer release has migrated it.
         """
         cause = fault.orig if isinstance(fault, DBAPIError) else fault
