@@ -27,8 +27,8 @@ demo: $(READY)  ## A year of flights, from raw data to a service that renews its
 	@MAINSPRING_HOME="$(CURDIR)/.mainspring" $(PYTHON_BIN) examples/flights/replay.py \
 	    $(if $(QUICK),--quick) $(if $(FRESH),--fresh) $(ARGS)
 
-test: $(READY) $(VENV)/mlflow/.ready  ## Run the tests [ARGS="tests/unit -k cache"]
-	@$(PYTHON_BIN) -m pytest $(ARGS)
+test: $(READY) $(VENV)/mlflow/.ready  ## Run the tests, four at once at most [ARGS="tests/unit -k cache -n 0"]
+	@$(PYTHON_BIN) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 $(VENV)/mlflow/.ready: requirements/mlflow.txt | $(READY)
 	@echo "Installing MLflow in an environment of its own, for tests that run its programs (about 1 GB, a minute)"

@@ -123,6 +123,7 @@ def test_without_argon2id_scrypt_does(monkeypatch):
         ("robot", digests.digest_password(RIGHT), "AUTH-020"),
         ("nobody", "", "AUTH-014"),
     ],
+    ids=["no digest", "a weak one", "a robot", "nobody"],
 )
 def test_what_cannot_be_a_password_is_refused(desk, anna, name, digest, code):
     desk.ask(access.AddUser(name="robot", kind="service"), actor=HOME_USER)
