@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,24 +66,27 @@ def command(
     Programs send a token: Authorization: Bearer TOKEN, the home's own or one of `mainspring
     tokens`. For a browser a link is printed that works once. Services and runs go on after it.
     """
-    from mainspring.api.app import HOSTS, make_app
-    from mainspring.api.entrance import Entrance
-    from mainspring.api.issuers import CALLBACK
-    from mainspring.api.relay import Relay
-    from mainspring.api.sessions import Sessions
-    from mainspring.api.transfers import Transfers
     from mainspring.domain.messages import GetStatus
     from mainspring.sdk.client import connect_home
     from mainspring.sdk.homes import current_home, current_project
     from mainspring.sdk.owners import start_owner
-    from mainspring.security.certificates import make_certificate
-    from mainspring.security.oidc import SignIn
-    from mainspring.security.tokens import digest_token, home_token
-    from mainspring.store.blobs import open_blobs
 
     _check(host, tls or cert is not None, cert, key, proxies)
     client = connect_home(current_home(), current_project())
-    client.ask(GetStatus())
+    with ThreadPoolExecutor(1) as beside:
+        owner = beside.submit(client.ask, GetStatus())  # it starts while the modules below are loaded
+        from mainspring.api.app import HOSTS, make_app
+        from mainspring.api.entrance import Entrance
+        from mainspring.api.issuers import CALLBACK
+        from mainspring.api.relay import Relay
+        from mainspring.api.sessions import Sessions
+        from mainspring.api.transfers import Transfers
+        from mainspring.security.certificates import make_certificate
+        from mainspring.security.oidc import SignIn
+        from mainspring.security.tokens import digest_token, home_token
+        from mainspring.store.blobs import open_blobs
+
+        owner.result()
     token = home_token(client.home)
     sessions = Sessions()
     hosts = [*HOSTS, *_show_host(host), *names]

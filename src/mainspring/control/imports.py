@@ -44,7 +44,7 @@ def import_run(turn: Turn, command: ImportRun) -> LoggedRun:
     run.id = command.run_id
     run.created_at = run.started_at = command.started_at or run.created_at
     run.reason = "imported"
-    runs.add_run(turn.connection, run, node=turn.node)
+    runs.add_run(turn.connection, run, node=runs.NOWHERE)
     return LoggedRun(run, found.number)
 
 

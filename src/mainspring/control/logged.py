@@ -38,7 +38,7 @@ def open_run(turn: Turn, command: told.OpenRun) -> told.LoggedRun:
     wanted = BeginRun(kind="script", name=command.name, parent_id=parent, tags=command.tags, experiment=found.name)
     run = make_run(turn, wanted)
     run.started_at = run.created_at if command.started_at is None else command.started_at
-    runs.add_run(turn.connection, run, node=turn.node)
+    runs.add_run(turn.connection, run, node=runs.NOWHERE)
     if run.parent_id is None:
         turn.emit("run.started", run.id, {"kind": run.kind, "name": run.name})
     return told.LoggedRun(run, found.number)

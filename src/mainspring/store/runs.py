@@ -85,6 +85,9 @@ class End(NamedTuple):
 
 
 _HOLD = [runs.c[name] for name in Hold.__struct_fields__]
+NOWHERE = ""
+"""The node of runs that no owner tends: what executes them, only their programs know."""
+
 _IS_LIVE = runs.c.state.in_([literal_column(f"'{state}'") for state in LIVE])
 _IS_LISTED = runs.c.id.in_(unpack_ids("ids"))
 _IS_ID = runs.c.id == bindparam("id_")

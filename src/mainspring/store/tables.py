@@ -73,7 +73,7 @@ runs = Table(
     _packed("details"),
     _packed("problem", records.Problem),
     _text("principal"),
-    _text("node", server_default=LOCAL),  # the home whose owner tends it
+    _text("node", server_default=LOCAL),  # the home whose owner tends it; empty: none does
     _text("host"),
     Column("pid", _Whole, nullable=False),
     Column("retries", _Whole, nullable=False),
