@@ -10,6 +10,7 @@ import msgspec
 
 from mainspring.domain.errors import NotFound
 from mainspring.domain.home import Home
+from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Resources
 
 GROUP = "mainspring.engines"
@@ -85,6 +86,8 @@ class Spec(msgspec.Struct, frozen=True):
         Digest of the lock of the environment that it runs in; empty: what `python` has.
     variables : dict of str to str
         Variables of its process.
+    project : str
+        Of the run.
     """
 
     run_id: str
@@ -100,6 +103,7 @@ class Spec(msgspec.Struct, frozen=True):
     preload: tuple[str, ...] = ()
     environment: str = ""
     variables: dict[str, str] = {}
+    project: str = DEFAULT_PROJECT
 
 
 class Handle(msgspec.Struct, frozen=True):

@@ -17,6 +17,17 @@ from mainspring.compute.engine import Spec, Status
 from mainspring.domain.home import Home
 from mainspring.domain.wire import HEADER
 
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_MAX_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+"""Tell numeric libraries how many threads they may use; each reads its own when it is loaded."""
+
 
 class Message(msgspec.Struct, tag=True):
     """One frame."""
@@ -72,8 +83,8 @@ class Mark(Message):
     Attributes
     ----------
     stage : str
-        ``running``: leased; ``finishing``: the code has ended, the next attempt may be sent;
-        ``idle``: the attempt is over.
+        ``building``: leased, its environment is being built; ``running``: leased; ``finishing``: the code has
+        ended, the next attempt may be sent; ``idle``: the attempt is over.
     modules : tuple of str
         Third-party modules that the code has loaded.
     """

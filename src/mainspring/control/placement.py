@@ -121,6 +121,7 @@ def make_spec(run: Run, call: Call, token: str) -> Spec:
         call.preload,
         call.environment,
         call.variables,
+        run.project,
     )
 
 

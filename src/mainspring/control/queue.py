@@ -61,7 +61,7 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
             state="running",
             reason=placed.reason or "",
             pid=command.pid,
-            host=this_host(),
+            host=command.host or this_host(),
             started_at=max(turn.now(), run.created_at),
             lease_until=turn.clock.monotonic() + LEASE_S,
         )

@@ -112,6 +112,7 @@ class LeaseRun(Command):
     worker_id: str
     pid: int
     token: str
+    host: str = ""
 
 
 class Lease(msgspec.Struct):

@@ -10,12 +10,15 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from mainspring.compute import forks
 from mainspring.compute.engine import Cause, Spec, Status
+
+GRACE_S = 3.0
+"""Seconds between the word to end and the end, where nobody has chosen another grace."""
 
 _SET_PARENT_DEATH_SIGNAL = 1
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -95,6 +98,40 @@ class Child:
         else:
             # A second, shorter grace counts; a second signal might interrupt the first clean-up.
             self.kill_at = min(self.kill_at or now, now + grace_s)
+
+    def advance(self, stage: str, now: float) -> None:
+        """Note how far it is with the attempt it holds."""
+        self.stage, self.since = stage, now
+        if stage == "running" and self.held is not None:
+            timeout_s = self.held.spec.timeout_s
+            self.deadline = None if timeout_s is None else now + timeout_s
+        elif stage == "finishing":
+            self.deadline = None
+
+    def check(self, now: float) -> None:
+        """End it when its time is over or it holds more memory than it may; kill it when its grace is over."""
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = now + 1.0
+            self.signal(signal.SIGKILL)
+        elif self.held is None:
+            return
+        elif self.deadline is not None and now >= self.deadline:
+            text = f"it ran longer than its timeout of {self.held.spec.timeout_s:g} s"
+            self.end("timeout", text, signal.SIGTERM, GRACE_S, now)
+        elif (limit := self.held.spec.resources.memory_bytes) and not self.cause:
+            used = measure_memory(self.pid)
+            if used > limit:
+                text = f"it used {used / 1e6:,.0f} MB of memory; its limit is {limit / 1e6:,.0f} MB"
+                self.end("memory", text, signal.SIGKILL, 0.0, now)
+
+    def obey(self, order: str, now: float) -> None:
+        """End it when the owner says so of the attempt it holds; one that is finishing hears that itself."""
+        if self.stage == "finishing":
+            return
+        if order == "lost":
+            self.end("lost", "another attempt holds the run", signal.SIGKILL, 0.0, now)
+        elif order == "cancel":
+            self.end("cancelled", "it was cancelled", signal.SIGTERM, GRACE_S, now)
 
     def signal(self, number: int) -> None:
         """Signal its process group."""
@@ -208,10 +245,11 @@ def name_signal(number: int) -> str:
         return f"signal {number}"
 
 
-def reap() -> Iterator[tuple[int, int, float, int]]:
+def reap(workers: Container[int]) -> Iterator[tuple[int, int, float, int]]:
     """Yield (pid, wait status, cpu seconds, peak bytes) of each child that has ended.
 
-    What an ended child had started is killed before its id can be given to another process.
+    What an ended worker had started is killed before its id can be given to another process; what else has ended is
+    an orphan of one.
     """
     while True:
         try:
@@ -220,8 +258,9 @@ def reap() -> Iterator[tuple[int, int, float, int]]:
             return
         if found is None:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(found.si_pid, signal.SIGKILL)
+        if found.si_pid in workers:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(found.si_pid, signal.SIGKILL)
         pid, status, usage = os.wait4(found.si_pid, 0)
         yield pid, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 

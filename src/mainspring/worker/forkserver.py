@@ -29,9 +29,6 @@ from mainspring.worker.beats import Heart
 from mainspring.worker.children import Child
 from mainspring.worker.preload import Preloader
 
-GRACE_S = 3.0
-"""Seconds between the word to end and the end, where nobody has chosen another grace."""
-
 WARM_S = 4.0
 """A worker without work ends after so long."""
 
@@ -122,21 +119,11 @@ class ForkServer:
         return self._preloader.waiting and not any(child.held for child in self._children.values())
 
     def _check(self, child: Child, now: float) -> None:
-        if child.kill_at is not None and now >= child.kill_at:
-            child.kill_at = now + 1.0
-            child.signal(signal.SIGKILL)
-        elif child.deadline is not None and now >= child.deadline and child.held is not None:
-            text = f"it ran longer than its timeout of {child.held.spec.timeout_s:g} s"
-            child.end("timeout", text, signal.SIGTERM, GRACE_S, now)
-        elif child.stage == "idle" and now - child.since >= WARM_S:
+        child.check(now)
+        if child.stage == "idle" and now - child.since >= WARM_S:
             # The worker reads the end of its link as the word to end itself.
             with contextlib.suppress(OSError):
                 child.link.shutdown(socket.SHUT_WR)
-        elif child.held is not None and (limit := child.held.spec.resources.memory_bytes) and not child.cause:
-            used = children.measure_memory(child.pid)
-            if used > limit:
-                text = f"it used {used / 1e6:,.0f} MB of memory; its limit is {limit / 1e6:,.0f} MB"
-                child.end("memory", text, signal.SIGKILL, 0.0, now)
 
     def _done(self, now: float) -> bool:
         if any(child.held is not None for child in self._children.values()):
@@ -171,23 +158,15 @@ class ForkServer:
     def _obey(self) -> None:
         heard = self._heard
         for attempt, order in self._heart.read().items():
-            if order in {"lost", "cancel"}:
-                self._drop(attempt, order)
+            self._drop(attempt, order)
         if heard is not None and self._heart.link is None:
             self._selector.unregister(heard)
             self._heard = None
 
     def _drop(self, attempt: tuple[str, int], order: str) -> None:
         for child in self._children.values():
-            # One that is finishing hears from the owner itself.
-            if child.stage == "finishing" or child.held is None:
-                continue
-            if (child.held.spec.run_id, child.held.spec.attempt) != attempt:
-                continue
-            if order == "lost":
-                child.end("lost", "another attempt holds the run", signal.SIGKILL, 0.0, time.monotonic())
-            else:
-                child.end("cancelled", "it was cancelled", signal.SIGTERM, GRACE_S, time.monotonic())
+            if child.held is not None and (child.held.spec.run_id, child.held.spec.attempt) == attempt:
+                child.obey(order, time.monotonic())
 
     # --- the engine ----------------------------------------------------------------------
 
@@ -298,13 +277,9 @@ class ForkServer:
                 self._tell(forks.Changed(Status(child.held.spec.run_id, child.held.spec.attempt, "ended", child.pid)))
                 child.begin(child.following, now)
             return
-        child.stage, child.since = mark.stage, now
+        child.advance(mark.stage, now)
         if mark.stage == "running" and child.held is not None:
-            timeout_s = child.held.spec.timeout_s
-            child.deadline = None if timeout_s is None else now + timeout_s
             self._tell(forks.Changed(child.status(child.held)))
-        elif mark.stage == "finishing":
-            child.deadline = None
 
     def _cancel(self, cancel: forks.Cancel) -> None:
         for child in self._children.values():
@@ -316,7 +291,7 @@ class ForkServer:
         with contextlib.suppress(BlockingIOError):
             while self._woken.recv(4096):
                 pass
-        for pid, status, cpu_s, memory_bytes in children.reap():
+        for pid, status, cpu_s, memory_bytes in children.reap(self._children):
             child = self._children.get(pid)
             if child is None:
                 continue

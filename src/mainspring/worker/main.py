@@ -12,6 +12,9 @@ import socket
 import sys
 import traceback
 import types
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from mainspring.compute import forks
@@ -21,10 +24,11 @@ from mainspring.domain.errors import Interrupted, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Lease, LeaseRun
 from mainspring.domain.records import Call
-from mainspring.sdk.client import connect_home
+from mainspring.sdk.client import Client, connect_home
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import enter_run
 from mainspring.sdk.exposures import forget_exposure
+from mainspring.sdk.provenance import host_name
 from mainspring.security.tokens import WORKER_PREFIX
 from mainspring.worker import execute
 from mainspring.worker.capture import Usage, capture, flush
@@ -32,6 +36,13 @@ from mainspring.worker.preload import find_third_party
 from mainspring.worker.scratch import Scratch
 
 _ENDED_BY_SIGNAL = 128 + signal.SIGTERM
+
+
+Connect = Callable[[str], Client]
+"""project -> Client."""
+
+Log = Callable[[Spec], AbstractContextManager[None]]
+"""Within it, what the process prints goes where the attempt's text belongs."""
 
 
 class Terminated(Interrupted):
@@ -46,14 +57,27 @@ class Worker:
     home : Home
         Whose runs it executes.
     link : socket
-        To its fork server, blocking.
+        To what has made it, a fork server for instance; blocking.
+    connect : callable
+        Gives the client of a project.
+    log : callable
+        Sends what is printed to the text of an attempt.
+    name : str, optional
+        By which it leases; a worker that is to go on as another process has one that both know.
+
+    Attributes
+    ----------
+    refused : bool
+        The owner had nothing for it, or could not be asked.
     """
 
-    def __init__(self, home: Home, link: socket.socket) -> None:
+    def __init__(self, home: Home, link: socket.socket, connect: Connect, log: Log, name: str = "") -> None:
         self._home = home
         self._link = link
-        self._client = connect_home(home)
-        self._name = secrets.token_hex(8)
+        self._connect = connect
+        self._log = log
+        self._name = name or secrets.token_hex(8)
+        self.refused = False
         self._loaded = frozenset(sys.modules)
         self._count = len(sys.modules)
         self._placed = False
@@ -74,27 +98,19 @@ class Worker:
                 self._take(message.spec)
 
     def _take(self, spec: Spec) -> None:
-        with capture(forks.log_path(self._home, spec.run_id, spec.attempt), spec.attempt):
-            lease = self._lease(spec)
+        with self._log(spec):
+            self._client = self._connect(spec.project)
+            lease = take_lease(self._client, spec, self._name)
+            self.refused = lease is None or lease.run is None
             if lease is not None and lease.run is not None:
                 forget_exposure()
-                os.environ["MAINSPRING_PROJECT"] = lease.run.project
-                self._client = connect_home(self._home, lease.run.project)
+                os.environ["MAINSPRING_PROJECT"] = spec.project
                 self._client.work_for(WORKER_PREFIX + spec.token)
                 self._work(spec, lease)
         self._scratch.remove()
         if self._ending:
             os._exit(_ENDED_BY_SIGNAL)
         self._mark("idle", self._learn())
-
-    def _lease(self, spec: Spec) -> Lease | None:
-        pid = os.getpid()
-        try:
-            lease: Lease = self._client.ask(LeaseRun(worker_id=self._name, pid=pid, token=spec.token))
-        except MainspringError as error:
-            sys.stderr.write(f"{error}\n")
-            return None
-        return lease
 
     def _work(self, spec: Spec, lease: Lease) -> None:
         assert lease.run is not None
@@ -182,11 +198,29 @@ class Worker:
         self._link.sendall(forks.encode(forks.Mark(stage, modules)))
 
 
+def take_lease(client: Client, spec: Spec, name: str) -> Lease | None:
+    """Ask for the run that an attempt stands for; None when the owner refuses, or cannot be asked."""
+    asked = LeaseRun(worker_id=name, pid=os.getpid(), token=spec.token, host=host_name())
+    try:
+        lease: Lease = client.ask(asked)
+    except MainspringError as error:
+        sys.stderr.write(f"{error}\n")
+        return None
+    return lease
+
+
 def serve(home: Home, link: socket.socket) -> None:
     """Live as a worker in a process that was just forked."""
     # Whoever asks for a client in here works in this home, whatever server the user has logged in to.
     os.environ["MAINSPRING_HOME"] = str(home.root)
     os.environ.pop("MAINSPRING_URL", None)
+    begin_anew()
+    Worker(home, link, partial(connect_home, home), partial(_open_log, home)).serve()
+    flush()
+
+
+def begin_anew() -> None:
+    """Leave behind what a process was that has become a worker by a fork."""
     # What the user's code calls `__main__` is not the fork server, nor is logging set up as it has it.
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv = [""]
@@ -197,8 +231,10 @@ def serve(home: Home, link: socket.socket) -> None:
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _reseed()
-    Worker(home, link).serve()
-    flush()
+
+
+def _open_log(home: Home, spec: Spec) -> AbstractContextManager[None]:
+    return capture(forks.log_path(home, spec.run_id, spec.attempt), spec.attempt)
 
 
 def _reseed() -> None:

@@ -37,15 +37,6 @@ STOPPED_S = 15.0
 
 _TRIES = 5
 _FORK_SERVER = "mainspring.worker.forkserver"
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_MAX_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "LOKY_MAX_CPU_COUNT",
-)
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -240,7 +231,7 @@ class ForkLink:
         command += ["--socket", str(self._path)]
         command += ["--root", str(home.root), "--state", str(home.state), "--runtime", str(home.runtime)]
         command += ["--blob-store", home.blob_store] if home.blob_store else []
-        environment = dict(os.environ) | dict.fromkeys(_THREAD_VARIABLES, str(start.threads)) | start.variables
+        environment = dict(os.environ) | dict.fromkeys(forks.THREAD_VARIABLES, str(start.threads)) | start.variables
         with log.open("ab") as output:
             return subprocess.Popen(
                 command,

@@ -47,4 +47,11 @@ ENTRIES = (
         "its processes held more memory than memory= allows, with the libraries they have loaded",
         "raise memory= of the step",
     ),
+    Entry(
+        "WORK-007",
+        "invalid",
+        "an attempt that cannot be read",
+        "mainspring.worker.once is started by an engine, which names the attempt in MAINSPRING_ATTEMPT",
+        "have an engine start it, of the same version as the owner",
+    ),
 )
