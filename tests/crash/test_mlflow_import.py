@@ -15,9 +15,10 @@ from tests.support.homes import end_owner
 from tests.support.shapes import check_shape
 
 from mainspring.domain.experiments import GetLoggedRun
-from mainspring.domain.files import ListFiles, RemoveFiles
-from mainspring.domain.loggedmodels import GetLoggedModel
-from mainspring.domain.messages import GetVersion
+from mainspring.domain.files import File, ListFiles, PutFiles, RemoveFiles
+from mainspring.domain.loggedmodels import AddLoggedModel, GetLoggedModel, SetLoggedModel
+from mainspring.domain.messages import GetVersion, MoveAlias, PutVersion
+from mainspring.domain.registry import AddVersion, DescribeModel, RegisterModel, StageVersion
 from mainspring.domain.tracking import GetSeries
 from mainspring.sdk.client import Client
 
@@ -66,6 +67,7 @@ def server(mlflow_python, tmp_path_factory):
     """A real MLflow server with a small record; yields its address and a function that runs the program there."""
     folder = tmp_path_factory.mktemp("mlflow")
     (folder / "fill.py").write_text(FILL)
+    (folder / "ask.py").write_text(ASK)
     places = ["--backend-store-uri", f"sqlite:///{folder}/m.db", "--artifacts-destination", str(folder / "files")]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     port = 20_000 + os.getpid() % 20_000
@@ -74,10 +76,10 @@ def server(mlflow_python, tmp_path_factory):
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **quiet}, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
 
-    def run(*arguments):
+    def run(program="fill", *arguments):
         told = {**os.environ, **quiet, "MLFLOW_TRACKING_URI": url}
         done = subprocess.run(
-            [mlflow_python, "-W", "ignore", "fill.py", *arguments],
+            [mlflow_python, "-W", "ignore", f"{program}.py", *arguments],
             cwd=folder, env=told, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -111,9 +113,10 @@ def bring(url, *arguments, **extra):
     )  # fmt: skip
 
 
-def export(url):
+def send(url, *arguments):
+    """Export, as somebody types it."""
     return subprocess.run(
-        [sys.executable, "-m", "mainspring", "export", "mlflow", url, "--experiment", "churn", "--json"],
+        [sys.executable, "-m", "mainspring", "export", "mlflow", url, "--json", *arguments],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
@@ -150,19 +153,78 @@ def test_a_record_comes_whole_and_once(server, home, tmp_path):
     client = Client(home)
     try:
         check(client, ids, model.removeprefix("m-"))
-        late = run("more")
+        late = run("fill", "more")
         assert read(bring(url))["known"] == 7
         assert [point[2] for point in client.ask(GetSeries(run_id=late, key="late"))] == [7.0]
         client.ask(RemoveFiles(run_id=ids[1], path="out/note.txt"))
         lacking = read(bring(url), 1)["different"]
-        sent = read_export(export(url))
-        assert (sent["runs"], sent["known"], sent["points"], sent["files"], sent["left_out"]) == (6, 0, 74, 11, [])
-        again = read_export(export(url))
-        assert (again["runs"], again["known"]) == (6, 6)
+        sent = read_export(send(url, "--experiment", "churn"))
+        assert (sent["runs"], sent["known"], sent["points"], sent["files"], sent["left_out"]) == (6, 0, 74, 13, [])
+        again = read_export(send(url, "--experiment", "churn"))
+        assert (again["runs"], again["models"], again["known"]) == (6, 1, 7)
         assert lacking == [f"{ids[1]}: bytes 1005 and 1000, files 2 and 1"]
     finally:
         client.close()
         end_owner(home)
+
+
+ASK = """\
+import json, mlflow, pathlib
+from mlflow import MlflowClient
+
+client = MlflowClient()
+found = {}
+for model in client.search_registered_models():
+    versions = client.search_model_versions(f"name='{model.name}'")
+    found[model.name] = {
+        "told": [model.description, model.tags, {alias: int(at) for alias, at in model.aliases.items()}],
+        "versions": {
+            int(each.version): [each.tags["q"], each.description, each.current_stage] for each in versions
+        },
+        "files": sorted(
+            (path.name, path.read_bytes().decode())
+            for path in pathlib.Path(mlflow.artifacts.download_artifacts(f"models:/{model.name}@best")).iterdir()
+            if path.name != "registered_model_meta"  # the client's own
+        ),
+    }
+print(json.dumps(found))
+"""
+
+
+def test_registered_models_go_to_a_server_with_their_files(server, client, tmp_path):
+    url, run = server
+    files = {"MLmodel": b"flavors: {}", "weights": b"w"}
+    model = client.ask(AddLoggedModel(experiment=0, name="rate model")).id
+    told = [File(path, client.blobs.put(content), len(content)) for path, content in files.items()]
+    client.ask(PutFiles(files=told, model_id=model))
+    client.ask(SetLoggedModel(model_id=model, state="ready"))
+    client.ask(RegisterModel(name="rates", description="how much", tags={"owner": "anna"}))
+    for number in (1, 2):
+        adding = AddVersion(name="rates", source=f"models:/m-{model}", description=f"v{number}", tags={"q": "w"})
+        client.ask(adding, f"key {number}")
+    native = client.ask(
+        PutVersion("model", "delays", "0" * 64, {each.path: each.digest for each in told}, {}, tags={"q": "n"})
+    )
+    client.ask(StageVersion(name="rates", number=1, stage="Production"))
+    client.ask(MoveAlias("model", "rates", "best", 2, "test"))
+    client.ask(MoveAlias("model", "delays", "best", native.number, "test"))
+    first = read_export(send(url))
+    counts = {name: first[name] for name in ("models", "registered", "versions", "files", "known", "left_out")}
+    assert counts == {"models": 1, "registered": 2, "versions": 3, "files": 8, "known": 0, "left_out": []}
+    again = read_export(send(url))
+    assert (again["known"], again["versions"]) == (4, 3)
+    there = json.loads(run("ask"))
+    shown = sorted([name, content.decode()] for name, content in files.items())
+    assert there["rates"]["told"] == ["how much", {"owner": "anna"}, {"best": 2}]
+    assert there["rates"]["versions"] == {"1": ["w", "v1", "Production"], "2": ["w", "v2", "None"]}
+    assert there["rates"]["files"] == there["delays"]["files"] == shown
+    client.ask(MoveAlias("model", "rates", "best", 1, "test"))
+    client.ask(DescribeModel(name="rates", number=1, description="better"))
+    changed = read_export(send(url))
+    assert (changed["known"], changed["different"]) == (3, [])
+    there = json.loads(run("ask"))["rates"]
+    assert (there["told"][2], there["versions"]["1"][1]) == ({"best": 1}, "better")
+    assert len(there["versions"]) == 2
 
 
 def check(client, ids, model_id):

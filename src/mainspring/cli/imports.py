@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ import click
 from mainspring.cli.printing import Verb, print_fields, print_json, print_next, print_table, wants_json
 
 if TYPE_CHECKING:
+    from mainspring.sdk.imports import Source
     from mainspring.sdk.likeness import Imported
 
 _EVERY_S = 5.0
@@ -26,14 +28,14 @@ _MOST_SHOWN = 20
     cls=Verb,
     untried="what is there is only read, and what came before is not brought twice",
     epilog="Examples: mainspring import mlflow http://127.0.0.1:5000 · "
-    "mainspring import mlflow https://ml.example.org --experiment churn",
+    "mainspring import mlflow https://ml.example.org --experiment churn · mainspring import mlflow backup/",
 )
 @click.argument("kind", type=click.Choice(["mlflow"]))
-@click.argument("url")
+@click.argument("place", metavar="URL|FOLDER")
 @click.option("--experiment", "experiments", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
 @click.option("--no-files", is_flag=True, help="Leave artifacts where they are.")
-def command(kind: str, url: str, experiments: tuple[str, ...], no_files: bool) -> None:
-    """Bring experiments, runs with their whole history, logged and registered models from a server.
+def command(kind: str, place: str, experiments: tuple[str, ...], no_files: bool) -> None:
+    """Bring experiments, runs with their whole history, logged and registered models from a server or folder.
 
     Runs keep their ids. The same again goes on where it was, and compares what came before. Who asks there is told
     by MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
@@ -41,15 +43,29 @@ def command(kind: str, url: str, experiments: tuple[str, ...], no_files: bool) -
     del kind
     from mainspring.sdk.client import get_client
     from mainspring.sdk.imports import Importer
-    from mainspring.sdk.mlflowserver import MlflowServer
 
-    done = Importer(MlflowServer(url), get_client(), make_teller(), files=not no_files).run(experiments)
+    done = Importer(_open_source(place), get_client(), make_teller(), files=not no_files).run(experiments)
     if wants_json():
         print_json(done)
     else:
         _print(done)
     if done.different:
         sys.exit(1)
+
+
+def is_url(place: str) -> bool:
+    """Tell whether a place is the address of a server, and no folder."""
+    return "://" in place
+
+
+def _open_source(place: str) -> Source:
+    if is_url(place):
+        from mainspring.sdk.mlflowserver import MlflowServer
+
+        return MlflowServer(place)
+    from mainspring.sdk.recordfolder import RecordFolder
+
+    return RecordFolder(Path(place))
 
 
 def make_teller() -> Callable[[str], None]:

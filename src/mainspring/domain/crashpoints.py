@@ -31,6 +31,7 @@ POINTS: frozenset[str] = frozenset(
         "litter.removed",
         "trigger.decided",
         "import.brought",
+        "export.writing",
         "courier.taken",
         "courier.sent",
         "plane.before_capture",

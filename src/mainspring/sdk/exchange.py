@@ -55,7 +55,7 @@ def send_model(reference: str, source: Client, target: Client, *, place: str = "
         raise Denied("MODEL-013", f"{version.reference} is code, sealed with the key of its project")
     _send_files(version, source, target)
     twins = [twin for each in lineage.datasets if (twin := _find_twin(target, each)) is not None]
-    details |= {"trained_on": [each.reference for each in twins], "origin": _describe_origin(lineage, place)}
+    details |= {"trained_on": [each.reference for each in twins], "origin": describe_origin(lineage, place)}
     details["made_by"] = None
     arrived: Version = target.ask(
         PutVersion(
@@ -100,7 +100,8 @@ def _find_twin(target: Client, dataset: Version) -> Version | None:
     return next((each for each in found if each.digest == dataset.digest), None)
 
 
-def _describe_origin(lineage: Lineage, place: str) -> dict[str, Any]:
+def describe_origin(lineage: Lineage, place: str) -> dict[str, Any]:
+    """Return what another record is told of where a version comes from: its datasets and what gates said of it."""
     version = lineage.version
     known: dict[str, Any] = (version.details or {}).get("origin") or {}
     return {

@@ -1,11 +1,12 @@
-"""Imports of an MLflow server's record: every run under its id, with all of its history, compared when it is here."""
+"""Imports of a record of elsewhere: every run under its id, with all of its history, compared when it is here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, cast
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Protocol, cast
 
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Denied, Invalid, NotFound
@@ -26,10 +27,11 @@ from mainspring.domain.files import File, ListFiles, PutFiles
 from mainspring.domain.imports import IMPORTED, ImportLoggedModel, ImportRun
 from mainspring.domain.lists import read_all
 from mainspring.domain.loggedmodels import GetLoggedModel, LoggedModel, ModelMetric, SetLoggedModel
-from mainspring.domain.messages import ListVersions, MoveAlias
+from mainspring.domain.messages import ListVersions, MoveAlias, PutVersion
 from mainspring.domain.records import Version
 from mainspring.domain.registry import AddVersion, DescribeModel, GetModel, RegisteredModel, RegisterModel, StageVersion
 from mainspring.domain.tracking import GetSeries
+from mainspring.sdk.blobs import store_plainly
 from mainspring.sdk.client import Client
 from mainspring.sdk.likeness import (
     Facts,
@@ -45,27 +47,60 @@ from mainspring.sdk.likeness import (
     show_metric,
     show_point,
 )
-from mainspring.sdk.mlflowserver import MlflowServer
-from mainspring.security.fetch import Answer
 
 BATCH = 1_000
 """So many points go in one command."""
 
 _STATES = {"RUNNING": "running", "SCHEDULED": "queued", "FINISHED": "succeeded", "FAILED": "failed"}
 _MODEL_STATES = {"LOGGED_MODEL_READY": "ready", "LOGGED_MODEL_PENDING": "pending"}
-_HISTORY_PAGE = 25_000
-_PAGE = 1_000
 
 Points = list[tuple[str, int, float, float]]
 
 
+class Stream(Protocol):
+    """Bytes of a file."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return so many bytes, fewer at the end."""
+
+
+class Source(Protocol):
+    """Where a record comes from, told in the words of MLflow's protocol; lists are those of its searches."""
+
+    place: str
+
+    def list_experiments(self) -> Iterator[dict[str, Any]]:
+        """Yield the experiments."""
+
+    def list_runs(self, experiment_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the runs of an experiment."""
+
+    def list_models(self, experiment_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the logged models of an experiment."""
+
+    def list_history(self, run_id: str, key: str) -> Iterator[dict[str, Any]]:
+        """Yield the points of a series."""
+
+    def list_names(self) -> Iterator[dict[str, Any]]:
+        """Yield the registered models."""
+
+    def list_versions(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the versions of a registered model."""
+
+    def list_files(self, uri: str) -> Iterator[tuple[str, int]]:
+        """Yield path and length of every file below an address of files."""
+
+    def open_file(self, uri: str, path: str) -> AbstractContextManager[Stream]:
+        """Return the bytes of a file."""
+
+
 class Importer:
-    """Brings the record of one MLflow server into a project.
+    """Brings a record of elsewhere into a project.
 
     Parameters
     ----------
-    server : MlflowServer
-        Where it comes from.
+    source : Source
+        Where it comes from: a server, or a folder that was exported.
     client : Client
         Of the home, or server, and project that it goes to.
     tell : callable
@@ -80,34 +115,29 @@ class Importer:
     Cost: memory for the history of one run.
     """
 
-    def __init__(
-        self, server: MlflowServer, client: Client, tell: Callable[[str], None], *, files: bool = True
-    ) -> None:
-        self._server = server
+    def __init__(self, source: Source, client: Client, tell: Callable[[str], None], *, files: bool = True) -> None:
+        self._source = source
         self._client = client
         self._tell = tell
         self._files = files
-        self._done = Imported(server.place)
+        self._done = Imported(source.place)
         self._hashes: dict[str, tuple[str, str]] = {}
 
     def run(self, names: Sequence[str] = ()) -> Imported:
         """Bring experiments, those of these names or all, and tell what became of them."""
-        wanted = [each for each in self._list_experiments() if not names or each["name"] in names]
+        wanted = [each for each in self._source.list_experiments() if not names or each["name"] in names]
         for name in names:
             if not any(each["name"] == name for each in wanted):
                 raise NotFound("IMPORT-003", f"{self._done.source} has no experiment {name!r}", name=name)
         for each in wanted:
             self._import_experiment(each)
         if not names:
-            for model in self._server.list_got("registered-models/search", "registered_models", max_results=_PAGE):
+            for model in self._source.list_names():
                 self._import_registered(model)
         for side, place in ((self._done.there, 0), (self._done.here, 1)):
             whole = hashlib.sha256("".join(self._hashes[key][place] for key in sorted(self._hashes)).encode())
             side.digest = whole.hexdigest()
         return self._done
-
-    def _list_experiments(self) -> Iterator[dict[str, Any]]:
-        return self._server.list_all("experiments/search", "experiments", {"view_type": "ACTIVE_ONLY"})
 
     def _import_experiment(self, told: dict[str, Any]) -> None:
         experiment = self._find_experiment(told["name"])
@@ -115,14 +145,10 @@ class Importer:
         if any(experiment.tags.get(name) != value for name, value in tags.items()):
             self._client.ask(TagExperiment(number=experiment.number, tags=tags))
         self._done.experiments.append(experiment.name)
-        asked = {"experiment_ids": [told["experiment_id"]], "run_view_type": "ACTIVE_ONLY"}
-        for count, run in enumerate(self._server.list_all("runs/search", "runs", asked), 1):
+        for count, run in enumerate(self._source.list_runs(told["experiment_id"]), 1):
             self._import_run(run, experiment)
             self._tell(f"{experiment.name}: {count:,} runs")
-        models = self._server.list_all(
-            "logged-models/search", "models", {"experiment_ids": [told["experiment_id"]], "max_results": 100}
-        )
-        for count, model in enumerate(models, 1):
+        for count, model in enumerate(self._source.list_models(told["experiment_id"]), 1):
             self._import_model(model, experiment)
             self._tell(f"{experiment.name}: {count:,} logged models")
 
@@ -190,8 +216,7 @@ class Importer:
         )
 
     def _list_history(self, run_id: str, key: str) -> Iterator[tuple[str, int, float, float]]:
-        asked = {"run_id": run_id, "metric_key": key, "max_results": _HISTORY_PAGE}
-        for each in self._server.list_got("metrics/get-history", "metrics", **asked):
+        for each in self._source.list_history(run_id, key):
             yield key, int(each.get("step", 0)), int(each["timestamp"]) / 1000, float(each["value"])
 
     def _bring_files(self, uri: str, owner: dict[str, str]) -> list[File]:
@@ -201,14 +226,14 @@ class Importer:
         here = {each.path: each for each in self._client.ask(ListFiles(**owner))}
         found = []
         try:
-            listed = list(self._server.list_files(uri))
+            listed = list(self._source.list_files(uri))
         except Invalid as refused:
             if refused.code != "IMPORT-002":
                 raise
             self._done.left_out.append(f"files of {next(iter(owner.values()))}: {refused.what}")
             return []
         for path, _ in listed:
-            with self._server.open_file(uri, path) as answer:
+            with self._source.open_file(uri, path) as answer:
                 counted = _Counted(answer)
                 digest = self._client.blobs.put(cast("BinaryIO", counted))
             found.append(File(path, digest, counted.size_bytes))
@@ -296,10 +321,7 @@ class Importer:
         except Invalid as refused:  # it has a name that references could not name
             self._done.left_out.append(f"registered model {name!r}: {refused.what}")
             return
-        quote = '"' if "'" in name else "'"
-        asked = {"filter": f"name={quote}{name}{quote}", "max_results": _PAGE}
-        versions = list(self._server.list_got("model-versions/search", "model_versions", **asked))
-        versions.sort(key=lambda each: int(each["version"]))
+        versions = sorted(self._source.list_versions(name), key=lambda each: int(each["version"]))
         here = {each.tags.get(IMPORTED): each.number for each in self._list_versions(name)}
         numbers: dict[int, int] = {}
         for each in versions:
@@ -325,9 +347,8 @@ class Importer:
             source = f"models:/m-{told['model_id'].removeprefix('m-')}"
         tags = {**read_pairs(told.get("tags")), IMPORTED: mark}
         try:
-            made: Version = self._client.ask(
-                AddVersion(name=name, source=source, description=told.get("description", ""), tags=tags)
-            )
+            adding = AddVersion(name=name, source=source, description=told.get("description", ""), tags=tags)
+            made: Version = self._client.ask(self._take_content(told, tags) if "content" in told else adding)
             stage: Any = read_stage(told)
             if stage:
                 self._client.ask(StageVersion(name=name, number=made.number, stage=stage))
@@ -335,6 +356,24 @@ class Importer:
             self._done.left_out.append(f"{name} version {number}: {refused.what}")
             return
         numbers[number] = made.number
+
+    def _take_content(self, told: dict[str, Any], tags: dict[str, str]) -> PutVersion:
+        """Bring the files of a version that is told whole; what it was trained on there is told, and proves nothing."""
+        content = told["content"]
+        for path in content["manifest"]:
+            with self._source.open_file(content["uri"], path) as answer:
+                store_plainly(self._client.blobs).put(cast("BinaryIO", answer))
+        details = {**content["details"], "trained_on": [], "made_by": None, "origin": content["origin"]}
+        return PutVersion(
+            kind="model",
+            name=told["name"],
+            digest=content["digest"],
+            manifest=content["manifest"],
+            details=details,
+            more=True,
+            description=told["description"],
+            tags=tags,
+        )
 
     def _move_aliases(self, told: dict[str, Any], numbers: dict[int, int]) -> None:
         model: RegisteredModel = self._client.ask(GetModel(name=told["name"]))
@@ -379,7 +418,7 @@ class Importer:
 class _Counted:
     """A stream that counts what is read of it."""
 
-    def __init__(self, stream: Answer) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self.size_bytes = 0
 

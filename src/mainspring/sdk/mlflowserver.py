@@ -24,6 +24,8 @@ MOST_BYTES = 256 * 1024 * 1024
 _API = "/api/2.0/mlflow"
 _FILES = "/api/2.0/mlflow-artifacts/artifacts"
 _PAGE = 1_000
+_MODELS_PAGE = 100
+_HISTORY_PAGE = 25_000
 _TRIES = 3
 _NOT_FOUND = 404
 
@@ -64,6 +66,35 @@ class MlflowServer:
     def post(self, path: str, body: Mapping[str, Any], method: str = "POST") -> dict[str, Any]:
         """Send JSON."""
         return self._call(method, f"{_API}/{path}", json.dumps(body).encode())
+
+    def list_experiments(self) -> Iterator[dict[str, Any]]:
+        """Yield the experiments that are not deleted."""
+        return self.list_all("experiments/search", "experiments", {"view_type": "ACTIVE_ONLY"})
+
+    def list_runs(self, experiment_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the runs of an experiment that are not deleted."""
+        asked = {"experiment_ids": [experiment_id], "run_view_type": "ACTIVE_ONLY"}
+        return self.list_all("runs/search", "runs", asked)
+
+    def list_models(self, experiment_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the logged models of an experiment."""
+        asked = {"experiment_ids": [experiment_id], "max_results": _MODELS_PAGE}
+        return self.list_all("logged-models/search", "models", asked)
+
+    def list_history(self, run_id: str, key: str) -> Iterator[dict[str, Any]]:
+        """Yield the points of a series."""
+        asked = {"run_id": run_id, "metric_key": key, "max_results": _HISTORY_PAGE}
+        return self.list_got("metrics/get-history", "metrics", **asked)
+
+    def list_names(self) -> Iterator[dict[str, Any]]:
+        """Yield the registered models."""
+        return self.list_got("registered-models/search", "registered_models", max_results=_PAGE)
+
+    def list_versions(self, name: str) -> Iterator[dict[str, Any]]:
+        """Yield the versions of a registered model."""
+        quote_mark = '"' if "'" in name else "'"
+        asked = {"filter": f"name={quote_mark}{name}{quote_mark}", "max_results": _PAGE}
+        return self.list_got("model-versions/search", "model_versions", **asked)
 
     def list_all(self, path: str, key: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Yield every item of a search, page after page."""

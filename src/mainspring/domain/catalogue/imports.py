@@ -47,4 +47,25 @@ ENTRIES: tuple[Entry, ...] = (
         "ids are unique in a record, over all of its projects",
         "import into the project that it was imported into before, or into a home of its own",
     ),
+    Entry(
+        "IMPORT-007",
+        "not_found",
+        "no exported folder",
+        "a folder to be imported has a head, by which it is known",
+        "name the folder that `mainspring export mlflow FOLDER` was given",
+    ),
+    Entry(
+        "IMPORT-008",
+        "invalid",
+        "an exported folder that is damaged",
+        "something of it is missing, cut or changed, or it was written by a later release",
+        "export again into the same folder, which mends it; nothing of what is damaged was brought",
+    ),
+    Entry(
+        "IMPORT-009",
+        "invalid",
+        "a folder that holds something else",
+        "an export writes into a folder of its own, and takes nothing for its own that it has not written",
+        "name a folder that is empty, is not there yet, or was exported to before",
+    ),
 )
