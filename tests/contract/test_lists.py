@@ -15,6 +15,7 @@ from mainspring.domain import (
     files,
     gates,
     messages,
+    pools,
     records,
     registry,
     retries,
@@ -42,6 +43,8 @@ WHOLE = {
     files.ListFiles: "what one run has logged",
     files.RemoveFiles: "what one run has logged",
     messages.ListReads: "what one tree of runs has read",
+    pools.ListPools: "a home has at most 100",
+    pools.ListNodes: "as many as the machines of its pools",
     sinks.ListSinks: "a project has at most 50",
 }
 """Lists that come at once, and what bounds them."""

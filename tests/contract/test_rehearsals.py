@@ -4,7 +4,19 @@ import pytest
 from sqlalchemy import inspect, text
 
 from mainspring.control.usecases import HANDLERS, PASSING, READING, REHEARSED, UNKEPT
-from mainspring.domain import access, gates, messages, records, registry, retries, sinks, tracking, triggers, upkeep
+from mainspring.domain import (
+    access,
+    gates,
+    messages,
+    pools,
+    records,
+    registry,
+    retries,
+    sinks,
+    tracking,
+    triggers,
+    upkeep,
+)
 from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError, NotFound
 from mainspring.domain.principals import Principal
@@ -40,6 +52,8 @@ def filled(desk):
     desk.token = desk.ask(access.IssueToken(principal="anna")).record.id
     desk.ask(access.AddProject(name="rail"))
     desk.ask(access.AddSecret(name="hook", value="a long value"))
+    desk.ask(pools.AddPool(name="lab", url="local://lab?cpus=1"))
+    desk.ask(pools.DrainNode(place="lab"))
     desk.ask(sinks.AddSink(name="ops", kind="slack", secret="hook"))
     snapshot = {"files": {}, "entry": "flow:run", "python": "python3", "preload": []}
     flow = {"triggers": [], "folder": "/", "snapshot": snapshot}
@@ -74,6 +88,10 @@ def changes(desk):
         access.GrantRole(name="anna", role="editor"),
         access.RevokeRole(name="anna"),
         access.RevokeToken(id=desk.token),
+        pools.AddPool(name="more", url="local://more?cpus=1"),
+        pools.DrainNode(place="local"),
+        pools.ResumeNode(place="lab"),
+        pools.RemovePool(name="lab", force=True),
         sinks.AddSink(name="more", kind="slack", secret="hook"),
         sinks.RemoveSink(name="ops"),
         triggers.StartPipeline(name="nightly"),

@@ -176,6 +176,13 @@ def people(call):
 
 
 def upkeep(call, tmp_path, receive):
+    call("pools", "add", "lab", "local://lab?cpus=1", command="pools add")
+    call("pools", command="pools")
+    call("pools", "show", "lab", command="pools show")
+    call("nodes", command="nodes")
+    call("nodes", "drain", "lab", "--dry-run", command="nodes drain")
+    call("nodes", "resume", "lab", command="nodes resume")
+    call("pools", "remove", "lab", command="pools remove")
     add = ("sinks", "add", "ops", "--kind", "webhook", "--url", receive().url)
     call("secrets", "add", "HOOK", command="secrets add", given="a long value")
     call(*add, "--secret", "HOOK", command="sinks add")

@@ -21,7 +21,7 @@ nodes = st.lists(
     st.tuples(st.sampled_from([1.0, 2.0, 4.0]), st.sampled_from([2 * GB, 8 * GB]), st.sampled_from([0.0, 2.0])),
     min_size=1,
     max_size=3,
-).map(lambda rows: tuple(Node(f"n{at}", *row) for at, row in enumerate(rows)))
+).map(lambda rows: tuple(Node(f"local/n{at}", *row) for at, row in enumerate(rows)))
 
 
 @st.composite
@@ -104,10 +104,10 @@ def test_of_equal_runs_the_earlier_never_starts_later(state):
 
 @given(st.lists(st.sampled_from([0.5, 1.0]), min_size=1, max_size=8))
 def test_a_large_run_that_has_waited_is_not_overtaken(small):
-    node = Node("n", 2.0, 8 * GB)
+    node = Node("local/n", 2.0, 8 * GB)
     large = Queued("0000", "step", Resources(cpus=2.0), NOW - PATIENCE_S - 1)
     queued = (large, *(Queued(f"{at:04d}", "step", Resources(cpus=ask), NOW) for at, ask in enumerate(small, 1)))
-    busy = (Placed("a", "step", Resources(cpus=1.0), "n"),)
+    busy = (Placed("a", "step", Resources(cpus=1.0), "local/n"),)
     assert decide(State((node,), queued, busy), NOW).starts == ()
     first = decide(State((node,), queued), NOW).starts[0]
     assert first.run_id == large.run_id
@@ -121,9 +121,9 @@ def test_a_pipeline_always_has_a_place(state):
 
 
 def test_a_parent_that_waits_lends_its_cores():
-    node = Node("n", 1.0, 8 * GB)
+    node = Node("local/n", 1.0, 8 * GB)
     child = Queued("b", "step", Resources(), NOW)
-    parent = Placed("a", "step", Resources(), "n", waits=True)
+    parent = Placed("a", "step", Resources(), "local/n", waits=True)
     assert [start.run_id for start in decide(State((node,), (child,), (parent,)), NOW).starts] == ["b"]
 
 
@@ -152,8 +152,8 @@ def test_without_room_only_what_waits_for_others_starts(state):
 
 
 def test_a_misfit_names_the_largest_node():
-    pool = [Node("small", 2.0, 2 * GB), Node("big", 4.0, 16 * GB)]
+    pool = [Node("local/small", 2.0, 2 * GB), Node("local/big", 4.0, 16 * GB)]
     assert find_misfit(pool, "step", Resources(memory_bytes=32 * GB)) == (
-        "it asks 32 GB of memory; the largest node, big, has 16 GB"
+        "it asks 32 GB of memory; the largest node, local/big, has 16 GB"
     )
-    assert find_misfit(pool, "step", Resources(gpus=1)) == "it asks 1 gpu; the largest node, small, has 0"
+    assert find_misfit(pool, "step", Resources(gpus=1)) == "it asks 1 gpu; the largest node, local/small, has 0"

@@ -12,7 +12,7 @@ from tests.support.model import Refused
 
 from mainspring.control import leases
 from mainspring.control.commits import Ask
-from mainspring.control.placement import close_pool
+from mainspring.control.placement import close_pools
 from mainspring.control.turn import NODE_LEASE
 from mainspring.domain import access, messages, records, transfers, upkeep
 from mainspring.domain.errors import MainspringError
@@ -83,7 +83,7 @@ class States(RuleBasedStateMachine):
     def teardown(self):
         for desk in getattr(self, "desks", ()):
             desk.close()
-            close_pool(desk.home)
+            close_pools(desk.home)
 
     def desk(self, who):
         return self.desks[who % len(self.desks)]

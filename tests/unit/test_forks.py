@@ -13,7 +13,7 @@ def test_no_two_sets_of_variables_share_a_fork_server():
     home = Home(place, place, place)
     assert len(os.fsencode(home.socket)) == 100, "the longest that a home chooses"
     found = {
-        socket_path(home, Spec("r", 1, 1, "t", variables={"N": str(number)}), "/bin/python3", 2)
+        socket_path(home, "local", Spec("r", 1, 1, "t", variables={"N": str(number)}), "/bin/python3", 2)
         for number in range(200_000)
     }
     assert len(found) == 200_000, "with eight hexadecimal characters some five would be shared"

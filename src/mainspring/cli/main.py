@@ -47,6 +47,8 @@ VERBS: dict[str, str] = {
     "users": "Users and service accounts, and their roles",
     "tokens": "Make tokens and take them back",
     "secrets": "Keep secrets, handed to runs by name",
+    "pools": "List, add, show and remove the pools in which runs execute",
+    "nodes": "List, drain and resume the machines of pools",
     "sinks": "Tell others what happens: webhook, Slack, e-mail, Alertmanager, OpenLineage",
     "audit": "Who did what; verify and export it",
     "server": "Back the record up, restore, upgrade and tidy it",

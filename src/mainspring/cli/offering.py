@@ -120,6 +120,13 @@ def _offer_alarms(ask: Ask) -> Iterator[CompletionItem]:
         yield CompletionItem(shorten_id(alarm.id), help=f"alarm {alarm.subject} of {alarm.service}")
 
 
+def _offer_nodes(ask: Ask) -> Iterator[CompletionItem]:
+    from mainspring.domain.pools import ListNodes
+
+    for node in ask(ListNodes()):
+        yield CompletionItem(node.place, help="drained" if node.drained_by else None)
+
+
 def _offer_tokens(ask: Ask) -> Iterator[CompletionItem]:
     from mainspring.domain.access import ListTokens
 
@@ -138,5 +145,7 @@ _KINDS: dict[str, Callable[[Ask], Iterable[CompletionItem]]] = {
     "user": _offer_named("access", "ListUsers"),
     "secret": _offer_named("access", "ListSecrets"),
     "sink": _offer_named("sinks", "ListSinks"),
+    "pool": _offer_named("pools", "ListPools"),
+    "node": _offer_nodes,
     "token": _offer_tokens,
 }

@@ -239,6 +239,7 @@ def describe_run(run: Run) -> dict[str, object]:
         "name": f"{run.name} ({run.kind})",
         "state": describe_state(run) + (f": {describe_reason(run.reason)}" if run.reason else ""),
         "attempts": "\n".join(map(describe_attempt, run.attempts)) or None,
+        "place": run.place or None,
         "started": format_moment(run.started_at) if run.started_at else None,
         "took": f"{format_span(_measure(run))}{cpu}{memory}" if run.started_at else None,
         "by": f"{run.principal} on {run.host}, pid {run.pid}" if run.pid else run.principal,
@@ -257,7 +258,8 @@ def describe_attempt(attempt: Attempt) -> str:
     """Say in a line how a try that was not the last one ended, and how long the next one waited."""
     took = f" after {format_span(attempt.ended_at - attempt.started_at)}" if attempt.started_at else ""
     waited = f"; the next one {format_span(attempt.wait_s)} later" if attempt.wait_s else ""
-    return f"{attempt.number}{took} {attempt.reason}{waited}"
+    where = f" on {attempt.place}" if attempt.place else ""
+    return f"{attempt.number}{where}{took} {attempt.reason}{waited}"
 
 
 def describe_logged(artifacts: list[Artifact]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from mainspring.compute.engine import Node
+from mainspring.domain.pools import LOCAL_POOL, split_place
 from mainspring.domain.records import Resources
 from mainspring.domain.states import URGENT
 from mainspring.domain.units import format_size
@@ -16,6 +17,9 @@ PATIENCE_S = 30.0
 
 # These spend their time waiting for children; a core that they held, a child would miss.
 _WAITING_KINDS = frozenset({"pipeline", "study"})
+
+_TRAVELLING_KINDS = frozenset({"step", "trial", "command"})
+"""Kinds that any pool may take; the others work with what lies here."""
 
 _SLACK = 1e-9
 
@@ -97,6 +101,7 @@ class Decisions(msgspec.Struct, frozen=True):
 
 class _Free(msgspec.Struct):
     node: Node
+    pool: str
     cpus: float
     memory_bytes: int
     gpus: float
@@ -129,6 +134,21 @@ def cpus_of(kind: str, asked: Resources) -> float:
     return 0.0 if kind in _WAITING_KINDS else float(asked.cpus)
 
 
+def may_use(pool: str, kind: str, asked: Resources) -> bool:
+    """Tell whether a run may be placed in a pool: the one that it asks for, else at home, or any when its kind may.
+
+    Examples
+    --------
+    >>> may_use("lab", "step", Resources()), may_use("lab", "gate", Resources())
+    (True, False)
+    >>> may_use("local", "step", Resources(pool="lab"))
+    False
+    """
+    if asked.pool is not None:
+        return pool == asked.pool
+    return pool == LOCAL_POOL or kind in _TRAVELLING_KINDS
+
+
 def rank_of(kind: str) -> int:
     """Return the class of a kind: 0 goes before 1; inside a class the first come goes first."""
     return 0 if kind in URGENT else 1
@@ -149,8 +169,7 @@ def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:
     """
     if not nodes:
         return "the pool has no node"
-    empty = [_Free(node, node.cpus, node.memory_bytes, node.gpus) for node in nodes]
-    lacks = [free.lacks(kind, asked) for free in empty]
+    lacks = [free.lacks(kind, asked) for free in _count_free(State(tuple(nodes), ()))]
     if None in lacks:
         return ""
     what = next(lack for lack in lacks if lack is not None)[0]
@@ -190,19 +209,18 @@ def decide(state: State, now: float) -> Decisions:
     free = _count_free(state)
     starts: list[Start] = []
     waits: list[Wait] = []
-    closed: frozenset[str] = frozenset()
-    where = free[0].node.name if len(free) == 1 else f"{len(free)} nodes" if free else "the pool"
+    closed: set[tuple[str, str]] = set()
     for run in sorted(state.queued, key=lambda each: (rank_of(each.kind), each.run_id)):
-        blocked = _find_closed(run, closed)
-        place, lack = _find_place(free, run)
-        if place is not None and not blocked:
+        usable = [each for each in free if may_use(each.pool, run.kind, run.resources)]
+        place, lack = _find_place([each for each in usable if not _is_closed(each.pool, run, closed)], run)
+        if place is not None:
             place.take(run.kind, run.resources)
             starts.append(Start(run.run_id, place.node.name))
             continue
-        what = f"waiting for {lack[1]} on {where}" if lack else "waiting its turn: a larger run before it starts first"
-        waits.append(Wait(run.run_id, len(waits) + 1, what))
+        lack = lack or _find_place(usable, run)[1]
+        waits.append(Wait(run.run_id, len(waits) + 1, _tell_lack(usable, run, lack)))
         if lack and now - run.since > PATIENCE_S:
-            closed |= {lack[0]}
+            closed |= {(each.pool, lack[0]) for each in usable}
     return Decisions(tuple(starts), tuple(waits))
 
 
@@ -212,34 +230,45 @@ def has_room(state: State) -> bool:
 
 
 def _count_free(state: State) -> list[_Free]:
-    free = {node.name: _Free(node, node.cpus, node.memory_bytes, node.gpus) for node in state.nodes}
+    free = {
+        node.name: _Free(node, split_place(node.name)[0], node.cpus, node.memory_bytes, node.gpus)
+        for node in state.nodes
+    }
     for run in state.placed:
         if run.node in free:
             free[run.node].take(run.kind, run.resources, lent=run.waits)
     return list(free.values())
 
 
-def _find_closed(run: Queued, closed: frozenset[str]) -> bool:
+def _is_closed(pool: str, run: Queued, closed: set[tuple[str, str]]) -> bool:
     asked = {
         "cpus": cpus_of(run.kind, run.resources) > 0,
         "gpus": run.resources.gpus > 0,
         "memory": bool(run.resources.memory_bytes),
     }
-    return any(asked[each] for each in closed)
+    return any(wanted and (pool, what) in closed for what, wanted in asked.items())
 
 
 def _find_place(free: list[_Free], run: Queued) -> tuple[_Free | None, tuple[str, str] | None]:
-    lack: tuple[str, str] | None = ("node", "a node")
-    best: _Free | None = None
+    lack: tuple[str, str] | None = None
+    fitting: list[_Free] = []
     for each in free:
         found = each.lacks(run.kind, run.resources)
         if found is None:
-            # The fullest node that still holds it keeps room for what is large.
-            if best is None or each.cpus < best.cpus:
-                best = each
-        elif best is None:
-            lack = found
-    return best, None if best else lack
+            fitting.append(each)
+        else:
+            lack = lack or found
+    if fitting:
+        # At home first; and the fullest node that still holds it keeps room for what is large.
+        return min(fitting, key=lambda each: (each.pool != LOCAL_POOL, each.cpus)), None
+    return None, lack
+
+
+def _tell_lack(usable: list[_Free], run: Queued, lack: tuple[str, str] | None) -> str:
+    if not usable:
+        return f"waiting for the pool {run.resources.pool or LOCAL_POOL}: none of its machines takes runs now"
+    where = usable[0].node.name if len(usable) == 1 else f"{len(usable)} nodes"
+    return f"waiting for {lack[1]} on {where}" if lack else "waiting its turn: a larger run before it starts first"
 
 
 def count(number: float, noun: str) -> str:

@@ -55,12 +55,18 @@ class Node(msgspec.Struct, frozen=True):
         Main memory.
     gpus : float
         Devices.
+    gpu_type : str
+        What they are; empty: unknown.
+    devices : tuple of str
+        What ``CUDA_VISIBLE_DEVICES`` calls them, where who places is to choose among them.
     """
 
     name: str
     cpus: float
     memory_bytes: int
     gpus: float = 0.0
+    gpu_type: str = ""
+    devices: tuple[str, ...] = ()
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -88,6 +94,10 @@ class Spec(msgspec.Struct, frozen=True):
         Variables of its process.
     project : str
         Of the run.
+    node : str
+        The engine's node that it was placed on; an engine that owns its queue may choose another.
+    devices : tuple of str
+        Those of the node that it may use; empty: whichever the engine gives it.
     """
 
     run_id: str
@@ -104,6 +114,8 @@ class Spec(msgspec.Struct, frozen=True):
     environment: str = ""
     variables: dict[str, str] = {}
     project: str = DEFAULT_PROJECT
+    node: str = ""
+    devices: tuple[str, ...] = ()
 
 
 class Handle(msgspec.Struct, frozen=True):

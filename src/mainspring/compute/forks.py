@@ -15,6 +15,7 @@ import msgspec
 
 from mainspring.compute.engine import Spec, Status
 from mainspring.domain.home import Home
+from mainspring.domain.pools import LOCAL_POOL
 from mainspring.domain.wire import HEADER
 
 THREAD_VARIABLES = (
@@ -149,14 +150,25 @@ def receive(link: socket.socket, frames: Frames) -> list[Any] | None:
     return frames.feed(content) if content else None
 
 
-def socket_path(home: Home, spec: Spec, python: str, threads: int) -> Path:
-    """Return where the fork server listens that has an interpreter, its environment and variables, and threads."""
+def find_sockets(home: Home, node: str) -> list[Path]:
+    """Return where fork servers of a node of this machine may listen."""
+    return list(home.runtime.glob(f"{_first(node)}-*.sock"))
+
+
+def socket_path(home: Home, node: str, spec: Spec, python: str, threads: int) -> Path:
+    """Return where the fork server of a node listens that has an interpreter, environment, variables, and threads."""
     named = f"{python} {threads}"
     if spec.environment or spec.variables:
         named += f" {spec.environment} {sorted(spec.variables.items())}"
     # As long as paths of sockets allow: whoever finds variables of the same name would be given those of others.
-    mark = base64.urlsafe_b64encode(hashlib.sha256(named.encode()).digest())[:10].decode()
-    return home.runtime / f"f-{mark}.sock"
+    first = _first(node)
+    mark = base64.urlsafe_b64encode(hashlib.sha256(named.encode()).digest())[: 11 - len(first)].decode()
+    return home.runtime / f"{first}-{mark}.sock"
+
+
+def _first(node: str) -> str:
+    """Return what sockets of a node begin with: pools that share a machine share no fork servers."""
+    return "f" if node == LOCAL_POOL else f"f{hashlib.sha256(node.encode()).hexdigest()[:4]}"
 
 
 def log_path(home: Home, run_id: str, attempt: int) -> Path:

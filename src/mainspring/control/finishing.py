@@ -202,9 +202,13 @@ def requeue(turn: Turn, run: Run, reason: str, end: str, wait_s: float = 0.0, **
         Counters of `Hold` to set: ``losses`` or ``failures``.
     """
     attempt, fence = run.attempt + 1, run.fence + 1
-    ended = Attempt(run.attempt, end, run.started_at, turn.now(), wait_s)
+    ended = Attempt(run.attempt, end, run.started_at, turn.now(), wait_s, run.place)
     values = {"state": "queued", "attempt": attempt, "fence": fence, "reason": reason, "pid": 0, "started_at": None}
-    values |= {"attempts": [*run.attempts, ended][-KEPT:], "due_at": ended.ended_at + wait_s if wait_s else None}
+    values |= {
+        "place": "",
+        "attempts": [*run.attempts, ended][-KEPT:],
+        "due_at": ended.ended_at + wait_s if wait_s else None,
+    }
     runs.change_run(
         turn.connection, run, **values, lease_until=None, process_start=None, journal_offset=0, order="keep", **held
     )

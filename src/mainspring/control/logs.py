@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mainspring.compute.engine import Handle
-from mainspring.control.placement import open_pool
+from mainspring.control.placement import open_pools
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles, loop
 from mainspring.domain import messages
+from mainspring.domain.pools import LOCAL_POOL, split_place
 from mainspring.domain.records import Run
 from mainspring.store import runs
 
@@ -67,10 +68,14 @@ def decode(content: bytes, *, last: bool) -> tuple[str, int]:
 
 
 def _read(turn: Turn, run: Run, offset: int) -> bytes:
-    engine = open_pool(turn.home).engine
+    known = open_pools(turn)
+    places = {each.number: each.place for each in run.attempts} | {run.attempt: run.place}
     content = b""
     for attempt in range(1, run.attempt + 1):
-        part, size_bytes = engine.logs(Handle(run.id, attempt), offset, MOST_BYTES - len(content))
+        pool = known.get(split_place(places.get(attempt) or LOCAL_POOL)[0])
+        if pool is None:
+            continue  # what it printed went with its pool
+        part, size_bytes = pool.engine.logs(Handle(run.id, attempt), offset, MOST_BYTES - len(content))
         content += part
         offset = max(0, offset - size_bytes)
     return content

@@ -39,6 +39,7 @@ USE_CASES = (
     "mainspring.control.searches",
     "mainspring.control.leases",
     "mainspring.control.placement",
+    "mainspring.control.pools",
     "mainspring.control.queue",
     "mainspring.control.environments",
     "mainspring.control.rehearsals",

@@ -1,29 +1,32 @@
-"""The engine of a home: what it holds, against what the record says."""
+"""The engines of a home, one for each pool: what they hold, against what the record says."""
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from mainspring.compute import decide
-from mainspring.compute.engine import Engine, Handle, Rejection, Spec, Status, find_engine
+from mainspring.compute.engine import Engine, Handle, Node, Rejection, Spec, Status, find_engine
 from mainspring.control.finishing import cancel_run, end_run, lose_run
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import HANDLERS, adopts, ends, loop
-from mainspring.domain.errors import Failed
+from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun
+from mainspring.domain.pools import LOCAL_POOL, name_place, split_place
 from mainspring.domain.records import Call, Resources, Run
 from mainspring.domain.wire import describe
 from mainspring.security.tokens import worker_token
 from mainspring.store import calls, runs
+from mainspring.store import pools as store
 
-NODE = "local"
-URL = "local://"
+LOCAL_URL = "local://"
 
 START_S = 30.0
 """Seconds in which a worker must ask for a run that was placed on it."""
@@ -37,24 +40,60 @@ _NOT_BEGUN = {"unstartable": "WORK-002", "unbuildable": "ENV-003"}
 
 
 class Pool:
-    """The engine of a home, while an owner lives.
+    """A pool of a home, while an owner lives.
 
     Parameters
     ----------
-    engine : Engine
-        Holds the runs.
+    name, url : str
+        The pool's.
+    home : Home
+        Whose runs it executes.
 
     Attributes
     ----------
+    problem : str
+        Why its engine cannot be used now; empty: it can.
+    machines : list of Node or None
+        Those that it told of last; None: it has never told.
     ending : dict of Handle to Placed
         Attempts that were told to end and still use what they were given.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, name: str, url: str, home: Home) -> None:
+        self.name = name
+        self.url = url
+        self.problem = ""
+        self.machines: list[Node] | None = None
         self.ending: dict[Handle, decide.Placed] = {}
+        self._home = home
+        self._engine: Engine | None = None
         self._rejected: list[Rejection] = []
         self._due: dict[Handle, float] = {}
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, made when it is first asked for.
+
+        Raises
+        ------
+        MainspringError
+            WORK-001 when it is not installed, or what the engine itself says.
+        """
+        if self._engine is None:
+            self._engine = find_engine(self.url, self._home)
+        return self._engine
+
+    def list_nodes(self) -> list[Node]:
+        """Return the machines that can be used now, named by their places."""
+        try:
+            found = self.engine.capacity()
+        except MainspringError as error:
+            self.problem = str(error.what)
+            return []
+        self.problem = "" if found else f"{self.url} does not answer"
+        if found:
+            self.machines = [replace(node, name=name_place(self.name, node.name)) for node in found]
+        return (self.machines or []) if found else []
 
     def submit(self, specs: Sequence[Spec]) -> None:
         """Hand attempts to the engine; what it refuses is settled in the next turn."""
@@ -72,37 +111,88 @@ class Pool:
         rejected, self._rejected = self._rejected, []
         return {Handle(each.run_id, each.attempt): each.reason for each in rejected}
 
+    def close(self) -> None:
+        """Let the engine go; what runs goes on."""
+        if self._engine is not None:
+            self._engine.close()
 
-_pools: dict[Path, Pool] = {}
+
+_pools: dict[Path, dict[str, Pool]] = {}
+_retired: dict[Path, list[Pool]] = {}
+"""Pools that are no more, until nothing runs there."""
 
 
-def open_pool(home: Home) -> Pool:
-    """Return the engine of a home, found when it is first asked for."""
-    if home.root not in _pools:
-        _pools[home.root] = Pool(find_engine(URL, home))
-    return _pools[home.root]
+def open_pools(turn: Turn) -> dict[str, Pool]:
+    """Return the pools of the record by name, the local one first; a removed one is let go once it is empty."""
+    known = _pools.setdefault(turn.home.root, {})
+    urls = {LOCAL_POOL: LOCAL_URL} | store.read_urls(turn.connection)
+    for name, pool in list(known.items()):
+        if urls.get(name) != pool.url:
+            _retired.setdefault(turn.home.root, []).append(known.pop(name))
+    for name, url in urls.items():
+        if name not in known:
+            known[name] = Pool(name, url, turn.home)
+    return known
+
+
+def list_machines(turn: Turn) -> list[tuple[str, Node]]:
+    """Return pool and node of the machines on which runs may start now; nodes are named by their places."""
+    drained = store.read_drains(turn.connection)
+    return [
+        (pool.name, node)
+        for pool in open_pools(turn).values()
+        for node in pool.list_nodes()
+        if node.name not in drained
+    ]
+
+
+def list_ending(turn: Turn) -> list[decide.Placed]:
+    """Return what was told to end and still uses what it was given."""
+    pools = [*open_pools(turn).values(), *_retired.get(turn.home.root, ())]
+    return [placed for pool in pools for placed in pool.ending.values()]
+
+
+def submit(turn: Turn, specs: Iterable[tuple[str, Spec]]) -> None:
+    """Hand attempts to the engines of their pools, after the commit.
+
+    Not before it: a worker that asks early would find no run for its token. An engine that fails to take
+    them is asked again by nobody; the owner takes back what no worker asks for.
+    """
+    known = open_pools(turn)
+    for name in dict.fromkeys(pool for pool, _ in specs):
+        pool, mine = known[name], [spec for of, spec in specs if of == name]
+        turn.after_commit(partial(_hand_over, pool, mine))
+
+
+def _hand_over(pool: Pool, specs: list[Spec]) -> None:
+    try:
+        pool.submit(specs)
+    except Exception as fault:  # noqa: BLE001 - an engine of somebody else must not end the owner
+        _fault(pool, fault)
 
 
 @adopts
 def adopt_attempts(turn: Turn) -> None:
     """Find what a dead owner had started, and start what it had only decided to."""
-    pool = open_pool(turn.home)
-    pool.engine.adopt(0.0)
-    specs = [
-        make_spec(runs.get_run(turn.connection, held.id), held.call, worker_token(turn.home, held.id, held.attempt))
-        for held in calls.list_held(turn.connection, turn.node)
-        if held.state == "starting"
-    ]
-    if specs:
-        turn.after_commit(lambda: pool.submit(specs))
+    known = open_pools(turn)
+    for pool in known.values():
+        _adopt(pool)
+    submit(
+        turn,
+        [
+            (split_place(held.place)[0], make_spec(run, held.call, worker_token(turn.home, held.id, held.attempt)))
+            for held in calls.list_held(turn.connection, turn.node)
+            if held.state == "starting" and split_place(held.place)[0] in known
+            for run in [runs.get_run(turn.connection, held.id)]
+        ],
+    )
 
 
 @ends
-def close_pool(home: Home) -> None:
-    """Let the engine go; what runs goes on."""
-    pool = _pools.pop(home.root, None)
-    if pool is not None:
-        pool.engine.close()
+def close_pools(home: Home) -> None:
+    """Let the engines go; what runs goes on."""
+    for pool in [*_pools.pop(home.root, {}).values(), *_retired.pop(home.root, [])]:
+        pool.close()
 
 
 def make_spec(run: Run, call: Call, token: str) -> Spec:
@@ -122,35 +212,87 @@ def make_spec(run: Run, call: Call, token: str) -> Spec:
         call.environment,
         call.variables,
         run.project,
+        node=split_place(run.place)[1],
     )
 
 
 def find_misfit(turn: Turn, kind: str, asked: Resources) -> str:
-    """Tell why a run could never start here; empty when it could."""
-    if asked.pool not in {None, NODE}:
-        return f"there is no pool {asked.pool!r}; this home has one, {NODE}"
-    return decide.find_misfit(open_pool(turn.home).engine.capacity(), kind, asked)
+    """Tell why a run could never start here; empty when it could, or when nobody knows."""
+    known = open_pools(turn)
+    if asked.pool is not None and asked.pool not in known:
+        return f"there is no pool {asked.pool!r}; there are {', '.join(known)}"
+    usable = [pool for pool in known.values() if decide.may_use(pool.name, kind, asked)]
+    for pool in usable:
+        pool.list_nodes()
+    if any(pool.machines is None for pool in usable):
+        return ""  # what has never answered may have what it asks for
+    return decide.find_misfit([node for pool in usable for node in pool.machines or ()], kind, asked)
 
 
 @loop(every_s=0.2, topics=("unwanted",))
 def settle(turn: Turn) -> None:
     """Bring into the record how attempts have ended, and end those that nobody wants."""
-    pool = open_pool(turn.home)
-    live = {Handle(held.id, held.attempt) for held in calls.list_held(turn.connection, turn.node)}
-    held = set(pool.engine.adopt(0.0))
+    known = open_pools(turn)
+    live: dict[str, set[Handle]] = {name: set() for name in known}
+    for held in calls.list_held(turn.connection, turn.node):
+        name, handle = split_place(held.place)[0], Handle(held.id, held.attempt)
+        if name in known:
+            live[name].add(handle)
+        else:
+            _settle(turn, handle, partial(leave_pool, pool=name))
+    for pool in known.values():
+        _settle_pool(turn, pool, live[pool.name])
+    for pool in list(_retired.get(turn.home.root, ())):
+        if not _settle_pool(turn, pool, set()):
+            _retired[turn.home.root].remove(pool)
+            turn.after_commit(pool.close)
+
+
+def leave_pool(turn: Turn, run: Run, pool: str) -> None:
+    """Take a run from a pool that is no more: it may go elsewhere, unless it asks for that pool."""
+    if run.resources.pool == pool:
+        _fail(turn, run, "POOL-005", f"the pool {pool} was removed")
+    elif run.state != "queued":
+        lose_run(turn, run, f"the pool {pool} was removed")
+
+
+def _settle_pool(turn: Turn, pool: Pool, live: set[Handle]) -> bool:
+    """Settle what a pool holds; False when it holds nothing."""
     for handle, reason in pool.take_rejected().items():
         if handle in live:
             _settle(turn, handle, partial(_fail, code="RUN-009", what=f"the engine refused it: {reason}"))
-    settled: list[Handle] = []
-    for status in pool.engine.poll(list(live)):
-        handle = Handle(status.run_id, status.attempt)
-        if status.building and pool.is_due(handle, turn.clock.monotonic()):
-            _settle(turn, handle, _await_environment)
-        if status.state == "ended" and _settle(turn, handle, partial(_end, status=status)):
-            settled.append(handle)
-    _end_unwanted(turn, pool, held - live)
-    if settled:
-        turn.after_commit(lambda: pool.engine.release(settled))
+    try:
+        held = set(pool.engine.adopt(0.0))
+        found = pool.engine.poll(list(live))
+        settled: list[Handle] = []
+        for status in found:
+            handle = Handle(status.run_id, status.attempt)
+            if status.building and pool.is_due(handle, turn.clock.monotonic()):
+                _settle(turn, handle, _await_environment)
+            if status.state == "ended" and _settle(turn, handle, partial(_end, status=status)):
+                settled.append(handle)
+        _end_unwanted(turn, pool, held - live)
+        if settled:
+            turn.after_commit(lambda: pool.engine.release(settled))
+    except Exception as fault:  # noqa: BLE001 - an engine that cannot be asked must not keep the others from it
+        _fault(pool, fault)
+        return bool(live)
+    return bool(held)
+
+
+def _adopt(pool: Pool) -> None:
+    try:
+        pool.engine.adopt(0.0)
+    except Exception as fault:  # noqa: BLE001 - an engine that cannot be asked must not keep the owner from its start
+        _fault(pool, fault)
+
+
+def _fault(pool: Pool, fault: Exception) -> None:
+    """Remember what an engine has raised; said in the log when it is news."""
+    problem = fault.what if isinstance(fault, MainspringError) else f"{type(fault).__name__}: {fault}"
+    if problem != pool.problem:
+        _log.error("pool %s: %s", pool.name, problem, exc_info=not isinstance(fault, MainspringError))
+    pool.problem = problem
 
 
 def _settle(turn: Turn, handle: Handle, end: Callable[[Turn, Run], object]) -> bool:
@@ -213,5 +355,6 @@ def _end_unwanted(turn: Turn, pool: Pool, others: set[Handle]) -> None:
         if run is not None and run[0].attempt == handle.attempt and run[0].state != "cancelled":
             continue
         resources, kind = (run[0].resources, run[0].kind) if run else (Resources(), "")
-        pool.ending[handle] = decide.Placed(handle.run_id, kind, resources, NODE)
+        place = run[0].place if run is not None and run[0].attempt == handle.attempt else pool.name
+        pool.ending[handle] = decide.Placed(handle.run_id, kind, resources, place)
         pool.engine.cancel([handle], GRACE_S, signal.SIGTERM)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from mainspring.compute import decide
 from mainspring.compute.engine import Spec
@@ -16,6 +15,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain import messages
 from mainspring.domain.errors import Invalid
+from mainspring.domain.pools import split_place
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
@@ -75,11 +75,10 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
 @loop(every_s=0.2, topics=("queue",), durable=False, joins=True)
 def dispatch(turn: Turn) -> None:
     """Start what fits."""
-    pool = placement.open_pool(turn.home)
-    nodes = tuple(pool.engine.capacity())
+    nodes = tuple(node for _, node in placement.list_machines(turn))
     held = calls.list_held(turn.connection, turn.node)
-    placed = [decide.Placed(run.id, run.kind, run.resources, placement.NODE, run.waits) for run in held]
-    placed += pool.ending.values()
+    placed = [decide.Placed(run.id, run.kind, run.resources, run.place, run.waits) for run in held]
+    placed += placement.list_ending(turn)
     for limit in _LOOK_AHEAD:
         waiting = calls.list_waiting(turn.connection, turn.node, limit, turn.now())
         if not waiting:
@@ -89,7 +88,7 @@ def dispatch(turn: Turn) -> None:
         decisions = decide.decide(state, turn.now())
         if decisions.starts or len(waiting) < limit or not decide.has_room(state):
             break
-    _start(turn, pool, decisions)
+    _start(turn, decisions)
     _tell(turn, waiting[: _LOOK_AHEAD[0]], decisions.waits[: _LOOK_AHEAD[0]])
 
 
@@ -138,8 +137,8 @@ def _name_dedupe(project: str, text: str) -> str:
     return f"project:{project}:{text}"
 
 
-def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> None:
-    specs: list[Spec] = []
+def _start(turn: Turn, decisions: decide.Decisions) -> None:
+    specs: list[tuple[str, Spec]] = []
     for start in decisions.starts:
         run = runs.get_run(turn.connection, start.run_id)
         if run.parent_id is not None and runs.read_state(turn.connection, run.parent_id) in TERMINAL:
@@ -147,15 +146,19 @@ def _start(turn: Turn, pool: placement.Pool, decisions: decide.Decisions) -> Non
         token = worker_token(turn.home, run.id, run.attempt)
         lease_until = turn.clock.monotonic() + placement.START_S
         changed = runs.change_run(
-            turn.connection, run, state="starting", reason=f"starting on {start.node}", lease_until=lease_until
+            turn.connection,
+            run,
+            state="starting",
+            reason=f"starting on {start.node}",
+            place=start.node,
+            lease_until=lease_until,
         )
         placed = calls.find_placed(turn.connection, run.id)
         if changed and placed is not None:
             calls.place(turn.connection, run.id, digest_token(token), turn.now())
-            specs.append(placement.make_spec(run, placed.call, token))
-    if specs:
-        # Not before the commit: a worker that asks early would find no run for its token.
-        turn.after_commit(partial(pool.submit, specs))
+            run.place = start.node
+            specs.append((split_place(start.node)[0], placement.make_spec(run, placed.call, token)))
+    placement.submit(turn, specs)
 
 
 def _tell(turn: Turn, waiting: Sequence[calls.Waiting], waits: Sequence[decide.Wait]) -> None:

@@ -28,7 +28,7 @@ class Resources(msgspec.Struct, frozen=True):
     gpus : float
         Devices, >= 0.
     pool : str or None
-        Name of the pool; None means the local one.
+        Name of the pool; None means any that may.
     """
 
     cpus: _Cores = 1.0
@@ -161,6 +161,8 @@ class Attempt(msgspec.Struct, frozen=True):
         When it ended.
     wait_s : float
         How long the next one had to wait.
+    place : str
+        Where it was, ``POOL/NODE``; empty: nowhere.
     """
 
     number: int
@@ -168,10 +170,14 @@ class Attempt(msgspec.Struct, frozen=True):
     started_at: Time | None
     ended_at: Time
     wait_s: Seconds = 0.0
+    place: str = ""
 
 
 class Run(msgspec.Struct):
-    """One execution of code; the unit of queueing, tracking, caching, lineage and cost."""
+    """One execution of code; the unit of queueing, tracking, caching, lineage and cost.
+
+    `place` tells where a worker was given it, ``POOL/NODE``; it is empty for what runs where it was called.
+    """
 
     id: str
     project: str
@@ -205,6 +211,7 @@ class Run(msgspec.Struct):
     provenance: str | None = None
     backoff_s: float = 0.0
     attempts: list[Attempt] = []
+    place: str = ""
     metrics: dict[str, float] = {}
 
 

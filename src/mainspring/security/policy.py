@@ -66,6 +66,8 @@ ACTIONS: dict[str, Action] = {
     "sinks.write": Action("admin"),
     "sinks.test": Action("admin"),
     "sinks.deliver": Action("admin", home=True),
+    "pools.read": Action("viewer"),
+    "pools.write": Action("admin", home=True),
     "grants.read": Action("viewer"),
     "grants.write": Action("admin"),
     "projects.read": Action("viewer"),

@@ -40,6 +40,7 @@ class Held(msgspec.Struct, frozen=True):
     fence: int
     state: str
     timeout_s: float | None
+    place: str
     call: Call
     waits: bool
 

@@ -33,6 +33,8 @@ from mainspring.store.logged import points as points  # noqa: PLC0414 - told on
 from mainspring.store.logged import provenances as provenances  # noqa: PLC0414 - told on
 from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 - told on
 from mainspring.store.logged import tag_values as tag_values  # noqa: PLC0414 - told on
+from mainspring.store.machines import drains as drains  # noqa: PLC0414 - told on
+from mainspring.store.machines import pools as pools  # noqa: PLC0414 - told on
 from mainspring.store.receivers import set_asides as set_asides  # noqa: PLC0414 - told on
 from mainspring.store.receivers import sinks as sinks  # noqa: PLC0414 - told on
 from mainspring.store.registered import registered_models as registered_models  # noqa: PLC0414 - told on
@@ -87,6 +89,7 @@ runs = Table(
     _text("provenance", nullable=True),
     Column("backoff_s", Float, nullable=False, server_default="0"),
     Column("attempts", Packed(list[records.Attempt]), nullable=False, server_default="[]"),
+    _text("place", server_default=""),  # pool and node that a worker was given it on
     # What the owner keeps for itself; no part of the record of a run.
     Column("lease_until", Float, nullable=True),  # monotonic seconds of the owner's machine
     _text("process_start", nullable=True),  # tells a process from a later one of the same id

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from mainspring.compute import forks
 from mainspring.compute.adapters.forklink import ForkLink, Start
 from mainspring.compute.decide import find_misfit
 from mainspring.compute.engine import Description, Handle, Node, Rejection, Spec, Status
+from mainspring.domain.errors import Invalid
 from mainspring.domain.home import Home
+from mainspring.domain.pools import LOCAL_POOL
+from mainspring.domain.units import parse_size
 
-NODE = "local"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}\Z")
 
 
 class LocalEngine:
@@ -23,7 +29,7 @@ class LocalEngine:
     Parameters
     ----------
     url : str
-        ``local://``.
+        ``local://``: all of this machine; ``local://NAME?cpus=4&memory=8GB&gpus=2``: a share of it.
     home : Home
         Whose runs it executes.
 
@@ -32,19 +38,24 @@ class LocalEngine:
     Guarantees: no method waits; threads talk to one fork server for each interpreter and number
     of threads, because numeric libraries read that number once, when they are loaded, and one for
     each environment with its variables.
+
+    Raises
+    ------
+    Invalid
+        POOL-002 when the URL says something else.
     """
 
     def __init__(self, url: str, home: Home) -> None:
         self._url = url
         self._home = home
-        self._node = Node(NODE, count_cpus(), count_memory())
+        self._node = _read_share(url)
         self._links: dict[Path, ForkLink] = {}
         self._searched = False
         self._accepted: dict[Handle, tuple[ForkLink, float]] = {}
 
     def describe(self) -> Description:
         """Return what the engine can do."""
-        return Description(self._url, owns_queue=False, gpus=False, shares_blobs=True, reaches_owner=True)
+        return Description(self._url, owns_queue=False, gpus=self._node.gpus > 0, shares_blobs=True, reaches_owner=True)
 
     def capacity(self) -> list[Node]:
         """Return this machine."""
@@ -82,7 +93,7 @@ class LocalEngine:
         """Find attempts of this and earlier owners; fork servers that answer later add theirs then."""
         if not self._searched:
             self._searched = True
-            for path in self._home.runtime.glob("f-*.sock"):
+            for path in forks.find_sockets(self._home, self._node.name):
                 if path not in self._links:
                     self._links[path] = ForkLink(path)
         self._learn()
@@ -108,7 +119,7 @@ class LocalEngine:
         if handle not in self._accepted:
             python = spec.python or sys.executable
             threads = max(1, int(spec.resources.cpus))
-            path = forks.socket_path(self._home, spec, python, threads)
+            path = forks.socket_path(self._home, self._node.name, spec, python, threads)
             link = self._links.get(path) or self._links.setdefault(path, ForkLink(path))
             link.start = Start(self._home, python, threads, spec.environment, spec.variables)
             self._accepted[handle] = (link, time.time())
@@ -128,6 +139,22 @@ class LocalEngine:
         for link in self._links.values():
             for handle in link.take_adopted():
                 self._accepted.setdefault(handle, (link, time.time()))
+
+
+def _read_share(url: str) -> Node:
+    parts = urlsplit(url)
+    asked = dict(parse_qsl(parts.query, keep_blank_values=True))
+    name = parts.netloc or LOCAL_POOL
+    gpus, memory = asked.pop("gpus", "0"), asked.pop("memory", None)
+    memory_bytes = count_memory() if memory is None else parse_size(memory)
+    try:
+        cpus = float(asked.pop("cpus", count_cpus()))
+    except ValueError:
+        raise Invalid("POOL-002", f"{url} asks for cpus that are no number", url=url) from None
+    if asked or parts.path.strip("/") or not _NAME.match(name) or not gpus.isdecimal() or not 0 < cpus < math.inf:
+        why = "local://NAME takes cpus, memory and a whole number of gpus"
+        raise Invalid("POOL-002", f"{url} is no share of this machine", why=why, url=url)
+    return Node(name, cpus, memory_bytes, float(gpus), devices=tuple(map(str, range(int(gpus)))))
 
 
 def count_cpus() -> float:

@@ -112,6 +112,30 @@ CREATE TABLE model_metrics (
 
 CREATE INDEX model_metrics_run_id ON model_metrics (run_id);
 
+CREATE TABLE pools (
+    seq BIGSERIAL NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    url TEXT COLLATE "C" NOT NULL,
+    zone TEXT COLLATE "C" NOT NULL,
+    owner TEXT COLLATE "C" NOT NULL,
+    trust TEXT COLLATE "C" NOT NULL,
+    price FLOAT NOT NULL,
+    start_s FLOAT NOT NULL,
+    spot BOOLEAN NOT NULL,
+    created_by TEXT COLLATE "C" NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT pools_name UNIQUE (name)
+);
+
+CREATE TABLE drains (
+    place TEXT COLLATE "C" NOT NULL,
+    drained_by TEXT COLLATE "C" NOT NULL,
+    drained_at FLOAT NOT NULL,
+    PRIMARY KEY (place)
+);
+
 CREATE TABLE sinks (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,
@@ -285,6 +309,7 @@ CREATE TABLE runs (
     provenance TEXT COLLATE "C",
     backoff_s FLOAT DEFAULT '0' NOT NULL,
     attempts TEXT DEFAULT '[]' NOT NULL,
+    place TEXT COLLATE "C" DEFAULT '' NOT NULL,
     lease_until FLOAT,
     process_start TEXT COLLATE "C",
     due_at FLOAT,

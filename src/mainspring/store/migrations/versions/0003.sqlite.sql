@@ -115,6 +115,31 @@ CREATE TABLE model_metrics (
 
 CREATE INDEX model_metrics_run_id ON model_metrics (run_id);
 
+CREATE TABLE pools (
+    seq INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    url TEXT NOT NULL,
+    zone TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    trust TEXT NOT NULL,
+    price FLOAT NOT NULL,
+    start_s FLOAT NOT NULL,
+    spot BOOLEAN NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at FLOAT NOT NULL,
+    changed_at FLOAT NOT NULL,
+    PRIMARY KEY (seq),
+    CONSTRAINT pools_name UNIQUE (name)
+);
+
+CREATE TABLE drains (
+    place TEXT NOT NULL,
+    drained_by TEXT NOT NULL,
+    drained_at FLOAT NOT NULL,
+    PRIMARY KEY (place)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE sinks (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,
@@ -293,6 +318,7 @@ CREATE TABLE runs (
     provenance TEXT,
     backoff_s FLOAT DEFAULT '0' NOT NULL,
     attempts TEXT DEFAULT '[]' NOT NULL,
+    place TEXT DEFAULT '' NOT NULL,
     lease_until FLOAT,
     process_start TEXT,
     due_at FLOAT,

@@ -1,0 +1,34 @@
+"""Tables of where runs execute; `mainspring.store.tables` tells them on."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Float, Table
+
+from mainspring.store.columns import Whole, metadata, text_column, time_column
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("seq", Whole, primary_key=True),
+    text_column("name", unique=True),
+    text_column("url"),
+    text_column("zone"),
+    text_column("owner"),
+    text_column("trust"),
+    Column("price", Float, nullable=False),
+    Column("start_s", Float, nullable=False),
+    Column("spot", Boolean, nullable=False),
+    text_column("created_by"),
+    time_column("created_at", nullable=False),
+    time_column("changed_at", nullable=False),
+)
+
+drains = Table(
+    "drains",
+    metadata,
+    text_column("place", primary_key=True),
+    text_column("drained_by"),
+    time_column("drained_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Machines on which nothing more starts."""
