@@ -55,12 +55,12 @@ def test_what_asks_for_no_pool_goes_there_when_this_machine_is_full(client, lab,
     full = submit(client, hold, tmp_path / "go", "full", resources=Resources(cpus=cores))
     wait_for_file(tmp_path / "go.pid")
     away = submit(client, say, "away")
-    gate = submit(client, say, "at home", kind="gate")
+    collect = submit(client, say, "at home", kind="collect")
     (away,) = wait(client, away)
     assert away.place == "lab"
-    assert get(client, gate).state == "queued"  # what works with the home's own files waits for it
+    assert get(client, collect).state == "queued"  # what works with the home's own files waits for it
     (tmp_path / "go").touch()
-    assert [each.place for each in wait(client, full, gate)] == ["local", "local"]
+    assert [each.place for each in wait(client, full, collect)] == ["local", "local"]
 
 
 def test_a_run_in_a_pool_is_cancelled_with_all_that_it_has_started(client, lab, tmp_path):
