@@ -211,7 +211,8 @@ def render_openapi() -> str:
 def _render_mlflow() -> Iterator[str]:
     yield f"What of the protocol of MLflow {SPOKEN} is answered: below `/`, with `/ajax-api` in the place of `/api`,\n"
     yield "and below `/projects/NAME` for another project. [The guide](../guide/mlflow.md) says how to get there.\n"
-    yield "Everything else below `/api/2.0/mlflow` and `/api/3.0/mlflow` answers `ENDPOINT_NOT_FOUND`.\n\n"
+    yield "Everything else below `/api/2.0/mlflow` and `/api/3.0/mlflow` answers `ENDPOINT_NOT_FOUND`.\n"
+    yield "Each row is proved by a call that is answered (`tests/integration/test_mlflow_rows.py`).\n\n"
     areas: dict[str, list[Endpoint]] = {}
     for endpoint in ENDPOINTS:
         areas.setdefault(endpoint.area, []).append(endpoint)

@@ -169,7 +169,7 @@ def test_a_gate_goes_with_the_name(desk):
     assert desk.ask(messages.MoveAlias(**named, number=2)).number == 2
     put(desk, "x", "delays")
     refuse(lambda: desk.ask(registry.RenameModel(name="late_flights", to="delays")), Conflict, "MODEL-050")
-    refuse(lambda: desk.ask(registry.RenameModel(name="late_flights", to="a b")), Invalid, "DATA-001")
+    refuse(lambda: desk.ask(registry.RenameModel(name="late_flights", to="a%b")), Invalid, "DATA-001")
     assert desk.ask(registry.RenameModel(name="delays", to="delays")).name == "delays"
 
 

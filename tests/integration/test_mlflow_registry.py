@@ -45,6 +45,35 @@ def delays(call, source):
     return [call("POST", "model-versions/create", **given)["model_version"] for _ in range(2)]
 
 
+@pytest.mark.parametrize("name", ["late arrivals (2026)", "2026, flights & co.", "Verspätung", "航班 延误", "+1"])
+def test_a_name_with_spaces_and_signs_goes_through_its_life(call, site, source, desk, name):
+    call("POST", "registered-models/create", name=name)
+    made = call("POST", "model-versions/create", name=name, source=source)["model_version"]
+    assert (made["name"], made["version"]) == (name, "1")
+    call("POST", "registered-models/alias", name=name, alias="best", version="1")
+    assert call("GET", "registered-models/alias", name=name, alias="best")["model_version"]["version"] == "1"
+    assert call("GET", "registered-models/search", filter=f"name = '{name}'")["registered_models"][0]["name"] == name
+    uri = call("GET", "model-versions/get-download-uri", name=name, version="1")["artifact_uri"]
+    path = uri.removeprefix("mlflow-artifacts:/")
+    assert site("GET", f"/api/2.0/mlflow-artifacts/artifacts/{path}/model.skops").content == b"weights"
+    copied = call("POST", "model-versions/create", name=name, source=f"models:/{name}/1")["model_version"]
+    assert copied["version"] == "2"
+    assert desk.ask(messages.GetVersion("model", f"{name}@best")).number == 1
+    assert call("POST", "registered-models/rename", name=name, new_name="plain")["registered_model"]["name"] == "plain"
+    call("POST", "registered-models/rename", name="plain", new_name=name)
+    call("DELETE", "model-versions/delete", name=name, version="2")
+    call("DELETE", "registered-models/delete", name=name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a@b", "a#b", "a;b", "a%2fb", "a\\b", " a", "a ", "a\nb", "..", "a'b", "x" * 101, "ﬁle", "a\u200bb", "a?b"]
+)
+def test_a_name_that_no_reference_can_carry_is_refused(call, name):
+    told = call("POST", "registered-models/create", 400, name=name)
+    assert told["error_code"] == "INVALID_PARAMETER_VALUE"
+    assert "A name has up to 100 printable characters without @" in told["message"]
+
+
 def test_a_model_goes_through_its_life(call, delays):
     model = call("GET", "registered-models/get", name="delays")["registered_model"]
     assert (model["name"], model["description"], model["tags"]) == ("delays", "arrivals", [{"key": "t", "value": "1"}])

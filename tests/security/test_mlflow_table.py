@@ -40,6 +40,17 @@ def test_pages_of_other_sites_are_refused(site):
     assert site.asked == []
 
 
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "a b"])
+def test_another_host_name_is_refused_in_mlflows_shape(site, host):
+    for root in ("", "/projects/default"):
+        answer = site("POST", f"{root}/api/2.0/mlflow/runs/create", headers={"Host": host})
+        assert (answer.status_code, set(answer.json())) == (400, {"error_code", "message"})
+        assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
+        assert (f"not called {host!r}" if " " not in host else "not called") in answer.json()["message"]
+        assert answer.headers["mainspring-code"] == "API-017"
+    assert site.asked == []
+
+
 def test_a_request_without_fields_is_answered_in_mlflows_shape(site):
     for endpoint, path in PATHS:
         answer = site(endpoint.method, path)

@@ -13,6 +13,12 @@ def test_what_is_no_reference_is_refused(text):
         parse_reference(text)
 
 
+def test_a_name_of_a_model_may_have_spaces_and_that_of_a_dataset_not():
+    assert parse_reference("late arrivals@best", "model") == Reference("late arrivals", alias="best")
+    with pytest.raises(Invalid, match="DATA-001"):
+        parse_reference("late arrivals@best")
+
+
 def test_a_reference_to_a_day_is_one():
     assert parse_reference("orders@9999-12-31") == Reference("orders", day="9999-12-31")
 

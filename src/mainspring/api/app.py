@@ -22,7 +22,9 @@ from mainspring.api.entrance import Entrance
 from mainspring.api.frame import Frame, check_kind, read_content
 from mainspring.api.inputs import check_key, make_command, read_body, read_path, read_query
 from mainspring.api.issuers import CALLBACK, send_away, take_back
+from mainspring.api.mlflow.errors import reply_error
 from mainspring.api.mlflow.mount import MlflowRoute
+from mainspring.api.mlflow.routes import split_path
 from mainspring.api.programs import Programs
 from mainspring.api.relay import Relay
 from mainspring.api.routes import PREFIX, Entry, find_item, paths
@@ -105,7 +107,12 @@ def make_app(
         _make_route("/{path:path}", Policy.TOKEN, entrance, {}),
     ]
     check_policies(routes)
-    return Frame(_Doors(mlflow, Starlette(routes=routes, exception_handlers={404: _tell_nothing})), hosts)
+    return Frame(_Doors(mlflow, Starlette(routes=routes, exception_handlers={404: _tell_nothing})), hosts, _refuse)
+
+
+def _refuse(scope: Scope, error: MainspringError) -> Response:
+    """Answer what goes wrong around a request in the shape that its client reads."""
+    return reply_problem(error) if split_path(scope["path"]) is None else reply_error(error)
 
 
 class _Doors:

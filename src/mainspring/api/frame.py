@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainspring.api.answers import reply_problem
-from mainspring.domain.errors import Failed, Invalid
+from mainspring.domain.errors import Failed, Invalid, MainspringError
 
 MOST_JSON_BYTES = 1024 * 1024
 _SHORT_BYTES = 65_536
@@ -29,10 +29,15 @@ class Frame:
         What answers.
     hosts : sequence of str
         Names under which it may be asked, without ports.
+    refuse : callable
+        Makes the answer of an error, in the shape that clients of the path read.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: Sequence[str], refuse: Callable[[Scope, MainspringError], Response]
+    ) -> None:
         self._app = app
+        self._refuse = refuse
         self._hosts = frozenset(each.lower() for each in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +66,7 @@ class Frame:
 
         host = read_host(headers.get("host", ""))
         if host not in self._hosts:
-            problem = reply_problem(Invalid("API-017", f"this server is not called {host[:100]!r}"))
+            problem = self._refuse(scope, Invalid("API-017", f"this server is not called {host[:100]!r}"))
             await problem(scope, take, tell)
             return
         try:
@@ -72,7 +77,8 @@ class Frame:
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if begun:
                 raise
-            await reply_problem(Failed("HOME-015", f"{type(fault).__name__} while answering"))(scope, take, tell)
+            problem = self._refuse(scope, Failed("HOME-015", f"{type(fault).__name__} while answering"))
+            await problem(scope, take, tell)
 
 
 def _has_long_body(headers: Headers) -> bool:

@@ -172,7 +172,7 @@ add_proofs(command)
 
 
 def _note(reference: str, **notes: Any) -> DescribeModel:
-    named = parse_reference(reference)
+    named = parse_reference(reference, "model")
     number = 0 if str(named) == named.name else ask(GetVersion("model", reference)).number
     return DescribeModel(named.name, number, **notes)
 

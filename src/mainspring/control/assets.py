@@ -40,7 +40,7 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     NotFound
         HOME-010 when an input is no version.
     """
-    check_name(command.name)
+    check_name(command.name, command.kind)
     check_notes(command.description, command.tags)
     now = turn.now()
     if command.kind == "model":
@@ -95,7 +95,7 @@ def get_version(turn: Turn, command: messages.GetVersion) -> Version:
     version = resolve(turn, command.kind, command.reference)
     if command.run_id is not None:
         versions.add_edge(turn.connection, version.id, command.run_id, "read", turn.now())
-    if command.follower is not None and parse_reference(command.reference).number is None:
+    if command.follower is not None and parse_reference(command.reference, command.kind).number is None:
         follows.add_follow(turn.connection, command.follower, command.kind, command.reference, version.id)
     return version
 
@@ -135,7 +135,7 @@ def move_alias(turn: Turn, command: messages.MoveAlias) -> Version:
         DATA-002 or MODEL-001 when there is no such version.
     """
     version = resolve(turn, command.kind, f"{command.name}@{command.number}")
-    if parse_reference(f"{command.name}@{command.alias}").alias is None:
+    if parse_reference(f"{command.name}@{command.alias}", command.kind).alias is None:
         raise Invalid("DATA-001", f"{command.alias!r} is no name of an alias", alias=command.alias)
     if command.alias in version.aliases:
         return version
@@ -174,7 +174,7 @@ def resolve(turn: Turn, kind: str, reference: str) -> Version:
 
 def find_version(turn: Turn, kind: str, reference: str) -> Version | None:
     """Return the version that a reference names, if there is one."""
-    return versions.find_version(turn.connection, kind, turn.project, parse_reference(reference))
+    return versions.find_version(turn.connection, kind, turn.project, parse_reference(reference, kind))
 
 
 def point_alias(
@@ -202,15 +202,15 @@ def point_alias(
     return resolve(turn, version.kind, version.reference)
 
 
-def check_name(name: str) -> None:
-    """Refuse what is no name of a dataset or model.
+def check_name(name: str, kind: str = "dataset") -> None:
+    """Refuse what is no name of a dataset, or of a model.
 
     Raises
     ------
     Invalid
         DATA-001.
     """
-    if parse_reference(name) != Reference(name):
+    if parse_reference(name, kind) != Reference(name):
         raise Invalid("DATA-001", f"{name!r} is a reference, not a name", reference=name)
 
 
@@ -258,7 +258,7 @@ def _hold(turn: Turn, version_id: str, command: messages.PutVersion) -> None:
 
 def missing(turn: Turn, kind: str, reference: str) -> MainspringError:
     """Return the error for a reference that names nothing, or something that was deleted."""
-    named = parse_reference(reference)
+    named = parse_reference(reference, kind)
     if named.number is not None:
         gone = versions.find_any(turn.connection, kind, turn.project, named.name, named.number)
         deletion = deletions.find_deletion(turn.connection, gone.id) if gone is not None else None

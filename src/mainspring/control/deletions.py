@@ -120,7 +120,7 @@ def restore_versions(turn: Turn, command: RestoreVersions) -> list[Version]:
         DATA-002 or MODEL-001 when there never was such a version; KEEP-004 when nothing of the name
         is deleted.
     """
-    named = _check_named(command.reference, all_of_it=command.all)
+    named = _check_named(command.reference, command.kind, all_of_it=command.all)
     if command.all:
         asked = ListVersions(command.kind, named.name, MOST, deleted=True)
         known = versions.list_versions(turn.connection, turn.project, asked)
@@ -258,13 +258,13 @@ def _hide(
 
 
 def _list_named(turn: Turn, command: DeleteVersions) -> list[Version]:
-    named = parse_reference(command.reference)
+    named = parse_reference(command.reference, command.kind)
     if not command.all and named.number is None:
         now = resolve(turn, command.kind, command.reference).reference
         raise _unpinned(command.reference, f"it is {now} now", now)
     if not command.all:
         return [resolve(turn, command.kind, command.reference)]
-    _check_named(command.reference, all_of_it=True)
+    _check_named(command.reference, command.kind, all_of_it=True)
     names = [named.name, f"{named.name}.quarantine"] if command.kind == "dataset" else [named.name]
     found = [
         version
@@ -293,8 +293,8 @@ def _restore_name(turn: Turn, kind: str, name: str) -> bool:
     return True
 
 
-def _check_named(reference: str, *, all_of_it: bool) -> Reference:
-    named = parse_reference(reference)
+def _check_named(reference: str, kind: str, *, all_of_it: bool) -> Reference:
+    named = parse_reference(reference, kind)
     if all_of_it and str(named) != named.name:
         raise Invalid("KEEP-001", f"{reference!r} is one version, and all are asked for", fix=f"name {named.name}")
     if not all_of_it and named.number is None:

@@ -30,7 +30,7 @@ def register_model(turn: Turn, command: messages.RegisterModel) -> RegisteredMod
     Conflict
         MODEL-050 when it is there.
     """
-    check_name(command.name)
+    check_name(command.name, "model")
     check_notes(command.description, command.tags)
     if find_here(turn, command.name) is not None:
         raise Conflict("MODEL-050", f"there is a model {command.name!r}", model=command.name)
@@ -140,7 +140,7 @@ def rename_model(turn: Turn, command: messages.RenameModel) -> RegisteredModel:
         MODEL-050 when there is, or was, a model or a gate of the new name; KEEP-002 while a service, renewal or live
         run needs a version.
     """
-    check_name(command.to)
+    check_name(command.to, "model")
     model = _find(turn, command.name)
     if command.to == command.name:
         return _complete(turn, model)

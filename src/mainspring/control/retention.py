@@ -152,7 +152,7 @@ def _list_lineage(turn: Turn) -> set[str]:
     ]
     for renewal in find(turn.connection, renewals, Renewal, project=turn.project, closed_at=None):
         used += [each for each in (renewal.candidate, renewal.champion) if each]
-    named = [parse_reference(each) for each in used]
+    named = [parse_reference(each, "model") for each in used]
     numbers = {(each.name, each.number) for each in named if each.number is not None}
     return retention.list_lineage(turn.connection, turn.project, numbers)
 

@@ -89,7 +89,7 @@ def _make_full(turn: Turn, service: Service, canary: Revision, body: dict[str, A
             _retire(revision)
     canary.state = "live"
     save_revisions(turn, service, service.revisions)
-    follows = parse_reference(service.follows)
+    follows = parse_reference(service.follows, "model")
     if follows.alias:
         model = resolve(turn, "model", canary.model)
         reason = f"canary of {service.name} r{canary.number} is full: {body['reason']}"

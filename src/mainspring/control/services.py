@@ -118,7 +118,7 @@ def rollback_service(turn: Turn, command: RollbackService) -> Service:
     target = live if canary is not None else earlier[-1]
     model = resolve(turn, "model", target.model)
     add_revision(turn, service, model, state="live")
-    follows = parse_reference(service.follows)
+    follows = parse_reference(service.follows, "model")
     if follows.alias:
         reason = f"roll back of {service.name}: {command.reason}"
         held = has_held(turn.connection, model, follows.alias)
@@ -314,7 +314,7 @@ def _find_phase(turn: Turn, service: Service) -> str:
 
 
 def _no_model(turn: Turn, reference: str) -> Exception:
-    parsed = parse_reference(reference)
+    parsed = parse_reference(reference, "model")
     if find_version(turn, "model", parsed.name) is None:
         return missing(turn, "model", reference)
     if parsed.alias:

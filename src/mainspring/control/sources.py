@@ -36,7 +36,7 @@ def add_version(turn: Turn, command: AddVersion) -> Version:
     -----
     Guarantees: what is logged into the run or model later changes nothing of the version.
     """
-    check_name(command.name)
+    check_name(command.name, "model")
     if find_here(turn, command.name) is None:
         raise missing(turn, "model", command.name)
     turn.require("runs.read")

@@ -70,7 +70,7 @@ class Gate:
         alpha: float = 0.05,
         min_rows: int = 1000,
     ) -> None:
-        parse_reference(f"{model}@{to}")
+        parse_reference(f"{model}@{to}", "model")
         self.model = model
         self.to = to
         self.body: dict[str, Any] = {

@@ -33,7 +33,7 @@ class Handle(ABC):
     _kind: ClassVar[Literal["dataset", "model"]]
 
     def __init__(self, reference: str) -> None:
-        parse_reference(reference)
+        parse_reference(reference, self._kind)
         self._reference = reference
         self._version: Version | None = None
 
@@ -60,7 +60,7 @@ class Handle(ABC):
     @property
     def name(self) -> str:
         """The asset's name."""
-        return parse_reference(self._reference).name
+        return parse_reference(self._reference, self._kind).name
 
     @property
     def reference(self) -> str:

@@ -43,7 +43,7 @@ def register_model(
     """Record a version of a model; `mainspring.sdk.models.register` tells all."""
     from mainspring.models.package import hide_columns
 
-    if parse_reference(name) != Reference(name):
+    if parse_reference(name, "model") != Reference(name):
         raise Invalid("DATA-001", f"{name!r} is a reference, not a name", reference=name)
     client, active, maker = current_client(), active_run(), find_maker(obj)
     trained_on = _list_trained_on(client, [maker, active.run if active is not None else None], example)

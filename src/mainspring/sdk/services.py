@@ -270,7 +270,7 @@ def deploy(name: str, model: Referable | str, *, rollout: str = "canary", monito
     active = active_run()
     body = monitor.body() if monitor is not None else None
     reference: Any = getattr(model, "reference", model)
-    parse_reference(reference)
+    parse_reference(reference, "model")
     run_id = active.run.id if active is not None else None
     service = Service(name)
     service._client.ask(messages.Deploy(name, reference, rollout, body, run_id))

@@ -53,6 +53,10 @@ CODES: dict[str, str] = {
 """Codes of ours whose status alone does not tell MLflow's code."""
 
 TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "DATA-001": lambda known: (
+        f"Invalid model name or alias '{known.get('reference', known.get('alias', ''))}'. A name has up to 100 "
+        "printable characters without @ / : \\ # ; % ? * | < > and quotes; an alias begins with a letter and has up to 50."
+    ),
     "LMODEL-001": lambda known: f"Logged model with ID 'm-{known.get('id', '')}' not found.",
     "RUN-001": lambda known: f"Run with id={known.get('id', '')} not found",
     "EXP-001": lambda known: f"No Experiment with id={known.get('number', '')} exists",

@@ -230,7 +230,13 @@ _AREA = "Registered models"
 _GATED = "an alias with a gate moves by its verdict only"
 
 ENDPOINTS = (
-    Endpoint("POST", f"{_AT}/create", create, _AREA, "names are letters, digits, `_`, `.` and `-`"),
+    Endpoint(
+        "POST",
+        f"{_AT}/create",
+        create,
+        _AREA,
+        "a name has up to 100 printable characters, none of `@ # ; % ? * < >`, backslash, bar, quotes",
+    ),
     Endpoint("GET", f"{_AT}/get", get, _AREA),
     Endpoint("PATCH", f"{_AT}/update", update, _AREA),
     Endpoint("POST", f"{_AT}/rename", rename, _AREA, "refused while a service goes by the name"),
