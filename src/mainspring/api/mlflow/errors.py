@@ -55,7 +55,8 @@ CODES: dict[str, str] = {
 TEXTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "DATA-001": lambda known: (
         f"Invalid model name or alias '{known.get('reference', known.get('alias', ''))}'. A name has up to 100 "
-        "printable characters without @ / : \\ # ; % ? * | < > and quotes; an alias begins with a letter and has up to 50."
+        "printable characters without @ / : \\ # ; % ? * | < > and quotes; an alias begins with a letter and "
+        "has up to 50."
     ),
     "LMODEL-001": lambda known: f"Logged model with ID 'm-{known.get('id', '')}' not found.",
     "RUN-001": lambda known: f"Run with id={known.get('id', '')} not found",
