@@ -21,6 +21,9 @@ from mainspring.domain.home import Home
 from mainspring.security.ciphers import Cipher
 
 Range = dict[str, float | None]
+READ_BYTES = 16 << 20
+"""Aim for what a stream reads at once, bytes in memory."""
+_FIRST_ROWS, _GROWTH = 64, 8
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - tables hold UTC without zone
 
 
@@ -91,16 +94,24 @@ class Scan:
         """
         if not self.files:
             return pl.LazyFrame(schema={name: self.schema[name] for name in self.columns})
+        return self._narrow(self._open_files())
+
+    def _open_files(self) -> pl.LazyFrame:
+        """Return all rows and columns of the files as they lie there: sealed cells are bytes."""
         files = [self.locate(name) if self.locate else name for name in self.files]
         if self.locate or not self.place.url:
             self._check_sizes(files)
-        frame = pl.scan_parquet(
+        return pl.scan_parquet(
             files,
             schema={name: pl.Binary() if name in self.sealed else dtype for name, dtype in self.schema.items()},
             missing_columns="insert",
             storage_options=self.place.reading or None,
             credential_provider=None,
-        ).with_columns(self._open_columns())
+        )
+
+    def _narrow(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Return the rows in range and the columns to read, opened."""
+        frame = frame.with_columns(self._open_columns())
         for column, ends in self.ranges.items():
             since, until = (to_value(ends[end], self.schema[column]) for end in ("from", "until"))
             if since is not None:
@@ -144,23 +155,52 @@ class Scan:
         with self._explained():
             return frame.collect()
 
-    def stream(self, batch_rows: int, *, after: int = 0) -> Iterator[pl.DataFrame]:
-        """Read the rows in batches, in their order; what is read ahead is up to the engine.
+    def stream(self, batch_rows: int, *, after: int = 0, read_bytes: int = READ_BYTES) -> Iterator[pl.DataFrame]:
+        """Read the rows in batches, in their order, a bounded piece of a file at a time.
 
         Parameters
         ----------
         batch_rows : int
-            Rows of a batch, >= 1; the last one may be smaller.
+            Most rows of a batch, >= 1.
         after : int
             So many rows are left out at the beginning.
+        read_bytes : int
+            Aim for what is read at once, in bytes of memory, >= 1; it is one row at least.
 
         Raises
         ------
         MainspringError
             As of `polars`, when the batch is read.
+
+        Notes
+        -----
+        Guarantees: memory grows with neither rows nor files. It is what is read at once, and the row groups that
+        this lies in as they are compressed; those that `Table.commit` writes are small. How wide rows are is learnt
+        from what was read before, beginning with 64 rows of each file; only where they become wider all at once more
+        is read.
         """
         with self._explained():
-            yield from self.lazy().slice(after).collect_batches(chunk_size=batch_rows, maintain_order=True)
+            for name in self.files:
+                file = replace(self, files=(name,))
+                there = file.lazy().select(pl.len()).collect().item()
+                if after < there:
+                    for rows in file._stream_file(read_bytes, after):
+                        yield from rows.iter_slices(batch_rows)
+                after = max(0, after - there)
+
+    def _stream_file(self, read_bytes: int, after: int) -> Iterator[pl.DataFrame]:
+        rows = self._open_files()
+        end: int = rows.select(pl.len()).collect().item()
+        # Where ranges leave rows out, only reading tells which is the first behind `after`.
+        at, after = (0, after) if self.ranges else (after, 0)
+        size = _FIRST_ROWS
+        while at < end:
+            found = self._narrow(rows.slice(at, size)).collect(engine="in-memory")
+            at += size
+            fitting = int(read_bytes * found.height // max(1, found.estimated_size())) if found.height else end
+            yield found[after:]
+            after = max(0, after - found.height)
+            size = max(1, min(fitting, size * _GROWTH))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

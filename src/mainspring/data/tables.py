@@ -39,7 +39,7 @@ from mainspring.store.outages import explain_outage, is_outage
 _METADATA = "mainspring"
 _LOCK = "_writer.lock"
 _POLL_S = 0.02
-_PROPERTIES = WriterProperties(compression="ZSTD", compression_level=1)
+_GROUP_ROWS, _GROUP_BYTES = 1 << 17, 16 << 20
 # Opening a table reads the log since the last checkpoint; old versions need all of the log.
 _CONFIGURATION = {"delta.checkpointInterval": "20", "delta.logRetentionDuration": "interval 36500 days"}
 _HIDDEN = {"delta.dataSkippingNumIndexedCols": "0"}
@@ -270,7 +270,7 @@ class Table:
                 rows,
                 **self._choose_modes(append=append),
                 configuration=_CONFIGURATION | (_HIDDEN if private else {}),
-                writer_properties=_PROPERTIES,
+                writer_properties=_choose_groups(rows),
                 post_commithook_properties=_HOOKS,
                 commit_properties=_describe_commit(note, app),
                 storage_options=self.place.writing,
@@ -375,6 +375,14 @@ class Table:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _choose_groups(rows: pl.DataFrame) -> WriterProperties:
+    """Return properties by which no reader must hold many bytes at once: it holds the row groups that it reads."""
+    fitting = _GROUP_BYTES * rows.height // max(1, rows.estimated_size())
+    return WriterProperties(
+        compression="ZSTD", compression_level=1, max_row_group_size=max(1, min(_GROUP_ROWS, fitting or _GROUP_ROWS))
+    )
 
 
 def _describe_commit(note: dict[str, Any], app: tuple[str, int] | None) -> CommitProperties:

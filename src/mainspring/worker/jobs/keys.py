@@ -12,7 +12,7 @@ from mainspring.domain.errors import Invalid
 if TYPE_CHECKING:
     from mainspring.data.scans import Scan
 
-_PASS_ROWS = 4_000_000
+_PASS_ROWS = 1_000_000
 
 
 def check_key(scan: Scan, key: list[str], rows: int, private: Collection[str] = ()) -> None:
@@ -36,22 +36,23 @@ def check_key(scan: Scan, key: list[str], rows: int, private: Collection[str] = 
 
     Notes
     -----
-    Cost: the columns of the key are read once for each 4 million rows, and some 24 bytes a row of these are kept.
+    Cost: the columns of the key are read once for each million rows, and some 24 bytes a row of these are kept: 24 MB.
     Rows of equal hashes are compared by their values.
     """
     if not key:
         return
-    chosen = scan.select(*key).lazy().select(key)
+    chosen = scan.select(*key)
     mark = pl.struct(key).hash()
     passes = rows // _PASS_ROWS + 1
     for number in range(passes):
-        hashes = scan.collect(chosen.select(mark.alias("mark")).filter(pl.col("mark") % passes == number))[
-            "mark"
-        ].sort()
+        batches = chosen.stream(_PASS_ROWS)
+        marks = [batch.select(mark.alias("mark")).filter(pl.col("mark") % passes == number) for batch in batches]
+        hashes = pl.concat(marks)["mark"].sort()
         alike = hashes.filter(hashes == hashes.shift()).unique()
         if alike.is_empty():
             continue
-        counts = chosen.filter(mark.is_in(alike.implode())).group_by(key).len("\0rows").filter(pl.col("\0rows") > 1)
+        suspects = chosen.lazy().filter(mark.is_in(alike.implode()))
+        counts = suspects.group_by(key).len("\0rows").filter(pl.col("\0rows") > 1)
         found = scan.collect(counts.sort(key).head(1))
         if found.height:
             *values, count = found.row(0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from mainspring.data.columns import make_storable
+from mainspring.data.cuts import cut_rows
 from mainspring.data.digests import chain_digest
 from mainspring.data.profiles import hide_extremes, merge_profiles, profile_rows
 from mainspring.data.tables import Part, read_schema
@@ -39,6 +40,8 @@ _BATCH_CELLS = 2_000_000
 _BATCH_ROWS = 50_000
 _PART_BATCHES = 4
 """Batches between two marks: so many are answered again after a kill, at most."""
+_PART_BYTES = 96 << 20
+"""Wide rows make smaller parts; those of numbers alone stay below."""
 
 _DTYPES: dict[str, pl.DataType] = {
     "FP32": pl.Float32(),
@@ -101,10 +104,9 @@ def predict(arguments: dict[str, Any], client: Client) -> dict[str, Any]:
 
     Notes
     -----
-    Guarantees: rows are answered in parts, so only what the scan reads ahead grows with them. Each part is a
-    blob before the checkpoint names it, so
-    an attempt that follows a killed one goes on behind the last part. The commit is one, carries the run
-    as its transaction, and is found again by the next attempt.
+    Guarantees: rows are read in batches and answered in parts of bounded size, so memory does not grow with them.
+    Each part is a blob before the checkpoint names it, so an attempt that follows a killed one goes on behind the
+    last part. The commit is one, carries the run as its transaction, and is found again by the next attempt.
     """
     name, mode = arguments["to"], arguments["mode"]
     data = Dataset(arguments["data"])
@@ -161,7 +163,7 @@ def _answer_rows(work: _Work, scan: Scan, sealing: Sealing, client: Client) -> d
     rows = scan.select(*dict.fromkeys([*work.asked["kept"], *work.asked["inputs"]]))
     size = max(1, min(_BATCH_ROWS, _BATCH_CELLS // len(scan.schema)))
     batches = rows.stream(size, after=state["rows"])
-    for answered in _cut(_answer_batches(work, batches, state["rows"]), _PART_BATCHES * size):
+    for answered in cut_rows(_answer_batches(work, batches, state["rows"]), _PART_BATCHES * size, _PART_BYTES):
         latest = find_latest(answered, time_column)["latest"]
         state["latest"] = max((each for each in (state["latest"], latest) if each is not None), default=None)
         profile = hide_extremes(profile_rows(answered), _hidden(work, sealing))
@@ -198,21 +200,6 @@ def _answer(work: _Work, rows: pl.DataFrame, start: int) -> pl.DataFrame:
             values = answers[output].reshape(rows.height, -1)[:, place]
             columns.append(pl.Series(name, values.tolist() if values.dtype == object else values).cast(dtype))
     return pl.DataFrame(columns)
-
-
-def _cut(batches: Iterable[pl.DataFrame], rows: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows of batches in parts of so many, and of fewer at the end."""
-    waiting: list[pl.DataFrame] = []
-    count = 0
-    for batch in batches:
-        waiting.append(batch)
-        count += batch.height
-        while count >= rows:
-            whole = pl.concat(waiting)
-            yield whole[:rows]
-            waiting, count = [whole[rows:]], count - rows
-    if count:
-        yield pl.concat(waiting)
 
 
 def _time_column(work: _Work, sealing: Sealing) -> str | None:
