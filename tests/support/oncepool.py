@@ -49,13 +49,21 @@ class OnceEngine(LocalEngine):
         if handle not in self._begun:
             path = forks.log_path(self._home, spec.run_id, spec.attempt)
             path.parent.mkdir(parents=True, exist_ok=True)
-            environment = {**os.environ, "MAINSPRING_ATTEMPT": write_attempt(spec)}
+            environment = {**os.environ, "MAINSPRING_ATTEMPT": write_attempt(spec), **self._find_server()}
             with path.open("ab") as log:
                 words = [sys.executable, "-P", "-m", "mainspring.worker.once"]
                 self._begun[handle] = subprocess.Popen(
                     words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
                 )
         return handle
+
+    def _find_server(self):
+        """Return by which variables an attempt finds the home that has named a server."""
+        told = self._home.root / "server.txt"
+        if not told.exists():
+            return {}
+        url, certificate, elsewhere = told.read_text().splitlines()
+        return {"MAINSPRING_URL": url, "MAINSPRING_CERTIFICATE": certificate, "MAINSPRING_HOME": elsewhere}
 
     def _look(self, handle):
         process = self._begun.get(handle)

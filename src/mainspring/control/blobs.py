@@ -16,7 +16,7 @@ from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Run, Value
 from mainspring.domain.tracking import Artifact
 from mainspring.domain.transfers import FindBlob, Held, HoldBlob, NoteUpload
-from mainspring.store import uses
+from mainspring.store import calls, uses
 from mainspring.store.blobs import check_digest, no_blob
 
 HELD_S = 86_400.0
@@ -116,5 +116,13 @@ def reaches_files(turn: Turn) -> bool:
 
 def _check_readable(turn: Turn, digest: str) -> None:
     check_digest(digest)
-    if not uses.may_read(turn.connection, turn.project, digest, str(turn.actor)):
+    if not uses.may_read(turn.connection, turn.project, digest, str(turn.actor)) and not _is_of_call(turn, digest):
         raise no_blob(digest)
+
+
+def _is_of_call(turn: Turn, digest: str) -> bool:
+    """Tell whether a worker asks for what belongs to the call that it executes."""
+    if turn.actor.kind != "worker":
+        return False
+    placed = calls.find_placed(turn.connection, turn.actor.run_id)
+    return placed is not None and digest in placed.call.blobs

@@ -37,8 +37,7 @@ def check_calls(turn: Turn, specs: Sequence[RunSpec | BeginRun]) -> None:
     if not calls:
         return
     check_allowed(turn)
-    named = {each for call in calls for each in (call.payload, call.snapshot, call.environment) if each}
-    check_named(turn, sorted(named))
+    check_named(turn, sorted({each for call in calls for each in call.blobs}))
     sent = {"runs": len(calls), "code": sorted({call.snapshot[:12] for call in calls})}
     turn.audit("runs.submit_code", specs[0].name, after=sent)
 

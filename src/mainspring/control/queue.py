@@ -14,7 +14,7 @@ from mainspring.control.results import make_run
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain import messages
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Denied, Invalid
 from mainspring.domain.pools import split_place
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Run
@@ -44,7 +44,15 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
 
 @handles(messages.LeaseRun, action="runs.lease", durable=False)
 def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
-    """Answer a worker with the run that its token stands for; asked again, with the same."""
+    """Answer a worker with the run that its token stands for; asked again, with the same.
+
+    Raises
+    ------
+    Denied
+        AUTH-010 when a worker that was let in by the token of one attempt asks for another.
+    """
+    if turn.actor.kind == "worker" and command.token.rpartition("-")[0] != turn.actor.name:
+        raise Denied("AUTH-010", f"{turn.actor} asks for the lease of another attempt")
     run_id = command.token.partition("-")[0]
     placed = calls.find_placed(turn.connection, run_id)
     if placed is None or not is_token(command.token, placed.token or ""):

@@ -129,6 +129,8 @@ class Call(msgspec.Struct, frozen=True):
         Of a call from another machine: ``python``, and distributions, with the versions it was made with.
     foreign : str
         Whose call from another machine it is, as the owner says, never the caller; its payload has no seal.
+    parts : tuple of str
+        Digests of the blobs of arguments that are stored apart from the payload.
     """
 
     payload: str = ""
@@ -144,6 +146,12 @@ class Call(msgspec.Struct, frozen=True):
     snapshot: str = ""
     needs: dict[str, str] = {}
     foreign: str = ""
+    parts: tuple[str, ...] = ()
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """Digests of all blobs that a worker reads to execute it."""
+        return tuple(each for each in (self.payload, self.snapshot, self.environment, *self.parts) if each)
 
 
 class Attempt(msgspec.Struct, frozen=True):

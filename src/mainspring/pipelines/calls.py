@@ -75,8 +75,10 @@ def make_call(
     Cost: some 0.3 ms, and the time to pickle and write.
     """
     project = Project()
+    payload, parts = _pack(function, args, kwargs, blobs, seal, project)
     return Call(
-        payload=_pack(function, args, kwargs, blobs, seal, project),
+        payload=payload,
+        parts=parts,
         python=sys.executable,
         paths=project.paths,
         folder=str(Path.cwd()),
@@ -121,8 +123,10 @@ def make_foreign_call(
     if not environment and hasattr(function, "__code__"):
         needs |= find_reach(function).environment
     snapshot = _store_code(project, blobs)
+    payload, parts = _pack(function, args, kwargs, blobs, seal, project, sealed=False)
     return Call(
-        payload=_pack(function, args, kwargs, blobs, seal, project, sealed=False),
+        payload=payload,
+        parts=parts,
         code_digest=snapshot,
         environment=environment,
         variables=dict(variables),
@@ -200,7 +204,8 @@ def _pack(
     project: Project,
     *,
     sealed: bool = True,
-) -> str:
+) -> tuple[str, tuple[str, ...]]:
+    """Store a payload; return its digest, and those of the arguments that lie apart."""
     sent = [_send(value, f"argument {at}", blobs, seal) for at, value in enumerate(args, 1)]
     named = {name: _send(value, f"argument {name}", blobs, seal) for name, value in kwargs.items()}
     places = find_reach(function).places if hasattr(function, "__code__") else {}
@@ -214,7 +219,9 @@ def _pack(
                 pickle_value(part, "STEP-005", f"argument {at}")
             pickle_value(function, "STEP-005", f"the function {getattr(function, '__qualname__', function)}")
             raise
-    return blobs.put(seal.seal(content) if sealed else content)
+    apart = [part.value for part in (*sent, *named.values()) if isinstance(part, _Stored)]
+    parts = tuple(dict.fromkeys(digest for value in apart for digest in (value.digest, *value.parts)))
+    return blobs.put(seal.seal(content) if sealed else content), parts
 
 
 def _send(value: Any, name: str, blobs: Blobs, seal: Seal) -> Any:
