@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Invalid, NotFound
 from mainspring.sdk.exposures import Exposure, begin_exposure
 from mainspring.sdk.progress import Progress
 from mainspring.tracking.journal import Journal, journal_path
@@ -84,6 +86,13 @@ class ActiveRun:
             raise Invalid("STEP-003", f"two functions are called {name!r}: {places[0]} and {places[1]}", name=name)
 
 
+RUN = "MAINSPRING_RUN"
+"""The variable that names a run to the processes of its command."""
+
+_TOKEN, _JOURNAL = "MAINSPRING_RUN_TOKEN", "MAINSPRING_RUN_JOURNAL"
+_around: dict[int, ActiveRun] = {}
+"""Process -> the run that it belongs to."""
+
 _anew: ContextVar[str] = ContextVar("mainspring_anew", default="")
 _active: ContextVar[ActiveRun | None] = ContextVar("mainspring_run", default=None)
 
@@ -93,9 +102,45 @@ def active_run() -> ActiveRun | None:
 
     Notes
     -----
-    A thread started within a run sees it only when it runs in `contextvars.copy_context()`.
+    A thread started within a run sees it only when it runs in `contextvars.copy_context()`. In a process that a
+    command's run has started, that run is around all others.
     """
-    return _active.get()
+    active = _active.get()
+    return _find_around() if active is None and RUN in os.environ else active
+
+
+def tell_process() -> dict[str, str]:
+    """Return the variables by which a process that the active run starts finds it; what it logs is shipped from here.
+
+    Raises
+    ------
+    LookupError
+        Nothing runs here (a mistake of the programmer).
+    """
+    active = _active.get()
+    if active is None:
+        raise LookupError("no run is active")
+    active.journal.used = True  # the other process appends, this one ships
+    return {RUN: active.run.id, _TOKEN: active.client.authority, _JOURNAL: str(active.journal.path)}
+
+
+def _find_around() -> ActiveRun | None:
+    """Return the run that this process belongs to; None when it has ended, or is of another record."""
+    known = _around.get(os.getpid())
+    if known is None:
+        from mainspring.domain.messages import GetRun
+        from mainspring.sdk.client import get_client
+
+        client = get_client()
+        try:
+            run: Run = client.ask(GetRun(id=os.environ[RUN]))
+        except NotFound:
+            return None
+        if run.state != "running":
+            return None
+        client.work_for(os.environ.get(_TOKEN, ""))
+        known = _around[os.getpid()] = ActiveRun(run, client, Journal(Path(os.environ[_JOURNAL])))
+    return known
 
 
 @contextmanager

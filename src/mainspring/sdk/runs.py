@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from mainspring.domain.errors import Conflict, Failed, Invalid, NotFound
+from mainspring.domain.errors import Conflict, Invalid
 from mainspring.domain.html import render_fields, render_pairs, render_table, tells_errors
 from mainspring.domain.messages import (
     CancelRuns,
@@ -27,7 +26,7 @@ from mainspring.domain.states import TERMINAL
 from mainspring.domain.tracking import TagRun
 from mainspring.domain.upkeep import DeleteRuns, RestoreRuns
 from mainspring.sdk.artifacts import Logged, list_logged
-from mainspring.sdk.calls import pack_call
+from mainspring.sdk.commands import start_command
 from mainspring.sdk.context import active_run
 from mainspring.sdk.futures import Future
 from mainspring.sdk.inline import select_params
@@ -330,9 +329,10 @@ def run(target: Any, *args: Any, pool: str | None = None, gpus: float = 0, wait:
     target : Step, Pipeline or sequence of str
         What to start; a sequence is a command with its arguments.
     *args, **kwargs
-        Arguments of the step or pipeline.
+        Arguments of the step or pipeline; of a command ``name``, and ``cpus``, ``memory``, ``env`` and ``timeout``
+        as a step has them.
     pool : str, optional
-        Where; default is the target's own pool, else this machine.
+        Where; default is the target's own pool, else any that may.
     gpus : float, default 0
         Devices.
     wait : bool, default False
@@ -360,32 +360,10 @@ def run(target: Any, *args: Any, pool: str | None = None, gpus: float = 0, wait:
         call = target.pack(current_client(), args, kwargs)
         started = _start("pipeline", target.name, call, named, pool or target.pool, gpus)
     elif isinstance(target, Sequence) and not isinstance(target, str) and all(isinstance(part, str) for part in target):
-        command = list(target)
-        name = command[0].rpartition("/")[2] if command else "command"
-        call = pack_call(current_client(), run_command, (command,), {})
-        started = _start("command", name, call, {"command": command}, pool, gpus)
+        started = Run._of(start_command(target, *args, pool=pool, gpus=gpus, **kwargs))
     else:
         raise Invalid("STEP-004", f"{target!r} is no step, pipeline or command")
     return started.wait() if wait else started
-
-
-def run_command(command: list[str]) -> int:
-    """Run a command as a run of kind ``command``; its output is the run's log.
-
-    Raises
-    ------
-    Failed
-        RUN-006 with the exit status, unless it is 0.
-    NotFound
-        RUN-012 when there is no such program.
-    """
-    try:
-        status = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
-    except (FileNotFoundError, PermissionError) as fault:
-        raise NotFound("RUN-012", f"{command[0]!r} cannot be started: {fault.strerror}") from None
-    if status:
-        raise Failed("RUN-006", f"{command[0]} ended with status {status}")
-    return status
 
 
 def _start(kind: str, name: str, call: Call, params: dict[str, Any], pool: str | None, gpus: float) -> Run:

@@ -26,7 +26,7 @@ from mainspring.domain.messages import Lease, LeaseRun
 from mainspring.domain.records import Call
 from mainspring.sdk.client import Client, connect_home
 from mainspring.sdk.companion import companion_of
-from mainspring.sdk.context import enter_run
+from mainspring.sdk.context import RUN, enter_run
 from mainspring.sdk.exposures import forget_exposure
 from mainspring.sdk.provenance import host_name
 from mainspring.security.tokens import WORKER_PREFIX
@@ -224,6 +224,7 @@ def begin_anew() -> None:
     # What the user's code calls `__main__` is not the fork server, nor is logging set up as it has it.
     sys.modules["__main__"] = types.ModuleType("__main__")
     sys.argv = [""]
+    os.environ.pop(RUN, None)  # whoever started the owner may have been a command
     logging.getLogger().handlers.clear()
     logging.getLogger().setLevel(logging.WARNING)
     for stream in (sys.stdout, sys.stderr):

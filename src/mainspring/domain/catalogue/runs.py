@@ -131,4 +131,11 @@ ENTRIES = (
         "a pipeline is run again from one of the steps on that it ran",
         "mainspring runs show RUN names them; without --from all that succeeded answers",
     ),
+    Entry(
+        "RUN-024",
+        "failed",
+        "a command that failed",
+        "its program ended with another status than 0, or by a signal",
+        "mainspring logs RUN",
+    ),
 )
