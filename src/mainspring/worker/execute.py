@@ -181,5 +181,6 @@ def _end(client: Client, command: FinishRun) -> None:
 
 def _explain(run: Run, fault: BaseException) -> Problem:
     problem = explain_fault(run.name, fault)
-    sys.stderr.write(problem.traceback)
+    if problem.code != "RUN-024":  # a command has said itself what there is to say
+        sys.stderr.write(problem.traceback)
     return problem
