@@ -145,6 +145,38 @@ def test_what_had_not_asked_for_a_removed_pool_runs_again_at_home(client, lab, t
     assert [(run.state, run.place) for run in wait(client, full, guest)] == [("succeeded", "local")] * 2
 
 
+def see_devices(path):
+    path.with_suffix(".pid").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+    while not path.exists():
+        time.sleep(0.02)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_runs_are_given_devices_of_their_own_also_by_a_new_owner(client, tmp_path):
+    client.ask(AddPool(name="rack", url="local://rack?cpus=4&gpus=3"))
+
+    def begin(name, gpus):
+        run = submit(client, see_devices, tmp_path / name, resources=Resources(cpus=0.5, gpus=gpus, pool="rack"))
+        return run, wait_for_file(tmp_path / f"{name}.pid")
+
+    (whole, one), (half, two), (other, three) = begin("whole", 1), begin("half", 0.5), begin("other", 0.5)
+    assert (one, two, three) == ("0", "1", "1")
+    owner = int(client.home.lock.read_text())
+    os.kill(owner, signal.SIGKILL)
+    for _ in until():
+        if not lives(owner):
+            break
+    last, four = begin("last", 1)
+    assert four == "2"
+    too_many = submit(client, see_devices, tmp_path / "none", resources=Resources(gpus=1, pool="rack"))
+    for _ in until():
+        if "waiting for 1 of 1 gpu on rack" in get(client, too_many).reason:
+            break
+    for name in ("whole", "half", "other", "last", "none"):
+        (tmp_path / name).touch()
+    assert {run.state for run in wait(client, whole, half, other, last, too_many)} == {"succeeded"}
+
+
 @pytest.fixture
 def abacus(tmp_path, monkeypatch, home):
     """An engine of another package, in the pool ``rack``."""

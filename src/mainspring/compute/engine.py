@@ -150,6 +150,8 @@ class Status(msgspec.Struct, frozen=True):
         A few words for people.
     building : bool
         It has not started because its environment is still being built.
+    devices : tuple of str
+        Those that it was given.
     cpu_s, memory_bytes : float, int
         What a killed attempt had used; 0 when it reported by itself.
     """
@@ -165,6 +167,7 @@ class Status(msgspec.Struct, frozen=True):
     cpu_s: float = 0.0
     memory_bytes: int = 0
     building: bool = False
+    devices: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

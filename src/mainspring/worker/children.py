@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from mainspring.compute import forks
 from mainspring.compute.engine import Cause, Spec, Status
@@ -140,8 +140,9 @@ class Child:
 
     def status(self, launch: forks.Launch) -> Status:
         """Return where one of its attempts is."""
-        running = launch is self.held and self.stage != "starting"
-        return Status(launch.spec.run_id, launch.spec.attempt, "running" if running else "starting", self.pid)
+        spec, running = launch.spec, launch is self.held and self.stage != "starting"
+        state: Literal["running", "starting"] = "running" if running else "starting"
+        return Status(spec.run_id, spec.attempt, state, self.pid, devices=spec.devices)
 
     def last_status(self, launch: forks.Launch, wait_status: int, cpu_s: float, memory_bytes: int) -> Status:
         """Return how the attempt it held has ended, now that its process has."""
@@ -164,7 +165,7 @@ class Child:
 
 def key_of(spec: Spec) -> tuple[object, ...]:
     """Return what a worker holds for its life: attempts with an equal key may share it."""
-    return spec.paths, spec.folder, spec.code_digest
+    return spec.paths, spec.folder, spec.code_digest, spec.devices
 
 
 def fork(spec: Spec, close: Callable[[], None], serve: Callable[[socket.socket], None]) -> Child:

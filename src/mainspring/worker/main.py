@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from mainspring.compute import forks
+from mainspring.compute.devices import VISIBLE
 from mainspring.compute.engine import Spec
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Interrupted, MainspringError
@@ -104,6 +105,8 @@ class Worker:
             self.refused = lease is None or lease.run is None
             if lease is not None and lease.run is not None:
                 forget_exposure()
+                if spec.devices:
+                    os.environ[VISIBLE] = ",".join(spec.devices)
                 os.environ["MAINSPRING_PROJECT"] = spec.project
                 self._client.work_for(WORKER_PREFIX + spec.token)
                 self._work(spec, lease)

@@ -9,11 +9,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
+
+from msgspec.structs import replace
 
 from mainspring.compute import forks
 from mainspring.compute.adapters.forklink import ForkLink, Start
 from mainspring.compute.decide import find_misfit
+from mainspring.compute.devices import choose_devices, find_devices
 from mainspring.compute.engine import Description, Handle, Node, Rejection, Spec, Status
 from mainspring.domain.errors import Invalid
 from mainspring.domain.home import Home
@@ -21,6 +25,15 @@ from mainspring.domain.pools import LOCAL_POOL
 from mainspring.domain.units import parse_size
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}\Z")
+
+
+class _Accepted(NamedTuple):
+    """An attempt, whose server it is, since when, and how much of which devices it was given."""
+
+    link: ForkLink
+    at: float
+    devices: tuple[str, ...]
+    share: float
 
 
 class LocalEngine:
@@ -51,7 +64,7 @@ class LocalEngine:
         self._node = _read_share(url)
         self._links: dict[Path, ForkLink] = {}
         self._searched = False
-        self._accepted: dict[Handle, tuple[ForkLink, float]] = {}
+        self._accepted: dict[Handle, _Accepted] = {}
 
     def describe(self) -> Description:
         """Return what the engine can do."""
@@ -77,7 +90,7 @@ class LocalEngine:
         for handle in handles:
             if handle in self._accepted:
                 message = forks.Cancel(handle.run_id, handle.attempt, grace_s, signal)
-                self._accepted[handle][0].post(message)
+                self._accepted[handle].link.post(message)
 
     def logs(self, handle: Handle, offset: int, limit_bytes: int) -> tuple[bytes, int]:
         """Return what an attempt printed, and how much in all."""
@@ -97,14 +110,14 @@ class LocalEngine:
                 if path not in self._links:
                     self._links[path] = ForkLink(path)
         self._learn()
-        return [handle for handle, (_, at) in self._accepted.items() if at >= since]
+        return [handle for handle, each in self._accepted.items() if each.at >= since]
 
     def release(self, handles: Sequence[Handle]) -> None:
         """Forget ended attempts."""
         for handle in handles:
             known = self._accepted.pop(handle, None)
             if known is not None:
-                known[0].forget(handle)
+                known.link.forget(handle)
 
     def close(self) -> None:
         """Let the fork servers go; they end when their work is done."""
@@ -122,13 +135,15 @@ class LocalEngine:
             path = forks.socket_path(self._home, self._node.name, spec, python, threads)
             link = self._links.get(path) or self._links.setdefault(path, ForkLink(path))
             link.start = Start(self._home, python, threads, spec.environment, spec.variables)
-            self._accepted[handle] = (link, time.time())
-            link.launch(spec)
+            gpus = spec.resources.gpus
+            devices = choose_devices(self._node.devices, self._count_used(), gpus)
+            self._accepted[handle] = _Accepted(link, time.time(), devices, min(gpus, 1.0))
+            link.launch(replace(spec, devices=devices))
         return handle
 
     def _poll(self, handle: Handle, found_all: bool) -> Status:
         known = self._accepted.get(handle)
-        status = known[0].status(handle) if known else None
+        status = known.link.status(handle) if known else None
         if status is not None:
             return status
         if not found_all:
@@ -138,14 +153,26 @@ class LocalEngine:
     def _learn(self) -> None:
         for link in self._links.values():
             for handle in link.take_adopted():
-                self._accepted.setdefault(handle, (link, time.time()))
+                status = link.status(handle)
+                devices = status.devices if status is not None else ()
+                self._accepted.setdefault(handle, _Accepted(link, time.time(), devices, 1.0))
+
+    def _count_used(self) -> dict[str, float]:
+        """Return device -> how much of it is given away."""
+        used: dict[str, float] = {}
+        for handle, each in self._accepted.items():
+            status = each.link.status(handle) if each.devices else None
+            if status is not None and status.state != "ended":
+                used |= {device: used.get(device, 0.0) + each.share for device in each.devices}
+        return used
 
 
 def _read_share(url: str) -> Node:
     parts = urlsplit(url)
     asked = dict(parse_qsl(parts.query, keep_blank_values=True))
     name = parts.netloc or LOCAL_POOL
-    gpus, memory = asked.pop("gpus", "0"), asked.pop("memory", None)
+    found = find_devices()
+    gpus, memory = asked.pop("gpus", str(len(found))), asked.pop("memory", None)
     memory_bytes = count_memory() if memory is None else parse_size(memory)
     try:
         cpus = float(asked.pop("cpus", count_cpus()))
@@ -154,7 +181,8 @@ def _read_share(url: str) -> Node:
     if asked or parts.path.strip("/") or not _NAME.match(name) or not gpus.isdecimal() or not 0 < cpus < math.inf:
         why = "local://NAME takes cpus, memory and a whole number of gpus"
         raise Invalid("POOL-002", f"{url} is no share of this machine", why=why, url=url)
-    return Node(name, cpus, memory_bytes, float(gpus), devices=tuple(map(str, range(int(gpus)))))
+    devices = (*found, *(str(number) for number in range(int(gpus)) if str(number) not in found))[: int(gpus)]
+    return Node(name, cpus, memory_bytes, float(gpus), devices=devices)
 
 
 def count_cpus() -> float:
