@@ -205,6 +205,16 @@ INPUTS = {
         "integration/test_trees.py::test_a_recursion_without_an_end_is_one_clear_error",
         "integration/test_trees.py::test_a_recursion_over_workers_ends_as_well",
     ],
+    "a pool that vanishes mid-run": [
+        "integration/test_pools.py::test_a_pool_in_use_is_removed_by_force_and_its_runs_go_elsewhere_or_fail",
+        "integration/test_pools.py::test_what_had_not_asked_for_a_removed_pool_runs_again_at_home",
+    ],
+    "a pool whose engine is down, raises or is not installed any more": [
+        "integration/test_pools.py::test_a_pool_that_answers_no_more_is_told_and_what_asks_for_it_waits",
+        "integration/test_pools.py::test_an_engine_that_raises_keeps_no_other_from_its_work",
+        "integration/test_pools.py::test_a_pool_whose_package_is_gone_leaves_the_home_as_it_is",
+    ],
+    "a command that asks for what nobody has": ["integration/test_commands.py::test_what_cannot_be_run_says_why"],
 }
 
 CLASSES = {

@@ -219,9 +219,13 @@ def test_an_engine_that_raises_keeps_no_other_from_its_work(abacus, client):
 
 def test_a_pool_whose_package_is_gone_leaves_the_home_as_it_is(abacus, client, start, monkeypatch):
     client.ask(AddPool(name="rack", url="abacus://rack?cpus=1"))
+    (was,) = wait(client, submit(client, say, "there", resources=Resources(pool="rack")))
     os.kill(int(abacus.lock.read_text()), signal.SIGKILL)
     for path in (abacus.root.parent / "packages").rglob("entry_points.txt"):
         path.write_text("")
     assert "no engine is called 'abacus'" in client.ask(GetPool(name="rack")).problem
     assert wait(client, submit(client, say, "here"))[0].place == "local"
+    with pytest.raises(MainspringError, match="POOL-007: the pool rack has what say printed"):
+        log_of(client, was)
     client.ask(RemovePool(name="rack"))
+    assert log_of(client, was) == ""  # what it printed went with its pool

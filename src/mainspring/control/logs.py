@@ -7,6 +7,7 @@ from mainspring.control.placement import open_pools
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles, loop
 from mainspring.domain import messages
+from mainspring.domain.errors import MainspringError, Unavailable
 from mainspring.domain.pools import LOCAL_POOL, split_place
 from mainspring.domain.records import Run
 from mainspring.store import runs
@@ -75,7 +76,11 @@ def _read(turn: Turn, run: Run, offset: int) -> bytes:
         pool = known.get(split_place(places.get(attempt) or LOCAL_POOL)[0])
         if pool is None:
             continue  # what it printed went with its pool
-        part, size_bytes = pool.engine.logs(Handle(run.id, attempt), offset, MOST_BYTES - len(content))
+        try:
+            part, size_bytes = pool.engine.logs(Handle(run.id, attempt), offset, MOST_BYTES - len(content))
+        except Exception as fault:  # noqa: BLE001 - the engine of somebody else may raise anything
+            told = fault.what if isinstance(fault, MainspringError) else f"{type(fault).__name__}: {fault}"
+            raise Unavailable("POOL-007", f"the pool {pool.name} has what {run.name} printed: {told}") from None
         content += part
         offset = max(0, offset - size_bytes)
     return content

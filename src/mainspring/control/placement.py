@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -51,8 +52,8 @@ class Pool:
 
     Attributes
     ----------
-    problem : str
-        Why its engine cannot be used now; empty: it can.
+    faults : dict of str to str
+        What the engine raised when it was last asked so: ``capacity``, ``submit``, ``settle``.
     machines : list of Node or None
         Those that it told of last; None: it has never told.
     ending : dict of Handle to Placed
@@ -62,11 +63,12 @@ class Pool:
     def __init__(self, name: str, url: str, home: Home) -> None:
         self.name = name
         self.url = url
-        self.problem = ""
+        self.faults: dict[str, str] = {}
         self.machines: list[Node] | None = None
         self.ending: dict[Handle, decide.Placed] = {}
         self._home = home
         self._engine: Engine | None = None
+        self._answers = True
         self._rejected: list[Rejection] = []
         self._due: dict[Handle, float] = {}
 
@@ -83,17 +85,33 @@ class Pool:
             self._engine = find_engine(self.url, self._home)
         return self._engine
 
+    @property
+    def problem(self) -> str:
+        """Why its engine cannot be used now; empty: it can."""
+        return next(iter(self.faults.values()), "" if self._answers else f"{self.url} does not answer")
+
     def list_nodes(self) -> list[Node]:
         """Return the machines that can be used now, named by their places."""
+        with self.asking("capacity"):
+            found = [replace(node, name=name_place(self.name, node.name)) for node in self.engine.capacity()]
+            self._answers = bool(found)
+            self.machines = found or self.machines
+            return found
+        return []
+
+    @contextlib.contextmanager
+    def asking(self, what: str) -> Iterator[None]:
+        """Keep what the engine raises inside as a fault of this pool alone; said in the log when it is news."""
         try:
-            found = self.engine.capacity()
-        except MainspringError as error:
-            self.problem = str(error.what)
-            return []
-        self.problem = "" if found else f"{self.url} does not answer"
-        if found:
-            self.machines = [replace(node, name=name_place(self.name, node.name)) for node in found]
-        return (self.machines or []) if found else []
+            yield
+        except Exception as fault:  # noqa: BLE001 - an engine of somebody else must hinder neither owner nor pools
+            known = isinstance(fault, MainspringError)
+            told = fault.what if isinstance(fault, MainspringError) else f"{type(fault).__name__}: {fault}"
+            if self.faults.get(what) != told:
+                _log.error("pool %s: %s", self.name, told, exc_info=not known)
+            self.faults[what] = told
+        else:
+            self.faults.pop(what, None)
 
     def submit(self, specs: Sequence[Spec]) -> None:
         """Hand attempts to the engine; what it refuses is settled in the next turn."""
@@ -165,10 +183,8 @@ def submit(turn: Turn, specs: Iterable[tuple[str, Spec]]) -> None:
 
 
 def _hand_over(pool: Pool, specs: list[Spec]) -> None:
-    try:
+    with pool.asking("submit"):
         pool.submit(specs)
-    except Exception as fault:  # noqa: BLE001 - an engine of somebody else must not end the owner
-        _fault(pool, fault)
 
 
 @adopts
@@ -176,7 +192,8 @@ def adopt_attempts(turn: Turn) -> None:
     """Find what a dead owner had started, and start what it had only decided to."""
     known = open_pools(turn)
     for pool in known.values():
-        _adopt(pool)
+        with pool.asking("settle"):
+            pool.engine.adopt(0.0)
     submit(
         turn,
         [
@@ -261,11 +278,12 @@ def _settle_pool(turn: Turn, pool: Pool, live: set[Handle]) -> bool:
     for handle, reason in pool.take_rejected().items():
         if handle in live:
             _settle(turn, handle, partial(_fail, code="RUN-009", what=f"the engine refused it: {reason}"))
-    try:
+    holds = bool(live)
+    with pool.asking("settle"):
         held = set(pool.engine.adopt(0.0))
-        found = pool.engine.poll(list(live))
+        holds = bool(held)
         settled: list[Handle] = []
-        for status in found:
+        for status in pool.engine.poll(list(live)):
             handle = Handle(status.run_id, status.attempt)
             if status.building and pool.is_due(handle, turn.clock.monotonic()):
                 _settle(turn, handle, _await_environment)
@@ -274,25 +292,7 @@ def _settle_pool(turn: Turn, pool: Pool, live: set[Handle]) -> bool:
         _end_unwanted(turn, pool, held - live)
         if settled:
             turn.after_commit(lambda: pool.engine.release(settled))
-    except Exception as fault:  # noqa: BLE001 - an engine that cannot be asked must not keep the others from it
-        _fault(pool, fault)
-        return bool(live)
-    return bool(held)
-
-
-def _adopt(pool: Pool) -> None:
-    try:
-        pool.engine.adopt(0.0)
-    except Exception as fault:  # noqa: BLE001 - an engine that cannot be asked must not keep the owner from its start
-        _fault(pool, fault)
-
-
-def _fault(pool: Pool, fault: Exception) -> None:
-    """Remember what an engine has raised; said in the log when it is news."""
-    problem = fault.what if isinstance(fault, MainspringError) else f"{type(fault).__name__}: {fault}"
-    if problem != pool.problem:
-        _log.error("pool %s: %s", pool.name, problem, exc_info=not isinstance(fault, MainspringError))
-    pool.problem = problem
+    return holds
 
 
 def _settle(turn: Turn, handle: Handle, end: Callable[[Turn, Run], object]) -> bool:

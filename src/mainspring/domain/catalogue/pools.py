@@ -51,7 +51,7 @@ ENTRIES = (
         "POOL-007",
         "unavailable",
         "a pool that does not answer",
-        "its engine tells of no machine now; what runs there may go on",
+        "its engine cannot be asked now; what runs there may go on",
         "mainspring pools show POOL",
     ),
 )
