@@ -23,6 +23,9 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_CPU_HOUR_COST": "What an hour of a core costs, in your currency, for `Budget(cost=...)`; default 0.",
     "MAINSPRING_GPU_HOUR_COST": "What an hour of a device costs, in the same currency; default 0.",
     "MAINSPRING_PROGRESS": "`0` keeps back the lines that a pipeline prints on standard error.",
+    "MAINSPRING_RUN": "Set for what `run -- COMMAND` starts: the run that it logs to and that its steps lie below.",
+    "MAINSPRING_RUN_TOKEN": "Set likewise: the token of that run's attempt.",
+    "MAINSPRING_RUN_JOURNAL": "Set likewise: the file that what it logs is appended to.",
     "MAINSPRING_CRASH": "`NAME:N:FILE` kills a process at the N-th passage of a crash point, once a FILE; for tests.",
 }
 """Name -> what it does and its default; a test compares it with what the code reads."""
