@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.deciding import decide
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
+from mainspring.compute.scheduling.entitlements import Entitlement
 from mainspring.compute.scheduling.figures import sum_up
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import POLICIES
@@ -151,7 +152,7 @@ def test_the_shortest_goes_first_when_it_is_known():
 
 def test_tenants_share_by_weight_and_what_they_had_is_remembered():
     machines = [Machine("m0", 0, 0, 4)]
-    shares = Shares(machines, half_life_s=100.0, weights={"b": 2.0})
+    shares = Shares(machines, half_life_s=100.0, entitlements={"b": Entitlement(2.0)})
     gpu = Demand(0, gpus=1)
     for tenant in ("a", "b", "lab/x", "lab/y"):
         shares.start(tenant, gpu, 0.0)

@@ -10,8 +10,8 @@ import time
 
 from mainspring.compute import forks
 from mainspring.compute.adapters.local import LocalEngine
-from mainspring.compute.decide import find_misfit
 from mainspring.compute.engine import Handle, Rejection, Status
+from mainspring.compute.scheduling.fitting import find_misfit
 from mainspring.worker.once import write_attempt
 
 

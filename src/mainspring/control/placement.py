@@ -8,11 +8,12 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from mainspring.compute import decide
 from mainspring.compute.engine import Engine, Handle, Node, Rejection, Spec, Status, find_engine
+from mainspring.compute.scheduling import fitting
 from mainspring.control.finishing import cancel_run, end_run, lose_run
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
@@ -40,6 +41,14 @@ _FAILURES = {"timeout": "RUN-007", "memory": "WORK-006"}
 _NOT_BEGUN = {"unstartable": "WORK-002", "unbuildable": "ENV-003"}
 
 
+class Ending(NamedTuple):
+    """What an attempt still uses that was told to end."""
+
+    kind: str
+    resources: Resources
+    place: str
+
+
 class Pool:
     """A pool of a home, while an owner lives.
 
@@ -56,7 +65,7 @@ class Pool:
         What the engine raised when it was last asked so: ``capacity``, ``submit``, ``settle``.
     machines : list of Node or None
         Those that it told of last; None: it has never told.
-    ending : dict of Handle to Placed
+    ending : dict of Handle to Ending
         Attempts that were told to end and still use what they were given.
     """
 
@@ -65,7 +74,7 @@ class Pool:
         self.url = url
         self.faults: dict[str, str] = {}
         self.machines: list[Node] | None = None
-        self.ending: dict[Handle, decide.Placed] = {}
+        self.ending: dict[Handle, Ending] = {}
         self._home = home
         self._engine: Engine | None = None
         self._answers = True
@@ -164,10 +173,10 @@ def list_machines(turn: Turn) -> list[tuple[str, Node]]:
     ]
 
 
-def list_ending(turn: Turn) -> list[decide.Placed]:
+def list_ending(turn: Turn) -> dict[Handle, Ending]:
     """Return what was told to end and still uses what it was given."""
     pools = [*open_pools(turn).values(), *_retired.get(turn.home.root, ())]
-    return [placed for pool in pools for placed in pool.ending.values()]
+    return {handle: ending for pool in pools for handle, ending in pool.ending.items()}
 
 
 def submit(turn: Turn, specs: Iterable[tuple[str, Spec]]) -> None:
@@ -238,12 +247,12 @@ def find_misfit(turn: Turn, kind: str, asked: Resources) -> str:
     known = open_pools(turn)
     if asked.pool is not None and asked.pool not in known:
         return f"there is no pool {asked.pool!r}; there are {', '.join(known)}"
-    usable = [pool for pool in known.values() if decide.may_use(pool.name, kind, asked)]
+    usable = [pool for pool in known.values() if fitting.find_pool(kind, asked) in {"", pool.name}]
     for pool in usable:
         pool.list_nodes()
     if any(pool.machines is None for pool in usable):
         return ""  # what has never answered may have what it asks for
-    return decide.find_misfit([node for pool in usable for node in pool.machines or ()], kind, asked)
+    return fitting.find_misfit([node for pool in usable for node in pool.machines or ()], kind, asked)
 
 
 @loop(every_s=0.2, topics=("unwanted",))
@@ -356,5 +365,5 @@ def _end_unwanted(turn: Turn, pool: Pool, others: set[Handle]) -> None:
             continue
         resources, kind = (run[0].resources, run[0].kind) if run else (Resources(), "")
         place = run[0].place if run is not None and run[0].attempt == handle.attempt else pool.name
-        pool.ending[handle] = decide.Placed(handle.run_id, kind, resources, place)
+        pool.ending[handle] = Ending(kind, resources, place)
         pool.engine.cancel([handle], GRACE_S, signal.SIGTERM)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mainspring.compute import decide
 from mainspring.compute.engine import Spec
+from mainspring.compute.scheduling import fitting
+from mainspring.compute.scheduling.deciding import Begin, decide
+from mainspring.compute.scheduling.fitting import make_machine
+from mainspring.compute.scheduling.line import list_in_line
+from mainspring.compute.scheduling.state import State
 from mainspring.control import placement
+from mainspring.control.backlog import Backlog, find_state, make_backlog, read_backlog
 from mainspring.control.finishing import tell_run
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import this_host
@@ -22,8 +27,11 @@ from mainspring.domain.states import TERMINAL
 from mainspring.security.tokens import digest_token, is_token, worker_token
 from mainspring.store import calls, runs
 
-_LOOK_AHEAD = (16, 10_000)
-"""How far down the line is looked for what fits: first a little, then all."""
+_MOST_TOLD = 16
+"""So many of the first in line are told in the record what they wait for."""
+
+_MOST_TRIES = 8
+"""So often it is decided again in one turn because what was to start waits no longer."""
 
 
 @handles(messages.SubmitRuns, action="runs.start")
@@ -83,21 +91,19 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
 @loop(every_s=0.2, topics=("queue",), durable=False, joins=True)
 def dispatch(turn: Turn) -> None:
     """Start what fits."""
-    nodes = tuple(node for _, node in placement.list_machines(turn))
-    held = calls.list_held(turn.connection, turn.node)
-    placed = [decide.Placed(run.id, run.kind, run.resources, run.place, run.waits) for run in held]
-    placed += placement.list_ending(turn)
-    for limit in _LOOK_AHEAD:
-        waiting = calls.list_waiting(turn.connection, turn.node, limit, turn.now())
-        if not waiting:
-            return
-        queued = tuple(decide.Queued(each.id, each.kind, each.resources, each.created_at) for each in waiting)
-        state = decide.State(nodes, queued, tuple(placed))
-        decisions = decide.decide(state, turn.now())
-        if decisions.starts or len(waiting) < limit or not decide.has_room(state):
+    machines = [make_machine(node) for _, node in placement.list_machines(turn)]
+    backlog = read_backlog(turn, machines)
+    specs: list[tuple[str, Spec]] = []
+    for tries in range(_MOST_TRIES):
+        begun = decide(backlog.state, turn.now()).begun
+        refused = _start(turn, backlog.state, begun, specs)
+        if not refused:
             break
-    _start(turn, decisions)
-    _tell(turn, waiting[: _LOOK_AHEAD[0]], decisions.waits[: _LOOK_AHEAD[0]])
+        if not tries:  # one that was cancelled is seldom alone
+            backlog = make_backlog(turn, machines)
+            backlog.follow(turn)
+    placement.submit(turn, specs)
+    _tell(turn, backlog)
 
 
 def explain_wait(turn: Turn, run: Run) -> str:
@@ -115,9 +121,14 @@ def explain_wait(turn: Turn, run: Run) -> str:
     str
         ``waiting for 1 of 2 cpus on local, 3rd in line``.
     """
-    waiting = calls.list_waiting(turn.connection, turn.node, _LOOK_AHEAD[-1], turn.now())
-    rank = next((rank for rank, each in enumerate(waiting, 1) if each.id == run.id), 0)
-    return f"{run.reason}, {_ordinal(rank)} in line" if rank else run.reason
+    state = find_state(turn.home)
+    if state is None or run.id not in state.backlog:
+        return run.reason
+    line = list_in_line(state, turn.now())
+    rank, job = next((rank, job) for rank, job in enumerate(line, 1) if job.run_id == run.id)
+    # Why an attempt was lost or failed says more than what the next one waits for.
+    reason = fitting.explain_wait(state, job) if run.reason.startswith("waiting") else run.reason
+    return f"{reason}, {_ordinal(rank)} in line"
 
 
 def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
@@ -145,37 +156,41 @@ def _name_dedupe(project: str, text: str) -> str:
     return f"project:{project}:{text}"
 
 
-def _start(turn: Turn, decisions: decide.Decisions) -> None:
-    specs: list[tuple[str, Spec]] = []
-    for start in decisions.starts:
+def _start(turn: Turn, state: State, begun: Sequence[Begin], specs: list[tuple[str, Spec]]) -> bool:
+    """Bring into the record what starts; tell whether some of it waits no longer."""
+    refused = False
+    for start in begun:
         run = runs.get_run(turn.connection, start.run_id)
-        if run.parent_id is not None and runs.read_state(turn.connection, run.parent_id) in TERMINAL:
-            continue  # it is about to be cancelled
-        token = worker_token(turn.home, run.id, run.attempt)
-        lease_until = turn.clock.monotonic() + placement.START_S
-        changed = runs.change_run(
-            turn.connection,
-            run,
-            state="starting",
-            reason=f"starting on {start.node}",
-            place=start.node,
-            lease_until=lease_until,
-        )
         placed = calls.find_placed(turn.connection, run.id)
-        if changed and placed is not None:
-            calls.place(turn.connection, run.id, digest_token(token), turn.now())
-            run.place = start.node
-            specs.append((split_place(start.node)[0], placement.make_spec(run, placed.call, token)))
-    placement.submit(turn, specs)
+        above = runs.read_state(turn.connection, run.parent_id) if run.parent_id is not None else ""
+        if run.state != "queued" or placed is None or above in TERMINAL:
+            state.stop(run.id, turn.now())  # it was cancelled, or is about to be
+            refused = True
+            continue
+        token = worker_token(turn.home, run.id, run.attempt)
+        place = start.spots[0].machine
+        lease_until = turn.clock.monotonic() + placement.START_S
+        reason = f"starting on {place}"
+        runs.change_run(turn.connection, run, state="starting", reason=reason, place=place, lease_until=lease_until)
+        calls.place(turn.connection, run.id, digest_token(token), turn.now())
+        run.place = place
+        specs.append((split_place(place)[0], placement.make_spec(run, placed.call, token)))
+    return refused
 
 
-def _tell(turn: Turn, waiting: Sequence[calls.Waiting], waits: Sequence[decide.Wait]) -> None:
-    before = {each.id: each.reason for each in waiting}
-    for wait in waits:
-        known = before.get(wait.run_id, "")
+def _tell(turn: Turn, backlog: Backlog) -> None:
+    """Bring into the record what the first in line wait for."""
+    if not backlog.is_to_tell(turn.clock.monotonic()):
+        return
+    known, backlog.told = backlog.told, {}
+    for job in list_in_line(backlog.state, turn.now(), _MOST_TOLD):
+        reason = backlog.told[job.run_id] = fitting.explain_wait(backlog.state, job)
+        if known.get(job.run_id) == reason:
+            continue
+        run = runs.get_run(turn.connection, job.run_id)
         # Why an attempt was lost or failed says more than what the next one waits for.
-        if known.startswith("waiting") and known != wait.reason:
-            runs.change_run(turn.connection, runs.get_run(turn.connection, wait.run_id), reason=wait.reason)
+        if run.state == "queued" and run.reason.startswith("waiting") and run.reason != reason:
+            runs.change_run(turn.connection, run, reason=reason)
 
 
 def _ordinal(number: int) -> str:

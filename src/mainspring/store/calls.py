@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
-from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, insert, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, literal_column, or_, select
 
 from mainspring.domain.messages import RunSpec, Study
-from mainspring.domain.records import Call, Resources
-from mainspring.domain.states import URGENT
+from mainspring.domain.records import Attempt, Call, Resources
 from mainspring.store.rows import change
-from mainspring.store.statements import Statement, add_once
+from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
 from mainspring.store.tables import calls, runs
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A queued run, as far as its place in line goes."""
+    """A queued run, as far as its place in line goes.
+
+    Attributes
+    ----------
+    seq : int
+        Its number inside the record; newer runs have greater ones.
+    due_at : float or None
+        It is not placed before.
+    """
 
     id: str
+    seq: int
+    project: str
+    principal: str
     kind: str
     resources: Resources
     created_at: float
-    attempt: int
-    reason: str
+    parent_id: str | None
+    attempts: list[Attempt]
+    due_at: float | None
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -34,8 +47,13 @@ class Held(msgspec.Struct, frozen=True):
     """
 
     id: str
+    project: str
+    principal: str
     kind: str
     resources: Resources
+    created_at: float
+    started_at: float | None
+    attempts: list[Attempt]
     attempt: int
     fence: int
     state: str
@@ -71,14 +89,16 @@ _WAS_PLACED = Statement(
 )
 _ADD = Statement(insert(calls), ("run_id", "call", "study", "dedupe", "reason"))
 _KEEP = Statement(add_once(calls), ("run_id", "call", "study", "dedupe", "reason"))
-_WAITING = Statement(
-    select(*(runs.c[name] for name in Waiting.__struct_fields__))
+_IS_WAITING = and_(
     # A script that is said to be queued has no call: it waits for a program of somewhere else.
-    .where(runs.c.state == "queued", runs.c.node == bindparam("node_"), runs.c.kind != literal_column("'script'"))
-    .where(or_(runs.c.due_at.is_(None), runs.c.due_at <= bindparam("now_")))
-    .order_by(case((_is(runs.c.kind, *URGENT), 0), else_=1), runs.c.seq)
-    .limit(bindparam("limit_"))
+    runs.c.state == "queued",
+    runs.c.node == bindparam("node_"),
+    runs.c.kind != literal_column("'script'"),
 )
+_waiting = select(*(runs.c[name] for name in Waiting.__struct_fields__)).where(_IS_WAITING)
+_WAITING = Statement(_waiting.where(runs.c.seq > bindparam("after")).order_by(runs.c.seq))
+_WAITING_AGAIN = Statement(_waiting.where(runs.c.id.in_(unpack_ids("ids"))).order_by(runs.c.seq))
+_COUNT_WAITING = Statement(select(func.count()).select_from(runs).where(_IS_WAITING))
 _HELD = Statement(
     select(
         *(runs.c[name] for name in Held.__struct_fields__ if name in runs.c),
@@ -130,9 +150,19 @@ def find_duplicate(connection: Connection, dedupe: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def list_waiting(connection: Connection, node: str, limit: int, now: float) -> list[Waiting]:
-    """Return the queued runs of a node that are due, in line, those that are `URGENT` before the others."""
-    return [Waiting(*row) for row in _WAITING.all(connection, node_=node, limit_=limit, now_=now)]
+def list_waiting(connection: Connection, node: str, after: int = -1) -> list[Waiting]:
+    """Return the queued runs of a node whose number is greater, in order."""
+    return [Waiting(*row) for row in _WAITING.all(connection, node_=node, after=after)]
+
+
+def list_waiting_again(connection: Connection, node: str, ids: Iterable[str]) -> list[Waiting]:
+    """Return those of some runs that are queued at a node."""
+    return [Waiting(*row) for row in _WAITING_AGAIN.all(connection, node_=node, ids=pack_ids([*ids]))]
+
+
+def count_waiting(connection: Connection, node: str) -> int:
+    """Return how many runs are queued at a node."""
+    return int(_COUNT_WAITING.all(connection, node_=node)[0][0])
 
 
 def list_held(connection: Connection, node: str) -> list[Held]:

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from mainspring.compute import forks
 from mainspring.compute.adapters.forklink import ForkLink, Start
-from mainspring.compute.decide import find_misfit
 from mainspring.compute.devices import choose_devices, find_devices
 from mainspring.compute.engine import Description, Handle, Node, Rejection, Spec, Status
+from mainspring.compute.scheduling.fitting import find_misfit
 from mainspring.domain.errors import Invalid
 from mainspring.domain.home import Home
 from mainspring.domain.pools import LOCAL_POOL

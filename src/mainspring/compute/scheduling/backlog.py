@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from itertools import count
 
 import msgspec
@@ -27,9 +27,13 @@ class Job(msgspec.Struct):
     expected_s : float or None
         How long it will run, where somebody knows.
     preemptible : bool
-        It goes on from a checkpoint when it is ended.
+        It may be ended and begun again.
     used_gpu_s : float
         Device seconds of its earlier attempts.
+    saves : bool
+        It has a checkpoint to go on from.
+    urgent : bool
+        Others wait for it, so that it goes before all that are not.
     """
 
     run_id: str
@@ -39,9 +43,13 @@ class Job(msgspec.Struct):
     expected_s: float | None = None
     preemptible: bool = True
     used_gpu_s: float = 0.0
+    saves: bool = True
+    urgent: bool = False
 
 
-Rank = tuple[float, float, str]
+Rank = tuple[bool, float, float, str]
+"""Of a run among those of its tenant, the least first: not urgent, how long it is, when it came, its id."""
+
 _Entry = tuple[Rank, int, Job]
 
 
@@ -59,7 +67,7 @@ class Backlog:
         self._lines: dict[str, dict[Demand, list[_Entry]]] = {}
         self._waiting: dict[str, Job] = {}
         self._counts: dict[Demand, int] = {}
-        self._oldest: list[tuple[float, str]] = []
+        self._oldest: dict[str, list[tuple[float, str]]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -75,7 +83,10 @@ class Backlog:
         self._waiting[job.run_id] = job
         self._counts[job.demand] = self._counts.get(job.demand, 0) + 1
         heappush(self._lines.setdefault(job.tenant, {}).setdefault(job.demand, []), (rank, next(self._numbers), job))
-        heappush(self._oldest, (job.submitted_s, job.run_id))
+        oldest = self._oldest.setdefault(job.tenant, [])
+        if len(oldest) > 2 * len(self._waiting) + 64:
+            oldest[:] = sorted(entry for entry in {*oldest} if entry[1] in self._waiting)
+        heappush(oldest, (job.submitted_s, job.run_id))
 
     def remove(self, run_id: str) -> Job | None:
         """Take a run out, wherever it stands; None when it does not wait."""
@@ -113,14 +124,17 @@ class Backlog:
             self._lines.pop(tenant, None)
         return None if found is None else (found[0], found[2])
 
-    def oldest(self) -> Job | None:
-        """Return the run that came first."""
-        if len(self._oldest) > 2 * len(self._waiting) + 64:
-            self._oldest = [(job.submitted_s, job.run_id) for job in self._waiting.values()]
-            heapify(self._oldest)
-        while self._oldest:
-            job = self._waiting.get(self._oldest[0][1])
+    def list_oldest(self) -> list[Job]:
+        """Return of each tenant the run that came first, that of all first."""
+        found = [job for tenant in [*self._oldest] if (job := self._find_oldest(tenant)) is not None]
+        return sorted(found, key=lambda job: (job.submitted_s, job.run_id))
+
+    def _find_oldest(self, tenant: str) -> Job | None:
+        line = self._oldest[tenant]
+        while line:
+            job = self._waiting.get(line[0][1])
             if job is not None:
                 return job
-            heappop(self._oldest)
+            heappop(line)
+        del self._oldest[tenant]
         return None

@@ -10,6 +10,9 @@ from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
 _MOST_LINES = 1024
 """Demands whose order of machines is kept; of more, the oldest is made anew when it comes again."""
 
+_FAR = 1e9
+"""What the score of a machine that is away is more than that of any other."""
+
 
 class Free:
     """What is free of one machine.
@@ -26,9 +29,11 @@ class Free:
         Grows with each change.
     drained : bool
         Nothing new starts on it.
+    kept : Demand or None
+        What is kept back for a run that has waited too long: others get only what it does not ask.
     """
 
-    __slots__ = ("cpu_milli", "devices", "drained", "machine", "memory_bytes", "version")
+    __slots__ = ("cpu_milli", "devices", "drained", "kept", "machine", "memory_bytes", "version")
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -37,31 +42,67 @@ class Free:
         self.devices = [WHOLE] * machine.gpus
         self.version = 0
         self.drained = False
+        self.kept: Demand | None = None
 
     def holds(self, demand: Demand) -> bool:
-        """Tell whether it takes one node's part of a demand now."""
-        if self.drained or self.cpu_milli < demand.cpu_milli or self.memory_bytes < demand.memory_bytes:
+        """Tell whether it takes one node's part of a demand now; what is asked of nothing is there in any case."""
+        return not self.drained and self.suits(demand) and not self.find_lack(demand)
+
+    def suits(self, demand: Demand) -> bool:
+        """Tell whether it is of the pool, and has devices of the type, that a demand asks."""
+        if demand.pool and demand.pool != self.machine.pool:
             return False
-        if not demand.gpus:
-            return True
-        if demand.gpu_types and self.machine.gpu_type not in demand.gpu_types:
-            return False
-        if demand.shares:
-            return any(milli >= demand.gpu_milli for milli in self.devices)
-        return self.devices.count(WHOLE) >= demand.gpus
+        return not (demand.gpus and demand.gpu_types) or self.machine.gpu_type in demand.gpu_types
+
+    def find_lack(self, demand: Demand) -> str:
+        """Return of what it has too little now: ``cpus``, ``gpus`` or ``memory``; empty: of nothing."""
+        kept = self.kept
+        if demand.cpu_milli and demand.cpu_milli > self.cpu_milli - (kept.cpu_milli if kept else 0):
+            return "cpus"
+        if demand.gpus and not self._has_devices(demand):
+            return "gpus"
+        if demand.memory_bytes and demand.memory_bytes > self.memory_bytes - (kept.memory_bytes if kept else 0):
+            return "memory"
+        return ""
+
+    def list_lacking(self, demand: Demand) -> Demand:
+        """Return what was kept back already and of a demand what the machine has too little of."""
+        before = self.kept or Demand(0)
+        short_gpus = demand.gpus and not self._has_devices(demand)
+        return Demand(
+            before.cpu_milli + (demand.cpu_milli if demand.cpu_milli > self.cpu_milli - before.cpu_milli else 0),
+            before.memory_bytes
+            + (demand.memory_bytes if demand.memory_bytes > self.memory_bytes - before.memory_bytes else 0),
+            before.gpus + (demand.gpus if short_gpus else 0),
+        )
 
     def list_choices(self, demand: Demand) -> Iterator[tuple[int, ...]]:
         """Yield the devices that a demand it holds could be given; of devices that are alike, the first only."""
         if demand.shares:
             seen: set[int] = set()
-            for number, milli in enumerate(self.devices):
+            for number, milli in self._list_open():
                 if milli >= demand.gpu_milli and milli not in seen:
                     seen.add(milli)
                     yield (number,)
         elif demand.gpus:
-            yield tuple(number for number, milli in enumerate(self.devices) if milli == WHOLE)[: demand.gpus]
+            yield tuple(number for number, milli in self._list_open() if milli == WHOLE)[: demand.gpus]
         else:
             yield ()
+
+    def _has_devices(self, demand: Demand) -> bool:
+        if self.kept is not None and self.kept.gpus:
+            return any(len(found) == demand.gpus for found in self.list_choices(demand))
+        if demand.shares:
+            return any(milli >= demand.gpu_milli for milli in self.devices)
+        return self.devices.count(WHOLE) >= demand.gpus
+
+    def _list_open(self) -> list[tuple[int, int]]:
+        """Return the devices that are not kept back, with what is free of each; those are kept that are freest."""
+        found = [*enumerate(self.devices)]
+        if self.kept is not None and self.kept.gpus:
+            found.sort(key=lambda each: (each[1], -each[0]))
+            found = sorted(found[: len(found) - self.kept.gpus])
+        return found
 
 
 Score = Callable[[Free, Demand, tuple[int, ...]], float]
@@ -93,6 +134,7 @@ class Cluster:
         self._changes: list[int] = []
         self._forgotten = 0
         self._held: dict[str, tuple[Demand, tuple[Spot, ...]]] = {}
+        self._lent: set[str] = set()
         self.gpu_milli = sum(free.machine.gpus for free in self._free) * WHOLE
         self.allocated_gpu_milli = 0
 
@@ -128,11 +170,23 @@ class Cluster:
             raise ValueError(f"run {run_id} cannot be placed at {spots}")
         if not all(self._fits(demand, spot) for spot in spots):
             raise ValueError(f"there is no room for run {run_id} at {spots}")
+        self.note(run_id, demand, spots)
+
+    def note(self, run_id: str, demand: Demand, spots: tuple[Spot, ...]) -> None:
+        """Count what a run has that has its place already, even where that is more than there is."""
         self._held[run_id] = (demand, spots)
         self._change(demand, spots, -1)
 
+    def lend(self, run_id: str, *, lent: bool = True) -> None:
+        """Let others use the cores of a run that only waits for them, or no longer."""
+        if lent != (run_id in self._lent) and run_id in self._held:
+            demand, spots = self._held[run_id]
+            self._lent ^= {run_id}
+            self._change(Demand(demand.cpu_milli), spots, 1 if lent else -1)
+
     def release(self, run_id: str) -> None:
         """Take back what a run has; nothing happens when it has nothing."""
+        self.lend(run_id, lent=False)
         held = self._held.pop(run_id, None)
         if held is not None:
             self._change(*held, 1)
@@ -141,6 +195,16 @@ class Cluster:
         """Start nothing new on a machine, or again."""
         number = self._numbers[name]
         self._free[number].drained = drained
+        self._touch(number)
+
+    def read_devices(self, name: str) -> tuple[int, ...]:
+        """Return what is free of each device of a machine."""
+        return tuple(self._free[self._numbers[name]].devices)
+
+    def keep(self, name: str, demand: Demand | None) -> None:
+        """Keep back on a machine what one node's part of a demand takes; None: nothing any more."""
+        number = self._numbers[name]
+        self._free[number].kept = demand
         self._touch(number)
 
     def could_hold(self, demand: Demand) -> bool:
@@ -208,6 +272,7 @@ class _Line:
                 score, devices = min(
                     (self._score(each, self._demand, one), one) for one in each.list_choices(self._demand)
                 )
+                score += _FAR * each.machine.away
                 heappush(self._heap, (score, number, each.version, devices))
         if len(self._heap) > max(64, 4 * len(free)):
             self._heap = [entry for entry in self._heap if free[entry[1]].version == entry[2]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from mainspring.compute.scheduling.backlog import Job
@@ -9,6 +11,9 @@ from mainspring.compute.scheduling.cluster import Free
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Spot
 from mainspring.compute.scheduling.state import Running, State
 from mainspring.compute.scheduling.turns import Turns
+
+_MOST_HELD = 16
+"""So many machines are held in one decision."""
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -54,17 +59,25 @@ def decide(state: State, now: float) -> Decisions:
     Guarantees:
 
     - Nothing of a machine is given twice, and a gang gets all of its machines or none.
-    - With `skips` no run that would fit is left waiting, but for machines that are kept.
-    - No run is preempted by one that is long, and what was preempted is long: nobody who gave way ever makes others
-      give way, so preemption cannot go round in a circle.
+    - With `skips` no run that would fit is left waiting, but for what is kept back or held (see `Policy.hold_s`) for
+      one before it.
+    - An urgent run never waits for one that is not.
+    - No tenant exceeds its limit, and none loses by preemption what is guaranteed to it.
+    - Who makes others give way is within its guarantee and stays so, or short where they are long. Whom it ends lies
+      above the guarantee of its tenant, so that it is not due again before something else of that tenant ends; and
+      what is long stays long: preemption cannot go round in a circle.
     - With a `patience_s` every run that the cluster could hold starts: once it is the oldest and has waited so long,
-      machines are kept for it, no earlier than so long after the last one that machines were kept for. No run on
-      them is replaced, so that it starts after at most as many ends as there are runs on its machines, whatever else
-      arrives; with n older ones before it, after n + 1 times both.
+      machines are kept for it, no earlier than so long after the last one that machines were kept for. Others get
+      there only what it does not ask, and urgent runs what they ask; so it starts after at most as many ends as
+      there are runs on its machines, whatever else arrives that is not urgent; with n older ones before it, after
+      n + 1 times both.
 
     Cost: of what has changed since the last decision, and one step for each line of the backlog.
     """
     begun: list[Begin] = []
+    state.let_go()
+    if state.kept is not None:
+        _start_in_turn(state, now, begun, urgent=True)
     _serve_oldest(state, now, begun)
     _start_in_turn(state, now, begun)
     preempted = _preempt(state, now, begun) if state.policy.preempts and len(state.backlog) else []
@@ -73,12 +86,16 @@ def decide(state: State, now: float) -> Decisions:
     return Decisions(tuple(preempted), tuple(begun))
 
 
-def _start_in_turn(state: State, now: float, begun: list[Begin]) -> None:
-    """Start what fits, one after the other as the policy orders them."""
-    passing = state.policy.skips
+def _start_in_turn(state: State, now: float, begun: list[Begin], *, urgent: bool = False) -> None:
+    """Start what fits, one after the other as the policy orders them; of what does not, hold what it lacks."""
+    passing, hold_s = state.policy.skips, state.policy.hold_s
     demands = state.backlog.list_demands()
-    turns = Turns(state, now, [demand for demand in demands if state.find(demand)] if passing else demands)
-    while (job := turns.next()) is not None:
+    fit = [demand for demand in demands if state.find(demand)] if passing and not hold_s else demands
+    turns = Turns(state, now, fit)
+    while (job := turns.next()) is not None and (job.urgent or not urgent):
+        if state.find_limit(job):
+            turns.close(job.demand, job.tenant)
+            continue
         spots = state.find(job.demand)
         if spots is not None:
             _begin(state, job, spots, now, begun)
@@ -86,6 +103,14 @@ def _start_in_turn(state: State, now: float, begun: list[Begin]) -> None:
         if not passing:
             break
         turns.close(job.demand)
+        if hold_s and now - job.submitted_s > hold_s and len(state.held) < _MOST_HELD:
+            _hold(state, job.demand)
+
+
+def _hold(state: State, demand: Demand) -> None:
+    """Let nobody behind a run take of what it lacks, on the machines on which the least runs."""
+    for free in _list_emptiest(state, demand)[: demand.nodes]:
+        state.hold(free, demand)
 
 
 def _begin(state: State, job: Job, spots: tuple[Spot, ...], now: float, begun: list[Begin]) -> None:
@@ -96,45 +121,35 @@ def _begin(state: State, job: Job, spots: tuple[Spot, ...], now: float, begun: l
 def _serve_oldest(state: State, now: float, begun: list[Begin]) -> None:
     """Start the run that machines are kept for, or keep some for the run that has waited too long."""
     patience_s = state.policy.patience_s
-    oldest = state.backlog.oldest() if patience_s else None
+    found = state.backlog.list_oldest() if patience_s else []
+    oldest = next((job for job in found if not state.find_limit(job)), None)
     if oldest is None or now - oldest.submitted_s <= patience_s:
-        _let_go(state)
+        state.kept = None
         return
     if state.kept is not None and state.kept[0] != oldest.run_id:
-        _let_go(state)
+        state.kept = None
     if state.kept is None:
         # Not one after the other: when all wait too long, the order of tenants would count for nothing.
         if now < state.turn_after_s:
             return
-        _keep(state, oldest)
-    spots = _find_kept(state, oldest)
-    if spots is not None:
-        _let_go(state)
-        state.turn_after_s = now + patience_s
-        _begin(state, oldest, spots, now, begun)
-
-
-def _find_kept(state: State, job: Job) -> tuple[Spot, ...] | None:
-    if state.kept is None:
-        return None
-    for name in state.kept[1]:
-        state.cluster.drain(name, drained=False)
-    spots = state.find(job.demand)
-    for name in state.kept[1]:
-        state.cluster.drain(name)
-    return spots
-
-
-def _keep(state: State, job: Job) -> None:
-    """Keep the machines on which the least runs, of those that would hold the run when nothing ran there."""
-    fitting = [free for free in state.cluster if Free(free.machine).holds(job.demand)]
-    fitting.sort(key=lambda free: (_count_busy(free), free.machine.name))
-    if len(fitting) < job.demand.nodes:
+        fitting = _list_emptiest(state, oldest.demand)
+        if len(fitting) < oldest.demand.nodes:
+            return
+        state.kept = (oldest.run_id, tuple(free.machine.name for free in fitting[: oldest.demand.nodes]))
+    spots = state.find(oldest.demand)
+    if spots is None:
+        for name in state.kept[1]:
+            state.keep(name, oldest.demand)
         return
-    names = tuple(free.machine.name for free in fitting[: job.demand.nodes])
-    for name in names:
-        state.cluster.drain(name)
-    state.kept = (job.run_id, names)
+    state.kept = None
+    state.turn_after_s = now + patience_s
+    _begin(state, oldest, spots, now, begun)
+
+
+def _list_emptiest(state: State, demand: Demand) -> list[Free]:
+    """Return the machines that would hold a demand when nothing ran there, those on which the least runs first."""
+    fitting = [free for free in state.cluster if not free.drained and Free(free.machine).holds(demand)]
+    return sorted(fitting, key=lambda free: (_count_busy(free), free.machine.name))
 
 
 def _count_busy(free: Free) -> float:
@@ -144,55 +159,87 @@ def _count_busy(free: Free) -> float:
     return 1 - free.cpu_milli / free.machine.cpu_milli if free.machine.cpu_milli else 0.0
 
 
-def _let_go(state: State) -> None:
-    if state.kept is not None:
-        for name in state.kept[1]:
-            state.cluster.drain(name, drained=False)
-        state.kept = None
-
-
 def _preempt(state: State, now: float, begun: list[Begin]) -> list[Running]:
-    """Let long runs give way to the first runs that are not, once in a while."""
+    """Let runs give way, once in a while: to those within their guarantee, and long ones to short ones."""
     if now < state.calm_until_s:
         return []
+    state.let_go_held()
     given: list[Running] = []
-    long = _list_long(state, now)
-    turns = Turns(state, now, state.backlog.list_demands() if long else ())
-    while (job := turns.next()) is not None and not state.is_long(job.used_gpu_s):
-        victims = _find_victims(state, job.demand, long)
+    if state.agreed:
+        _make_way(state, now, begun, given, lambda job: state.shares.is_due(job.tenant, job.demand), long=False)
+    if state.policy.order == "attained":
+        _make_way(state, now, begun, given, lambda job: not state.is_long(job.used_gpu_s), long=True)
+    if given:
+        state.calm_until_s = now + state.policy.calm_s
+    return given
+
+
+def _make_way(
+    state: State, now: float, begun: list[Begin], given: list[Running], may: Callable[[Job], bool], *, long: bool
+) -> None:
+    """Start in turn what may make others give way, where the end of those would make room for it."""
+    giving = _list_giving(state, now, long=long)
+    turns = Turns(state, now, state.backlog.list_demands() if giving else ())
+    while (job := turns.next()) is not None:
+        if not may(job) or state.find_limit(job):
+            turns.close(job.demand, job.tenant)
+            continue
+        victims = _find_victims(state, job.demand, giving)
         for victim in victims:
             state.stop(victim.job.run_id, now)
             for spot in victim.spots:
-                long[spot.machine].remove(victim)
+                giving[spot.machine].remove(victim)
         given += victims
         spots = state.find(job.demand) if victims else None
         if spots is None:
             turns.close(job.demand)
         else:
             _begin(state, job, spots, now, begun)
-    if given:
-        state.calm_until_s = now + state.policy.calm_s
-    return given
 
 
-def _list_long(state: State, now: float) -> dict[str, list[Running]]:
-    """Return by machine the runs that may be preempted, those that lose least first."""
-    found: dict[str, list[Running]] = {}
+def _list_giving(state: State, now: float, *, long: bool) -> dict[str, list[Running]]:
+    """Return by machine the runs that may be ended, those that lose least first.
+
+    If all of them were, every tenant would still have what is guaranteed to it.
+    """
+    calm_s, found = state.policy.calm_s, []
     for running in state.running.values():
-        calm = now - running.since_s >= state.policy.calm_s
-        if calm and running.job.preemptible and state.is_long(running.used_gpu_s(now)):
-            for spot in running.spots:
-                found.setdefault(spot.machine, []).append(running)
-    for runs in found.values():
-        runs.sort(key=lambda running: (running.job.demand.gpu_total_milli, -running.since_s, running.job.run_id))
-    return found
+        calm = running.job.preemptible and now - running.since_s >= calm_s
+        if calm and (not long or state.is_long(running.used_gpu_s(now))):
+            found.append(running)
+    found.sort(key=_measure_loss)
+    if state.agreed:
+        spared = [running for running in found if _spare(state, running, now)]
+        for running in spared:
+            state.shares.start(running.job.tenant, running.job.demand, now)
+        found = spared
+    giving: dict[str, list[Running]] = {}
+    for running in found:
+        for spot in running.spots:
+            giving.setdefault(spot.machine, []).append(running)
+    return giving
 
 
-def _find_victims(state: State, demand: Demand, long: dict[str, list[Running]]) -> list[Running]:
-    """Return the long runs whose end would make room on enough machines; none when it would not."""
+def _measure_loss(running: Running) -> tuple[bool, int, float, str]:
+    """Return by what runs are compared that may be ended: those with a checkpoint first, then the small and new."""
+    job = running.job
+    return not job.saves, job.demand.gpu_total_milli, -running.since_s, job.run_id
+
+
+def _spare(state: State, running: Running, now: float) -> bool:
+    """Take a run out of what its tenant holds, where that is more than what is guaranteed to it."""
+    job = running.job
+    if job.run_id in state.lent or not state.shares.can_spare(job.tenant, job.demand):
+        return False
+    state.shares.end(job.tenant, job.demand, now)
+    return True
+
+
+def _find_victims(state: State, demand: Demand, giving: dict[str, list[Running]]) -> list[Running]:
+    """Return the runs whose end would make room on enough machines; none when it would not."""
     options = []
     for free in state.cluster:
-        runs = long.get(free.machine.name, [])
+        runs = giving.get(free.machine.name, [])
         if not runs and demand.nodes == 1:
             continue  # it did not hold the run before, either
         victims = _free_machine(free, demand, runs)
@@ -208,14 +255,14 @@ def _find_victims(state: State, demand: Demand, long: dict[str, list[Running]]) 
     return [*chosen.values()]
 
 
-def _free_machine(free: Free, demand: Demand, long: list[Running]) -> list[Running] | None:
+def _free_machine(free: Free, demand: Demand, giving: list[Running]) -> list[Running] | None:
     """Return which runs of a machine to end so that it holds a demand; None: ending all of them would not do."""
-    if free.drained:
+    if free.drained or free.kept is not None or not free.suits(demand):
         return None
     left = Free(free.machine)
     left.cpu_milli, left.memory_bytes, left.devices = free.cpu_milli, free.memory_bytes, list(free.devices)
     taken: list[Running] = []
-    for running in long:
+    for running in giving:
         if left.holds(demand):
             break
         asked = running.job.demand

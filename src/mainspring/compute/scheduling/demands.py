@@ -25,6 +25,8 @@ class Demand(NamedTuple):
         Types of device that will do, sorted; empty: any.
     nodes : int
         So many machines at once, each of which gives all of the above; > 1 is a gang.
+    pool : str
+        Of which machines; empty: any.
     """
 
     cpu_milli: int
@@ -33,6 +35,7 @@ class Demand(NamedTuple):
     gpu_milli: int = WHOLE
     gpu_types: tuple[str, ...] = ()
     nodes: int = 1
+    pool: str = ""
 
     @property
     def gpu_total_milli(self) -> int:
@@ -66,6 +69,10 @@ class Machine(NamedTuple):
         Devices, all of one type.
     gpu_type : str
         Empty when it has none, or nobody knows.
+    pool : str
+        What it is a part of.
+    away : bool
+        It is used only where no other will do.
     """
 
     name: str
@@ -73,6 +80,8 @@ class Machine(NamedTuple):
     memory_bytes: int = 0
     gpus: int = 0
     gpu_type: str = ""
+    pool: str = ""
+    away: bool = False
 
 
 class Spot(NamedTuple):

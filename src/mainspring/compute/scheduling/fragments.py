@@ -86,6 +86,7 @@ class Mix:
         1000.0
         """
         free = tuple(sorted(devices))
+        cpu_milli = max(cpu_milli, 0)  # cores that were lent may be used by more than there are
         key = (gpu_type, cpu_milli, free)
         found = self._stranded.get(key)
         if found is None:

@@ -32,6 +32,8 @@ class Policy(msgspec.Struct, frozen=True):
         Seconds that a run keeps its place at least, and between two times that runs are preempted.
     patience_s : float
         Seconds after which machines are kept free for the run that has waited longest; 0: never.
+    hold_s : float
+        Seconds after which what a run lacks is not given to those behind it in the order; 0: never.
     half_life_s : float
         Of what tenants held, with `tenants` ``remembered``.
     """
@@ -45,6 +47,7 @@ class Policy(msgspec.Struct, frozen=True):
     preempts: bool = False
     calm_s: float = 600.0
     patience_s: float = 0.0
+    hold_s: float = 0.0
     half_life_s: float = 7 * 86_400.0
 
 
@@ -68,3 +71,6 @@ POLICIES: dict[str, Policy] = {
     )
 }
 """By name; ``best-fit`` and ``random`` take who came first and fits, and differ in where."""
+
+LIVE = msgspec.structs.replace(POLICIES["mainspring"], hold_s=30.0, preempts=False)
+"""Of the live queue: ours, where a run that is larger than those behind it is not passed over for long."""

@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
-
-_KINDS = 3
+from mainspring.compute.scheduling.entitlements import FREE, KINDS, Entitlement
 
 
 def measure(demand: Demand) -> tuple[int, int, int]:
@@ -26,8 +25,8 @@ class Shares:
         The whole.
     half_life_s : float
         Seconds in which what was used counts half; 0: only what is held counts.
-    weights : mapping of str to float, optional
-        Path -> weight, > 0; others weigh 1.
+    entitlements : mapping of str to Entitlement, optional
+        Path -> what was agreed; others weigh 1, with no guarantee and no limit.
 
     Notes
     -----
@@ -38,10 +37,13 @@ class Shares:
     """
 
     def __init__(
-        self, machines: list[Machine], half_life_s: float = 7 * 86_400.0, weights: Mapping[str, float] | None = None
+        self,
+        machines: list[Machine],
+        half_life_s: float = 7 * 86_400.0,
+        entitlements: Mapping[str, Entitlement] | None = None,
     ) -> None:
         self._rate = math.log(2) / half_life_s if half_life_s else 0.0
-        self._weights = dict(weights or {})
+        self._entitlements = dict(entitlements or {})
         self._nodes: dict[str, _Account] = {}
         self._paths: dict[str, tuple[_Account, ...]] = {}
         whole = (
@@ -59,15 +61,45 @@ class Shares:
         """Count a run that ends."""
         self._change(tenant, demand, now, -1)
 
+    def remember(self, before: Shares) -> None:
+        """Take over what tenants have had until now, not what they hold."""
+        for path, account in before._nodes.items():
+            mine = self._nodes.setdefault(path, _Account(path, self._entitlements.get(path, FREE)))
+            mine.mean, mine.at = list(account.mean), account.at
+
     def score(self, tenant: str, now: float) -> tuple[float, ...]:
         """Return by what tenants are compared, the least first: the score of each part of the path, from the top."""
         return tuple(account.score(now, self._rate, self._whole) for account in self._take(tenant))
+
+    def find_limit(self, tenant: str, demand: Demand) -> str:
+        """Return whose limit a run would exceed, the topmost; empty: nobody's."""
+        asked = measure(demand)
+        return next((each.path for each in self._take(tenant) if each.would_exceed(asked)), "")
+
+    def is_due(self, tenant: str, demand: Demand) -> bool:
+        """Tell whether a run is within what its tenant, or one above it, is guaranteed."""
+        asked = measure(demand)
+        return any(asked) and any(each.guarantees(asked) for each in self._take(tenant))
+
+    def can_spare(self, tenant: str, demand: Demand) -> bool:
+        """Tell whether a run that is held lies wholly above what its tenant, and those above it, are guaranteed."""
+        held = measure(demand)
+        return not any(each.needs(held) for each in self._take(tenant))
+
+    def rank(self, tenant: str) -> int:
+        """Return the priority of a tenant: its own, or of the nearest above it that has one."""
+        told = [each.agreed.priority for each in self._take(tenant) if each.agreed.priority is not None]
+        return told[-1] if told else 0
+
+    def read_held(self, tenant: str) -> tuple[float, ...]:
+        """Return what a tenant holds with all below it, in the order of `measure`."""
+        return tuple(self._take(tenant)[-1].held)
 
     def _change(self, tenant: str, demand: Demand, now: float, sign: int) -> None:
         amounts = measure(demand)
         for account in self._take(tenant):
             account.move(now, self._rate)
-            for kind in range(_KINDS):
+            for kind in range(KINDS):
                 account.held[kind] += sign * amounts[kind]
 
     def _take(self, tenant: str) -> tuple[_Account, ...]:
@@ -75,7 +107,9 @@ class Shares:
         if found is None:
             parts = tenant.split("/")
             paths = ["/".join(parts[: length + 1]) for length in range(len(parts))]
-            accounts = [self._nodes.setdefault(path, _Account(self._weights.get(path, 1.0))) for path in paths]
+            accounts = [
+                self._nodes.setdefault(path, _Account(path, self._entitlements.get(path, FREE))) for path in paths
+            ]
             found = self._paths[tenant] = tuple(accounts)
         return found
 
@@ -83,12 +117,13 @@ class Shares:
 class _Account:
     """What one tenant holds, and its mean in a past that fades."""
 
-    __slots__ = ("at", "held", "mean", "weight")
+    __slots__ = ("agreed", "at", "held", "mean", "path")
 
-    def __init__(self, weight: float) -> None:
-        self.weight = weight
-        self.held = [0.0] * _KINDS
-        self.mean = [0.0] * _KINDS
+    def __init__(self, path: str, agreed: Entitlement) -> None:
+        self.path = path
+        self.agreed = agreed
+        self.held = [0.0] * KINDS
+        self.mean = [0.0] * KINDS
         self.at = 0.0
 
     def move(self, now: float, rate: float) -> None:
@@ -100,4 +135,20 @@ class _Account:
 
     def score(self, now: float, rate: float, whole: tuple[float, ...]) -> float:
         self.move(now, rate)
-        return max((self.held[kind] + self.mean[kind]) / whole[kind] for kind in range(_KINDS)) / self.weight
+        return max((self.held[kind] + self.mean[kind]) / whole[kind] for kind in range(KINDS)) / self.agreed.weight
+
+    def would_exceed(self, asked: tuple[int, ...]) -> bool:
+        """Tell whether its limit forbids to hold so much more; what asks nothing of a kind exceeds nothing of it."""
+        limit = self.agreed.limit
+        return any(asked[kind] and self.held[kind] + asked[kind] > limit[kind] for kind in range(KINDS))
+
+    def guarantees(self, asked: tuple[int, ...]) -> bool:
+        """Tell whether so much more is guaranteed to it: of devices where they are asked, else of all kinds asked."""
+        sure = self.agreed.guarantee
+        kinds = [KINDS - 1] if asked[-1] else range(KINDS)
+        return any(sure) and all(not asked[kind] or self.held[kind] + asked[kind] <= sure[kind] for kind in kinds)
+
+    def needs(self, held: tuple[int, ...]) -> bool:
+        """Tell whether so much less would be less than what is guaranteed to it."""
+        sure = self.agreed.guarantee
+        return any(held[kind] and self.held[kind] - held[kind] < sure[kind] for kind in range(KINDS) if sure[kind])

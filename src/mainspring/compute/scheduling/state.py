@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
 
 import msgspec
 
 from mainspring.compute.scheduling.backlog import Backlog, Job, Rank
-from mainspring.compute.scheduling.cluster import Cluster, Score
-from mainspring.compute.scheduling.demands import WHOLE, Machine, Spot
+from mainspring.compute.scheduling.cluster import Cluster, Free, Score
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
+from mainspring.compute.scheduling.entitlements import Entitlement
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.placements import descend, find_at_random, fit_best
 from mainspring.compute.scheduling.policies import Policy
 from mainspring.compute.scheduling.shares import Shares
+
+Key = tuple[bool, bool, int, float, tuple[float, ...], Rank]
+"""Of a run among those of all tenants, the least first: not urgent, beyond what is guaranteed, less than the greatest
+priority, how long it is, what its tenant has had, and its rank."""
 
 
 class Running(msgspec.Struct):
@@ -50,6 +55,8 @@ class State:
         How decisions are taken.
     typical : Mix, optional
         What is usually asked; a placement that looks at fragments needs it.
+    agreed : mapping of str to Entitlement, optional
+        Tenant -> what was agreed about its part.
     seed : int, default 0
         Of what is left to chance, with placement ``random``.
 
@@ -59,6 +66,10 @@ class State:
         By run.
     kept : tuple of str or None
         The run that machines are kept for, with their names.
+    held : set of str
+        Machines of which something is held until the next decision.
+    lent : set of str
+        Runs whose cores others may use.
     calm_until_s, turn_after_s : float
         No run is preempted before; for no other run machines are kept before.
 
@@ -68,9 +79,16 @@ class State:
     """
 
     def __init__(
-        self, machines: Sequence[Machine], policy: Policy, typical: Mix | None = None, *, seed: int = 0
+        self,
+        machines: Sequence[Machine],
+        policy: Policy,
+        typical: Mix | None = None,
+        agreed: Mapping[str, Entitlement] | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self.policy = policy
+        self.agreed = dict(agreed or {})
         self.machines = {machine.name: machine for machine in machines}
         score: Score = descend(typical or Mix({})) if policy.placement == "mainspring" else fit_best(machines)
         self.cluster = Cluster(machines, score)
@@ -78,10 +96,13 @@ class State:
         if policy.placement == "random":
             self.find = partial(find_at_random, self.cluster, randomness=Random(seed))
         half_life_s = policy.half_life_s if policy.tenants == "remembered" else 0.0
-        self.shares = Shares(list(machines), half_life_s)
+        self.shares = Shares(list(machines), half_life_s, self.agreed)
         self.backlog = Backlog()
         self.running: dict[str, Running] = {}
         self.kept: tuple[str, tuple[str, ...]] | None = None
+        self.held: set[str] = set()
+        self._kept_back: set[str] = set()
+        self.lent: set[str] = set()
         self.calm_until_s = 0.0
         self.turn_after_s = 0.0
 
@@ -95,7 +116,7 @@ class State:
         """
         if job.run_id in self.backlog or job.run_id in self.running:
             raise ValueError(f"run {job.run_id} is there already")
-        self.backlog.add(job, self._rank(job))
+        self.backlog.add(job, self.rank(job))
 
     def start(self, job: Job, spots: tuple[Spot, ...], now: float) -> None:
         """Give a run that waits its place."""
@@ -104,20 +125,80 @@ class State:
         self.shares.start(job.tenant, job.demand, now)
         self.running[job.run_id] = Running(job, spots, now)
 
+    def note(self, job: Job, spots: tuple[Spot, ...], since_s: float, now: float) -> None:
+        """Count a run that was given its place before this state was made."""
+        self.cluster.note(job.run_id, job.demand, spots)
+        self.shares.start(job.tenant, job.demand, now)
+        self.running[job.run_id] = Running(job, spots, since_s)
+
     def stop(self, run_id: str, now: float) -> Running | None:
         """Take out a run that has ended, was cancelled or preempted; None when it neither waits nor runs."""
         self.backlog.remove(run_id)
+        self.lend(run_id, now, lent=False)
         running = self.running.pop(run_id, None)
         if running is not None:
             self.cluster.release(run_id)
             self.shares.end(running.job.tenant, running.job.demand, now)
         return running
 
+    def lend(self, run_id: str, now: float, *, lent: bool = True) -> None:
+        """Let others use the cores of a run that only waits for them, or no longer."""
+        if run_id in self.running and lent != (run_id in self.lent):
+            self.lent ^= {run_id}
+            self.cluster.lend(run_id, lent=lent)
+            job = self.running[run_id].job
+            cores = Demand(job.demand.cpu_milli, nodes=job.demand.nodes)
+            (self.shares.end if lent else self.shares.start)(job.tenant, cores, now)
+
+    def find_limit(self, job: Job) -> str:
+        """Return whose limit a run would exceed; empty: nobody's."""
+        return self.shares.find_limit(job.tenant, job.demand) if self.agreed else ""
+
+    def keep(self, name: str, demand: Demand) -> None:
+        """Leave to others of a machine only what a demand does not ask, until the next decision."""
+        self._kept_back.add(name)
+        self.cluster.keep(name, demand)
+
+    def hold(self, free: Free, demand: Demand) -> None:
+        """Leave to others nothing of what a demand lacks on a machine, until the next decision."""
+        if free.machine.name in self._kept_back:
+            return
+        self.held.add(free.machine.name)
+        self.cluster.keep(free.machine.name, free.list_lacking(demand))
+
+    def let_go(self) -> None:
+        """Leave everything to everybody again."""
+        for name in self._kept_back:
+            self.cluster.keep(name, None)
+        self._kept_back.clear()
+        self.let_go_held()
+
+    def let_go_held(self) -> None:
+        """Leave to everybody again what was held."""
+        for name in self.held:
+            self.cluster.keep(name, None)
+        self.held.clear()
+
     def is_long(self, used_gpu_s: float) -> bool:
         """Tell whether a run that has used so much counts as long."""
         return self.policy.order == "attained" and used_gpu_s >= self.policy.threshold_gpu_s
 
-    def _rank(self, job: Job) -> Rank:
+    def key(self, job: Job, now: float) -> Key:
+        """Return by what runs of different tenants are compared, the least first."""
+        rank, shares = self.rank(job), self.shares
+        alone = self.policy.tenants == "alone"
+        return (
+            rank[0],
+            not (self.agreed and shares.is_due(job.tenant, job.demand)),
+            -shares.rank(job.tenant) if self.agreed else 0,
+            rank[1] if self.policy.order == "attained" else 0.0,
+            () if alone else shares.score(job.tenant, now),
+            rank,
+        )
+
+    def rank(self, job: Job) -> Rank:
+        """Return by what the runs of one tenant are compared, the least first."""
+        length = float(self.is_long(job.used_gpu_s))
         if self.policy.order == "duration":
-            return (job.expected_s if job.expected_s is not None else float("inf"), job.submitted_s, job.run_id)
-        return (float(self.is_long(job.used_gpu_s)), job.submitted_s, job.run_id)
+            length = job.expected_s if job.expected_s is not None else float("inf")
+        return (not job.urgent, length, job.submitted_s, job.run_id)

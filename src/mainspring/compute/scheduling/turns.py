@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
 
-from mainspring.compute.scheduling.backlog import Job, Rank
+from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.demands import Demand
-from mainspring.compute.scheduling.state import State
-
-_Key = tuple[float, tuple[float, ...], Rank]
+from mainspring.compute.scheduling.state import Key, State
 
 
 class Turns:
     """The order in which the runs that wait are looked at.
 
-    Who has used little goes before who has used much, whoever's they are, where the policy tells them apart: so one
-    tenant's many short runs do not wait for another's long ones. Among equals the tenant goes first that has had the
-    least of its share, and of a tenant the first of its runs.
+    Urgent ones go first, then who is within its guarantee, then the greater priority. Then who has used little goes
+    before who has used much, whoever's they are, where the policy tells them apart: so one tenant's many short runs do
+    not wait for another's long ones. Among equals the tenant goes first that has had the least of its share, and of a
+    tenant the first of its runs.
 
     Parameters
     ----------
@@ -37,10 +36,9 @@ class Turns:
     def __init__(self, state: State, now: float, demands: Iterable[Demand]) -> None:
         self._state = state
         self._now = now
-        self._by_length = state.policy.order == "attained"
-        self._alone = state.policy.tenants == "alone"
         self._open = set(demands)
-        self._heap: list[tuple[_Key, str]] = []
+        self._closed: dict[str, set[Demand]] = {}
+        self._heap: list[tuple[Key, str]] = []
         if self._open:
             tenants = state.backlog.list_tenants()
             self._heap = [(found[0], tenant) for tenant in tenants if (found := self._find(tenant)) is not None]
@@ -60,14 +58,16 @@ class Turns:
                 return found[1]
         return None
 
-    def close(self, demand: Demand) -> None:
-        """Pass over the runs that ask so much from now on."""
-        self._open.discard(demand)
+    def close(self, demand: Demand, tenant: str | None = None) -> None:
+        """Pass over the runs that ask so much from now on, of a tenant or of all."""
+        if tenant is None:
+            self._open.discard(demand)
+        else:
+            self._closed.setdefault(tenant, set()).add(demand)
 
-    def _find(self, tenant: str) -> tuple[_Key, Job] | None:
-        found = self._state.backlog.first(tenant, self._open)
+    def _find(self, tenant: str) -> tuple[Key, Job] | None:
+        closed = self._closed.get(tenant)
+        found = self._state.backlog.first(tenant, self._open - closed if closed else self._open)
         if found is None:
             return None
-        rank, job = found
-        score = () if self._alone else self._state.shares.score(tenant, self._now)
-        return (rank[0] if self._by_length else 0.0, score, rank), job
+        return self._state.key(found[1], self._now), found[1]
