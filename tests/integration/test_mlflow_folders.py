@@ -23,6 +23,8 @@ from mainspring.models.columns import to_columns
 from mainspring.models.folders import list_files
 from mainspring.models.package import build_package
 from mainspring.models.runtime import load_predictor
+from mainspring.monitoring.check import Settings
+from mainspring.worker.jobs.observations import list_watched
 
 PROGRAMS = Path(__file__).parents[1] / "support" / "mlflow"
 PATIENCE_S = 240
@@ -107,6 +109,8 @@ def test_mlflow_opens_what_register_writes(tmp_path, mlflow_python):
             each.name: {"BYTES": "string", "FP64": "double", "INT64": "long"}[each.datatype]
             for each in native.signature.inputs
         }
+        shown = {each.name: rows[each.name].head(3).to_list() for each in native.signature.inputs}
+        assert told["example"] == shown
     assert [found[str(tmp_path / name)]["own"] for name in OURS] == ["Pipeline", "Booster", "Booster"]
 
 
@@ -173,6 +177,29 @@ def test_a_version_that_has_the_files_of_a_folder_is_served_as_it_is(foreign, cl
     finally:
         client.ask(StopService("light"))
         wait_for_planes(client.home)
+
+
+def test_what_an_mlflow_client_registered_is_watched_and_converted_once(foreign, client):
+    root, rows, answers = foreign
+    files = {each: client.blobs.put(path.read_bytes()) for each, path in list_files(root / "pickled").items()}
+    client.ask(PutVersion("model", "logged", digest="logged", manifest=files, details={"format": "mlflow"}))
+    logged = ms.Model("logged@1")
+    assert list_watched(logged.version, Settings(event_time="at")) == ["a", "b", "c", "d"]
+    ms.write([{"id": 1, "a": 0.0, "b": 1.0, "c": 2.0, "d": 3}], "orders", key="id")
+    with pytest.raises(Invalid, match=r"MODEL-063: logged@1 holds files of MLflow's") as refused:
+        logged.predict("orders", to="scores")
+    assert 'ms.register(ms.Model("logged@1"), "logged")' in refused.value.fix
+    with pytest.raises(Denied, match="MODEL-061"):
+        ms.register(logged, "logged")
+    converted = ms.register(logged, "logged", allow_code=True)
+    assert converted.version.reference == "logged@2"
+    assert converted.details["converted"] == "logged@1"
+    assert [each["name"] for each in converted.details["signature"]["inputs"]] == ["a", "b", "c", "d"]
+    assert "example.json" in converted.files
+    assert not any(name.endswith(".pkl") for name in converted.files)
+    assert converted.predict(rows)["label"].to_list() == answers["pickled"]
+    assert converted.predict("orders", to="scores").rows == 1
+    assert ms.register(logged, "logged", allow_code=True).version.number == 2
 
 
 def test_pickles_and_code_of_a_folder_are_not_opened_unasked(foreign, client):

@@ -31,7 +31,8 @@ def predict(turn: Turn, command: Predict) -> Run:
         MODEL-001 or DATA-002 when a reference names nothing.
     Invalid
         DATA-001 for a bad name, DATA-010 for a mode that is none; BATCH-001 to BATCH-003, DATA-005 and
-        MODEL-005 for rows, columns and targets that do not go together.
+        MODEL-005 for rows, columns and targets that do not go together; MODEL-063 for a model whose
+        signature is unknown.
     """
     check_name(command.to)
     model, data = resolve(turn, "model", command.model), resolve(turn, "dataset", command.data)
@@ -64,6 +65,9 @@ def _plan(command: Predict, model: Version, data: Version) -> dict[str, Any]:
         raise Invalid("BATCH-001", what, model=model.reference)
     if not facts.get("rows"):
         raise Invalid("BATCH-002", f"{data.reference} has no rows", name=data.name)
+    if not signature:
+        what = f"{model.reference} holds files of MLflow's, and the record does not know what it takes and answers"
+        raise Invalid("MODEL-063", what, model=model.reference, name=model.name)
     columns = list(facts.get("columns") or ())
     inputs = [each["name"] for each in signature.get("inputs", ())]
     missing = [name for name in inputs if name not in columns]

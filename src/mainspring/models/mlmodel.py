@@ -8,6 +8,8 @@ from typing import Any
 from mainspring.models.flavors import Flavor
 from mainspring.models.signature import Column, Signature
 
+INPUT_EXAMPLE_FILE = "input_example.json"
+_EXAMPLE = {"artifact_path": INPUT_EXAMPLE_FILE, "pandas_orient": "split", "type": "dataframe"}
 _TYPES = {"FP32": "float", "FP64": "double", "INT64": "long", "BOOL": "boolean", "BYTES": "string"}
 
 
@@ -52,6 +54,7 @@ def write_mlmodel(
         lines.append(f"  {name}:")
         lines += [f"    {key}: {json.dumps(value)}" for key, value in settings.items()]
     lines += [
+        f"saved_input_example_info: {json.dumps(_EXAMPLE)}",
         "signature:",
         f"  inputs: {_quote([_describe(each) for each in signature.inputs])}",
         f"  outputs: {_quote([_describe(each) for each in signature.outputs])}",

@@ -14,7 +14,7 @@ import numpy as np
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.models.columns import Array, count_rows, to_columns
 from mainspring.models.flavors import NativePredictor, find_flavor, find_flavor_of_files
-from mainspring.models.mlmodel import write_mlmodel, write_python_environment
+from mainspring.models.mlmodel import INPUT_EXAMPLE_FILE, write_mlmodel, write_python_environment
 from mainspring.models.parity import MIN_ROWS, Parity, compare
 from mainspring.models.runtime import ONNX_FILE, SIGNATURE_FILE, Predictor
 from mainspring.models.signature import Signature, infer
@@ -186,7 +186,17 @@ def hide_columns(package: Package, names: Collection[str]) -> Package:
         if each["name"] in names:
             each["data"] = [_EMPTY[each["datatype"]]] * len(each["data"])
     content = json.dumps(example, indent=1).encode()
-    return msgspec.structs.replace(package, files={**package.files, EXAMPLE_FILE: content})
+    files = {**package.files, EXAMPLE_FILE: content}
+    if INPUT_EXAMPLE_FILE in files:
+        files[INPUT_EXAMPLE_FILE] = _write_input_example(content)
+    return msgspec.structs.replace(package, files=files)
+
+
+def _write_input_example(request: bytes) -> bytes:
+    """Return the rows of a request as MLflow keeps them beside a model: a frame by rows."""
+    inputs = json.loads(request)["inputs"]
+    rows = [list(row) for row in zip(*(each["data"] for each in inputs), strict=True)]
+    return json.dumps({"columns": [each["name"] for each in inputs], "data": rows}).encode()
 
 
 def _add_categories(signature: Signature, categories: Mapping[str, tuple[str, ...]]) -> Signature:
@@ -248,9 +258,11 @@ def _read_environment(distributions: tuple[str, ...]) -> dict[str, str]:
 
 def _describe(signature: Signature, columns: Mapping[str, Array], environment: dict[str, str]) -> dict[str, bytes]:
     pins = [f"{name}=={version}" for name, version in environment.items() if name != "python"]
+    example = write_request(columns, signature, EXAMPLE_ROWS)
     return {
         SIGNATURE_FILE: msgspec.json.format(msgspec.json.encode(signature), indent=1),
-        EXAMPLE_FILE: write_request(columns, signature, EXAMPLE_ROWS),
+        EXAMPLE_FILE: example,
+        INPUT_EXAMPLE_FILE: _write_input_example(example),
         "requirements.txt": "".join(f"{pin}\n" for pin in pins).encode(),
         "python_env.yaml": write_python_environment(environment).encode(),
     }

@@ -285,7 +285,8 @@ def register(
     ----------
     obj : object
         A fitted scikit-learn estimator or Pipeline, a LightGBM or XGBoost model, an ``onnx.ModelProto``; or the
-        path of an ``.onnx`` file or of a folder with an ``MLmodel`` file.
+        path of an ``.onnx`` file or of a folder with an ``MLmodel`` file; or a `Model` that an MLflow client
+        registered, which is converted once, and keeps run and data it came from.
     name : str
         The model; each new content is its next version.
     example : Dataset, frame or mapping of columns
@@ -329,4 +330,8 @@ def register(
 
     names = tuple(view if isinstance(view, str) else str(getattr(view, "name", view)) for view in features)
     told: Mapping[str, Any] | None = msgspec.to_builtins(goal) if goal is not None else None
-    return Model.of(register_model(obj, name, example, goal=told, features=names, allow_code=allow_code))
+    origin = obj.version if isinstance(obj, Model) else None
+    given = obj.files if isinstance(obj, Model) else obj
+    return Model.of(
+        register_model(given, name, example, goal=told, features=names, allow_code=allow_code, origin=origin)
+    )

@@ -15,7 +15,7 @@ import msgspec
 
 import mainspring
 from mainspring.domain.errors import Invalid, MainspringError
-from mainspring.domain.messages import ListReads, PutVersion
+from mainspring.domain.messages import GetRun, ListReads, PutVersion
 from mainspring.domain.records import Fingerprint, Run, Version
 from mainspring.domain.references import Reference, parse_reference
 from mainspring.sdk.blobs import store_plainly
@@ -38,14 +38,22 @@ class ParityWarning(UserWarning):
 
 
 def register_model(
-    obj: Any, name: str, example: Any, *, goal: Any, features: tuple[str, ...], allow_code: bool
+    obj: Any,
+    name: str,
+    example: Any,
+    *,
+    goal: Any,
+    features: tuple[str, ...],
+    allow_code: bool,
+    origin: Version | None = None,
 ) -> Version:
     """Record a version of a model; `mainspring.sdk.models.register` tells all."""
     from mainspring.models.package import hide_columns
 
     if parse_reference(name, "model") != Reference(name):
         raise Invalid("DATA-001", f"{name!r} is a reference, not a name", reference=name)
-    client, active, maker = current_client(), active_run(), find_maker(obj)
+    client, active = current_client(), active_run()
+    maker = _find_maker_of(client, origin) if origin is not None else find_maker(obj)
     trained_on = _list_trained_on(client, [maker, active.run if active is not None else None], example)
     package = _make_package(client, obj, example, trained_on, allow_code=allow_code)
     sensitive = {name for each in trained_on for name in (each.details or {}).get("sealed") or ()} | seen_columns()
@@ -72,6 +80,7 @@ def register_model(
                 "code": _describe_code(made_by),
                 "made_by": made_by.id if made_by is not None else None,
                 "trained_on": [each.reference for each in trained_on],
+                **({"converted": origin.reference} if origin is not None else {}),
             },
             run_id=active.run.id if active is not None else None,
             inputs=tuple(each.id for each in trained_on),
@@ -82,6 +91,12 @@ def register_model(
         remark = f"{package.format}, {package.size_bytes:,} bytes{'; the same content as before' if known else ''}"
         active.progress.tell("register", f"{'HIT    ' if known else ''}{version.reference}", remark)
     return version
+
+
+def _find_maker_of(client: Client, version: Version) -> Run | None:
+    """Return the run that logged a version's files."""
+    run_id = (version.details or {}).get("made_by")
+    return client.ask(GetRun(id=run_id)) if run_id else None
 
 
 def _list_trained_on(client: Client, runs: Iterable[Run | None], example: Any) -> list[Version]:
@@ -96,11 +111,14 @@ def _list_trained_on(client: Client, runs: Iterable[Run | None], example: Any) -
 
 
 def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Version], *, allow_code: bool) -> Package:
+    from mainspring.models.folders import package_folder
     from mainspring.models.package import build_package
     from mainspring.models.parity import MAX_ROWS
     from mainspring.models.sealed import seal_package
 
     rows = example.polars() if isinstance(example, Dataset) else example
+    if isinstance(obj, Mapping):
+        return package_folder(obj, example=rows, allow_code=allow_code)
     if isinstance(obj, str | os.PathLike):
         return _package_path(Path(obj), rows, allow_code=allow_code)
     if rows is None:

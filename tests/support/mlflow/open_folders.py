@@ -19,5 +19,6 @@ for folder in sys.argv[1:]:
         "answers": np.asarray(model.predict(given)).tolist(),
         "own": type(own.load_model(folder)).__name__,
         "types": types,
+        "example": mlflow.models.Model.load(folder).load_input_example(folder).to_dict(orient="list"),
     }
 print(json.dumps(found))

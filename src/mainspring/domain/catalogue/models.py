@@ -187,4 +187,11 @@ ENTRIES = (
         "a folder holds an MLmodel file with an entry that is read here, and tells its inputs or an example",
         "ms.register(folder, name, example=rows), or save the model anew with signature and input example",
     ),
+    Entry(
+        "MODEL-063",
+        "invalid",
+        "a model that is kept as MLflow logged it",
+        "its signature is known once it is converted and proven, which the record itself never does",
+        'ms.register(ms.Model("MODEL"), "NAME") makes a converted version of it; for a pickle with allow_code=True',
+    ),
 )

@@ -16,10 +16,12 @@ from mainspring.domain.messages import ListRenewals
 from mainspring.domain.records import Version
 from mainspring.domain.states import CLOSED
 from mainspring.models.columns import to_array
+from mainspring.models.folders import read_folder
 from mainspring.monitoring.check import Labels, Reference, Requests, Settings, learn
 from mainspring.monitoring.performance import Floats
 from mainspring.monitoring.policy import Attempt
 from mainspring.sdk.datasets import Dataset
+from mainspring.sdk.models import Model
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,9 +35,18 @@ def list_watched(model: Version, settings: Settings) -> list[str]:
     """Return the columns whose drift is watched."""
     if isinstance(settings.drift, list):
         return settings.drift
-    inputs = model.details["signature"]["inputs"] if settings.drift else []
+    if not settings.drift:
+        return []
     hidden = model.details.get("sensitive", ())  # no plane captures those
-    return [column["name"] for column in inputs if column["name"] not in hidden]
+    return [name for name in _list_inputs(model) if name not in hidden]
+
+
+def _list_inputs(model: Version) -> list[str]:
+    """Return the names of a model's inputs; a folder that an MLflow client registered tells its own."""
+    if "signature" in model.details:
+        return [column["name"] for column in model.details["signature"]["inputs"]]
+    folder = read_folder(Model.of(model).files)
+    return list(folder.types or folder.example)
 
 
 def read_requests(
