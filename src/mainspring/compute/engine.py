@@ -98,6 +98,8 @@ class Spec(msgspec.Struct, frozen=True):
         The engine's node that it was placed on; an engine that owns its queue may choose another.
     devices : tuple of str
         Those of the node that it may use; empty: whichever the engine gives it.
+    priority : int
+        Higher is more urgent; an engine that owns its queue passes it on.
     """
 
     run_id: str
@@ -116,6 +118,7 @@ class Spec(msgspec.Struct, frozen=True):
     project: str = DEFAULT_PROJECT
     node: str = ""
     devices: tuple[str, ...] = ()
+    priority: int = 0
 
 
 class Handle(msgspec.Struct, frozen=True):
@@ -152,6 +155,8 @@ class Status(msgspec.Struct, frozen=True):
         It has not started because its environment is still being built.
     devices : tuple of str
         Those that it was given.
+    queued : bool
+        It has not started because it waits in the engine's own queue; `detail` tells for what.
     cpu_s, memory_bytes : float, int
         What a killed attempt had used; 0 when it reported by itself.
     """
@@ -168,6 +173,7 @@ class Status(msgspec.Struct, frozen=True):
     memory_bytes: int = 0
     building: bool = False
     devices: tuple[str, ...] = ()
+    queued: bool = False
 
 
 class Engine(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,14 @@ def _first(node: str) -> str:
 def log_path(home: Home, run_id: str, attempt: int) -> Path:
     """Return where the text of an attempt is kept."""
     return home.logs / "runs" / f"{run_id}-{attempt}.log"
+
+
+def read_log(home: Home, run_id: str, attempt: int, offset: int, limit_bytes: int) -> tuple[bytes, int]:
+    """Return text of an attempt from `offset` on, and how much there is in all."""
+    try:
+        with log_path(home, run_id, attempt).open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            file.seek(min(offset, size_bytes))  # a file system refuses places beyond what it could ever hold
+            return file.read(limit_bytes), size_bytes
+    except FileNotFoundError:
+        return b"", 0

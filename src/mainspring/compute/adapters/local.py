@@ -94,13 +94,7 @@ class LocalEngine:
 
     def logs(self, handle: Handle, offset: int, limit_bytes: int) -> tuple[bytes, int]:
         """Return what an attempt printed, and how much in all."""
-        try:
-            with forks.log_path(self._home, handle.run_id, handle.attempt).open("rb") as file:
-                size_bytes = os.fstat(file.fileno()).st_size
-                file.seek(min(offset, size_bytes))  # a file system refuses places beyond what it could ever hold
-                return file.read(limit_bytes), size_bytes
-        except FileNotFoundError:
-            return b"", 0
+        return forks.read_log(self._home, handle.run_id, handle.attempt, offset, limit_bytes)
 
     def adopt(self, since: float) -> list[Handle]:
         """Find attempts of this and earlier owners; fork servers that answer later add theirs then."""

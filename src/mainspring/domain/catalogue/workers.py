@@ -54,4 +54,18 @@ ENTRIES = (
         "mainspring.worker.once is started by an engine, which names the attempt in MAINSPRING_ATTEMPT",
         "have an engine start it, of the same version as the owner",
     ),
+    Entry(
+        "WORK-009",
+        "failed",
+        "programs of Slurm that are not there",
+        "the owner speaks to Slurm through sbatch, squeue, scancel, sinfo and scontrol",
+        "install them beside the owner (Debian: apt install slurm-client), or start the owner where they are",
+    ),
+    Entry(
+        "WORK-010",
+        "invalid",
+        "a URL that is none of Slurm",
+        "it has one of the options partition, account, qos, constraint and conf, and no machine",
+        "write it as slurm://?partition=NAME",
+    ),
 )
