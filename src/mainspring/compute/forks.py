@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,14 @@ def _first(node: str) -> str:
 def log_path(home: Home, run_id: str, attempt: int) -> Path:
     """Return where the text of an attempt is kept."""
     return home.logs / "runs" / f"{run_id}-{attempt}.log"
+
+
+def name_signal(number: int) -> str:
+    """Return ``SIGKILL`` for 9."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def read_log(home: Home, run_id: str, attempt: int, offset: int, limit_bytes: int) -> tuple[bytes, int]:

@@ -127,7 +127,7 @@ class Pool:
         self._rejected += [each for each in self.engine.submit(specs) if isinstance(each, Rejection)]
 
     def is_due(self, handle: Handle, now: float) -> bool:
-        """Tell whether an attempt whose environment is being built is to be given more time; not with each look."""
+        """Tell whether an attempt that has good reason not to have begun is to be given more time; not each look."""
         if now < self._due.get(handle, 0.0):
             return False
         self._due = {each: at for each, at in self._due.items() if at >= now} | {handle: now + START_S / 3}
@@ -294,8 +294,9 @@ def _settle_pool(turn: Turn, pool: Pool, live: set[Handle]) -> bool:
         settled: list[Handle] = []
         for status in pool.engine.poll(list(live)):
             handle = Handle(status.run_id, status.attempt)
-            if status.building and pool.is_due(handle, turn.clock.monotonic()):
-                _settle(turn, handle, _await_environment)
+            if (status.building or status.queued) and pool.is_due(handle, turn.clock.monotonic()):
+                waits = "its environment is being built" if status.building else status.detail
+                _settle(turn, handle, partial(_await_start, waits=f"starting: {waits}"))
             if status.state == "ended" and _settle(turn, handle, partial(_end, status=status)):
                 settled.append(handle)
         _end_unwanted(turn, pool, held - live)
@@ -339,9 +340,8 @@ def _end(turn: Turn, run: Run, status: Status) -> None:
         lose_run(turn, run, status.detail or "its worker gave it back")
 
 
-def _await_environment(turn: Turn, run: Run) -> None:
-    """Leave a run its place while its environment is built, however long that takes."""
-    waits = "starting: its environment is being built"
+def _await_start(turn: Turn, run: Run, waits: str) -> None:
+    """Leave a run its place while its environment is built, or the engine's own queue holds it, however long."""
     until = turn.clock.monotonic() + START_S
     runs.extend_lease(turn.connection, run.id, run.attempt, run.fence, until)
     if run.state == "starting" and run.reason != waits:

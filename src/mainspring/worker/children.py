@@ -148,7 +148,7 @@ class Child:
         """Return how the attempt it held has ended, now that its process has."""
         code = os.WEXITSTATUS(wait_status) if os.WIFEXITED(wait_status) else None
         number = os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else None
-        how = f"exit code {code}" if number is None else name_signal(number)
+        how = f"exit code {code}" if number is None else forks.name_signal(number)
         return Status(
             launch.spec.run_id,
             launch.spec.attempt,
@@ -236,14 +236,6 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent or parent == 1:
         os._exit(75)
-
-
-def name_signal(number: int) -> str:
-    """Return ``SIGKILL`` for 9."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def reap(workers: Container[int]) -> Iterator[tuple[int, int, float, int]]:

@@ -20,6 +20,7 @@ from mainspring.domain.home import Home
 
 PREFIX = "mainspring-"
 
+_WORKER = "mainspring.worker.once"
 _NAMES = frozenset({"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH"})
 _PREFIXES = ("LC_", "MAINSPRING_", "AWS_", "AZURE_", "GOOGLE_", "SSL_", "UV_")
 _PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy"})
@@ -48,7 +49,7 @@ end_session() {
 . "$folder/variables"
 IFS=$'\t' read -r log python attempt < <(tail -n "+$((task + 1))" "$folder/attempts")
 export MAINSPRING_ATTEMPT=$attempt
-setsid "$python" -P -m mainspring.worker.once >>"$log" 2>&1 </dev/null &
+setsid "$python" -P -m WORKER >>"$log" 2>&1 </dev/null &
 worker=$!
 [ -z "$early" ] || kill -s "$early" "$worker"
 while :; do
@@ -86,7 +87,8 @@ class Batch:
     @property
     def script(self) -> str:
         """What ``sbatch`` reads; nothing in it is secret."""
-        return _SCRIPT.replace("FOLDER", shlex.quote(str(self.folder))).replace("KILLER", str(int(KILL)))
+        text = _SCRIPT.replace("KILLER", str(int(KILL))).replace("WORKER", _WORKER)
+        return text.replace("FOLDER", shlex.quote(str(self.folder)))
 
     @property
     def submitted(self) -> bool:
@@ -117,7 +119,9 @@ class Batch:
                     begun.add(int(task))
                 elif kind == "end" and task.isdecimal():
                     text = Path(entry.path).read_text().strip()
-                    codes[int(task)] = int(text) if text.isdecimal() else -1
+                    # A file system of many machines may show the name before the text.
+                    if text.isdecimal():
+                        codes[int(task)] = int(text)
         return begun, codes
 
     def read_words(self, task: int) -> str:

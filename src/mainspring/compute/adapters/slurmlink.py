@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from mainspring.compute import forks
 from mainspring.compute.adapters import slurmtext
 from mainspring.compute.adapters.slurmbatch import KILL, Batch, list_batches, write_batch
 from mainspring.compute.adapters.slurmtext import Address, Job
@@ -101,7 +103,7 @@ class Attempt:
         if code in _TOLD:
             self.end("timeout" if code == _TIMED_OUT else "lost", _TOLD[code], code)
         elif code > 128:
-            self.end("", f"its process ended with {slurmtext.name_signal(code - 128)}", number=code - 128)
+            self.end("", f"its process ended with {forks.name_signal(code - 128)}", number=code - 128)
         else:
             self.end("", f"its process ended with exit code {code}", code)
 
@@ -406,7 +408,9 @@ class SlurmLink:
             self._cancel(["--state=PENDING"], fresh)
             for number in {each.signal for each in fresh}:
                 same = [each for each in fresh if each.signal == number]
-                self._cancel(["--state=RUNNING", "--batch", f"--signal={number}"], same)
+                # The shell is told to kill; were it killed itself, nobody would end what it has started.
+                word = int(KILL) if number == signal.SIGKILL else number
+                self._cancel(["--state=RUNNING", "--batch", f"--signal={word}"], same)
             for each in fresh:
                 each.signalled = True
             self._due["ask"] = 0.0

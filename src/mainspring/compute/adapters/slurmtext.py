@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import signal
 from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
@@ -291,11 +290,3 @@ def make_range(tasks: Iterable[int]) -> str:
         else:
             parts.append([task, task])
     return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in parts)
-
-
-def name_signal(number: int) -> str:
-    """Return ``SIGKILL`` for 9."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
