@@ -5,6 +5,8 @@ VENV := .venv
 PYTHON_BIN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCKS := requirements/build.txt requirements/core.txt requirements/dev.txt
+# PyTorch is in no lock with hashes (requirements/torch.in says why).
+EXTRAS := $(foreach each,cloud env lightgbm ml postgresql xgboost,--extra $(each))
 ARGS ?=
 UV ?= uv
 CODE := src tests tools bench examples
@@ -12,7 +14,7 @@ COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --python-vers
     --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-engines check bench bench-check bench-peers docs lock format clean
+.PHONY: help venv demo test test-engines test-torch check bench bench-check bench-peers docs lock format clean
 
 help:  ## Show the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +47,18 @@ $(VENV)/engines/.ready: tests/engines/package-lock.json
 	@cd $(@D) && npm ci --silent --no-fund --no-audit --ignore-scripts
 	@touch $@
 
+test-torch: $(READY) $(VENV)/torch/.ready  ## Run the tests with PyTorch, Lightning and Hugging Face
+	@$(VENV)/torch/bin/python -m pytest -m torch tests/pytorch $(ARGS)
+
+# By uv, which holds to hashes where there are some: PyTorch itself has none (requirements/torch.in says why).
+$(VENV)/torch/.ready: requirements/torch.txt pyproject.toml | $(READY)
+	@echo "Installing PyTorch for the CPU in an environment of its own (about 1.7 GB)"
+	@$(PYTHON_BIN) -m venv --clear $(@D)
+	@UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(VENV)/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps \
+	    --only-binary :all: -r requirements/build.txt -r requirements/torch.txt
+	@$(VENV)/bin/uv pip install --quiet --python $(@D)/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
 check: $(READY)  ## Lint, types, floors, budgets, docs
 	@$(VENV)/bin/ruff format --check --quiet $(CODE)
 	@$(VENV)/bin/ruff check --quiet $(CODE)
@@ -67,10 +81,13 @@ docs: $(READY)  ## Write docs/reference from the code
 
 lock:  ## Resolve the locks anew (needs uv; name packages with ARGS="--upgrade-package polars")
 	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) --group pyproject.toml:build -o requirements/build.txt
-	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml --all-extras --group dev \
+	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml $(EXTRAS) --group dev \
 	    --override requirements/overrides.txt --no-emit-package pandas -c requirements/build.txt -o requirements/dev.txt
 	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
 	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) --group pyproject.toml:mlflow -o requirements/mlflow.txt
+	@UV_FIND_LINKS="$(PIP_FIND_LINKS)" $(COMPILE) $(ARGS) pyproject.toml requirements/torch.in --extra data --extra serve \
+	    --extra torch --group pyproject.toml:torch --no-emit-package torch -c requirements/dev.txt -o requirements/torch.txt
+	@cat requirements/torch.in >>requirements/torch.txt
 
 format: $(READY)  ## Write the code in its house style
 	@$(VENV)/bin/ruff format --quiet $(CODE)

@@ -24,10 +24,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Invalid, Unavailable
 from mainspring.models.adapters.lightgbm import LightgbmFlavor
 from mainspring.models.adapters.onnx_graphs import OnnxFlavor
 from mainspring.models.adapters.sklearn import SklearnFlavor
+from mainspring.models.adapters.torch import TorchFlavor
 from mainspring.models.adapters.xgboost import XgboostFlavor
 from mainspring.models.columns import to_columns
 from mainspring.models.flavors import find_flavor
@@ -422,7 +423,7 @@ def test_an_object_of_no_flavor_is_refused(thing: object) -> None:
     with pytest.raises(Invalid) as caught:
         find_flavor(thing)
     assert caught.value.code == "MODEL-002"
-    assert "lightgbm, onnx, sklearn, xgboost" in caught.value.why
+    assert "lightgbm, onnx, sklearn, torch, xgboost" in caught.value.why
     assert "allow_code" in caught.value.fix
 
 
@@ -492,3 +493,10 @@ def test_a_signature_survives_its_file() -> None:
     assert msgspec.json.decode(package.files["signature.json"], type=Signature) == package.signature
     shop = package.signature.inputs[0]
     assert (shop.name, shop.datatype, shop.categories) == ("shop", "BYTES", ("east", "north", "south"))
+
+
+def test_a_program_without_its_library_names_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(Unavailable) as caught:
+        TorchFlavor().load(b"any")
+    assert (caught.value.code, caught.value.fix) == ("MODEL-011", "pip install 'mainspring[torch]'")

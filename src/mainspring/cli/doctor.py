@@ -37,6 +37,7 @@ _EXTRAS = {
     "sklearn": ("skl2onnx", "sklearn", "skops"),
     "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost",),
+    "torch": ("onnxscript", "torch"),
     "search": ("optuna",),
     "serve": ("httptools", "uvloop"),
     "plots": ("matplotlib",),

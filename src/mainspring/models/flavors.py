@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mainspring.domain.errors import Invalid
 from mainspring.models.columns import Array
@@ -87,6 +87,18 @@ class Flavor(Protocol):
 
         Its outputs MUST have the names of the signature's outputs. MUST raise `Invalid`
         MODEL-003 when the library's objects of that kind have no such graph.
+        """
+        ...
+
+
+@runtime_checkable
+class Tracer(Protocol):
+    """What a flavor has besides when its models tell only by answering what they take and give."""
+
+    def trace(self, model: Any, columns: Mapping[str, Array]) -> Any:
+        """Return what the flavor's other methods take, of a model and checked rows of its example.
+
+        MUST leave the model as it is. MUST raise `Invalid` MODEL-002 when it cannot be traced.
         """
         ...
 

@@ -34,15 +34,16 @@ def write_mlmodel(
     Notes
     -----
     JSON is YAML, so values are written as JSON and no YAML library is needed. MLflow's ``pyfunc`` asks the native
-    form: labels of an estimator, probabilities of a booster.
+    form, labels of an estimator, probabilities of a booster; ONNX where its own flavor does not read that form.
     """
     flavors: dict[str, Any] = {}
     told = flavor.tell_mlflow(content, environment)
-    if told:
-        flavors[flavor.name] = told
+    loader, file = (flavor.name, flavor.file) if told else ("onnx", "model.onnx")
+    flavors[flavor.name] = told or {"data": flavor.file}
+    if told or onnx:
         flavors["python_function"] = {
-            "loader_module": f"mlflow.{flavor.name}",
-            "data": flavor.file,
+            "loader_module": f"mlflow.{loader}",
+            "data": file,
             "env": {"virtualenv": "python_env.yaml"},
             "python_version": environment["python"],
         }

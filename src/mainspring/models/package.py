@@ -13,7 +13,7 @@ import numpy as np
 
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.models.columns import Array, count_rows, to_columns
-from mainspring.models.flavors import NativePredictor, find_flavor, find_flavor_of_files
+from mainspring.models.flavors import NativePredictor, Tracer, find_flavor, find_flavor_of_files
 from mainspring.models.mlmodel import INPUT_EXAMPLE_FILE, write_mlmodel, write_python_environment
 from mainspring.models.parity import MIN_ROWS, Parity, compare
 from mainspring.models.runtime import ONNX_FILE, SIGNATURE_FILE, Predictor
@@ -91,6 +91,8 @@ def build_package(model: Any, example: Any, *, proof: Callable[[tuple[str, ...]]
     flavor = find_flavor(model)
     given = to_columns(example)
     signature = infer(given, names=flavor.features(model))
+    if isinstance(flavor, Tracer):
+        model = flavor.trace(model, signature.check({each.name: given[each.name] for each in signature.inputs}))
     signature = Signature(_add_categories(signature, flavor.categories(model)).inputs, flavor.outputs(model))
     columns = signature.check({each.name: given[each.name] for each in signature.inputs})
     content = flavor.save(model)
@@ -206,16 +208,16 @@ def _add_categories(signature: Signature, categories: Mapping[str, tuple[str, ..
 
 
 def _settle_nulls(native: NativePredictor, columns: Mapping[str, Array]) -> Signature:
-    """Let a column be nullable only where the model answers a row that has a null there."""
+    """Let a column be nullable only where the model answers a row that has a null there, and not by NaN."""
     row = {name: values[:1].copy() for name, values in columns.items()}
 
     def takes_null(*names: str) -> bool:
         changed = {name: _null(values) if name in names else values for name, values in row.items()}
         try:
-            native.predict(changed)
+            answers = native.predict(changed).values()
         except Exception:  # noqa: BLE001  that it raises is the answer
             return False
-        return True
+        return not any(np.isnan(each).any() for each in answers if each.dtype.kind == "f")
 
     nullable = [each.name for each in native.signature.inputs if each.nullable]
     if nullable and not takes_null(*nullable):

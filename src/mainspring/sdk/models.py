@@ -284,9 +284,9 @@ def register(
     Parameters
     ----------
     obj : object
-        A fitted scikit-learn estimator or Pipeline, a LightGBM or XGBoost model, an ``onnx.ModelProto``; or the
-        path of an ``.onnx`` file or of a folder with an ``MLmodel`` file; or a `Model` that an MLflow client
-        registered, which is converted once, and keeps run and data it came from.
+        A fitted scikit-learn estimator or Pipeline, a LightGBM or XGBoost model, a PyTorch module or exported
+        program, an ``onnx.ModelProto``; or the path of an ``.onnx`` file or of a folder with an ``MLmodel`` file; or
+        a `Model` that an MLflow client registered, which is converted once, and keeps run and data it came from.
     name : str
         The model; each new content is its next version.
     example : Dataset, frame or mapping of columns

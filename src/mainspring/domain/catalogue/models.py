@@ -17,7 +17,7 @@ ENTRIES = (
         "invalid",
         "this object cannot be registered",
         "no flavor knows how to write it in a safe format",
-        "register a scikit-learn, LightGBM or XGBoost model, or pass allow_code=True to keep it as sealed code",
+        "register a model of scikit-learn, LightGBM, XGBoost or PyTorch, or keep it as code with allow_code=True",
     ),
     Entry(
         "MODEL-003",
@@ -94,7 +94,7 @@ ENTRIES = (
         "denied",
         "a model that is code",
         "it was registered with allow_code=True, and is opened only by processes that hold the project's key",
-        "register a scikit-learn, LightGBM or XGBoost model, which is written in a safe format",
+        "register a model of scikit-learn, LightGBM, XGBoost or PyTorch, which is written in a safe format",
     ),
     Entry(
         "GATE-001",
