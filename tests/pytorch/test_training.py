@@ -104,7 +104,7 @@ def fit_late() -> object:
 @pytest.mark.filterwarnings("ignore")  # MLflow warns of its own types when it is imported
 def test_a_module_of_a_step_is_registered_asked_and_opened_by_mlflow(client, tmp_path: Path) -> None:
     import mlflow.pyfunc
-    import pandas
+    import pandas as pd
 
     rng = np.random.default_rng(5)
     rows = pl.DataFrame({"wind": rng.normal(size=500), "hour": rng.integers(0, 24, 500)})
@@ -120,5 +120,5 @@ def test_a_module_of_a_step_is_registered_asked_and_opened_by_mlflow(client, tmp
     assert torch.equal(again(torch.zeros(3, 2))["label"], module(torch.zeros(3, 2))["label"])
     for name, path in model.files.items():
         (tmp_path / name).write_bytes(path.read_bytes())
-    opened = mlflow.pyfunc.load_model(str(tmp_path)).predict(pandas.DataFrame(rows.to_dict(as_series=False)))
+    opened = mlflow.pyfunc.load_model(str(tmp_path)).predict(pd.DataFrame(rows.to_dict(as_series=False)))
     assert np.abs(opened["probability"].to_numpy() - wanted).max() < 1e-5
