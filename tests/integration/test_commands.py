@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -13,6 +14,7 @@ from mainspring.cli.main import _run
 from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.messages import CancelRuns, GetLogs, ListRuns
 from mainspring.domain.pools import AddPool
+from mainspring.domain.retries import RetryRuns
 from mainspring.sdk.commands import start_command
 from mainspring.testing.engines import get, lives, until, wait, wait_for_file
 
@@ -105,6 +107,30 @@ def test_the_word_to_end_reaches_all_of_a_command_and_is_waited_for(folder, clie
         if not any(map(lives, pids)):
             break
     assert (folder / "cleaned").exists()
+
+
+def test_an_interrupt_of_who_follows_it_cancels_it(folder, client):
+    (folder / "family.py").write_text(FAMILY)
+    words = [sys.executable, "-m", "mainspring", "run", "-w", "--", sys.executable, "family.py"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as following:
+        pids = [int(each) for each in wait_for_file(folder / "pids").split()]
+        following.send_signal(signal.SIGINT)
+        assert "interrupted" in following.communicate(timeout=60)[1]
+    assert following.returncode == 130
+    (run,) = client.ask(ListRuns(kind="command"))
+    assert (run.state, run.reason) == ("cancelled", "interrupted where it was started")
+    for _ in until():
+        if not any(map(lives, pids)):
+            break
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_command_that_failed_is_queued_again(client):
+    (failed,) = wait(client, start_command(["false"], name="gate"))
+    (again,) = client.ask(RetryRuns([failed.id]))
+    (again,) = wait(client, again)
+    assert (again.kind, again.name, again.tags["retries"]) == ("command", "gate", failed.id)
+    assert again.problem.code == "RUN-024"
 
 
 def test_a_command_outlives_its_owner(folder, client):

@@ -11,7 +11,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 """The variable by which programs are told their devices."""
 
 _SLACK = 1e-9
-_DRIVER = Path("/proc/driver/nvidia/gpus")
+_NODES = Path("/dev")
 
 
 def find_devices() -> tuple[str, ...]:
@@ -19,10 +19,8 @@ def find_devices() -> tuple[str, ...]:
     told = os.environ.get(VISIBLE)
     if told is not None:
         return tuple(each.strip() for each in told.split(",") if each.strip() not in {"", "-1"})
-    try:
-        return tuple(str(number) for number, _ in enumerate(_DRIVER.iterdir()))
-    except OSError:
-        return ()
+    # Those that a container was not given have no node in it, and are not counted by the driver's library either.
+    return tuple(str(number) for number, _ in enumerate(_NODES.glob("nvidia[0-9]*")))
 
 
 def choose_devices(devices: Sequence[str], used: Mapping[str, float], gpus: float) -> tuple[str, ...]:
