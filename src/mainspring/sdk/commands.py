@@ -14,7 +14,7 @@ from mainspring.domain.errors import Failed, Interrupted, Invalid, NotFound
 from mainspring.domain.messages import RunSpec, SubmitRuns
 from mainspring.domain.records import Run
 from mainspring.sdk.calls import pack_call
-from mainspring.sdk.context import active_run, tell_process
+from mainspring.sdk.context import RUN, active_run, tell_process
 from mainspring.sdk.environments import find_env, prepare
 from mainspring.sdk.lineage import current_client
 from mainspring.sdk.options import make_options
@@ -88,8 +88,9 @@ def run_command(command: list[str]) -> int:
     Guarantees: the word to end reaches the command and all that it has started, as it reaches the worker; the worker
     waits for it, and the engine kills both after the grace.
     """
+    told = tell_process()
     try:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=_make_variables())
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=_make_variables() | told)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as fault:
         raise NotFound("RUN-012", f"{command[0]!r} cannot be started: {fault.strerror}") from None
     try:
@@ -99,16 +100,17 @@ def run_command(command: list[str]) -> int:
         raise
     if status:
         how = f"status {status}" if status > 0 else f"signal {-status}"
-        raise Failed("RUN-024", f"{command[0]} ended with {how}", status=status if status > 0 else _SIGNALLED - status)
+        code = status if status > 0 else _SIGNALLED - status
+        raise Failed("RUN-024", f"{command[0]} ended with {how}", status=code, run=told[RUN])
     return status
 
 
 def _make_variables() -> dict[str, str]:
-    """Return the variables of a command: its worker's, its run, and its place among the processes of a gang of one."""
+    """Return the variables of a command: its worker's, and its place among the processes of a gang of one."""
     beside = str(Path(sys.executable).parent)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     gang = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     path = os.pathsep.join(filter(None, [beside, os.environ.get("PATH", "")]))
-    return {**os.environ, "PATH": path, **gang, **tell_process()}
+    return {**os.environ, "PATH": path, **gang}
