@@ -9,7 +9,7 @@ from tests.support.engines import install_abacus
 
 from mainspring.cli.main import _run
 from mainspring.domain.errors import MainspringError
-from mainspring.domain.messages import CancelRuns, GetLogs
+from mainspring.domain.messages import CancelRuns, GetLogs, SearchRuns
 from mainspring.domain.pools import AddPool, DrainNode, GetPool, ListNodes, RemovePool, ResumeNode
 from mainspring.domain.records import Resources
 from mainspring.testing import programs
@@ -46,6 +46,7 @@ def test_a_step_runs_in_the_pool_that_it_asks_for(client, lab, capsys):
     there, here = wait(client, there, here)
     assert (there.state, there.place, here.state, here.place) == ("succeeded", "lab", "succeeded", "local")
     assert (log_of(client, there), log_of(client, here)) == ("there\n", "here\n")
+    assert [run.id for run in client.ask(SearchRuns("place = lab")).runs] == [there.id]
     assert _run(["runs", "show", there.id]) == 0
     assert "place    lab" in capsys.readouterr().out
 

@@ -48,6 +48,7 @@ FIELDS: dict[str, FieldType] = {
     "parent_id": "text",
     "principal": "text",
     "host": "text",
+    "place": "text",
     "attempt": "number",
     "cpu_s": "number",
     "memory_bytes": "number",
