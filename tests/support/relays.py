@@ -9,7 +9,7 @@ from mainspring.api.app import make_app
 from mainspring.api.entrance import Entrance
 from mainspring.api.sessions import Sessions
 from mainspring.api.transfers import Transfers
-from mainspring.domain import access, messages, predictions, registry, sinks
+from mainspring.domain import access, messages, pools, predictions, registry, sinks
 from mainspring.domain.wire import encode_command
 from mainspring.security.tokens import digest_token
 
@@ -28,6 +28,7 @@ BODIES = {
     access.GrantRole: {"role": "viewer"},
     access.IssueToken: {"principal": "asker"},
     access.AddSecret: {"value": "secret value"},
+    pools.AddPool: {"url": "local://nothing"},
     sinks.AddSink: {"kind": "webhook", "url": "https://ops.example.org/hook"},
 }
 """Command -> the least that a body of its route must hold."""
