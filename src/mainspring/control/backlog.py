@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mainspring.compute.engine import Handle
 from mainspring.compute.scheduling.backlog import Job
-from mainspring.compute.scheduling.demands import Demand, Machine, Spot
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
 from mainspring.compute.scheduling.fitting import make_demand
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import LIVE
@@ -141,9 +141,15 @@ class Backlog:
         self.state.note(job, spots, min(held.started_at or now, now), now)
 
     def _find_spot(self, demand: Demand, place: str) -> Spot:
-        """Return a place with the devices that are freest there: which ones a run was given is not in the record."""
+        """Return a place with the devices that a run was likely given there: which ones is not in the record.
+
+        Whole ones are the freest; a part is of the fullest that still has it, as engines give it.
+        """
         devices = self.state.cluster.read_devices(place)
         freest = sorted(range(len(devices)), key=lambda number: (-devices[number], number))
+        fitting = [number for number in freest if devices[number] >= demand.gpu_milli]
+        if demand.gpu_milli < WHOLE and fitting:
+            freest = sorted(fitting, key=lambda number: (devices[number], number))
         return Spot(place, tuple(sorted(freest[: demand.gpus])))
 
     def _follow_ending(self, ending: dict[Handle, placement.Ending]) -> None:
