@@ -228,7 +228,9 @@ def after(keys: Sequence[Key], place: Sequence[Any]) -> ColumnElement[bool]:
         if value is None:
             return and_(key.value.is_(None), inner)
         beyond = key.value < value if key.descending else key.value > value
-        last = [key.value.is_(None)] if key.nulls else []
-        return or_(beyond, *last, and_(key.value == value, inner))
+        if not key.nulls:  # an index begins there, which an OR alone does not tell it
+            bound = key.value <= value if key.descending else key.value >= value
+            return and_(bound, or_(beyond, inner))
+        return or_(beyond, key.value.is_(None), and_(key.value == value, inner))
     beyond = key.value < value if key.descending else key.value > value
     return or_(key.rank > rank, and_(key.rank == rank, or_(beyond, and_(key.value == value, inner))))
