@@ -261,6 +261,9 @@ def test_logged_models_are_searched_and_ordered(call, run_id):
     assert names() == ["odd", "big", "small"]
     assert names(filter="metrics.auc > 0.8") == ["big"]
     assert names(filter="name LIKE 's%' AND tags.size = '1'") == ["small"]
+    assert names(filter='name ILIKE "B%" AND attributes.creation_timestamp > 0') == ["big"]
+    given = [{"field_name": "creation_timestamp_ms"}, {"field_name": "name", "ascending": False}]
+    assert names(order_by=given) == ["small", "odd", "big"]
     assert names(filter="name IN ('odd', 'big') AND params.x = '1'") == []
     assert names(filter=f"source_run_id = '{run_id}' and tags.`size` != '9'") == ["odd", "small"]
     assert names(datasets=[{"dataset_name": "small"}]) == ["small"]
@@ -272,5 +275,5 @@ def test_logged_models_are_searched_and_ordered(call, run_id):
     assert "LMODEL-005" in refused(answer, "INVALID_PARAMETER_VALUE")
     for filter_, place in (("metrics.auc >", 14), ("auc = 1", 1), ("metrics.auc LIKE 'x'", 13), ("name = 'x' OR", 12)):
         message = refused(search(400, filter=filter_), "INVALID_PARAMETER_VALUE")
-        assert message.endswith(f"at position {place}."), message
+        assert f"(at character {place} of the filter string)" in message, message
     refused(search(400, experiment_ids=[]), "INVALID_PARAMETER_VALUE")

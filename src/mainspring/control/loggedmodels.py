@@ -14,10 +14,11 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain import loggedmodels as told
 from mainspring.domain.command import Nothing
+from mainspring.domain.conditions import LISTED
 from mainspring.domain.errors import Conflict, Denied, Invalid, NotFound
 from mainspring.store import experiments, loggedmodels, runs
 from mainspring.store.projects import list_projects
-from mainspring.tracking.modelsearch import ATTRIBUTES, SIGNS, choose_models
+from mainspring.tracking.modelsearch import ATTRIBUTES, SIGNS, TIMES, choose_models
 
 _STEP = 50
 """So many deleted models go in one turn."""
@@ -154,7 +155,10 @@ def _find(turn: Turn, model_id: str) -> told.LoggedModel:
 
 def _check_search(command: told.SearchLoggedModels) -> None:
     for each in command.conditions:
-        if each.sign not in SIGNS or (each.part == "attributes" and each.key not in ATTRIBUTES):
+        known = each.part != "attributes" or each.key in ATTRIBUTES
+        is_number = each.part == "metrics" or (each.part == "attributes" and each.key in TIMES)
+        kind = tuple if each.sign in LISTED else float if is_number else str
+        if each.sign not in SIGNS or not known or not isinstance(each.value, kind):
             raise Invalid("LMODEL-004", f"logged models are not searched by {each.part}.{each.key} {each.sign}")
     for order in command.order:
         if order.field not in ATTRIBUTES and not order.field.startswith("metrics."):

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import operator
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from mainspring.domain import conditions as grammar
+from mainspring.domain.conditions import LISTED, NUMERIC, TEXTUAL
 from mainspring.domain.loggedmodels import Condition, LoggedModel, ModelMetric, Order
 
-_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "LIKE": lambda text, pattern: _is_like(text, pattern, 0),
-    "ILIKE": lambda text, pattern: _is_like(text, pattern, re.IGNORECASE),
-    "IN": lambda text, among: text in among,
-    "NOT IN": lambda text, among: text not in among,
-}
-SIGNS = frozenset(_SIGNS)
+SIGNS = frozenset({*NUMERIC, *TEXTUAL, *LISTED})
 
 ATTRIBUTES: dict[str, Callable[[LoggedModel], str | float | None]] = {
     "name": lambda model: model.name,
@@ -34,6 +22,10 @@ ATTRIBUTES: dict[str, Callable[[LoggedModel], str | float | None]] = {
     "last_updated_timestamp": lambda model: round(model.changed_at * 1000),
 }
 """What can be searched and ordered by, beside metrics, parameters and tags."""
+
+
+TIMES = frozenset({"creation_timestamp", "last_updated_timestamp"})
+"""Attributes that are numbers."""
 
 
 def choose_models(
@@ -79,7 +71,8 @@ def _holds(model: LoggedModel, wanted: Condition, metrics: Sequence[ModelMetric]
         values = [ATTRIBUTES[wanted.key](model)]
     else:
         values = [(model.params if wanted.part == "params" else model.tags).get(wanted.key)]
-    return any(value is not None and _SIGNS[wanted.sign](value, wanted.value) for value in values)
+    compared = grammar.Condition(wanted.part, wanted.key, wanted.sign, wanted.value)
+    return any(grammar.holds(compared, value) for value in values)
 
 
 def _read_order(model: LoggedModel, order: Order) -> Any:
@@ -94,8 +87,3 @@ def _read_order(model: LoggedModel, order: Order) -> Any:
 
 def _is_on(metric: ModelMetric, datasets: Sequence[tuple[str, str]]) -> bool:
     return any(metric.dataset == name and digest in {"", metric.dataset_digest} for name, digest in datasets)
-
-
-def _is_like(text: str, pattern: str, flags: int) -> bool:
-    form = "".join(".*" if each == "%" else "." if each == "_" else re.escape(each) for each in pattern)
-    return re.fullmatch(form, text, flags | re.DOTALL) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -14,10 +14,11 @@ from mainspring.api.mlflow.endpoints import Call, Endpoint
 from mainspring.api.mlflow.errors import MlflowError
 from mainspring.api.mlflow.experiments import Pair
 from mainspring.api.mlflow.metrics import show_value
-from mainspring.api.mlflow.modelfilters import NAMES, read_filter
 from mainspring.api.mlflow.names import read_experiment_id
 from mainspring.domain import loggedmodels as told
+from mainspring.domain.conditions import Value, parse_conditions
 from mainspring.domain.files import File, ListFiles
+from mainspring.domain.grammars import LOGGED_MODELS
 from mainspring.domain.places import SCHEME
 from mainspring.security.paths import check_artifact_path
 
@@ -28,6 +29,7 @@ STATES: dict[str, told.State] = {
     "LOGGED_MODEL_UPLOAD_FAILED": "failed",
 }
 _WORDS = {state: (number, word) for number, (word, state) in enumerate(STATES.items(), 1)}
+_PARTS = {"attribute": "attributes", "metric": "metrics", "parameter": "params", "tag": "tags"}
 _PREFIX = "m-"
 _BAD = ("/", ":", ".", "%", '"', "'")
 _MOST = 1_000
@@ -171,7 +173,7 @@ async def search(call: Call) -> dict[str, Any]:
     page: told.LoggedModelPage = await call.ask(
         told.SearchLoggedModels(
             experiments=tuple(map(read_experiment_id, asked.experiment_ids)),
-            conditions=tuple(read_filter(asked.filter)),
+            conditions=_read_filter(asked.filter),
             datasets=tuple((each.dataset_name, each.dataset_digest) for each in asked.datasets),
             order=tuple(map(_read_order, asked.order_by)),
             limit=asked.max_results,
@@ -232,8 +234,20 @@ def _read_id(call: Call) -> str:
     return strip_id(call.places["model_id"])
 
 
+def _read_filter(text: str) -> tuple[told.Condition, ...]:
+    return tuple(
+        told.Condition(_PARTS[each.kind], each.key, each.sign, _read_value(each.value))
+        for each in parse_conditions(text, LOGGED_MODELS)
+    )
+
+
+def _read_value(value: Value) -> str | float | tuple[str, ...]:
+    return float(value) if isinstance(value, int) else cast("str | float | tuple[str, ...]", value)
+
+
 def _read_order(order: _OrderBy) -> told.Order:
-    field = NAMES.get(order.field_name, order.field_name)
+    name = order.field_name.removesuffix("_ms")
+    field = LOGGED_MODELS.aliases.get(name, name) if name in LOGGED_MODELS.ordered else order.field_name
     return told.Order(field, order.ascending, order.dataset_name, order.dataset_digest)
 
 
