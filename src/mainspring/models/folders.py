@@ -30,7 +30,7 @@ _TYPES: dict[str, Any] = {
     "string": object,
 }
 # Settings of an entry that name its file, by the entry.
-_FILES = {"sklearn": "pickled_model", "lightgbm": "data", "xgboost": "data", "onnx": "data"}
+_FILES = {"sklearn": "pickled_model", "lightgbm": "data", "xgboost": "data", "torch": "data", "onnx": "data"}
 _PICKLES = ("pickle", "cloudpickle", "joblib")
 
 
@@ -40,7 +40,7 @@ class Folder(msgspec.Struct, frozen=True):
     Attributes
     ----------
     flavor : str
-        The entry that is read: sklearn, lightgbm, xgboost, onnx.
+        The entry that is read: xgboost, lightgbm, sklearn, pytorch, torch (ours), onnx.
     file : str
         The file that the entry names.
     pickled : bool
@@ -88,8 +88,8 @@ def read_folder(files: Mapping[str, Path]) -> Folder:
         flavors = told["flavors"]
         name = _choose(flavors)
         settings = flavors[name]
-        file = str(settings[_FILES[name]])
-        pickled = _is_pickle(name, settings)
+        file = _find_program(settings, files) if name == "pytorch" else str(settings[_FILES[name]])
+        pickled = _is_pickle(name, settings) or file.endswith(".pth")
         types = _read_types((told.get("signature") or {}).get("inputs"))
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise Invalid("MODEL-062", f"MLmodel cannot be read: {_tell(fault)}") from None
@@ -130,9 +130,18 @@ def open_folder(files: Mapping[str, Path], folder: Folder, *, allow_code: bool =
     if folder.pickled:
         if not allow_code:
             raise Denied("MODEL-061", f"{folder.file} is a pickle, which runs code when it is opened", file=folder.file)
+        if folder.flavor == "pytorch":
+            raise Invalid(
+                "MODEL-061",
+                f"{folder.file} is a pickle of PyTorch's, which is not opened here at all",
+                fix="save the module again by mlflow.pytorch with serialization_format='pt2', or register the module",
+                file=folder.file,
+            )
         reader, content = convert_pickle(content)
     elif folder.flavor == "lightgbm" and folder.model_class not in {"", "lightgbm.basic.Booster"}:
         reader = "sklearn"  # MLflow writes LightGBM's estimators by skops
+    elif folder.flavor == "pytorch":
+        reader = "torch"
     try:
         model = flavors[reader].load(content)
     except Invalid as fault:
@@ -219,7 +228,7 @@ def list_files(root: Path) -> dict[str, Path]:
 
 def _choose(flavors: Any) -> str:
     """Return the entry to read: of one library, else ONNX."""
-    for name in ("xgboost", "lightgbm", "sklearn", "onnx"):
+    for name in ("xgboost", "lightgbm", "sklearn", "pytorch", "torch", "onnx"):
         if name in flavors:
             return name
     if "python_function" in flavors:
@@ -227,6 +236,12 @@ def _choose(flavors: Any) -> str:
             "it is code for MLflow's python_function alone; register what it predicts with allow_code=True"
         )
     raise ValueError(f"no entry of {', '.join(map(str, flavors)) or 'nothing'} is read here")
+
+
+def _find_program(settings: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+    """Return the file of an entry ``pytorch``: an exported program, else a pickle of the module."""
+    program = f"{settings['model_data']}/model.pt2"
+    return program if program in files else f"{settings['model_data']}/model.pth"
 
 
 def _is_pickle(name: str, settings: Mapping[str, Any]) -> bool:
