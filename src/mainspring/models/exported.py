@@ -77,9 +77,9 @@ def clean_program(content: bytes) -> bytes:
 
     Notes
     -----
-    ``torch.export.load`` unpickles weights that say so and sample inputs, evaluates expressions of sizes as Python,
-    finds operators by attribute of ``torch`` (``torch.os.system`` is one) and writes names into code that it
-    runs; PyTorch 2.13, ``torch/_export/serde/serialize.py`` and ``torch/export/pt2_archive/_package.py``.
+    ``torch.export.load`` unpickles weights that say so and sample inputs, has sympy evaluate sizes as Python, finds
+    operators by attribute of ``torch`` before it asks whether they are any, and writes names into code that it runs;
+    PyTorch 2.13, ``torch/_export/serde/serialize.py`` and ``torch/export/pt2_archive/_package.py``.
     """
     records = _read_records(content)
     for name, wanted in _MARKS.items():
