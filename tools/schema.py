@@ -7,6 +7,7 @@ from mainspring.store import tables
 from mainspring.store.engine import find_dialect
 from mainspring.store.migrations.shapes import FOLDER, read_shape
 from mainspring.store.tables import HEAD
+from mainspring.store.words import build
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
     before = f"{int(HEAD) - 1:04}"
     for name in ("sqlite", "postgresql"):
         old, grammar = read_shape(before, name), find_dialect(name).grammar
-        new = {table.name: write_table(table, grammar) for table in tables.metadata.tables.values()}
+        new = {table.name: write_table(build(table), grammar) for table in tables.metadata.tables.values()}
         changed = [each for table, statements in new.items() if statements != old.get(table) for each in statements]
         dropped = [f"DROP TABLE {table}" for table in sorted(old.keys() - new.keys())]
         text = "".join(f"{each};\n\n" for each in [*changed, *dropped])

@@ -55,7 +55,7 @@ def make_old(home, revision):
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
         connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
         old = MetaData()
-        old.reflect(connection)
+        old.reflect(getattr(connection, "heavy", connection))
         for name, rows in read_rows(revision).items():
             if rows:
                 connection.execute(old.tables[name].insert(), rows)
@@ -74,7 +74,7 @@ def compare(home, revision):
     engine = open_engine(home)
     with engine.connect() as connection:
         now = MetaData()
-        now.reflect(connection)
+        now.reflect(getattr(connection, "heavy", connection))
         for name, rows in read_rows(revision).items():
             if not rows or name not in now.tables:
                 continue
@@ -201,7 +201,7 @@ def test_a_new_record_and_a_migrated_one_have_the_same_schema(home):
 def describe(connection):
     """Everything of a schema that matters, whichever way it came to be."""
     found = MetaData()
-    found.reflect(connection)
+    found.reflect(getattr(connection, "heavy", connection))
     return {
         name: (
             {

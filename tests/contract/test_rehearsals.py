@@ -1,7 +1,7 @@
 """What is tried leaves nothing behind; what cannot be tried is refused, and who may not may not try."""
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 
 from mainspring.control.usecases import HANDLERS, PASSING, READING, REHEARSED, UNKEPT
 from mainspring.domain import (
@@ -22,6 +22,7 @@ from mainspring.domain.errors import Conflict, Denied, Invalid, MainspringError,
 from mainspring.domain.principals import Principal
 from mainspring.domain.rehearsals import Rehearse
 from mainspring.domain.wire import decode_answer, encode_command
+from mainspring.store.engine import dialect_of
 
 
 def rehearse(desk, command, **who):
@@ -31,7 +32,7 @@ def rehearse(desk, command, **who):
 def dump(desk):
     """Return every row of every table."""
     with desk._engine.connect() as connection:
-        names = inspect(connection).get_table_names()
+        names = sorted(dialect_of(connection).list_tables(connection))
         return {name: sorted(map(repr, connection.execute(text(f'select * from "{name}"')))) for name in names}
 
 

@@ -40,7 +40,7 @@ def import_all(names):
         pytest.param(
             [name for name in list_modules("worker") if ".jobs." not in name], TABLES | WEB | RECORD, id="worker"
         ),
-        pytest.param(list_modules("control"), TABLES | WEB, id="control"),
+        pytest.param(list_modules("control"), TABLES | WEB | RECORD, id="control"),
     ],
 )
 def test_nothing_heavy_is_loaded(names, forbidden):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, cast, func, literal_column, select
-
 from mainspring.control.turn import Turn
 from mainspring.domain.records import Event
 from mainspring.store import rows, tables
 from mainspring.store.columns import Whole
 from mainspring.store.statements import Statement
+from mainspring.store.words import bindparam, cast, func, literal_column, select
 
 CURSOR = "renewals.events"
 

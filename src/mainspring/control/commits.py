@@ -29,7 +29,7 @@ from mainspring.store.requests import find_answer, keep_answer
 from mainspring.store.tables import LOCAL
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, RootTransaction
+    from mainspring.store.words import Connection, Engine, RootTransaction
 
 _LEASE_S = 10.0
 """Seconds after which what an owner does alone goes to another one when nothing is heard of it."""

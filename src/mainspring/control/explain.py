@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Select, select
 
 from mainspring.control.assets import find_version
 from mainspring.control.declarations import find_declaration
@@ -32,6 +31,7 @@ from mainspring.store.lineage import list_after
 from mainspring.store.runs import find_run, list_runs, name_runs
 from mainspring.store.sinks import find_sink
 from mainspring.store.versions import list_versions
+from mainspring.store.words import Select, select
 
 _NEAR = 200
 """So many names are compared with one that nothing has."""

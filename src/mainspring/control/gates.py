@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete
 
 from mainspring.control.declarations import digest_body, find_declaration, list_declarations
 from mainspring.control.turn import Turn
@@ -16,6 +15,7 @@ from mainspring.domain.gates import GateInForce
 from mainspring.domain.lists import cut
 from mainspring.domain.records import Declaration, Verdict, Version
 from mainspring.store import rows, tables
+from mainspring.store.words import delete
 
 UNGATED = "ungated"
 FORCED = "forced"

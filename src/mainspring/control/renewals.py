@@ -19,7 +19,7 @@ from mainspring.domain.wire import describe
 from mainspring.store import rows, runs, tables
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from mainspring.store.words import Table
 
 T = TypeVar("T")
 

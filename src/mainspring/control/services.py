@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
 
 from mainspring.control.arrivals import list_arrivals
 from mainspring.control.assets import find_version, missing, point_alias, resolve
@@ -29,6 +28,7 @@ from mainspring.serving import files
 from mainspring.store import rows, tables
 from mainspring.store.engine import dialect_of
 from mainspring.store.events import has_held
+from mainspring.store.words import select
 
 RESTART_S = 1.0
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Text, bindparam, select, type_coerce
 
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import on_reported
@@ -16,6 +15,7 @@ from mainspring.domain.messages import Study
 from mainspring.domain.records import Run
 from mainspring.store import calls, runs, series, tables
 from mainspring.store.statements import Statement, pack_ids, unpack_ids
+from mainspring.store.words import Text, bindparam, select, type_coerce
 from mainspring.tuning.peers import Peers
 from mainspring.tuning.pruners import Cut, decide, make_peers
 

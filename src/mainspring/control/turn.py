@@ -20,7 +20,7 @@ from mainspring.store.events import add_event
 from mainspring.store.tables import LOCAL
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from mainspring.store.words import Connection
 
 NODE_LEASE = "node:"
 """What the names of leases begin with by which owners tell that they live."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
-
 from mainspring.domain.tracking import Artifact
 from mainspring.store.statements import Statement
 from mainspring.store.tables import artifacts, runs
+from mainspring.store.words import Connection, bindparam, delete, func, insert, select
 
 _COLUMNS = ("run", "name", "step", "time", "value")
 _OF_NAME = (artifacts.c.run == bindparam("run_")) & (artifacts.c.name == bindparam("name_"))

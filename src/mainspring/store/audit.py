@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, select
 
 from mainspring.domain.access import AuditEntry, Head
 from mainspring.security.audit import GENESIS
 from mainspring.store.files import LocalFileSystem
 from mainspring.store.rows import add, change
 from mainspring.store.tables import audit, cursors
+from mainspring.store.words import Connection, select
 
 _HEAD = "audit.head"
 _FIELDS = [audit.c[name] for name in AuditEntry.__struct_fields__]

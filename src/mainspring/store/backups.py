@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection
 
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.home import Home
@@ -24,6 +23,7 @@ from mainspring.store.locations import find_tables
 from mainspring.store.marks import count_rows, mark_blobs, mark_files
 from mainspring.store.places import sync
 from mainspring.store.schema import read_record_id, read_revision
+from mainspring.store.words import Connection
 
 MANIFEST = "manifest.json"
 _PART_BYTES = 1 << 20

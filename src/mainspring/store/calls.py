@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, insert, literal_column, or_, select
 
 from mainspring.domain.messages import RunSpec, Study
 from mainspring.domain.records import Attempt, Call, Resources
 from mainspring.store.rows import change
 from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
 from mainspring.store.tables import calls, runs
+from mainspring.store.words import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+)
 
 
 class Waiting(msgspec.Struct, frozen=True):

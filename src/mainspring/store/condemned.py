@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, select, update
-
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import condemned
+from mainspring.store.words import Connection, bindparam, delete, select, update
 
 _LISTED = condemned.c.digest.in_(unpack_ids("digests"))
 _ADD = Statement(add_or_replace(condemned, "condemned_at", "removed_at"), ("digest", "condemned_at", "removed_at"))

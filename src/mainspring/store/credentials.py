@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Table
-
 from mainspring.store.columns import id_column as _id
 from mainspring.store.columns import metadata
 from mainspring.store.columns import text_column as _text
 from mainspring.store.columns import time_column as _time
+from mainspring.store.words import Table
 
 passwords = Table(
     "passwords",

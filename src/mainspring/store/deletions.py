@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, literal, select, text, update
-
 from mainspring.domain.records import Run, Version
 from mainspring.domain.registry import RegisteredModel
 from mainspring.domain.upkeep import Deletion
 from mainspring.store.ids import pick_id
 from mainspring.store.rows import change
-from mainspring.store.statements import pack_ids, unpack_ids
+from mainspring.store.statements import Statement, pack_ids, unpack_ids
 from mainspring.store.tables import cache, calls, deletions, edges, registered_models, runs, versions
+from mainspring.store.words import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
 
 BELOW = """
     WITH RECURSIVE below(id) AS (
@@ -28,6 +38,9 @@ _LIST_BELOW = text(
 _DELETED_WITH = text(
     f"{BELOW} SELECT deletions.id FROM below JOIN deletions ON deletions.id = below.id "  # noqa: S608 - words of our own
     "WHERE deleted_at = :deleted_at"
+)
+_WAITS = Statement(
+    select(deletions.c.id).where(deletions.c.deleted_at < bindparam("before"), deletions.c.purged_at.is_(None)).limit(1)
 )
 
 
@@ -118,6 +131,8 @@ def list_deletions(
     limit : int, default 1000
         At most so many versions, and so many runs.
     """
+    if _WAITS.first(connection, before=before) is None:
+        return []
     where = [deletions.c.deleted_at < before, deletions.c.purged_at.is_(None)]
     if project is not None:
         where.append(deletions.c.project == project)

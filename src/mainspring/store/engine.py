@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import Connection, Engine
-
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.home import Home
 from mainspring.store.dialects import Dialect
 from mainspring.store.dialects.sqlite import SqliteDialect
+from mainspring.store.words import Connection, Engine
 
 _dialects: dict[str, Dialect] = {"sqlite": SqliteDialect()}
 

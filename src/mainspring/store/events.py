@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
-
 from mainspring.domain.messages import ListEvents
 from mainspring.domain.records import Event, Version
 from mainspring.store.statements import Statement
 from mainspring.store.tables import events
+from mainspring.store.words import Connection, insert, select
 
 _FIELDS = [events.c[name] for name in Event.__struct_fields__]
 _MOVES = 100_000

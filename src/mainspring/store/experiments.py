@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, update
-
 from mainspring.domain.errors import NotFound
 from mainspring.domain.experiments import DEFAULT_EXPERIMENT, Experiment, Shown
 from mainspring.store.deletions import is_here
 from mainspring.store.rows import change
 from mainspring.store.statements import Statement
 from mainspring.store.tables import deletions, experiments, runs
+from mainspring.store.words import Connection, bindparam, delete, func, insert, literal, select, update
 
 _FIELDS = [experiments.c[name] for name in Experiment.__struct_fields__]
 _IN_PROJECT = experiments.c.project == bindparam("project_")

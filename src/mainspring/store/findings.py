@@ -7,7 +7,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
+from mainspring.domain.conditions import ABSENT, LISTED, Condition, Order
+from mainspring.domain.searches import SHOWN_STATES, USER
+from mainspring.store.tables import (
+    dataset_inputs,
+    latest,
+    param_values,
+    runs,
+    tag_values,
+    told_datasets,
+)
+from mainspring.store.words import (
     ColumnElement,
     Connection,
     Float,
@@ -27,17 +37,6 @@ from sqlalchemy import (
     select,
     true,
     type_coerce,
-)
-
-from mainspring.domain.conditions import ABSENT, LISTED, Condition, Order
-from mainspring.domain.searches import SHOWN_STATES, USER
-from mainspring.store.tables import (
-    dataset_inputs,
-    latest,
-    param_values,
-    runs,
-    tag_values,
-    told_datasets,
 )
 
 _COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {

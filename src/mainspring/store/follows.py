@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
-
 from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import follows
+from mainspring.store.words import Connection, text
 
 _ADD = Statement(add_once(follows), ("run_id", "kind", "reference", "version_id"))
 _TREE = Statement(

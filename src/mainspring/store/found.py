@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, func, literal_column, select, type_coerce
-
 from mainspring.domain.conditions import parse_conditions, parse_orders
 from mainspring.domain.experiments import DatasetInput, ModelUse
 from mainspring.domain.grammars import RUNS
@@ -26,6 +24,7 @@ from mainspring.store.tables import (
     series_keys,
     told_datasets,
 )
+from mainspring.store.words import ColumnElement, Connection, Text, and_, func, literal_column, select, type_coerce
 
 _NAMED = runs.c.experiment != literal_column("''")
 """The index of experiments has no runs without one, which SQLite must be told."""

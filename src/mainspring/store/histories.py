@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, tuple_
-
 from mainspring.domain.searches import History, ReadHistory
 from mainspring.store.pages import Place, read_page, write_page
 from mainspring.store.series import read_value
 from mainspring.store.statements import Statement, pack_ids, unpack_numbers
 from mainspring.store.tables import points, runs, series_keys
+from mainspring.store.words import Connection, Select, bindparam, func, literal_column, select, tuple_
 
 Point = tuple[int, float, float]
 """(step, time in seconds since 1970, value)"""

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, insert, select, update
-from sqlalchemy.dialects.sqlite import Insert as Upsert
-
 from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
 from mainspring.store.tables import holdings, projects, uploads, usage, uses, versions
+from mainspring.store.words import Connection, Upsert, bindparam, delete, exists, func, insert, select, update
 
 _IN_PROJECT = holdings.c.project == bindparam("project_")
 _LISTED = holdings.c.digest.in_(unpack_ids("digests"))

@@ -9,7 +9,7 @@ from mainspring.domain.errors import NotFound
 from mainspring.domain.near import suggest
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Select
+    from mainspring.store.words import Connection, Select
 
 _HEX = re.compile(r"[0-9a-f]{1,32}\Z")
 _SHORT = 6

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, column, delete, exists, insert, select
-from sqlalchemy.dialects.sqlite import Insert as Upsert
-
 from mainspring.domain.tracking import spell
 from mainspring.store.statements import Statement, pack_ids, unpack_entries, unpack_ids
 from mainspring.store.tables import param_values, runs, series_keys, tag_values
+from mainspring.store.words import Connection, Table, Upsert, bindparam, column, delete, exists, insert, select
 
 Entry = tuple[str, str, float | None]
 """(name, text, number)"""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
-
 from mainspring.store.tables import data_keys
+from mainspring.store.words import Connection, insert, select, update
 
 
 class KeptKey(NamedTuple):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
-
 from mainspring.store.engine import dialect_of
 from mainspring.store.statements import Statement, read_clock
 from mainspring.store.tables import leases
+from mainspring.store.words import Connection, bindparam, delete, insert, select, update
 
 _IS_NAME = leases.c.name == bindparam("name_")
 _GET = Statement(select(leases.c.name, leases.c.holder, leases.c.fence, leases.c.expires_at).where(_IS_NAME))

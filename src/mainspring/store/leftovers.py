@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import unquote
 
 import msgspec
-from sqlalchemy import Connection, text
 
 from mainspring.domain.home import Home
 from mainspring.store.backups import open_old
@@ -18,6 +17,7 @@ from mainspring.store.marks import Moment, mark_blobs, mark_files, read_moment
 from mainspring.store.schema import read_revision
 from mainspring.store.tablefiles import TableFile, TableFiles, open_files
 from mainspring.store.tables import HEAD
+from mainspring.store.words import Connection, text
 
 
 class Leftovers(msgspec.Struct, frozen=True):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, TextClause, text
-
 from mainspring.domain.records import Version
 from mainspring.store.versions import get_versions
+from mainspring.store.words import Connection, TextClause, text
 
 _WALK = """
     WITH RECURSIVE met(id) AS (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Index, Table, UniqueConstraint
-
 from mainspring.domain import records
 from mainspring.store.columns import Whole as _Whole
 from mainspring.store.columns import id_column as _id
@@ -11,6 +9,7 @@ from mainspring.store.columns import metadata
 from mainspring.store.columns import packed_column as _packed
 from mainspring.store.columns import text_column as _text
 from mainspring.store.columns import time_column as _time
+from mainspring.store.words import Boolean, Column, Float, Index, Table, UniqueConstraint
 
 series_keys = Table("series_keys", metadata, Column("id", _Whole, primary_key=True), _text("key", unique=True))
 

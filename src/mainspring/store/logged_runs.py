@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, insert, select
-
 from mainspring.domain.experiments import DatasetInput, DatasetSummary, LoggedRun, ModelUse
 from mainspring.domain.records import Run
 from mainspring.store.experiments import number_of
@@ -23,6 +21,7 @@ from mainspring.store.tables import (
     series_keys,
     told_datasets,
 )
+from mainspring.store.words import Connection, bindparam, insert, select
 
 CONTEXT = "mlflow.data.context"
 """Tag of a reading that says what the dataset was read for."""

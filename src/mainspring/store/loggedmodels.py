@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
-
 from mainspring.domain.errors import NotFound
 from mainspring.domain.loggedmodels import LoggedModel, ModelMetric
 from mainspring.store.deletions import is_here
@@ -14,6 +12,7 @@ from mainspring.store.holdings import drop_uses
 from mainspring.store.runfiles import drop_all_files
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import logged_models, model_metrics
+from mainspring.store.words import Connection, bindparam, delete, insert, select, update
 
 _COLUMNS = [logged_models.c[name] for name in LoggedModel.__struct_fields__ if name != "metrics"]
 _NAMES = [column.name for column in _COLUMNS]
@@ -30,6 +29,12 @@ _LIST_METRICS = Statement(
     select(*_METRICS)
     .where(model_metrics.c.model_id.in_(unpack_ids("ids")))
     .order_by(model_metrics.c.key, model_metrics.c.step, model_metrics.c.time)
+)
+_LIST_HIDDEN = Statement(
+    select(logged_models.c.id)
+    .where(logged_models.c.project == bindparam("project_"), logged_models.c.deleted_at < bindparam("before"))
+    .order_by(logged_models.c.seq)
+    .limit(bindparam("limit_"))
 )
 
 
@@ -90,8 +95,8 @@ def has_model(connection: Connection, model_id: str) -> bool:
 
 def list_hidden(connection: Connection, project: str, before: float, limit: int) -> list[str]:
     """Return the ids of models that were deleted before a time."""
-    query = select(logged_models.c.id).where(logged_models.c.project == project, logged_models.c.deleted_at < before)
-    return [str(model_id) for (model_id,) in connection.execute(query.order_by(logged_models.c.seq).limit(limit))]
+    found = _LIST_HIDDEN.all(connection, project_=project, before=before, limit_=limit)
+    return [str(model_id) for (model_id,) in found]
 
 
 def purge_model(connection: Connection, project: str, model_id: str) -> None:

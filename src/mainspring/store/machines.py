@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, Table
-
 from mainspring.store.columns import Whole, metadata, text_column, time_column
+from mainspring.store.words import Boolean, Column, Float, Table
 
 pools = Table(
     "pools",

@@ -8,11 +8,11 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
 
 from mainspring.domain.errors import Invalid, NotFound
 from mainspring.store.engine import dialect_of
 from mainspring.store.tables import metadata
+from mainspring.store.words import Connection, text
 
 LEAVES = frozenset({"arrow", "bytes", "image", "json", "ndarray", "plotly", "png", "text"})
 """Codecs whose bytes name no other blobs."""
@@ -170,7 +170,8 @@ def count_rows(connection: Connection) -> dict[str, int]:
 def _texts(connection: Connection, others: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Yield every text of the record, and whether what it names has no parts."""
     for table in sorted(dialect_of(connection).list_tables(connection) - _WITHOUT):
-        rows = connection.execution_options(yield_per=500).execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608
+        query = text(f'SELECT * FROM "{table}"')  # noqa: S608
+        rows = connection.execute(query, execution_options={"yield_per": 500})
         leaf = table in {"versions", "declarations", "files"}  # files of models, of snapshots and of runs
         for row in rows:
             for value in _plain(row):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select, text
-
 from mainspring.store.deletions import BELOW, is_here
 from mainspring.store.runs import LIVE
 from mainspring.store.statements import pack_ids, unpack_ids
 from mainspring.store.tables import calls, edges, renewals, runs, versions
+from mainspring.store.words import ColumnElement, Connection, bindparam, select, text
 
 _LIVE = ", ".join(f"'{state}'" for state in LIVE)
 _USERS = text(

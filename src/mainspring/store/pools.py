@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, literal_column, or_, select
-
 from mainspring.domain.pools import Pool
 from mainspring.domain.records import Resources
 from mainspring.store.rows import add, change, find
 from mainspring.store.statements import Statement
 from mainspring.store.tables import drains, pools, runs
+from mainspring.store.words import Connection, bindparam, delete, literal_column, or_, select
 
 
 class Drain(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
 from mainspring.domain.access import Account, Token
 from mainspring.domain.passwords import OF_PASSWORD
@@ -11,6 +10,7 @@ from mainspring.domain.principals import Role
 from mainspring.store.rows import add, find
 from mainspring.store.statements import Statement
 from mainspring.store.tables import grants, passwords, principals, tokens
+from mainspring.store.words import Connection, Select, bindparam, delete, func, insert, select, update
 
 
 class Known(msgspec.Struct, frozen=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, bindparam, delete, select
 
 from mainspring.domain.access import Project
 from mainspring.domain.principals import DEFAULT_PROJECT
@@ -21,9 +20,12 @@ from mainspring.store.tables import (
     usage,
     versions,
 )
+from mainspring.store.words import Connection, bindparam, delete, select
 
 _FIELDS = tuple(name for name in Project.__struct_fields__ if name in projects.c)
 _GET = Statement(select(*(projects.c[name] for name in _FIELDS)).where(projects.c.name == bindparam("name_")))
+_LIST = Statement(select(*(projects.c[name] for name in _FIELDS)).order_by(projects.c.name))
+_USED = Statement(select(usage.c.project, usage.c.size_bytes))
 
 
 def find_project(connection: Connection, name: str) -> Project | None:
@@ -36,10 +38,9 @@ def find_project(connection: Connection, name: str) -> Project | None:
 
 def list_projects(connection: Connection) -> list[Project]:
     """Return the projects with what they hold, the default one first."""
-    query = select(*(projects.c[name] for name in _FIELDS)).order_by(projects.c.name)
-    found = [Project(*row) for row in connection.execute(query)]
+    found = [Project(*row) for row in _LIST.all(connection)]
     there = {DEFAULT_PROJECT: Project(DEFAULT_PROJECT)} | {each.name: each for each in found}
-    used = {str(name): int(size) for name, size in connection.execute(select(usage.c.project, usage.c.size_bytes))}
+    used = {str(name): int(size) for name, size in _USED.all(connection)}
     return [replace(each, used_bytes=used.get(each.name, 0)) for each in there.values()]
 
 

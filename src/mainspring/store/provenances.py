@@ -6,10 +6,10 @@ import hashlib
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select
 
 from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import provenances
+from mainspring.store.words import Connection, bindparam, select
 
 _ADD = Statement(add_once(provenances), ("project", "digest", "body", "created_at"))
 _GET = Statement(

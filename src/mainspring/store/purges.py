@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, select, text, update
-
 from mainspring.store.holdings import drop_uses
 from mainspring.store.indexes import drop_values
 from mainspring.store.loggedmodels import list_models_of, purge_model
@@ -29,6 +27,7 @@ from mainspring.store.tables import (
     verdicts,
     versions,
 )
+from mainspring.store.words import Connection, delete, exists, select, text, update
 
 _DROP_POINTS = text(
     "DELETE FROM points WHERE run = :run AND (key, step, time, value, nan) IN "

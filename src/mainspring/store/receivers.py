@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Table, UniqueConstraint
-
 from mainspring.domain.sinks import Answered
 from mainspring.store.columns import Whole, id_column, metadata, packed_column, text_column, time_column
+from mainspring.store.words import Column, Table, UniqueConstraint
 
 sinks = Table(
     "sinks",

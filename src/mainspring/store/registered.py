@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Table, UniqueConstraint
-
 from mainspring.store.columns import Packed, Whole, id_column, metadata, text_column, time_column
+from mainspring.store.words import Column, Table, UniqueConstraint
 
 registered_models = Table(
     "registered_models",

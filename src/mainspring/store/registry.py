@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, func, select, update
-
 from mainspring.domain.records import Version
 from mainspring.domain.registry import RegisteredModel
 from mainspring.store.deletions import is_here
@@ -13,6 +11,7 @@ from mainspring.store.rows import change
 from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import aliases, declarations, registered_models, verdicts, versions
 from mainspring.store.versions import get_versions
+from mainspring.store.words import Connection, Table, bindparam, delete, func, select, update
 
 _FIELDS = tuple(name for name in RegisteredModel.__struct_fields__ if name in registered_models.c)
 _COLUMNS = [registered_models.c[name] for name in _FIELDS]

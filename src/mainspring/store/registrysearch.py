@@ -10,9 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, Text, func, not_, select
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import GenericFunction
 
 from mainspring.domain.conditions import Condition, Grammar, parse_conditions, parse_orders
 from mainspring.domain.errors import Invalid
@@ -21,13 +18,7 @@ from mainspring.domain.lists import refuse_page
 from mainspring.domain.registry import SearchModels, SearchVersions
 from mainspring.store.deletions import is_here
 from mainspring.store.tables import registered_models, versions
-
-
-class like_exactly(GenericFunction[bool]):  # noqa: N801 - stands in statements as a function does
-    """Whether a text is like a pattern of ``%`` and ``_``, capitals told apart."""
-
-    inherit_cache = True
-
+from mainspring.store.words import ColumnElement, Connection, Table, func, like_exactly, not_, select, text_of
 
 _COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "=": operator.eq,
@@ -50,13 +41,6 @@ class _Place(msgspec.Struct, frozen=True, array_like=True):
 
     search: bytes
     after: int
-
-
-class text_of(GenericFunction[str]):  # noqa: N801 - stands in statements as a function does
-    """The text under a name in a packed mapping of texts; null where there is none."""
-
-    type = Text()
-    inherit_cache = True
 
 
 def search_models(connection: Connection, project: str, wanted: SearchModels) -> tuple[list[str], str | None]:
@@ -158,30 +142,3 @@ def _read_place(page: str, search: bytes) -> int:
     if place.search != search or not 0 <= place.after < 2**40:
         raise refuse_page(page)
     return place.after
-
-
-@compiles(text_of, "sqlite")
-def _text_in_sqlite(element: text_of, compiler: Any, **options: Any) -> str:
-    column, name = (compiler.process(each, **options) for each in element.clauses)
-    return f"(SELECT value FROM json_each({column}) WHERE key = {name})"  # noqa: S608 - both are compiled
-
-
-@compiles(text_of, "postgresql")
-def _text_in_postgresql(element: text_of, compiler: Any, **options: Any) -> str:
-    column, name = (compiler.process(each, **options) for each in element.clauses)
-    return f"(CAST({column} AS json) ->> CAST({name} AS text))"
-
-
-@compiles(like_exactly, "sqlite")
-def _like_in_sqlite(element: like_exactly, compiler: Any, **options: Any) -> str:
-    column, pattern = (compiler.process(each, **options) for each in element.clauses)
-    # SQLite's LIKE takes no notice of capitals, its GLOB does: the pattern is written anew for it.
-    for found, put in (("[", "[[]"), ("*", "[*]"), ("?", "[?]"), ("%", "*"), ("_", "?")):
-        pattern = f"replace({pattern}, '{found}', '{put}')"
-    return f"({column} GLOB {pattern})"
-
-
-@compiles(like_exactly, "postgresql")
-def _like_in_postgresql(element: like_exactly, compiler: Any, **options: Any) -> str:
-    column, pattern = (compiler.process(each, **options) for each in element.clauses)
-    return f"({column} LIKE {pattern} ESCAPE '')"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import Connection, bindparam, delete, select
-
 from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import requests
+from mainspring.store.words import Connection, bindparam, delete, select
 
 _INSERT = Statement(add_once(requests), ("key", "reply", "created_at"))
 _FIND = Statement(select(requests.c.reply).where(requests.c.key == bindparam("key_")))

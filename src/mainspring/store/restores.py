@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import select, text
 
 from mainspring.domain.errors import Conflict, Invalid
 from mainspring.domain.home import Home
@@ -34,6 +33,7 @@ from mainspring.store.marks import count_rows
 from mainspring.store.places import read_place, sync
 from mainspring.store.schema import MARK, open_record
 from mainspring.store.tables import HEAD, uses
+from mainspring.store.words import select, text
 
 
 class Restored(msgspec.Struct):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
-
 from mainspring.domain.states import TERMINAL
 from mainspring.store.deletions import is_here
 from mainspring.store.statements import pack_ids, unpack_ids
 from mainspring.store.tables import aliases, deletions, edges, runs, versions
+from mainspring.store.words import Connection, func, select
 
 
 class Seen(NamedTuple):

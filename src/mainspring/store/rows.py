@@ -10,10 +10,10 @@ from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, select, update
 
 from mainspring.domain.lists import refuse_page
 from mainspring.store.statements import Statement
+from mainspring.store.words import ColumnElement, Connection, Table, bindparam, insert, select, update
 
 T = TypeVar("T")
 _NEWEST = 2**63 - 1

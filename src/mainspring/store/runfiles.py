@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, select
-
 from mainspring.domain.files import File
 from mainspring.store.statements import Statement, pack_ids, unpack_ids
 from mainspring.store.tables import artifacts, files, runs
+from mainspring.store.words import Connection, bindparam, delete, exists, insert, select
 
 _COLUMNS = ("owner", "path", "digest", "size_bytes", "time")
 _OF_OWNER = files.c.owner == bindparam("owner_")

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import (
+
+from mainspring.domain.errors import NotFound
+from mainspring.domain.messages import ListRuns
+from mainspring.domain.records import Run
+from mainspring.domain.states import TERMINAL
+from mainspring.store.deletions import is_here
+from mainspring.store.ids import pick_id
+from mainspring.store.indexes import add_values, set_values
+from mainspring.store.rows import add, change, find_place
+from mainspring.store.series import read_latest
+from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
+from mainspring.store.tables import cache, deletions, runs
+from mainspring.store.words import (
     Connection,
     Float,
     Select,
@@ -20,18 +32,6 @@ from sqlalchemy import (
     select,
     update,
 )
-
-from mainspring.domain.errors import NotFound
-from mainspring.domain.messages import ListRuns
-from mainspring.domain.records import Run
-from mainspring.domain.states import TERMINAL
-from mainspring.store.deletions import is_here
-from mainspring.store.ids import pick_id
-from mainspring.store.indexes import add_values, set_values
-from mainspring.store.rows import add, change, find_place
-from mainspring.store.series import read_latest
-from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
-from mainspring.store.tables import cache, deletions, runs
 
 LIVE = ("queued", "starting", "running")
 

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import secrets
 
-from sqlalchemy import Connection, Engine, insert, text
-
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict
 from mainspring.domain.home import Home
 from mainspring.store.engine import dialect_of, explained, open_engine
+from mainspring.store.migrations.shapes import make_tables, read_shape
 from mainspring.store.places import Place, backup_path, keep_place, read_address, read_place
+from mainspring.store.statements import Statement
 from mainspring.store.tables import HEAD, meta, metadata
+from mainspring.store.words import Connection, Engine, insert, text
 
 MARK = """CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 )"""
 """The table that holds the revision."""
+
+_MARK = Statement(text("INSERT INTO alembic_version VALUES (:revision)"))
+_REVISION = Statement(text("SELECT version_num FROM alembic_version"))
+_ADD = Statement(insert(meta), ("name", "value"))
+_RECORD = Statement(text("SELECT value FROM meta WHERE name = 'record'"))
 
 
 def open_record(home: Home) -> Engine:
@@ -83,8 +89,6 @@ def list_missing(connection: Connection, revision: str) -> list[str]:
     elif not revision or revision > HEAD:
         return []
     else:
-        from mainspring.store.migrations.shapes import read_shape
-
         wanted = set(read_shape(revision, connection.dialect.name))
     return sorted(wanted - dialect_of(connection).list_tables(connection))
 
@@ -125,20 +129,22 @@ def _remember(connection: Connection, home: Home) -> None:
 
 def read_record_id(connection: Connection) -> str:
     """Return what tells this record from any other."""
-    return str(connection.execute(text("SELECT value FROM meta WHERE name = 'record'")).scalar_one())
+    row = _RECORD.first(connection)
+    assert row is not None
+    return str(row[0])
 
 
 def create(connection: Connection) -> None:
     """Make every table, with the mark of the newest revision."""
-    metadata.create_all(connection, checkfirst=False)
-    connection.execute(text(MARK))
-    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": HEAD})
-    connection.execute(insert(meta), {"name": "record", "value": secrets.token_hex(16)})
+    make_tables(connection, HEAD)
+    connection.exec_driver_sql(MARK)
+    _MARK.run(connection, {"revision": HEAD})
+    _ADD.run(connection, {"name": "record", "value": secrets.token_hex(16)})
 
 
 def read_revision(connection: Connection) -> str | None:
     """Return the revision of the record's schema; None for an empty database, empty when it has no mark."""
     if "alembic_version" not in dialect_of(connection).list_tables(connection):
         return None
-    row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+    row = _REVISION.first(connection)
     return "" if row is None else str(row[0])

@@ -10,7 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import (
+
+from mainspring.domain.errors import Invalid
+from mainspring.domain.filters import Clause, Every, FieldType, Node, Not, Operand, Order, parse_filter, parse_order
+from mainspring.domain.lists import refuse_page
+from mainspring.domain.messages import RunPage, SearchRuns
+from mainspring.store.deletions import is_here
+from mainspring.store.runs import get_runs
+from mainspring.store.series import read_value
+from mainspring.store.tables import latest, param_values, runs, series_keys, tag_values
+from mainspring.store.words import (
     ColumnElement,
     Connection,
     Float,
@@ -28,15 +37,6 @@ from sqlalchemy import (
     select,
     true,
 )
-
-from mainspring.domain.errors import Invalid
-from mainspring.domain.filters import Clause, Every, FieldType, Node, Not, Operand, Order, parse_filter, parse_order
-from mainspring.domain.lists import refuse_page
-from mainspring.domain.messages import RunPage, SearchRuns
-from mainspring.store.deletions import is_here
-from mainspring.store.runs import get_runs
-from mainspring.store.series import read_value
-from mainspring.store.tables import latest, param_values, runs, series_keys, tag_values
 
 FIELDS: dict[str, FieldType] = {
     "id": "text",

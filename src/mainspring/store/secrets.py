@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select, update
-
 from mainspring.domain.access import SecretEntry
 from mainspring.store.rows import find
 from mainspring.store.tables import secrets
+from mainspring.store.words import Connection, delete, insert, select, update
 
 
 def put_secret(connection: Connection, entry: SecretEntry, envelope: bytes) -> None:

@@ -10,13 +10,23 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, case, delete, null, or_, select, tuple_
-from sqlalchemy.dialects.sqlite import Insert as Upsert
-
 from mainspring.domain.errors import Invalid
 from mainspring.domain.tracking import OWN
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import latest, points, runs, series_keys
+from mainspring.store.words import (
+    ColumnElement,
+    Connection,
+    Table,
+    Upsert,
+    bindparam,
+    case,
+    delete,
+    null,
+    or_,
+    select,
+    tuple_,
+)
 
 Point = tuple[str, int, float, float]
 """(key, step, time in seconds since 1970, value)"""

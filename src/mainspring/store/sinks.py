@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
-
 from mainspring.domain.records import Event
 from mainspring.domain.sinks import Answered, SetAside, Sink
 from mainspring.store.rows import add, change, find
 from mainspring.store.tables import events, set_asides, sinks
+from mainspring.store.words import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 MOST_COUNTED = 1000
 MOST_SHOWN = 20

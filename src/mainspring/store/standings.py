@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Table
-
 from mainspring.domain.triggers import Happening
 from mainspring.store.columns import Whole, id_column, metadata, packed_column, text_column, time_column
+from mainspring.store.words import Column, Float, Index, Table
 
 triggers = Table(
     "triggers",

@@ -3,27 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Connection, Float, Select, Table, Text, bindparam, cast, column, select
-from sqlalchemy.dialects.sqlite import Insert as Upsert
-from sqlalchemy.dialects.sqlite.dml import OnConflictDoNothing, OnConflictDoUpdate
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.dml import Insert
-from sqlalchemy.sql.functions import GenericFunction
-from sqlalchemy.types import TypeEngine
 
-from mainspring.store.columns import Packed
 from mainspring.store.dialects import Result
 from mainspring.store.engine import dialect_of
+from mainspring.store.words import (
+    BigInteger,
+    Connection,
+    Entries,
+    Phrase,
+    Select,
+    Table,
+    Text,
+    Unpacked,
+    Upsert,
+    bindparam,
+    build,
+    cast,
+    column,
+    find_kind,
+    identify,
+    read_clock,
+    select,
+)
+
+__all__ = [
+    "COMPILED",
+    "Compiled",
+    "Statement",
+    "add_once",
+    "add_or_replace",
+    "pack_ids",
+    "read_clock",
+    "unpack_entries",
+    "unpack_ids",
+    "unpack_numbers",
+]
 
 _encoder = msgspec.json.Encoder()
-_ENTRY = ("label", "text", "number")
+
+COMPILED = Path(__file__).with_name("compiled.json")
+"""What statements say -> how SQLite is told; ``python tools/statements.py`` writes it."""
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """A statement as a dialect is told it.
+
+    Attributes
+    ----------
+    text : str
+        The SQL.
+    names : tuple of str
+        Its parameters in their order, where the dialect asks for one.
+    fixed : dict of str to object
+        Parameters that never vary.
+    packed : tuple of str
+        Parameters that are given as values and kept as JSON.
+    kinds : dict of int to str
+        Place in a row -> ``bool``, or the ``table.column`` whose kind it is decoded to.
+    """
+
+    text: str
+    names: tuple[str, ...] = ()
+    fixed: dict[str, Any] = {}
+    packed: tuple[str, ...] = ()
+    kinds: dict[int, str] = {}
 
 
 class Statement:
-    """A statement whose text is made once for each dialect.
+    """A statement whose text is made once for each dialect, or was before the release.
 
     Parameters
     ----------
@@ -36,18 +88,14 @@ class Statement:
     Notes
     -----
     Cost: about 10 us of CPU above SQLite's own, where `Connection.execute` takes 60 us; on
-    PostgreSQL one trip, prepared.
+    PostgreSQL one trip, prepared. The first time some 100 us, or 1 ms and SQLAlchemy's import when
+    `COMPILED` does not have it.
     """
 
     def __init__(self, core: Any, columns: Sequence[str] = ()) -> None:
-        self._core = core.inline() if isinstance(core, Insert) else core
-        self._columns = columns
+        self._core = core
+        self._columns = tuple(columns)
         self._forms: dict[str, _Form] = {}
-        self._decoders = [
-            (place, decode)
-            for place, each in enumerate(getattr(core, "selected_columns", ()))
-            if (decode := _decoder(each.type)) is not None
-        ]
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> Result:
         """Run the statement; the result knows how many rows it changed."""
@@ -66,42 +114,70 @@ class Statement:
 
     def first(self, connection: Connection, **values: Any) -> list[Any] | None:
         """Return the first row of a select; None when there is none."""
+        form = self._form(connection)
         row = self.run(connection, values).fetchone()
-        return None if row is None else self._decode(row)
+        return None if row is None else form.decode(row)
 
     def all(self, connection: Connection, **values: Any) -> list[Any]:
         """Return every row of a select, each a sequence."""
+        form = self._form(connection)
         rows = self.run(connection, values)
-        return [self._decode(row) for row in rows] if self._decoders else [*rows]
+        return [form.decode(row) for row in rows] if form.decoders else [*rows]
+
+    def identify(self) -> str | None:
+        """Return what `COMPILED` knows the statement by; None when it says more than can be told in words."""
+        return identify((self._core, self._columns))
+
+    def compile(self, dialect: str) -> Compiled | None:
+        """Return the statement as a dialect is told it; None when it needs more than `Compiled` can say."""
+        from mainspring.store.compiling import compile_core, describe
+
+        return describe(*compile_core(build(self._core), self._columns, dialect))
 
     def _form(self, connection: Connection) -> _Form:
         name = connection.dialect.name
         form = self._forms.get(name)
         if form is None:
-            form = self._forms[name] = _Form(self._core, self._columns, dialect_of(connection).grammar)
+            form = self._forms[name] = self._make(name)
         return form
 
-    def _decode(self, row: Sequence[Any]) -> list[Any]:
-        decoded = list(row)
-        for place, decode in self._decoders:
-            if decoded[place] is not None:
-                decoded[place] = decode(decoded[place])
-        return decoded
+    def _make(self, dialect: str) -> _Form:
+        mark = self.identify() if dialect == "sqlite" and isinstance(self._core, Phrase) else None
+        known = None if mark is None else _read_compiled().get(mark)
+        if known is not None:
+            return _Form(
+                known.text,
+                known.names,
+                known.fixed,
+                dict.fromkeys(known.packed, _pack),
+                [(place, bool if kind == "bool" else _decoder(find_kind(kind))) for place, kind in known.kinds.items()],
+            )
+        from mainspring.store.compiling import compile_core, list_encoders, list_fixed
+
+        compiled, decoders = compile_core(build(self._core), self._columns, dialect)
+        return _Form(
+            str(compiled),
+            getattr(compiled, "positiontup", None) or (),
+            list_fixed(compiled),
+            list_encoders(compiled),
+            [(place, bool if kind is bool else kind.decode) for place, kind in decoders],
+        )
 
 
 class _Form:
-    """The text of a statement for one dialect, and how its values are written."""
+    """The text of a statement for one dialect, how its values are written and its rows are read."""
 
-    __slots__ = ("_encoders", "_fixed", "names", "text")
+    __slots__ = ("_encoders", "_fixed", "decoders", "names", "text")
 
-    def __init__(self, core: Any, columns: Sequence[str], grammar: Any) -> None:
-        compiled = core.compile(dialect=grammar, column_keys=columns or None if isinstance(core, Insert) else None)
-        self.text = str(compiled)
-        self.names: Sequence[str] = getattr(compiled, "positiontup", None) or ()
-        self._fixed = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
-        self._encoders = {
-            name: bind.type.encode for name, bind in compiled.binds.items() if isinstance(bind.type, Packed)
-        }
+    def __init__(
+        self,
+        text: str,
+        names: Sequence[str],
+        fixed: Mapping[str, Any],
+        encoders: Mapping[str, Callable[[Any], str]],
+        decoders: Sequence[tuple[int, Callable[[Any], Any]]],
+    ) -> None:
+        self.text, self.names, self._fixed, self._encoders, self.decoders = text, names, fixed, encoders, decoders
 
     def encode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         coded = {**self._fixed, **values}
@@ -109,6 +185,30 @@ class _Form:
             if coded[name] is not None:
                 coded[name] = encode(coded[name])
         return coded
+
+    def decode(self, row: Sequence[Any]) -> list[Any]:
+        decoded = list(row)
+        for place, decode in self.decoders:
+            if decoded[place] is not None:
+                decoded[place] = decode(decoded[place])
+        return decoded
+
+
+@cache
+def _read_compiled() -> dict[str, Compiled]:
+    try:
+        return msgspec.json.decode(COMPILED.read_bytes(), type=dict[str, Compiled])
+    except FileNotFoundError:
+        return {}
+
+
+@cache
+def _decoder(kind: Any) -> Callable[[Any], Any]:
+    return msgspec.json.Decoder(kind).decode
+
+
+def _pack(value: Any) -> str:
+    return _encoder.encode(value).decode()
 
 
 def add_once(table: Table) -> Upsert:
@@ -120,7 +220,7 @@ def add_or_replace(table: Table, *changed: str) -> Upsert:
     """Return an insert that sets these columns of a row of the same primary key."""
     upsert = Upsert(table)
     return upsert.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns), set_={name: upsert.excluded[name] for name in changed}
+        index_elements=table.primary_key.columns, set_={name: upsert.excluded[name] for name in changed}
     )
 
 
@@ -131,83 +231,14 @@ def pack_ids(ids: Sequence[Any]) -> str:
 
 def unpack_ids(name: str) -> Select[Any]:
     """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list."""
-    return select(column("value", Text)).select_from(_Unpacked(bindparam(name, type_=Text)))
+    return select(column("value", Text)).select_from(Unpacked(bindparam(name, type_=Text)))
 
 
 def unpack_numbers(name: str) -> Select[Any]:
     """Return what stands behind ``in`` in a statement whose parameter `name` is a packed list of whole numbers."""
-    return select(cast(column("value", Text), BigInteger)).select_from(_Unpacked(bindparam(name, type_=Text)))
+    return select(cast(column("value", Text), BigInteger)).select_from(Unpacked(bindparam(name, type_=Text)))
 
 
-def unpack_entries(name: str) -> _Entries:
+def unpack_entries(name: str) -> Entries:
     """Return what stands behind ``from``: a packed list of (label, text, number or None) as rows of these columns."""
-    return _Entries(bindparam(name, type_=Text))
-
-
-class read_clock(GenericFunction[float]):  # noqa: N801 - stands in statements as a function does
-    """The time of the database, in seconds since 1970 UTC."""
-
-    type = Float()
-    inherit_cache = True
-
-
-@compiles(read_clock, "sqlite")
-def _read_clock_of_sqlite(element: read_clock, compiler: Any, **options: Any) -> str:  # noqa: ARG001
-    return "(julianday('now') - 2440587.5) * 86400.0"
-
-
-@compiles(read_clock, "postgresql")
-def _read_clock_of_postgresql(element: read_clock, compiler: Any, **options: Any) -> str:  # noqa: ARG001
-    return "extract(epoch FROM clock_timestamp())::float8"
-
-
-class _Unpacked(GenericFunction[Any]):
-    """The texts of a JSON list as rows of one column, ``value``."""
-
-    inherit_cache = True
-
-
-class _Entries(GenericFunction[Any]):
-    """Lists of a JSON list as rows of three columns."""
-
-    inherit_cache = True
-
-
-@compiles(OnConflictDoNothing, "postgresql")
-@compiles(OnConflictDoUpdate, "postgresql")
-def _upsert_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
-    # Written in SQLite's words, so that only who keeps a record in PostgreSQL loads its dialect.
-    element.constraint_target = None
-    text: str = getattr(compiler, f"visit_{element.__visit_name__}")(element, **options)
-    return text
-
-
-@compiles(_Unpacked, "sqlite")
-def _unpack_in_sqlite(element: _Unpacked, compiler: Any, **options: Any) -> str:
-    return f"json_each{compiler.process(element.clause_expr, **options)}"
-
-
-@compiles(_Unpacked, "postgresql")
-def _unpack_in_postgresql(element: _Unpacked, compiler: Any, **options: Any) -> str:
-    return f"json_array_elements_text({compiler.process(element.clauses, **options)}::json) AS unpacked(value)"
-
-
-@compiles(_Entries, "sqlite")
-def _unpack_entries_in_sqlite(element: _Entries, compiler: Any, **options: Any) -> str:
-    columns = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(_ENTRY))
-    given = compiler.process(element.clause_expr, **options)
-    return f"(SELECT {columns} FROM json_each{given})"  # noqa: S608 - our own words
-
-
-@compiles(_Entries, "postgresql")
-def _unpack_entries_in_postgresql(element: _Entries, compiler: Any, **options: Any) -> str:
-    label, text, number = (f"value ->> {place}" for place in range(len(_ENTRY)))
-    columns = f"{label} AS label, {text} AS text, CAST({number} AS double precision) AS number"
-    given = compiler.process(element.clauses, **options)
-    return f"(SELECT {columns} FROM json_array_elements({given}::json) AS each(value)) AS entries"  # noqa: S608 - our own words
-
-
-def _decoder(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
-    if isinstance(kind, Packed):
-        return kind.decode
-    return bool if isinstance(kind, Boolean) else None
+    return Entries(bindparam(name, type_=Text))

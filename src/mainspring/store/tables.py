@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, Index, LargeBinary, String, Table, UniqueConstraint
-
 from mainspring.domain import records
 from mainspring.domain.messages import Study
 from mainspring.store.columns import Packed
@@ -44,6 +42,7 @@ from mainspring.store.told import dataset_inputs as dataset_inputs  # noqa: PLC0
 from mainspring.store.told import experiments as experiments  # noqa: PLC0414 - told on
 from mainspring.store.told import model_uses as model_uses  # noqa: PLC0414 - told on
 from mainspring.store.told import told_datasets as told_datasets  # noqa: PLC0414 - told on
+from mainspring.store.words import Boolean, Column, Float, Index, LargeBinary, String, Table, UniqueConstraint
 
 HEAD = "0003"
 """The schema of this release; revisions are four digits and grow."""

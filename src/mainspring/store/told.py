@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Index, Table, UniqueConstraint
-
 from mainspring.store.columns import Whole as _Whole
 from mainspring.store.columns import metadata
 from mainspring.store.columns import packed_column as _packed
 from mainspring.store.columns import text_column as _text
 from mainspring.store.columns import time_column as _time
+from mainspring.store.words import Column, Index, Table, UniqueConstraint
 
 experiments = Table(
     "experiments",

@@ -6,17 +6,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from mainspring.domain.records import Event
 from mainspring.domain.triggers import Standing
 from mainspring.store import rows
 from mainspring.store.statements import Statement
 from mainspring.store.tables import cursors, declarations, events, pauses, triggers
+from mainspring.store.words import Connection, bindparam, delete, func, insert, select
 
 _CURSOR = "triggers.events"
 _FIELDS = [events.c[name] for name in Event.__struct_fields__]
 _LAST = Statement(select(func.max(events.c.seq)))
+_PAUSED = Statement(select(pauses.c.project, pauses.c.pipeline))
 _PAUSE = Statement(
     select(pauses.c.principal, pauses.c.paused_at).where(
         pauses.c.project == bindparam("project_"), pauses.c.pipeline == bindparam("pipeline_")
@@ -89,8 +90,7 @@ def find_pause(connection: Connection, project: str, pipeline: str) -> Pause | N
 
 def list_paused(connection: Connection) -> set[tuple[str, str]]:
     """Return project and name of each pipeline that is paused."""
-    found = connection.execute(select(pauses.c.project, pauses.c.pipeline))
-    return {(str(project), str(name)) for project, name in found}
+    return {(str(project), str(name)) for project, name in _PAUSED.all(connection)}
 
 
 def add_pause(connection: Connection, project: str, pipeline: str, principal: str, time: float) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, delete, text
-
 from mainspring.store.statements import Statement, add_once, add_or_replace
 from mainspring.store.tables import uploads, uses
+from mainspring.store.words import Connection, bindparam, delete, text
 
 _ADD = Statement(add_once(uses), ("project", "digest", "source"))
 _COPY = Statement(

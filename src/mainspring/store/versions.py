@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, text
-
 from mainspring.domain.messages import ListVersions
 from mainspring.domain.records import Version
 from mainspring.domain.references import Reference
@@ -15,6 +13,7 @@ from mainspring.store.deletions import is_here
 from mainspring.store.rows import add, find_place
 from mainspring.store.statements import Statement, add_once, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import aliases, edges, versions
+from mainspring.store.words import Connection, bindparam, func, select, text
 
 _DAY_S = 86_400
 _FIELDS = tuple(name for name in Version.__struct_fields__ if name in versions.c)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
-
-from sqlalchemy import Connection, Engine, RootTransaction
-from sqlalchemy.engine import Dialect as Grammar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mainspring.domain.errors import MainspringError
 from mainspring.domain.home import Home
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, RootTransaction
+    from sqlalchemy.engine import Dialect as Grammar
 
 
 class Result(Protocol):

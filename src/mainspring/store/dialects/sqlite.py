@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy import URL, Connection, Engine, RootTransaction, create_engine, event
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import SingletonThreadPool
+from typing import TYPE_CHECKING, Any, cast
 
 from mainspring.domain.errors import Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
+from mainspring.store.dialects.lightly import Lent, LightConnection, LightEngine
 from mainspring.store.places import sync
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, RootTransaction
+    from sqlalchemy.engine import Dialect as Grammar
 
 _PRAGMAS = (
     "PRAGMA busy_timeout = 10000",
@@ -54,32 +56,27 @@ class SqliteDialect:
     Guarantees: a durable commit that returned survives a crash of the machine, any other the end of
     every process; the order of commits holds in any case. A transaction that only read commits
     without touching the disk.
-    Source of the transaction recipe: SQLAlchemy's documentation of the pysqlite dialect.
+    Statements that are compiled run without SQLAlchemy.
     """
 
-    grammar = sqlite.dialect(paramstyle="named")
-    faults = (DBAPIError, sqlite3.Error, OverflowError)
     shared = False
+
+    @cached_property
+    def grammar(self) -> Grammar:
+        """How statements are compiled."""
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.dialect(paramstyle="named")
+
+    @property
+    def faults(self) -> tuple[type[Exception], ...]:
+        """What is raised below: SQLAlchemy's own once something has imported it."""
+        known = sys.modules.get("sqlalchemy.exc")
+        return (sqlite3.Error, OverflowError, *(() if known is None else (known.DBAPIError,)))
 
     def open(self, home: Home) -> Engine:
         """Return an engine on the home's file, which is made when it is missing."""
-        engine = create_engine(
-            URL.create("sqlite", database=str(home.metadata)),
-            poolclass=SingletonThreadPool,
-            hide_parameters=True,  # what users store does not belong into logs
-            connect_args={"isolation_level": None, "check_same_thread": False, "cached_statements": 256},
-        )
-
-        @event.listens_for(engine, "connect")
-        def _prepare(connection: sqlite3.Connection, _: Any) -> None:
-            for pragma in _PRAGMAS:
-                connection.execute(pragma).close()
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            driver(connection).execute("BEGIN")
-
-        return engine
+        return cast("Engine", LightEngine(home.metadata, _PRAGMAS))  # it does all that is asked of it here
 
     def begin(self, connection: Connection, *, writes: bool, durable: bool) -> RootTransaction:  # noqa: ARG002
         """Begin; the file has one writer, so readers need no sign."""
@@ -208,7 +205,7 @@ class SqliteDialect:
             file that is no record, HOME-019 for one that another program locks; HOME-020 for a number
             beyond 64 bits.
         """
-        cause = fault.orig if isinstance(fault, DBAPIError) else fault
+        cause = getattr(fault, "orig", fault)  # what SQLAlchemy wraps
         if isinstance(cause, OverflowError):
             return Invalid("HOME-020", str(cause)) if "SQLite" in str(cause) else None
         number = getattr(cause, "sqlite_errorcode", 0) & 0xFF
@@ -227,8 +224,10 @@ def _has_room(place: str) -> bool:
     return True
 
 
-def driver(connection: Connection) -> sqlite3.Connection:
+def driver(connection: Connection | LightConnection) -> sqlite3.Connection:
     """Return the SQLite connection below."""
-    raw = connection.connection.dbapi_connection
-    assert isinstance(raw, sqlite3.Connection)
-    return raw
+    if isinstance(connection, LightConnection):
+        return connection.raw
+    lent = connection.connection.dbapi_connection  # a migration hands over SQLAlchemy's own
+    assert isinstance(lent, Lent)
+    return lent.raw

@@ -1,4 +1,4 @@
-"""Migrations of the record, by Alembic; imported only when a record is older than this release.
+"""Migrations of the record, by Alembic; which is imported only when a record is older than this release.
 
 `versions/` holds one module for each revision, four digits that grow, and beside it the SQL of the tables
 that it adds, changes or drops, one file for each dialect. ``python tools/schema.py`` writes the newest from
@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection
+from mainspring.store.words import Connection
 
 
 def upgrade(connection: Connection) -> None:
@@ -22,7 +20,10 @@ def upgrade(connection: Connection) -> None:
     connection : Connection
         In a transaction; when it is rolled back, the record is as it was.
     """
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["connection"] = connection
+    config.attributes["connection"] = getattr(connection, "heavy", connection)  # Alembic asks for SQLAlchemy's own
     command.upgrade(config, "head")

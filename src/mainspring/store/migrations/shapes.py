@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Connection, text
-
 from mainspring.store.engine import dialect_of
+from mainspring.store.words import Connection, text
 
 FOLDER = Path(__file__).parent / "versions"
 """Here lies, for each revision and dialect, the SQL of the tables that it adds or changes."""

@@ -1,0 +1,105 @@
+"""Compile the record's statements for SQLite, so that an owner runs them without SQLAlchemy.
+
+Those of a module are there once it is imported; those that are made of a table's name when they are first needed
+are met by running a script at an owner in this process.
+"""
+
+import asyncio
+import gc
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import msgspec
+
+from mainspring.control import usecases
+from mainspring.control.lifetime import Owner
+from mainspring.control.owner import USE_CASES
+from mainspring.store.homes import place_home
+from mainspring.store.statements import COMPILED, Statement
+
+_SCRIPT = """
+import mainspring as ms
+
+@ms.step
+def read(count):
+    ms.log(read=count)
+    return list(range(count))
+
+@ms.step
+def add(numbers):
+    return sum(numbers)
+
+@ms.step
+def fail():
+    raise ValueError("meant")
+
+@ms.pipeline
+def train(count):
+    return add(read(count))
+
+train(3)
+train(3)
+assert add.map([[1], [2]])
+try:
+    fail()
+except ValueError:
+    pass
+with ms.start_run("by hand"):
+    ms.log_params(rate=0.1)
+    ms.log(score=1.0)
+"""
+
+
+def main() -> None:
+    """Write what every statement says and how SQLite is told."""
+    _work()
+    made = {}
+    for each in list_statements():
+        mark, compiled = each.identify(), each.compile("sqlite")
+        if mark and compiled:
+            made[mark] = msgspec.json.encode(compiled).decode()
+    lines = [f'"{mark}": {made[mark]}' for mark in sorted(made)]
+    COMPILED.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+
+
+def list_statements() -> list[Statement]:
+    """Return every statement that was made in this process."""
+    for name in USE_CASES:
+        importlib.import_module(name)
+    return [each for each in gc.get_objects() if isinstance(each, Statement)]
+
+
+def _work() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        list_statements()
+        home, started = Path(folder) / "home", threading.Event()
+        owner = Owner(place_home(home))
+        owner.commits.call(lambda turn: [hold(turn) for hold in usecases.HOLDS])  # as it does when nobody is there
+
+        async def serve() -> None:
+            ready = asyncio.Event()
+            running = asyncio.ensure_future(owner.run(ready))
+            await ready.wait()
+            started.set()
+            await running
+
+        thread = threading.Thread(target=asyncio.run, args=(serve(),))
+        thread.start()
+        started.wait()
+        environment = {**os.environ, "MAINSPRING_HOME": str(home), "MAINSPRING_PROGRESS": "0"}
+        script = Path(folder) / "script.py"
+        script.write_text(_SCRIPT, "utf-8")
+        try:
+            subprocess.run([sys.executable, str(script)], check=True, env=environment, stdout=subprocess.DEVNULL)
+        finally:
+            subprocess.run([sys.executable, "-m", "mainspring", "stop"], check=True, env=environment)
+            thread.join()
+
+
+if __name__ == "__main__":
+    main()
