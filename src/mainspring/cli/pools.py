@@ -16,7 +16,7 @@ from mainspring.domain.units import format_size
     "pools",
     answer=list[Pool],
     cls=Noun,
-    epilog="Examples: mainspring pools add lab slurm://login.example.org --zone hall-2 · mainspring pools show lab",
+    epilog="Examples: mainspring pools add lab 'slurm://?partition=gpu' --zone hall-2 · mainspring pools show lab",
 )
 @click.pass_context
 def command(context: click.Context) -> None:
@@ -80,8 +80,8 @@ def describe_state(pool: Pool) -> str:
 
     Examples
     --------
-    >>> describe_state(Pool("lab", "slurm://login", problem="slurm://login does not answer"))
-    'slurm://login does not answer'
+    >>> describe_state(Pool("lab", "slurm://", problem="slurm:// does not answer"))
+    'slurm:// does not answer'
     """
     return pool.problem or "ok"
 

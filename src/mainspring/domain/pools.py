@@ -23,7 +23,7 @@ class Pool(msgspec.Struct):
     Attributes
     ----------
     url : str
-        Names the engine: ``local://``, ``slurm://host?partition=a``.
+        Names the engine: ``local://``, ``slurm://?partition=a``.
     zone, owner, trust : str
         Where it stands, whose it is, and how far it is trusted; empty: nothing is said.
     price : float

@@ -17,7 +17,7 @@ ENTRIES = (
         "invalid",
         "not a pool",
         "a pool has a short name of its own and the URL of an engine, and `local` is there by itself",
-        "mainspring pools add lab slurm://login.example.org",
+        "mainspring pools add lab slurm://?partition=gpu",
     ),
     Entry(
         "POOL-003",

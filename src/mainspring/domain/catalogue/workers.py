@@ -66,6 +66,6 @@ ENTRIES = (
         "invalid",
         "a URL that is none of Slurm",
         "it has one of the options partition, account, qos, constraint and conf, and no machine",
-        "write it as slurm://?partition=NAME",
+        "write it as slurm://?partition=PARTITION",
     ),
 )
