@@ -77,11 +77,11 @@ class OnceEngine(LocalEngine):
         return Status(handle.run_id, handle.attempt, "ended", process.pid, exit_code=code, detail=detail)
 
 
-def place_engine(folder, monkeypatch, root):
-    """Have owners that start from now on find it."""
+def place_engine(folder, monkeypatch, root, engine="tests.support.oncepool:OnceEngine"):
+    """Have owners that start from now on find it in the place of ``local://``."""
     info = folder / "once_engine-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: once-engine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[mainspring.engines]\nlocal = tests.support.oncepool:OnceEngine\n")
+    (info / "entry_points.txt").write_text(f"[mainspring.engines]\nlocal = {engine}\n")
     others = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(root), *others]))

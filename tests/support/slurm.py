@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from mainspring.compute.adapters.slurm import SlurmEngine
+
 DEVICES = 8
 CORES = 16
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -153,6 +155,13 @@ class SlurmCluster:
             logs = [path.read_text()[-2000:] for path in sorted(self.folder.glob("*.[lo][ou][gt]"))]
             assert time.monotonic() < until, f"Slurm does not get to {what}: " + "\n".join(logs)
             time.sleep(0.05)
+
+
+class SlurmHome(SlurmEngine):
+    """The cluster that the environment names, where ``local://`` would be: all runs of an owner are jobs."""
+
+    def __init__(self, url, home):
+        super().__init__(f"slurm://?partition=lab&conf={os.environ['SLURM_CONF']}", home)
 
 
 def is_installed():

@@ -107,7 +107,15 @@ def problem_of(run: Run) -> tuple[str, str]:
 
 
 class EngineContract:
-    """Inherit it, give the fixtures, and every test here runs against that engine."""
+    """Inherit it, give the fixtures, and every test here runs against that engine.
+
+    Attributes
+    ----------
+    many : int
+        Runs that are queued at once; as many as the engine's pace allows within `PATIENCE_S`.
+    """
+
+    many = 40
 
     def test_it_describes_itself_and_its_nodes(self, engine: Engine) -> None:
         """What it is does not change; its nodes have names, cores and memory."""
@@ -123,6 +131,21 @@ class EngineContract:
         assert isinstance(answer, Rejection)
         assert "4096 cpus" in answer.reason
 
+    def test_one_attempt_given_twice_is_one(self, engine: Engine) -> None:
+        """Engines are idempotent by run and attempt: the second answer names the first, and there is one end."""
+        spec = Spec("e" * 32, 1, 1, "no token")
+        handle = Handle(spec.run_id, spec.attempt)
+        assert engine.submit([spec, spec]) == engine.submit([spec, spec]) == [handle, handle]
+        assert engine.adopt(0.0).count(handle) == 1
+        # Its worker finds no run for that token.
+        engine.cancel([handle], 0.1, int(signal.SIGTERM))
+        for _ in until():
+            (status,) = engine.poll([handle])
+            if status.state == "ended":
+                break
+        engine.release([handle])
+        assert handle not in engine.adopt(0.0)
+
     def test_an_attempt_that_it_does_not_hold_is_lost(self, engine: Engine) -> None:
         """There is no state between: once it has looked around, an unknown attempt has ended."""
         engine.adopt(0.0)
@@ -136,14 +159,14 @@ class EngineContract:
         assert engine.logs(Handle("f" * 32, 1), 0, 1000) == (b"", 0)
 
     def test_many_runs_end_once_with_their_own_results(self, client: Client, tmp_path: Path) -> None:
-        """Forty runs queued at once: each is executed once and returns its own value."""
-        specs = [make_spec(client, programs.leave_mark, str(tmp_path), f"run{at}") for at in range(40)]
+        """Runs queued at once: each is executed once and returns its own value."""
+        specs = [make_spec(client, programs.leave_mark, str(tmp_path), f"run{at}") for at in range(self.many)]
         ended = wait(client, *client.ask(SubmitRuns(runs=specs)))
         assert {run.state for run in ended} == {"succeeded"}
         assert {run.attempt for run in ended} == {1}
         assert all(run.outputs is not None for run in ended)
         returned = [load_value(run.outputs, client.blobs, client.seal) for run in ended if run.outputs]
-        assert [text.split(".")[0] for text in returned] == [f"run{at}" for at in range(40)]
+        assert [text.split(".")[0] for text in returned] == [f"run{at}" for at in range(self.many)]
         assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(returned)
 
     def test_a_run_tells_what_it_used(self, client: Client) -> None:
