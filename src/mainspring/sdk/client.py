@@ -250,10 +250,12 @@ def _mask(command: Command) -> Command:
 _clients: dict[tuple[object, ...], Client] = {}
 
 
-def connect_home(home: Home, project: str = DEFAULT_PROJECT) -> Client:
-    """Return the client of a project in a home; one for each in a process."""
+def connect_home(
+    home: Home, project: str = DEFAULT_PROJECT, start: Callable[[Home], None] | None = start_owner
+) -> Client:
+    """Return the client of a project in a home; one for each in a process, made as its first caller says."""
     # One step, and no lock that a fork could copy while it is held.
-    return _clients.setdefault((home, project), Client(home, project=project))
+    return _clients.setdefault((home, project), Client(home, start, project=project))
 
 
 def get_client() -> Client:

@@ -30,10 +30,11 @@ import msgspec
 from mainspring.compute import forks
 from mainspring.compute.engine import Spec, Status
 from mainspring.domain.errors import Failed, Invalid, MainspringError, Unavailable
+from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun, GetRun
 from mainspring.domain.wire import describe
-from mainspring.sdk.client import get_client
-from mainspring.sdk.homes import current_home
+from mainspring.sdk.client import connect_home, get_client
+from mainspring.sdk.homes import current_home, current_project
 from mainspring.sdk.wires import dial
 from mainspring.security.masks import sweep
 from mainspring.security.tokens import WORKER_PREFIX
@@ -89,13 +90,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return _MISUSED
     if given.link >= 0:
+        _start_no_owner()
         begin_anew()
         _work(socket.socket(fileno=given.link))
         return 0
     _prepare(spec)
+    _start_no_owner()
     far = bool(os.environ.get("MAINSPRING_URL"))
-    if not far and not _is_reached():
-        return guard.UNREACHABLE
+    if not far:
+        try:
+            _await_owner(current_home())
+        except Unavailable as error:
+            sys.stderr.write(f"{error}\n")
+            return guard.UNREACHABLE
     heart = DistantHeart() if far else Heart(current_home().socket)
     status, code = guard.Guard(spec, heart, partial(_serve, spec)).watch()
     return _report(spec, status, far=far) or code
@@ -113,18 +120,23 @@ def _prepare(spec: Spec) -> None:
         sys.stderr.flush()
 
 
-def _is_reached() -> bool:
+def _start_no_owner() -> None:
+    """Have whoever asks for a client in this process wait for an owner: one from here would end with the attempt."""
+    if not os.environ.get("MAINSPRING_URL"):
+        connect_home(current_home(), current_project(), _await_owner)
+
+
+def _await_owner(home: Home) -> None:
     """Wait until an owner answers; none is started here, where the record may not be."""
-    path = str(current_home().socket)
+    path = str(home.socket)
     until = time.monotonic() + REACH_S
     while time.monotonic() < until:
         with contextlib.suppress(OSError):
             if (link := dial(path)) is not None:
                 link.close()
-                return True
+                return
         time.sleep(0.2)
-    sys.stderr.write(f"{Unavailable('HOME-001', f'no owner answers at {path}', path=path)}\n")
-    return False
+    raise Unavailable("HOME-001", f"no owner answers at {path}", path=path)
 
 
 def _serve(spec: Spec, link: socket.socket) -> None:
