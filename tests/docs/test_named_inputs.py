@@ -113,6 +113,13 @@ INPUTS = {
     "a full disk while an artifact comes": [
         "integration/test_mlflow_artifacts.py::test_a_disk_that_runs_full_while_a_file_comes_leaves_nothing"
     ],
+    "an exported folder that lies": [
+        "crash/test_folder_export.py::test_what_a_folder_lies_about_is_refused_and_mended",
+        "crash/test_folder_export.py::test_folders_that_are_none_are_refused",
+    ],
+    "a registered model with a name that no reference can carry": [
+        "integration/test_mlflow_registry.py::test_a_name_that_no_reference_can_carry_is_refused",
+    ],
     "a source of a model that is somewhere else": [
         "contract/test_files.py::test_a_source_is_files_of_this_record_or_refused"
     ],

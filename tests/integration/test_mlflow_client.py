@@ -1,6 +1,7 @@
 """An unmodified client of MLflow, in an environment of its own, at a real `mainspring up`."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from tests.support.servers import UpProcess
 import mainspring as ms
 
 PROGRAMS = Path(__file__).resolve().parents[1] / "fixtures" / "mlflow"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "mlflow.md"
 STEPS = """
 import sys
 sys.path.append({packages!r})
@@ -54,7 +56,7 @@ def up(home):
 def run_program(python, name, variables):
     kept = {key: text for key, text in os.environ.items() if not key.startswith(("MLFLOW", "PYTHON"))}
     done = subprocess.run(
-        [str(python), str(PROGRAMS / name)],
+        [str(python), str(PROGRAMS / name)],  # a whole path stays as it is
         env={**kept, **variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "GIT_PYTHON_REFRESH": "quiet"},
         capture_output=True,
         text=True,
@@ -78,6 +80,15 @@ def test_experiments_and_runs(up, mlflow_python):
     assert variables["MAINSPRING_URL"] == up.url
     done = run_program(mlflow_python, "tracking.py", variables)
     assert variables["MAINSPRING_TOKEN"] not in done.stdout + done.stderr
+
+
+def test_the_program_of_the_guide_runs_as_it_stands(up, mlflow_python, tmp_path):
+    (program,) = re.findall(r"```python not-run: MLflow's own[^\n]*\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    (tmp_path / "program.py").write_text(program)
+    done = run_program(mlflow_python, tmp_path / "program.py", read_variables())
+    assert done.stdout.splitlines()[-1] == "1 True"
+    assert ms.runs('experiment = "irises"')[0].name == "first fit"
+    assert ms.Model("iris classifier@best").reference == "iris classifier@1"
 
 
 def test_what_a_step_logs_with_mlflow_goes_to_its_run(home, tmp_path, mlflow_python):
