@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mainspring.domain.errors import Invalid, Unavailable
+from mainspring.models.adapters.lightgbm_text import check_text
 from mainspring.models.columns import Array
 from mainspring.models.flavors import keep_json
 from mainspring.models.signature import Column, Signature
@@ -55,7 +56,7 @@ class LightgbmFlavor:
     def outputs(self, model: Any) -> tuple[Column, ...]:
         """Return ``label`` and ``probability`` by the booster's objective, else ``value``."""
         header = _read_header(_get_booster(model).model_to_string())
-        link = _OBJECTIVES.get(header["objective"].split(" ")[0])
+        link = _OBJECTIVES.get(header.get("objective", "").split(" ")[0])
         classes = {"logistic": 2, "softmax": int(header["num_class"])}.get(link or "")
         if classes is None:
             return (Column("value", "FP32"),)
@@ -90,12 +91,10 @@ class LightgbmFlavor:
         }
 
     def load(self, content: bytes) -> Any:
-        """Read a booster's text."""
+        """Read a booster's text, once it was checked."""
         lightgbm = _import_lightgbm()
-        if not content.startswith(b"tree\n"):
-            raise Invalid("MODEL-010", f"{self.file} is no text of a booster")
         try:
-            return lightgbm.Booster(model_str=content.decode())
+            return lightgbm.Booster(model_str=check_text(content))
         except (ValueError, lightgbm.basic.LightGBMError) as fault:
             raise Invalid("MODEL-010", f"{self.file} cannot be read: {fault}") from None
 
@@ -132,9 +131,9 @@ def read_forest(text: str) -> Forest:
     no missing value in training, LightGBM reads NaN as 0.
     """
     header = _read_header(text)
-    objective, *settings = header["objective"].split(" ")
+    objective, *settings = header.get("objective", "").split(" ")
     if objective not in _OBJECTIVES or "average_output" in header or "sqrt" in settings:
-        raise ValueError(f"objective {header['objective']!r} has no ONNX form here")
+        raise ValueError(f"objective {objective!r} has no ONNX form here")
     sums = int(header["num_tree_per_iteration"])
     scale = next((float(each.partition(":")[2]) for each in settings if each.startswith("sigmoid:")), 1.0)
     blocks = text.split("\nTree=")[1:]
