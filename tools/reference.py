@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import sys
@@ -41,6 +42,16 @@ GROUPS = {
 }
 """Entry-point groups and what an adapter of each is."""
 
+TRIED = {
+    "local": ("tests/contract/test_local_engine.py", "processes of this machine"),
+    "ssh": ("tests/engines/test_ssh.py", "OpenSSH's own server on loopback"),
+    "slurm": (
+        "tests/engines/test_slurm.py",
+        "Debian's slurmctld and slurmd, with devices that are files",
+    ),
+}
+"""Engine -> the file of its tests, and what they are run against."""
+
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PLACE = "#/$defs/{name}"
 
@@ -62,6 +73,7 @@ def render_pages() -> dict[str, str]:
         "mlflow.md": ("MLflow", _render_mlflow()),
         "settings.md": ("Settings", _render_settings()),
         "extensions.md": ("Extensions", _render_groups()),
+        "engines.md": ("Engines", _render_engines()),
     }
     index = "\n".join(f"- [{title}]({name})" for name, (title, _) in pages.items())
     texts = {name: f"{NOTE}\n\n# {title}\n\n{''.join(body)}" for name, (title, body) in pages.items()}
@@ -333,6 +345,38 @@ def _find_types(answer: Any) -> tuple[Any, ...]:
         return (answer,)
     module, _, name = answer.partition(":")
     return (getattr(import_module(module), name),)
+
+
+def _render_engines() -> Iterator[str]:
+    yield "What each engine was tried with, by the tests that there are; none of them uses a stand-in.\n"
+    yield "An empty cell: not tried, so do not count on it. The first rows are the contract suite,\n"
+    yield "`mainspring.testing.engines`, which engines of other packages inherit too; then what one engine's\n"
+    yield "own tests add.\n\n"
+    for name, (path, what) in TRIED.items():
+        yield f"- `{name}://` runs `{path}` against {what}.\n"
+    yield f"\n| what | {' | '.join(TRIED)} |\n|---|{'---|' * len(TRIED)}\n"
+    found = {name: _read_tests(ROOT / path) for name, (path, _) in TRIED.items()}
+    suite, _ = _read_tests(ROOT / "src" / "mainspring" / "testing" / "engines.py")
+    for test in suite:
+        cells = ["real" if inherits and test not in own else "" for own, inherits in found.values()]
+        yield f"| {_say(test)} | {' | '.join(cells)} |\n"
+    for name, (own, _) in found.items():
+        for test in own:
+            yield f"| {_say(test)} | {' | '.join('real' if name == each else '' for each in TRIED)} |\n"
+
+
+def _read_tests(path: Path) -> tuple[list[str], bool]:
+    """Return the names of tests of a file, and whether a class there inherits the contract."""
+    tree = ast.parse(path.read_text())
+    tests = [
+        each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.name.startswith("test_")
+    ]
+    bases = [base for each in tree.body if isinstance(each, ast.ClassDef) for base in each.bases]
+    return tests, any(isinstance(base, ast.Name) and base.id == "EngineContract" for base in bases)
+
+
+def _say(test: str) -> str:
+    return test.removeprefix("test_").replace("_s_", "'s ").replace("_", " ")
 
 
 def main() -> int:

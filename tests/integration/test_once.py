@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.oncepool import place_engine
 
+from mainspring.compute.attempts import write_attempt
 from mainspring.compute.engine import Spec
 from mainspring.domain.messages import CancelRuns, GetLogs
 from mainspring.domain.records import Resources
@@ -17,7 +18,6 @@ from mainspring.sdk.log import log
 from mainspring.testing import programs
 from mainspring.testing.engines import get, lives, problem_of, submit, until, wait, wait_for_file
 from mainspring.tracking.codecs import load_value
-from mainspring.worker.once import write_attempt
 
 ROOT = Path(__file__).parent.parent.parent
 

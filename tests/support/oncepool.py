@@ -10,9 +10,9 @@ import time
 
 from mainspring.compute import forks
 from mainspring.compute.adapters.local import LocalEngine
+from mainspring.compute.attempts import write_attempt
 from mainspring.compute.engine import Handle, Rejection, Status
 from mainspring.compute.scheduling.fitting import find_misfit
-from mainspring.worker.once import write_attempt
 
 
 class OnceEngine(LocalEngine):

@@ -15,6 +15,9 @@ from mainspring.store import runs
 MOST_BYTES = 1 << 20
 """Of one answer."""
 
+BRING_S = 10.0
+"""So long is waited for the rest of what an ended run printed, where an engine brings it from another machine."""
+
 _TOPIC = "logs"
 
 
@@ -22,8 +25,11 @@ _TOPIC = "logs"
 def get_logs(turn: Turn, command: messages.GetLogs) -> messages.Logs | Later:
     """Answer with what the attempts of a run printed, one after the other, from an offset in bytes."""
     run = runs.find_run(turn.connection, turn.project, command.run_id)
+    ended = runs.is_ended(run)
+    if ended and not turn.expired and _is_coming(turn, run):
+        return Later((_TOPIC, run.id), max(command.wait_s, BRING_S))
     content = _read(turn, run, command.offset)
-    last = runs.is_ended(run) and len(content) < MOST_BYTES
+    last = ended and len(content) < MOST_BYTES
     text, size_bytes = decode(content, last=last)
     if not size_bytes and not last and command.wait_s > 0 and not turn.expired:
         return Later((_TOPIC, run.id), command.wait_s)
@@ -66,6 +72,15 @@ def decode(content: bytes, *, last: bool) -> tuple[str, int]:
                 whole -= back if length > back else 0
                 break
     return content[:whole].decode(errors="replace"), whole
+
+
+def _is_coming(turn: Turn, run: Run) -> bool:
+    """Tell whether the engine still holds the last attempt of an ended run: then text may follow."""
+    pool = open_pools(turn).get(split_place(run.place or LOCAL_POOL)[0])
+    try:
+        return pool is not None and pool.engine.poll([Handle(run.id, run.attempt)])[0].state != "ended"
+    except Exception:  # noqa: BLE001 - the engine of somebody else may raise anything; `_read` tells what
+        return False
 
 
 def _read(turn: Turn, run: Run, offset: int) -> bytes:

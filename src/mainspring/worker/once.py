@@ -12,24 +12,21 @@ reached, 124 when the time of the run was over, 143 when it was told to end by S
 from __future__ import annotations
 
 import argparse
-import base64
-import binascii
 import contextlib
 import os
 import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from mainspring.compute import forks
+from mainspring.compute.attempts import VARIABLE, read_attempt
 from mainspring.compute.engine import Spec, Status
-from mainspring.domain.errors import Failed, Invalid, MainspringError, Unavailable
+from mainspring.domain.errors import Failed, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun, GetRun
 from mainspring.domain.wire import describe
@@ -47,7 +44,6 @@ from mainspring.worker.main import Worker, begin_anew, take_lease
 if TYPE_CHECKING:
     from mainspring.sdk.client import Client
 
-VARIABLE = "MAINSPRING_ATTEMPT"
 NAME = "MAINSPRING_WORKER"
 """By which a worker leases that goes on as the interpreter of an environment."""
 
@@ -56,26 +52,6 @@ REACH_S = 30.0
 
 _MISUSED = 64
 _CAUSES = {"timeout": "RUN-007", "memory": "WORK-006"}
-
-
-def write_attempt(spec: Spec) -> str:
-    """Return the text of an attempt for ``MAINSPRING_ATTEMPT``; it holds the attempt's token."""
-    return base64.b64encode(msgspec.msgpack.encode(spec)).decode()
-
-
-def read_attempt(variables: Mapping[str, str]) -> Spec:
-    """Read what an engine has given.
-
-    Raises
-    ------
-    Invalid
-        WORK-007 when it is missing or no attempt; the text is not repeated, it may hold a token.
-    """
-    text = variables.get(VARIABLE, "")
-    try:
-        return msgspec.msgpack.decode(base64.b64decode(text, validate=True), type=Spec)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise Invalid("WORK-007", f"{VARIABLE} holds {len(text)} characters that are no attempt") from None
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -113,6 +89,8 @@ def _prepare(spec: Spec) -> None:
     threads = str(max(1, int(spec.resources.cpus)))
     os.environ |= dict.fromkeys(forks.THREAD_VARIABLES, threads) | spec.variables
     os.environ["MAINSPRING_PROJECT"] = spec.project
+    if spec.devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(spec.devices)
     if os.environ.get("MAINSPRING_URL"):
         os.environ["MAINSPRING_TOKEN"] = WORKER_PREFIX + spec.token
     if spec.attempt > 1:

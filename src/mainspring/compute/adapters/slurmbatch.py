@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from mainspring.compute import forks
+from mainspring.compute.attempts import write_attempt
 from mainspring.compute.engine import Handle, Spec
 from mainspring.domain.home import Home
 
@@ -151,7 +152,7 @@ def write_batch(home: Home, root: Path, specs: Sequence[Spec]) -> Batch:
     for spec in specs:
         log = forks.log_path(home, spec.run_id, spec.attempt)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        content = base64.b64encode(msgspec.msgpack.encode(spec)).decode()
+        content = write_attempt(spec)
         lines.append(f"{log}\t{spec.python or sys.executable}\t{content}\n")
     _write(making / "attempts", "".join(lines))
     exports = [f"export {name}={shlex.quote(value)}\n" for name, value in choose_variables(os.environ, home).items()]

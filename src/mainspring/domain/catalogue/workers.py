@@ -68,4 +68,25 @@ ENTRIES = (
         "it has one of the options partition, account, qos, constraint and conf, and no machine",
         "write it as slurm://?partition=PARTITION",
     ),
+    Entry(
+        "WORK-011",
+        "invalid",
+        "an address that is none of ssh",
+        "a pool of ssh names a machine, and how workers there reach the home",
+        "write it as ssh://USER@HOST/?python=PATH&home=FOLDER, or with server=https://HOST:PORT and certificate=SHA256",
+    ),
+    Entry(
+        "WORK-012",
+        "not_found",
+        "no client of OpenSSH",
+        "pools of ssh use the ssh of this machine",
+        "apt install openssh-client",
+    ),
+    Entry(
+        "WORK-013",
+        "unavailable",
+        "a machine of ssh that cannot be used",
+        "it is down, its key is not known, it lets nobody in, or its python lacks mainspring",
+        "try it by hand: ssh -o BatchMode=yes -o StrictHostKeyChecking=yes USER@HOST PYTHON -c 'import mainspring'",
+    ),
 )

@@ -1,0 +1,34 @@
+"""How an attempt travels to `mainspring.worker.once`: as a variable of its process."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+import msgspec
+
+from mainspring.compute.engine import Spec
+from mainspring.domain.errors import Invalid
+
+VARIABLE = "MAINSPRING_ATTEMPT"
+
+
+def write_attempt(spec: Spec) -> str:
+    """Return the text of an attempt for ``MAINSPRING_ATTEMPT``; it holds the attempt's token."""
+    return base64.b64encode(msgspec.msgpack.encode(spec)).decode()
+
+
+def read_attempt(variables: Mapping[str, str]) -> Spec:
+    """Read what an engine has given.
+
+    Raises
+    ------
+    Invalid
+        WORK-007 when it is missing or no attempt; the text is not repeated, it may hold a token.
+    """
+    text = variables.get(VARIABLE, "")
+    try:
+        return msgspec.msgpack.decode(base64.b64decode(text, validate=True), type=Spec)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise Invalid("WORK-007", f"{VARIABLE} holds {len(text)} characters that are no attempt") from None
