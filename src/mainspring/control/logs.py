@@ -26,10 +26,11 @@ def get_logs(turn: Turn, command: messages.GetLogs) -> messages.Logs | Later:
     """Answer with what the attempts of a run printed, one after the other, from an offset in bytes."""
     run = runs.find_run(turn.connection, turn.project, command.run_id)
     ended = runs.is_ended(run)
-    if ended and not turn.expired and _is_coming(turn, run):
+    coming = ended and _is_coming(turn, run)
+    if coming and not turn.expired:
         return Later((_TOPIC, run.id), max(command.wait_s, BRING_S))
     content = _read(turn, run, command.offset)
-    last = ended and len(content) < MOST_BYTES
+    last = ended and not coming and len(content) < MOST_BYTES
     text, size_bytes = decode(content, last=last)
     if not size_bytes and not last and command.wait_s > 0 and not turn.expired:
         return Later((_TOPIC, run.id), command.wait_s)

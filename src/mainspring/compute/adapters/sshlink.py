@@ -81,6 +81,7 @@ class SshLink:
         self._end: dict[Handle, tuple[float, int]] = {}
         self._forget: set[Handle] = set()
         self._machine_at = 0.0
+        self._more = False
         self._woken = threading.Event()
         self._closing = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -159,6 +160,8 @@ class SshLink:
             while not self._closing and time.monotonic() < until:
                 time.sleep(0.1)
             return
+        if self._more:
+            return
         with self._lock:
             busy = bool(self._accepted)
         self._woken.wait(EVERY_S if busy else MACHINE_EVERY_S)
@@ -224,6 +227,7 @@ class SshLink:
         found = {parse_name(name): facts for name, facts in told["attempts"].items()}
         for handle, facts in found.items():
             self._copy(handle, facts)
+        self._more = any(self._measure(handle) < facts["size_bytes"] for handle, facts in found.items())
         with self._lock:
             for each in request["begin"]:
                 self._begin.pop(parse_name(each["name"]), None)

@@ -25,7 +25,7 @@ from typing import Any
 MOST_TEXT_BYTES = 64 * 1024 * 1024
 """What an attempt prints beyond is not kept."""
 
-MOST_PART_BYTES = 512 * 1024
+MOST_PART_BYTES = 4 * 1024 * 1024
 """So much text of an attempt is told in one exchange."""
 
 _TOO_MUCH = b"\n--- more than %d MiB were printed; what follows is not kept ---\n" % (MOST_TEXT_BYTES >> 20)
