@@ -95,9 +95,11 @@ def test_sample_inputs_are_never_opened(tmp_path: Path) -> None:
 
 def test_a_folder_of_mlflow_is_read_and_converted(tmp_path: Path) -> None:
     import mlflow.pytorch
+    from mlflow.models import infer_signature
 
     net, rows = make_net(), np.random.default_rng(6).normal(size=(30, 2)).astype(np.float32)
-    mlflow.pytorch.save_model(net, tmp_path / "model", input_example=rows, pip_requirements=["torch"])
+    told = infer_signature(rows, rows[:, :1])
+    mlflow.pytorch.save_model(net, tmp_path / "model", signature=told, input_example=rows, pip_requirements=["torch"])
     package = package_folder(list_files(tmp_path / "model"))
     assert package.format == "onnx"
     assert [each.name for each in package.signature.inputs] == ["x0", "x1"]
