@@ -298,8 +298,7 @@ def register(
     features : iterable of feature views or their names
         Views that a service computes for each request.
     allow_code : bool, default False
-        Keep an object of any other kind as code, sealed with the project's key; open the pickle of a folder, in a
-        process of its own.
+        Keep any other object as code, sealed with the project's key; open a folder's pickle, in a process apart.
 
     Returns
     -------
@@ -330,8 +329,6 @@ def register(
 
     names = tuple(view if isinstance(view, str) else str(getattr(view, "name", view)) for view in features)
     told: Mapping[str, Any] | None = msgspec.to_builtins(goal) if goal is not None else None
-    origin = obj.version if isinstance(obj, Model) else None
-    given = obj.files if isinstance(obj, Model) else obj
-    return Model.of(
-        register_model(given, name, example, goal=told, features=names, allow_code=allow_code, origin=origin)
-    )
+    given, origin = (obj.files, obj.version) if isinstance(obj, Model) else (obj, None)
+    options: dict[str, Any] = {"goal": told, "features": names, "allow_code": allow_code, "origin": origin}
+    return Model.of(register_model(given, name, example, **options))
