@@ -84,7 +84,7 @@ class SshServer:
         self.process.kill()
         self.process.wait()
         for pid in below:
-            subprocess.run(["kill", pid], check=False, capture_output=True)
+            subprocess.run(["kill", "-9", pid], check=False, capture_output=True)
 
     def url(self, **options):
         """Return the URL of an engine there; an option of None is left out."""
