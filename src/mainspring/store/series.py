@@ -82,7 +82,7 @@ _SERIES = Statement(
     .join_from(points, series_keys, series_keys.c.id == points.c.key)
     .join(runs, runs.c.seq == points.c.run)
     .where(runs.c.id == bindparam("run_id"), series_keys.c.key == bindparam("name"))
-    .order_by(points.c.step, points.c.time, points.c.value)
+    .order_by(points.c.step, points.c.time, points.c.value, points.c.nan)
 )
 
 
