@@ -308,8 +308,7 @@ def register(
     Raises
     ------
     Invalid
-        MODEL-002 an object that no flavor writes, MODEL-004 or MODEL-005 an example that does not fit, MODEL-060 to
-        MODEL-062 a folder that lies, is a pickle, or cannot be read, MODEL-008 no rows, DATA-001 a bad name.
+        MODEL-002, MODEL-004, MODEL-005, MODEL-008 for object or example, MODEL-060 to MODEL-062 for a folder.
 
     Warns
     -----
@@ -318,8 +317,7 @@ def register(
 
     Notes
     -----
-    Recorded: signature, example, parity, size and latency, parameters, code, environment, and
-    every dataset version that the run which made the model, or the tree around it, has read.
+    Recorded: all that the version's details tell, and what the run that made it, or the tree around it, has read.
 
     Examples
     --------
