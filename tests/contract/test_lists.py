@@ -16,6 +16,7 @@ from mainspring.domain import (
     gates,
     messages,
     pools,
+    quotas,
     records,
     registry,
     retries,
@@ -45,6 +46,7 @@ WHOLE = {
     messages.ListReads: "what one tree of runs has read",
     pools.ListPools: "a home has at most 100",
     pools.ListNodes: "as many as the machines of its pools",
+    quotas.ListQuotas: "as many as the tenants about which something was agreed",
     sinks.ListSinks: "a project has at most 50",
 }
 """Lists that come at once, and what bounds them."""

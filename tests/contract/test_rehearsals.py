@@ -9,6 +9,7 @@ from mainspring.domain import (
     gates,
     messages,
     pools,
+    quotas,
     records,
     registry,
     retries,
@@ -55,6 +56,7 @@ def filled(desk):
     desk.ask(access.AddSecret(name="hook", value="a long value"))
     desk.ask(pools.AddPool(name="lab", url="local://lab?cpus=1"))
     desk.ask(pools.DrainNode(place="lab"))
+    desk.ask(quotas.SetQuota(tenant="lab", weight=2.0))
     desk.ask(sinks.AddSink(name="ops", kind="slack", secret="hook"))
     snapshot = {"files": {}, "entry": "flow:run", "python": "python3", "preload": []}
     flow = {"triggers": [], "folder": "/", "snapshot": snapshot}
@@ -93,6 +95,8 @@ def changes(desk):
         pools.DrainNode(place="local"),
         pools.ResumeNode(place="lab"),
         pools.RemovePool(name="lab", force=True),
+        quotas.SetQuota(tenant="lab/anna", weight=3.0),
+        quotas.RemoveQuota(tenant="lab"),
         sinks.AddSink(name="more", kind="slack", secret="hook"),
         sinks.RemoveSink(name="ops"),
         triggers.StartPipeline(name="nightly"),

@@ -94,7 +94,7 @@ def test_the_help_of_a_verb_leads_to_an_example(verb):
 
 READERS = {"status", "runs", "show", "diff", "logs", "why", "services", "alarms", "data", "gates", "compare",
     "models", "quarantine", "pipelines", "studies", "projects", "users", "tokens", "secrets", "sinks", "pools", "nodes",
-    "audit", "verify", "export", "doctor", "completion"}  # fmt: skip
+    "quotas", "audit", "verify", "export", "doctor", "completion"}  # fmt: skip
 """Verbs and bare nouns that change nothing."""
 
 

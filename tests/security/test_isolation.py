@@ -15,6 +15,7 @@ from mainspring.domain import (
     passwords,
     pools,
     predictions,
+    quotas,
     records,
     registry,
     rehearsals,
@@ -255,7 +256,13 @@ def test_every_command_that_names_something_is_probed(rooms):
     }  # fmt: skip
     by_lists = {messages.ListRuns, messages.ListVersions}
     makes = {access.AddSecret, sinks.AddSink, registry.RegisterModel, experiments.AddExperiment}
-    makes |= {pools.AddPool, pools.GetPool, pools.RemovePool}  # of the home, not of a project
+    makes |= {
+        pools.AddPool,
+        pools.GetPool,
+        pools.RemovePool,
+        quotas.SetQuota,
+        quotas.RemoveQuota,
+    }  # of the home, not of a project
     makes |= {transfers.FindBlob, transfers.HoldBlob, transfers.NoteUpload}  # test_blobs
     makes |= {triggers.ReceiveHook}  # test_hooks
     makes |= {access.MakeDataKey, access.UseDataKey}  # test_a_data_key_is_of_one_project

@@ -49,6 +49,7 @@ VERBS: dict[str, str] = {
     "secrets": "Keep secrets, handed to runs by name",
     "pools": "List, add, show and remove the pools in which runs execute",
     "nodes": "List, drain and resume the machines of pools",
+    "quotas": "List, set, show and remove what tenants may count on and not exceed",
     "sinks": "Tell others what happens: webhook, Slack, e-mail, Alertmanager, OpenLineage",
     "audit": "Who did what; verify and export it",
     "server": "Back the record up, restore, upgrade and tidy it",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
 
 from mainspring.compute.engine import Handle
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
+from mainspring.compute.scheduling.entitlements import Entitlement
 from mainspring.compute.scheduling.fitting import make_demand
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import LIVE
@@ -17,9 +19,10 @@ from mainspring.control import placement
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends
 from mainspring.domain.home import Home
+from mainspring.domain.quotas import Amounts
 from mainspring.domain.records import Attempt, Resources
 from mainspring.domain.states import URGENT
-from mainspring.store import calls
+from mainspring.store import calls, quotas
 
 _CHECKED_S = 5.0
 """Seconds between two looks whether as many runs wait as are known of."""
@@ -37,6 +40,8 @@ class Backlog:
         Where runs can be placed.
     typical : Mix
         What is usually asked.
+    agreed : mapping of str to Entitlement
+        Tenant -> what was agreed about its part.
     before : State, optional
         What tenants have had is taken over from it.
 
@@ -55,8 +60,10 @@ class Backlog:
     that was cancelled while it waited is found when it is to start, or because fewer wait than are known.
     """
 
-    def __init__(self, machines: Sequence[Machine], typical: Mix, before: State | None) -> None:
-        self.state = State(machines, LIVE, typical)
+    def __init__(
+        self, machines: Sequence[Machine], typical: Mix, agreed: Mapping[str, Entitlement], before: State | None
+    ) -> None:
+        self.state = State(machines, LIVE, typical, agreed)
         if before is not None:
             self.state.shares.remember(before.shares)
         self.sure = False
@@ -92,10 +99,12 @@ class Backlog:
                 self._submit(waiting)
 
     def is_known(self, turn: Turn) -> bool:
-        """Tell whether as many runs wait as are known of; looked up once in a while."""
+        """Tell whether as many wait as are known of, and what was agreed holds; looked up once in a while."""
         if turn.clock.monotonic() - self._checked_at < _CHECKED_S:
             return True
         self._checked_at = turn.clock.monotonic()
+        if read_agreed(turn) != self.state.agreed:
+            return False
         return calls.count_waiting(turn.connection, turn.node) == len(self.state.backlog) + len(self._later)
 
     def is_to_tell(self, now: float) -> bool:
@@ -194,8 +203,32 @@ def make_backlog(turn: Turn, machines: Sequence[Machine]) -> Backlog:
     ]
     asked += [(each.kind, each.resources) for each in calls.list_held(turn.connection, turn.node)]
     typical = Mix.of(make_demand(*each) for each in asked)
-    backlog = _backlogs[turn.home.root] = Backlog(machines, typical, before.state if before else None)
+    backlog = _backlogs[turn.home.root] = Backlog(
+        machines, typical, read_agreed(turn), before.state if before else None
+    )
     return backlog
+
+
+def read_agreed(turn: Turn) -> dict[str, Entitlement]:
+    """Return tenant -> what was agreed about its part."""
+    return {
+        each.tenant: Entitlement(
+            each.weight, each.priority, tuple(map(int, _count(each.guarantee, 0))), _count(each.most, math.inf)
+        )
+        for each in quotas.list_quotas(turn.connection)
+    }
+
+
+def _count(amounts: Amounts, nothing: float) -> tuple[float, ...]:
+    """Return amounts as decisions count them; `nothing` stands for what is not said."""
+    told = ((amounts.cpus, 1000), (amounts.memory_bytes, 1), (amounts.gpus, WHOLE))
+    return tuple(nothing if amount is None else amount * unit for amount, unit in told)
+
+
+def doubt_backlog(home: Home) -> None:
+    """Have the state made anew at the next decision."""
+    if home.root in _backlogs:
+        _backlogs[home.root].sure = False
 
 
 def find_state(home: Home) -> State | None:

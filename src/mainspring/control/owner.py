@@ -40,6 +40,7 @@ USE_CASES = (
     "mainspring.control.leases",
     "mainspring.control.placement",
     "mainspring.control.pools",
+    "mainspring.control.tenants",
     "mainspring.control.queue",
     "mainspring.control.environments",
     "mainspring.control.rehearsals",

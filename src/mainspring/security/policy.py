@@ -68,6 +68,8 @@ ACTIONS: dict[str, Action] = {
     "sinks.deliver": Action("admin", home=True),
     "pools.read": Action("viewer"),
     "pools.write": Action("admin", home=True),
+    "quotas.read": Action("admin", home=True),
+    "quotas.write": Action("admin", home=True),
     "grants.read": Action("viewer"),
     "grants.write": Action("admin"),
     "projects.read": Action("viewer"),

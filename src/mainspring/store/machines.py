@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mainspring.store.columns import Whole, metadata, text_column, time_column
+from mainspring.domain.quotas import Amounts
+from mainspring.store.columns import Packed, Whole, metadata, text_column, time_column
 from mainspring.store.words import Boolean, Column, Float, Table
 
 pools = Table(
@@ -31,3 +32,17 @@ drains = Table(
     sqlite_with_rowid=False,
 )
 """Machines on which nothing more starts."""
+
+quotas = Table(
+    "quotas",
+    metadata,
+    text_column("tenant", primary_key=True),
+    Column("weight", Float, nullable=False),
+    Column("priority", Whole, nullable=True),
+    Column("guarantee", Packed(Amounts), nullable=False),
+    Column("most", Packed(Amounts), nullable=False),
+    text_column("set_by"),
+    time_column("set_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was agreed about tenants."""

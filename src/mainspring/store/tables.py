@@ -33,6 +33,7 @@ from mainspring.store.logged import series_keys as series_keys  # noqa: PLC0414 
 from mainspring.store.logged import tag_values as tag_values  # noqa: PLC0414 - told on
 from mainspring.store.machines import drains as drains  # noqa: PLC0414 - told on
 from mainspring.store.machines import pools as pools  # noqa: PLC0414 - told on
+from mainspring.store.machines import quotas as quotas  # noqa: PLC0414 - told on
 from mainspring.store.receivers import set_asides as set_asides  # noqa: PLC0414 - told on
 from mainspring.store.receivers import sinks as sinks  # noqa: PLC0414 - told on
 from mainspring.store.registered import registered_models as registered_models  # noqa: PLC0414 - told on

@@ -136,6 +136,17 @@ CREATE TABLE drains (
     PRIMARY KEY (place)
 );
 
+CREATE TABLE quotas (
+    tenant TEXT COLLATE "C" NOT NULL,
+    weight FLOAT NOT NULL,
+    priority BIGINT,
+    guarantee TEXT NOT NULL,
+    most TEXT NOT NULL,
+    set_by TEXT COLLATE "C" NOT NULL,
+    set_at FLOAT NOT NULL,
+    PRIMARY KEY (tenant)
+);
+
 CREATE TABLE sinks (
     seq BIGSERIAL NOT NULL,
     id VARCHAR(32) COLLATE "C" NOT NULL,

@@ -140,6 +140,18 @@ CREATE TABLE drains (
 )
  WITHOUT ROWID;
 
+CREATE TABLE quotas (
+    tenant TEXT NOT NULL,
+    weight FLOAT NOT NULL,
+    priority INTEGER,
+    guarantee TEXT NOT NULL,
+    most TEXT NOT NULL,
+    set_by TEXT NOT NULL,
+    set_at FLOAT NOT NULL,
+    PRIMARY KEY (tenant)
+)
+ WITHOUT ROWID;
+
 CREATE TABLE sinks (
     seq INTEGER NOT NULL,
     id VARCHAR(32) NOT NULL,

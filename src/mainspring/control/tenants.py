@@ -1,0 +1,90 @@
+"""Use cases of tenants: what was agreed about their parts of the home."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from msgspec.structs import replace
+
+from mainspring.control.backlog import doubt_backlog
+from mainspring.control.turn import Turn
+from mainspring.control.usecases import handles
+from mainspring.domain import quotas as messages
+from mainspring.domain.errors import Invalid, NotFound
+from mainspring.domain.lists import cut
+from mainspring.domain.quotas import Amounts, Quota
+from mainspring.store import quotas
+
+_PATH = re.compile(r"[a-z][a-z0-9_-]{0,49}(/[^/\s]{1,100})?\Z")
+
+
+@handles(messages.SetQuota, action="quotas.write", rehearsed=True)
+def set_quota(turn: Turn, command: messages.SetQuota) -> Quota:
+    """Agree about a tenant's part.
+
+    Raises
+    ------
+    Invalid
+        QUOTA-001 when the tenant is none, QUOTA-002 when nobody could use what was agreed.
+    """
+    if not _PATH.match(command.tenant):
+        raise Invalid("QUOTA-001", f"{command.tenant!r} is no tenant", tenant=command.tenant)
+    before = _find(turn, command.tenant)
+    names = ("weight", "priority", "guarantee", "most")
+    given = {name: value for name in names if (value := getattr(command, name)) is not None}
+    after = replace(before or Quota(command.tenant), **given, set_by=str(turn.actor), set_at=turn.now())
+    problem = _find_problem(after)
+    if problem:
+        raise Invalid("QUOTA-002", f"{command.tenant}: {problem}", tenant=command.tenant)
+    quotas.put_quota(turn.connection, after)
+    turn.audit("quotas.write", after.tenant, before=before, after=after, home=True)
+    _decide_anew(turn)
+    return after
+
+
+@handles(messages.RemoveQuota, action="quotas.write", rehearsed=True)
+def remove_quota(turn: Turn, command: messages.RemoveQuota) -> Quota:
+    """Agree about nothing any more.
+
+    Raises
+    ------
+    NotFound
+        QUOTA-003 when nothing was agreed.
+    """
+    before = _find(turn, command.tenant)
+    if before is None:
+        raise NotFound("QUOTA-003", f"nothing was agreed about {command.tenant!r}", tenant=command.tenant)
+    quotas.remove_quota(turn.connection, before.tenant)
+    turn.audit("quotas.write", before.tenant, before=before, home=True)
+    _decide_anew(turn)
+    return before
+
+
+@handles(messages.ListQuotas, action="quotas.read", reads=True)
+def list_quotas(turn: Turn, command: messages.ListQuotas) -> list[Quota]:
+    """Answer with what was agreed, by tenant."""
+    return cut(quotas.list_quotas(turn.connection), command)
+
+
+def _find(turn: Turn, tenant: str) -> Quota | None:
+    return next((each for each in quotas.list_quotas(turn.connection) if each.tenant == tenant), None)
+
+
+def _find_problem(quota: Quota) -> str:
+    """Return why nobody could use a quota; empty when somebody could."""
+    if not 0 < quota.weight < math.inf:
+        return f"a weight of {quota.weight:g}"
+    for kind in Amounts.__struct_fields__:
+        sure, most = getattr(quota.guarantee, kind), getattr(quota.most, kind)
+        if most == 0:
+            return f"a limit of 0 {kind}"
+        if most is not None and sure is not None and sure > most:
+            return f"{sure:g} {kind} are guaranteed, {most:g} are the limit"
+    return ""
+
+
+def _decide_anew(turn: Turn) -> None:
+    """Have the state of decisions made anew; other owners look once in a while."""
+    turn.after_commit(lambda: doubt_backlog(turn.home))
+    turn.notify("queue")

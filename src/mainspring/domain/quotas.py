@@ -1,0 +1,71 @@
+"""Messages about quotas: what tenants may count on, and what they may not exceed.
+
+They travel as those of `mainspring.domain.messages` do, which knows them all.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from mainspring.domain.command import Command, Count
+
+Much = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+
+class Amounts(msgspec.Struct, frozen=True):
+    """So much of each kind; None: nothing is said of it."""
+
+    cpus: Much | None = None
+    memory_bytes: Count | None = None
+    gpus: Much | None = None
+
+
+class Quota(msgspec.Struct):
+    """What was agreed about a tenant's part of the home.
+
+    Attributes
+    ----------
+    tenant : str
+        A project, ``air``, or a user in it, ``air/anna``.
+    weight : float
+        Of its share among those beside it, > 0.
+    priority : int or None
+        The greater goes first; None: that of the project, or 0.
+    guarantee : Amounts
+        So much it gets before those that hold more than what is guaranteed to them.
+    most : Amounts
+        So much it holds at most, with all below it.
+    """
+
+    tenant: str
+    weight: float = 1.0
+    priority: int | None = None
+    guarantee: Amounts = Amounts()
+    most: Amounts = Amounts()
+    set_by: str = ""
+    set_at: float = 0.0
+
+
+class SetQuota(Command):
+    """Agree about a tenant's part; what is not given stays as it was."""
+
+    tenant: str
+    weight: float | None = None
+    priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | None = None
+    guarantee: Amounts | None = None
+    most: Amounts | None = None
+
+
+class RemoveQuota(Command):
+    """Agree about nothing any more."""
+
+    tenant: str
+
+
+class ListQuotas(Command):
+    """What was agreed, by tenant."""
+
+
+ANSWERS: dict[type[Command], Any] = {SetQuota: Quota, RemoveQuota: Quota, ListQuotas: list[Quota]}

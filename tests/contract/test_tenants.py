@@ -1,0 +1,108 @@
+"""Quotas of tenants: what is agreed binds what starts, and nobody agrees on what cannot be."""
+
+import pytest
+
+from mainspring.control.placement import close_pools
+from mainspring.control.queue import dispatch
+from mainspring.domain import messages
+from mainspring.domain.errors import Invalid, NotFound
+from mainspring.domain.messages import Explain
+from mainspring.domain.principals import Principal
+from mainspring.domain.quotas import Amounts, ListQuotas, RemoveQuota, SetQuota
+from mainspring.domain.records import Call, Resources
+
+
+@pytest.fixture
+def desk(desk):
+    yield desk
+    close_pools(desk.home)
+
+
+def queue(desk, who, count=1, **asked):
+    anna = Principal(who, "user", {"*": "admin"})
+    spec = messages.RunSpec(kind="step", name="fit", call=Call(payload="0" * 64), resources=Resources(**asked))
+    return [desk.ask(messages.SubmitRuns(runs=[spec]), actor=anna)[0].id for _ in range(count)]
+
+
+def list_states(desk, ids):
+    return [desk.ask(messages.GetRun(id=each)).state for each in ids]
+
+
+def test_what_is_agreed_is_kept_changed_and_removed(desk):
+    made = desk.ask(SetQuota(tenant="air", weight=2.0, most=Amounts(gpus=8)))
+    assert (made.weight, made.priority, made.most.gpus, made.set_by) == (2.0, None, 8, "owner")
+    changed = desk.ask(SetQuota(tenant="air", priority=1, guarantee=Amounts(gpus=4, cpus=16)))
+    assert (changed.weight, changed.priority, changed.guarantee.cpus, changed.most.gpus) == (2.0, 1, 16, 8)
+    desk.ask(SetQuota(tenant="air/anna", weight=0.5))
+    assert [each.tenant for each in desk.ask(ListQuotas())] == ["air", "air/anna"]
+    assert desk.ask(RemoveQuota(tenant="air")) == changed
+    assert [each.tenant for each in desk.ask(ListQuotas())] == ["air/anna"]
+    with pytest.raises(NotFound, match="nothing was agreed about 'air'") as caught:
+        desk.ask(RemoveQuota(tenant="air"))
+    assert caught.value.code == "QUOTA-003"
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "said"),
+    [
+        ({"tenant": "air/anna/air"}, "QUOTA-001", "'air/anna/air' is no tenant"),
+        ({"tenant": "../air"}, "QUOTA-001", "'../air'"),
+        ({"tenant": ""}, "QUOTA-001", "''"),
+        ({"weight": 0.0}, "QUOTA-002", "air: a weight of 0"),
+        ({"weight": -1.0}, "QUOTA-002", "a weight of -1"),
+        ({"weight": float("nan")}, "QUOTA-002", "a weight of nan"),
+        ({"most": Amounts(gpus=0)}, "QUOTA-002", "a limit of 0 gpus"),
+        ({"most": Amounts(memory_bytes=0)}, "QUOTA-002", "a limit of 0 memory_bytes"),
+        (
+            {"guarantee": Amounts(gpus=4), "most": Amounts(gpus=2)},
+            "QUOTA-002",
+            "4 gpus are guaranteed, 2 are the limit",
+        ),
+    ],
+)
+def test_what_nobody_could_use_is_refused(desk, values, code, said):
+    with pytest.raises(Invalid) as caught:
+        desk.ask(SetQuota(**({"tenant": "air"} | values)))
+    assert caught.value.code == code
+    assert said in caught.value.what
+    assert desk.ask(ListQuotas()) == []
+
+
+def test_a_limit_binds_what_starts_and_why_tells_it(desk):
+    desk.ask(SetQuota(tenant="default/anna", most=Amounts(cpus=0.2)))
+    desk.call(dispatch)
+    ids = queue(desk, "anna", 3, cpus=0.1)
+    other = queue(desk, "ben", 1, cpus=0.1)
+    desk.call(dispatch)
+    assert list_states(desk, ids) == ["starting", "starting", "queued"]
+    assert list_states(desk, other) == ["starting"]
+    lines = desk.ask(Explain(thing=ids[2])).lines
+    assert "because waiting for the quota of default/anna: it holds 0.2 cpus of 0.2 cpus, 1st in line" in lines
+    desk.ask(SetQuota(tenant="default/anna", most=Amounts(cpus=1)))
+    desk.call(dispatch)
+    assert list_states(desk, ids) == ["starting"] * 3
+
+
+def test_what_a_turn_that_was_undone_had_decided_is_decided_again(desk):
+    (run_id,) = queue(desk, "anna", cpus=0.1)
+
+    def fail(turn):
+        dispatch(turn)
+        raise RuntimeError("undone")
+
+    with pytest.raises(RuntimeError, match="undone"):
+        desk.call(fail)
+    assert list_states(desk, [run_id]) == ["queued"]
+    desk.call(dispatch)
+    assert list_states(desk, [run_id]) == ["starting"]
+
+
+def test_what_was_cancelled_while_it_waited_is_passed_over(desk):
+    desk.ask(SetQuota(tenant="default/anna", most=Amounts(cpus=0.1)))
+    desk.call(dispatch)
+    first, second, third = queue(desk, "anna", 3, cpus=0.1)
+    desk.call(dispatch)
+    desk.ask(messages.CancelRuns(ids=[second], reason="changed my mind"))
+    desk.ask(messages.CancelRuns(ids=[first], reason="changed my mind"))
+    desk.call(dispatch)
+    assert list_states(desk, [first, second, third]) == ["cancelled", "cancelled", "starting"]
