@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
-
 from mainspring.domain.quotas import Quota
+from mainspring.store.rows import add
+from mainspring.store.statements import Statement
 from mainspring.store.tables import quotas
+from mainspring.store.words import Connection, bindparam, delete, select
 
-_COLUMNS = [quotas.c[name] for name in Quota.__struct_fields__]
+_ALL = Statement(select(*(quotas.c[name] for name in Quota.__struct_fields__)).order_by(quotas.c.tenant))
+_REMOVE = Statement(delete(quotas).where(quotas.c.tenant == bindparam("tenant_")))
 
 
 def list_quotas(connection: Connection) -> list[Quota]:
     """Return what was agreed, by tenant."""
-    return [Quota(*row) for row in connection.execute(select(*_COLUMNS).order_by(quotas.c.tenant))]
+    return [Quota(*row) for row in _ALL.all(connection)]
 
 
 def put_quota(connection: Connection, quota: Quota) -> None:
     """Keep what was agreed about a tenant, in place of what was before."""
     remove_quota(connection, quota.tenant)
-    connection.execute(quotas.insert(), {name: getattr(quota, name) for name in Quota.__struct_fields__})
+    add(connection, quotas, quota)
 
 
 def remove_quota(connection: Connection, tenant: str) -> None:
     """Forget what was agreed about a tenant."""
-    connection.execute(delete(quotas).where(quotas.c.tenant == tenant))
+    _REMOVE.run(connection, {"tenant_": tenant})
