@@ -4,6 +4,7 @@ import pytest
 
 from mainspring.control.placement import close_pools
 from mainspring.control.queue import dispatch
+from mainspring.control.tenants import set_quota
 from mainspring.domain import messages
 from mainspring.domain.errors import Invalid, NotFound
 from mainspring.domain.messages import Explain
@@ -82,6 +83,19 @@ def test_a_limit_binds_what_starts_and_why_tells_it(desk):
     desk.ask(SetQuota(tenant="default/anna", most=Amounts(cpus=1)))
     desk.call(dispatch)
     assert list_states(desk, ids) == ["starting"] * 3
+
+
+def test_a_decision_that_joins_the_turn_in_which_a_limit_is_set_keeps_it(desk):
+    desk.call(dispatch)
+
+    def agree_and_decide(turn):
+        set_quota(turn, SetQuota(tenant="default/anna", most=Amounts(cpus=0.1)))
+        dispatch(turn)
+
+    desk.call(agree_and_decide)
+    ids = queue(desk, "anna", 2, cpus=0.1)
+    desk.call(dispatch)
+    assert list_states(desk, ids) == ["starting", "queued"]
 
 
 def test_what_a_turn_that_was_undone_had_decided_is_decided_again(desk):

@@ -53,14 +53,22 @@ PLACES = {
     "secrets": {"name": lambda _: ["database"]},
     "sinks": {"name": lambda _: ["ops"]},
     "blobs": {"digest": lambda _: [DIGEST]},
+    "pools": {"name": lambda _: ["local"]},
 }
 """First part of the path -> place in it -> what names something of the other project."""
 
 WRITES_OWN = {"PUT /secrets/{name}", "PUT /sinks/{name}", "POST /blobs/{digest}/hold"}
 """Makes something of that name in one's own project, whatever others have."""
 
-OF_HOME = {"PUT /users/{name}/role", "DELETE /users/{name}/role"}
-"""Users are the home's: an admin of a project gives any of them a role in it, by name."""
+OF_HOME = {"PUT /users/{name}/role", "DELETE /users/{name}/role", "GET /pools/{name}"}
+"""Users and pools are the home's: an admin of a project gives any user a role in it, by name; pools all may see."""
+
+ADMINISTERED = {
+    route
+    for route in ROUTES
+    if route.split("/")[1].split("{")[0] in {"pools", "nodes", "quotas"} and not route.startswith("GET")
+}
+"""Pools, machines and quotas are the home's, and an admin of one project changes none."""
 
 
 class Things:
@@ -174,7 +182,7 @@ def tell(answer, value):
     return answer.status_code, headers, text
 
 
-@pytest.mark.parametrize("route", sorted(set(ROUTES) - OF_HOME))
+@pytest.mark.parametrize("route", sorted(set(ROUTES) - OF_HOME - ADMINISTERED))
 def test_what_is_foreign_is_as_if_it_were_not(things, route):
     entry = ROUTES[route]
     before, tried = things.read_all(), 0
@@ -188,6 +196,13 @@ def test_what_is_foreign_is_as_if_it_were_not(things, route):
             tried += 1
     assert tried
     assert things.read_all() == before
+
+
+@pytest.mark.parametrize("route", sorted(ADMINISTERED))
+def test_who_rules_one_project_does_not_rule_the_home(things, route):
+    path = re.sub(r"\{[a-z_]+(:path)?\}", "local", ROUTES[route].path)
+    for project in ("rail", "air"):
+        assert send(things, ROUTES[route], path, params={"project": project}).status_code == 403
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -85,5 +85,5 @@ def _find_problem(quota: Quota) -> str:
 
 def _decide_anew(turn: Turn) -> None:
     """Have the state of decisions made anew; other owners look once in a while."""
-    turn.after_commit(lambda: doubt_backlog(turn.home))
+    doubt_backlog(turn.home)  # not after the commit: a decision may join this turn
     turn.notify("queue")
