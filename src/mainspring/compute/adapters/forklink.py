@@ -139,6 +139,8 @@ class ForkLink:
         self._closing = True
         self.post(forks.Bye())
         self._thread.join(1.0)
+        if self._process is not None and self._process.poll() is None:
+            self._process.returncode = 0  # it goes on by design, which Python would warn of
 
     def _wake(self) -> None:
         with contextlib.suppress(OSError):
@@ -147,6 +149,10 @@ class ForkLink:
     # --- the thread ----------------------------------------------------------------------
 
     def _live(self) -> None:
+        with self._woken, self._waker:
+            self._serve()
+
+    def _serve(self) -> None:
         while True:
             link = self._connect()
             if link is None:
