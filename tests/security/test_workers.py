@@ -56,7 +56,7 @@ def test_the_record_holds_no_token_of_a_worker(desk, record):
     _run, token = place(desk, "user:root")
     secret = token.rpartition("-")[2]
     rows = []
-    desk.call(lambda turn: rows.extend(turn.connection.exec_driver_sql("SELECT * FROM calls").all()))
+    desk.call(lambda turn: rows.extend(turn.connection.exec_driver_sql("SELECT * FROM calls").fetchall()))
     assert len(rows) == 1
     assert secret not in repr(rows)
     assert digest_token(token.removeprefix("msw_")) in repr(rows)

@@ -77,7 +77,7 @@ def decode(content: bytes, *, last: bool) -> tuple[str, int]:
 
 def _is_coming(turn: Turn, run: Run) -> bool:
     """Tell whether the engine still holds the last attempt of an ended run: then text may follow."""
-    pool = open_pools(turn).get(split_place(run.place or LOCAL_POOL)[0])
+    pool = open_pools(turn).get(split_place(run.place)[0]) if run.place else None
     try:
         return pool is not None and pool.engine.poll([Handle(run.id, run.attempt)])[0].state != "ended"
     except Exception:  # noqa: BLE001 - the engine of somebody else may raise anything; `_read` tells what

@@ -132,7 +132,7 @@ def copy(pipe: int, text: Any, wait_s: float) -> bool:
             time.sleep(wait_s)  # closed, and the worker goes on
         return False
     room = MOST_TEXT_BYTES - text.tell()
-    if room > 0:
+    if room >= 0:  # filled to the last byte, what it lacks is the word that more was printed
         text.write(content[:room])
         if len(content) > room:
             text.write(_TOO_MUCH)
