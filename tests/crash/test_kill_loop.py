@@ -22,8 +22,19 @@ TRIALS = int(os.environ.get("KILL_TRIALS", "125"))
 WHOLE = TRIALS >= 500
 SEEDS = [int(seed) for seed in os.environ.get("KILL_SEEDS", "").split(",") if seed]
 # Killed at in test_plane_kills, test_sweep_kills, test_retention_kills, test_migrations, test_sink_kills,
-# test_trigger_kills, test_prediction_kills and test_mlflow_import.
-ELSEWHERE = ("plane.", "sweep.", "retention.", "litter.", "migration.", "courier.", "trigger.", "predict.", "import.")
+# test_trigger_kills, test_prediction_kills, test_mlflow_import and test_folder_export.
+ELSEWHERE = (
+    "plane.",
+    "sweep.",
+    "retention.",
+    "litter.",
+    "migration.",
+    "courier.",
+    "trigger.",
+    "predict.",
+    "import.",
+    "export.",
+)
 OTHER_POINTS = {point for point in POINTS if point.startswith(ELSEWHERE)}
 LOOP_POINTS = sorted(POINTS - OTHER_POINTS)
 KINDS = {

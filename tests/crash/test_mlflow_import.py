@@ -62,7 +62,7 @@ print(json.dumps([ids, model.model_id]))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server(mlflow_python, tmp_path_factory):
     """A real MLflow server with a small record; yields its address and a function that runs the program there."""
     folder = tmp_path_factory.mktemp("mlflow")

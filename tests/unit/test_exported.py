@@ -112,6 +112,7 @@ SPEC = "graph_module/module_call_graph/0/signature/in_spec"
         (f"{NODE}/inputs/0/arg", {"as_float": "1e999 or print()"}, "no number"),
         ("graph_module/graph/tensor_values/x/sizes/0/as_expr/expr_str", "__import__('os').getpid()", "no size"),
         ("graph_module/graph/tensor_values/x/sizes/0/as_expr/expr_str", "9**9**9**9", "no size"),
+        ("graph_module/graph/tensor_values/x/sizes/0/as_expr/expr_str", "1" * 399 + "x", "no size"),
         ("graph_module/graph/tensor_values/x/device/type", "cuda", "device"),
         ("graph_module/graph/custom_obj_values", {"x": {"name": "x", "class_fqn": "y"}}, "object of its own"),
         (SPEC, json.dumps([1, {**LEAF, "type": "os.PathLike"}]), "os.PathLike"),

@@ -29,9 +29,9 @@ _TEXT = re.compile(r"[\w ,.>-]{0,200}", re.ASCII)
 _FLOAT = re.compile(r"-?Infinity|NaN")
 # What PyTorch has sympy evaluate: sums, products and comparisons of sizes. No power: it has no bound.
 _SIZE = re.compile(
-    r"(?:Symbol\('[a-z]\d{1,6}'(?:, (?:positive|integer|nonnegative)=True)*\)|evaluate=False"
+    r"(?:Symbol\('[a-z]\d{1,6}'(?:, (?:positive|integer|nonnegative)=True){0,3}\)|evaluate=False"
     r"|(?:Integer|Add|Mul|FloorDiv|Mod|PythonMod|CleanDiv|CeilDiv|Max|Min|Eq|Ne|Ge|Gt|Le|Lt)\("
-    r"|[a-z]\d{1,6}|\d{1,12}|//|[-+*(), ])+"
+    r"|[a-z]\d{1,6}|\d{1,12}|//|[-+*(), ])++"  # what was read is not read again: digits part in many ways
 )
 _OPERATOR = re.compile(r"torch\.ops\.aten\.(\w{1,80})\.\w{1,80}", re.ASCII)
 _ARITHMETIC = re.compile(r"_operator\.(?:add|sub|mul|floordiv|mod|neg|eq|ne|lt|le|gt|ge|getitem)")

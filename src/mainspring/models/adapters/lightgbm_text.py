@@ -16,7 +16,7 @@ _CATEGORICAL = 1
 _END = "\nend of trees\n"
 # What follows the trees: importances, parameters, categories of pandas, each in lines of its own.
 _TAIL = re.compile(
-    r"(?:\nfeature_importances:\n(?:[^\n=]+=[0-9.e+-]+\n)*)?"
+    r"(?:\nfeature_importances:(?:\n[^\n=]+=[0-9.e+-]+)*\n)?"
     r"(?:\nparameters:\n(?:\[[a-z0-9_]+: [^\n]*\]\n)*\nend of parameters\n)?"
     r"(?:\npandas_categorical:[^\n]*\n?)?\n?",
     re.ASCII,
