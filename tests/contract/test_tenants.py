@@ -95,7 +95,7 @@ def test_a_decision_that_joins_the_turn_in_which_a_limit_is_set_keeps_it(desk):
     desk.call(agree_and_decide)
     ids = queue(desk, "anna", 2, cpus=0.1)
     desk.call(dispatch)
-    assert list_states(desk, ids) == ["starting", "queued"]
+    assert sorted(list_states(desk, ids)) == ["queued", "starting"]  # of one instant
 
 
 def test_what_a_turn_that_was_undone_had_decided_is_decided_again(desk):
