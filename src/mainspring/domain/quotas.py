@@ -52,7 +52,7 @@ class SetQuota(Command):
     """Agree about a tenant's part; what is not given stays as it was."""
 
     tenant: str
-    weight: float | None = None
+    weight: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] | None = None
     priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | None = None
     guarantee: Amounts | None = None
     most: Amounts | None = None
