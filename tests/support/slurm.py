@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from mainspring.compute.adapters.slurm import SlurmEngine
+from mainspring.testing.engines import until
 
 DEVICES = 8
 CORES = 16
@@ -162,6 +163,9 @@ class SlurmHome(SlurmEngine):
 
     def __init__(self, url, home):
         super().__init__(f"slurm://?partition=lab&conf={os.environ['SLURM_CONF']}", home)
+        for _ in until():  # what no node can hold is refused as soon as the nodes are known
+            if self.capacity():
+                break
 
 
 def is_installed():
