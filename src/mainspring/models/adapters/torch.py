@@ -73,7 +73,7 @@ class TorchFlavor:
             "MODEL-002",
             f"{kind} cannot be exported with the columns {', '.join(columns)}: {faults[0]}",
             why="torch.export follows a module's forward with the example's columns, and no branch over their values",
-            fix="give an example with the columns that it takes, in their order; or pass allow_code=True",
+            fix="give an example with the columns that it takes, in order; or register what torch.export.export gives",
             got=kind,
         )
 
