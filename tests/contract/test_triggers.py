@@ -350,6 +350,37 @@ def test_a_difference_is_told_field_by_field(desk):
     ]
 
 
+def test_what_vanished_from_its_file_is_pruned_when_asked(desk):
+    train, old = declare_in("flow", "train"), declare_in("flow", "old")
+    gate = Declaration("gate", "delays->champion", {"alpha": 0.05}, "flow")
+    view = Declaration("view", "recent", {"source": "orders"}, "flow")
+    other = Declaration("view", "elsewhere", {"source": "orders"}, "other")
+    apply(desk, train, old, gate, view, other, files=["flow", "other"])
+    wanted = [
+        "= pipeline train",
+        "- pipeline old  (needs editor)  its file declares it no longer",
+        "! gate delays->champion  its file declares it no longer; it stays: mainspring gates remove delays champion",
+        "- view recent  (needs editor)  its file declares it no longer",
+    ]
+    looked = apply(desk, train, files=["flow"], prune=True, dry_run=True)
+    assert looked.lines() == wanted
+    assert desk.ask(messages.GetDeclaration("view", "recent")).name == "recent"
+    apply(desk, Declaration("view", "recent", {"source": "bills"}, "flow"))
+    with pytest.raises(Conflict) as caught:
+        apply(desk, train, files=["flow"], prune=True, base=looked.base)
+    assert caught.value.code == "TRIGGER-004"
+    assert [each.name for each in desk.ask(triggers.ListPipelines())] == ["old", "train"], "all or none"
+    assert apply(desk, train, files=["flow"], prune=True).lines() == wanted
+    assert [each.name for each in desk.ask(triggers.ListPipelines())] == ["train"]
+    for kind, name, stays in (("view", "recent", False), ("view", "elsewhere", True), ("gate", gate.name, True)):
+        if stays:
+            assert desk.ask(messages.GetDeclaration(kind, name)).name == name
+        else:
+            with pytest.raises(NotFound):
+                desk.ask(messages.GetDeclaration(kind, name))
+    assert apply(desk, train, files=["flow"], prune=True).lines() == [wanted[0], wanted[2]]
+
+
 def test_what_vanished_from_its_file_stays_and_is_told(desk):
     train, old, other = declare_in("flow", "train"), declare_in("flow", "old"), declare_in("other", "elsewhere")
     gate = Declaration("gate", "delays->champion", {"alpha": 0.05}, "flow")
@@ -358,9 +389,9 @@ def test_what_vanished_from_its_file_stays_and_is_told(desk):
     told = apply(desk, train, files=["flow"]).lines()
     assert told == [
         "= pipeline train",
-        "! pipeline old  its file declares it no longer; it stays: mainspring pipelines remove old",
+        "! pipeline old  its file declares it no longer; it stays: mainspring apply FILE --prune",
         "! gate delays->champion  its file declares it no longer; it stays: mainspring gates remove delays champion",
-        "! view recent  its file declares it no longer; it stays",
+        "! view recent  its file declares it no longer; it stays: mainspring apply FILE --prune",
     ]
     assert desk.ask(triggers.RemovePipeline(name="old")).name == "old"
     assert [each.name for each in desk.ask(triggers.ListPipelines())] == ["elsewhere", "train"]

@@ -116,8 +116,17 @@ def test_files_are_applied_with_a_difference_field_by_field(folder):
     assert [mark for mark, *_ in data["changes"]] == ["=", "~", "=", "="]
     (folder / "flow.py").write_text(text.replace("def tell(", "def told("))
     told = mainspring(folder, "apply", "flow.py").stdout
-    assert "! pipeline tell  its file declares it no longer; it stays: mainspring pipelines remove tell" in told
+    assert "! pipeline tell  its file declares it no longer; it stays: mainspring apply FILE --prune" in told
     assert list_applied() == ["tell", "told"]
+    told = mainspring(folder, "apply", "flow.py", "--prune").stdout
+    assert "- pipeline tell  (needs editor)  its file declares it no longer" in told
+    assert list_applied() == ["told"]
+    (folder / "flow.py").write_text("")
+    assert "CLI-002" in mainspring(folder, "apply", "flow.py", code=3).stderr
+    told = mainspring(folder, "apply", "flow.py", "--prune").stdout
+    for kind in ("- contract Order", "- pipeline told", "- monitor truth", "! gate delays->champion"):
+        assert kind in told
+    assert list_applied() == []
 
 
 def test_two_applies_at_once_leave_one_order_and_one_clear_error(folder):

@@ -42,9 +42,13 @@ class Terminal:
     def wait_for(self, pattern):
         """Read until what was written holds a pattern."""
         deadline = time.monotonic() + PATIENCE_S
-        while not re.search(pattern, self.text):
-            assert time.monotonic() < deadline, self.text
-            assert self._read(deadline), f"it ended without {pattern!r}: {self.text}"
+        try:
+            while not re.search(pattern, self.text):
+                assert time.monotonic() < deadline, self.text
+                assert self._read(deadline), f"it ended without {pattern!r}: {self.text}"
+        except AssertionError:
+            self._kill()
+            raise
         return self
 
     def interrupt(self):
@@ -61,8 +65,13 @@ class Terminal:
         try:
             return self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGKILL)
+            self._kill()
             raise
+
+    def _kill(self):
+        """Leave nothing behind that a later test would be blamed for."""
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
 
     def _read(self, deadline):
         ready, _, _ = select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     epilog="Examples: mainspring apply flights.py --dry-run · mainspring apply flights.py reports.py",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--prune", is_flag=True, help="Take out of force what these files declare no longer; gates stay.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would change.")
-def command(files: tuple[str, ...], *, dry_run: bool) -> None:
+def command(files: tuple[str, ...], *, prune: bool, dry_run: bool) -> None:
     """Apply the gates, pipelines, monitors, contracts and views that each FILE declares at its top level.
 
     Their code goes along as a snapshot, so triggers start them when this folder has changed or
     is gone. The same again changes nothing. All files are applied, or none; what a file declares
-    no longer stays applied and is told.
+    no longer stays applied and is told, unless --prune takes it out of force.
     """
     from mainspring.sdk.client import get_client
     from mainspring.sdk.declarations import hand_over
@@ -40,9 +41,9 @@ def command(files: tuple[str, ...], *, dry_run: bool) -> None:
     paths = [find_file(file, "mainspring apply") for file in files]
     client = get_client()
     places = {path: name_file(path) for path in paths}
-    declarations = [each for path, place in places.items() for each in _read(path, client, place)]
+    declarations = [each for path, place in places.items() for each in _read(path, client, place, prune=prune)]
     _check_names(declarations)
-    diff = hand_over(client, declarations, dry_run=dry_run, files=list(places.values()))
+    diff = hand_over(client, declarations, dry_run=dry_run, files=list(places.values()), prune=prune)
     if wants_json():
         print_json(diff)
         return
@@ -85,15 +86,15 @@ def _is_declared(value: Any) -> bool:
 _CONTRACTS = "mainspring.sdk.contracts"
 
 
-def _read(path: Path, client: Client, place: str) -> list[Declaration]:
-    """Return what a file declares, with its code, before the next file is loaded."""
+def _read(path: Path, client: Client, place: str, *, prune: bool) -> list[Declaration]:
+    """Return what a file declares, with its code, before the next file is loaded; nothing only where it may vanish."""
     from mainspring.sdk.declarations import complete
 
     try:
         declared = find_declared(vars(load_file(path)))
     except SystemExit as fault:
         raise Failed("CLI-006", f"{path} ended the process while it was imported (exit {fault.code})") from None
-    if not declared:
+    if not declared and not prune:
         raise NotFound("CLI-002", f"{path} declares nothing that can be applied", fix=f"mainspring run {path}")
     return complete(declared, client, place)
 
@@ -108,7 +109,7 @@ def _check_names(declarations: list[Declaration]) -> None:
 
 
 def _tell_end(diff: Diff, *, dry_run: bool) -> None:
-    changed = sum(mark in {"+", "~"} for mark, *_ in diff.changes)
+    changed = sum(mark in {"+", "~", "-"} for mark, *_ in diff.changes)
     if not changed:
         click.echo("nothing changes" if dry_run else "nothing changed", err=True)
     elif not dry_run:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from mainspring.control.blobs import check_named
 from mainspring.control.declarations import digest_body, find_declaration, list_declarations
 from mainspring.control.foreign import check_applied
+from mainspring.control.pipelines import remove_pipeline
 from mainspring.control.services import watch
 from mainspring.control.standings import settle_triggers, take_over
 from mainspring.control.turn import Turn
@@ -17,16 +18,19 @@ from mainspring.control.usecases import handles
 from mainspring.domain.errors import Conflict, Invalid, NotFound
 from mainspring.domain.messages import Apply, Diff, Difference, GetDeclaration
 from mainspring.domain.records import Declaration, Snapshot
-from mainspring.domain.triggers import Trigger
+from mainspring.domain.triggers import RemovePipeline, Trigger
 from mainspring.pipelines.differences import compare
 from mainspring.pipelines.snapshots import digest_snapshot
 from mainspring.pipelines.triggers import check_trigger
 from mainspring.security.policy import ACTIONS
 from mainspring.store import rows, tables
 from mainspring.store.buckets import check_approved
+from mainspring.store.words import delete
 
 _ACTIONS = {"gate": "gates.change"}
 """Kind -> the action that a change of it takes; of the others, `declarations.apply`."""
+
+_GONE = "its file declares it no longer"
 
 _KINDS = ("pipeline", "gate", "monitor", "contract", "view")
 
@@ -61,9 +65,10 @@ def apply(turn: Turn, command: Apply) -> Diff:
     for declaration in command.declarations:
         _apply(turn, command, declaration, diff)
     for each in _list_vanished(turn, command):
-        diff.changes.append(
-            ("!", each.kind, each.name, f"its file declares it no longer; it stays{_tell_removal(each)}")
-        )
+        if command.prune and each.kind != "gate":
+            _prune(turn, command, each, diff)
+        else:
+            diff.changes.append(("!", each.kind, each.name, f"{_GONE}; it stays: {_tell_removal(each)}"))
     return diff
 
 
@@ -95,10 +100,7 @@ def _apply(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> 
         for trigger in pipeline.triggers:
             if "://" in trigger.match.get("path", ""):
                 check_approved(trigger.match["path"])
-    based = command.base.get(place)
-    if based is not None and based != diff.base[place]:
-        who = _find_applier(turn, kind, name)
-        raise Conflict("TRIGGER-004", f"{place} was applied by {who} after this difference was made", name=name)
+    _check_base(turn, command, diff, kind, name)
     action = _ACTIONS.get(kind, "declarations.apply")
     fields = dict.fromkeys(each.field.partition(".")[0] for each in changed)
     diff.changes.append(("+" if old is None else "~", kind, name, "" if old is None else ", ".join(fields)))
@@ -130,12 +132,40 @@ def _list_vanished(turn: Turn, command: Apply) -> list[Declaration]:
 
 
 def _tell_removal(declaration: Declaration) -> str:
-    """Return how to end what a file declares no longer, where there is a verb for it."""
-    if declaration.kind == "pipeline":
-        return f": mainspring pipelines remove {declaration.name}"
+    """Return how to end what a file declares no longer."""
     if declaration.kind == "gate":
-        return f": mainspring gates remove {declaration.name.replace('->', ' ')}"
-    return ""
+        return f"mainspring gates remove {declaration.name.replace('->', ' ')}"
+    return "mainspring apply FILE --prune"
+
+
+def _prune(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> None:
+    """Take out of force what its file declares no longer; what it made stays."""
+    kind, name = declaration.kind, declaration.name
+    diff.base[f"{kind} {name}"] = digest_body(declaration.body)
+    _check_base(turn, command, diff, kind, name)
+    diff.changes.append(("-", kind, name, _GONE))
+    diff.needs[f"{kind} {name}"] = ACTIONS["declarations.apply"].role
+    if command.dry_run:
+        return
+    if kind == "pipeline":
+        remove_pipeline(turn, RemovePipeline(name))
+        return
+    if kind == "monitor":
+        watch(turn, name, None)
+    table = tables.declarations
+    mine = (table.c.project == turn.project) & (table.c.kind == kind) & (table.c.name == name)
+    turn.connection.execute(delete(table).where(mine))
+    turn.audit("declarations.apply", f"{kind}:{name}", before=_tell(declaration), after={"removed": True})
+    turn.emit("applied", f"{kind}:{name}", {"mark": "-", "changed": []})
+
+
+def _check_base(turn: Turn, command: Apply, diff: Diff, kind: str, name: str) -> None:
+    """Refuse to change what somebody else changed since the difference was made."""
+    place = f"{kind} {name}"
+    based = command.base.get(place)
+    if based is not None and based != diff.base[place]:
+        who = _find_applier(turn, kind, name)
+        raise Conflict("TRIGGER-004", f"{place} was applied by {who} after this difference was made", name=name)
 
 
 def _move(turn: Turn, command: Apply, declaration: Declaration, diff: Diff) -> None:

@@ -30,10 +30,11 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     artifacts.add_artifacts(turn.connection, hold.seq, new)
     told: dict[str, Any] = {"journal_offset": max(command.offset, hold.journal_offset)}
     if command.params:
-        told["params"] = run.params = {**run.params, **command.params}
+        told["params"] = {**run.params, **command.params}
     if command.tags:
-        told["tags"] = run.tags = {**run.tags, **command.tags}
+        told["tags"] = {**run.tags, **command.tags}
     runs.change_run(turn.connection, run, **told)
+    run.params, run.tags = told.get("params", run.params), told.get("tags", run.tags)
     if command.points:
         for hook in REPORTED:
             hook(turn, run)

@@ -192,15 +192,15 @@ def list_monitored(turn: Turn, dataset: str) -> list[Service]:
     return [service for service in services if _labels_of(service) == dataset]
 
 
-def watch(turn: Turn, labels: str, monitor: dict[str, Any]) -> list[str]:
-    """Have the services whose monitor waits for these labels watched by another one; return those that change."""
+def watch(turn: Turn, labels: str, monitor: dict[str, Any] | None) -> list[str]:
+    """Have services whose monitor waits for these labels watched by another one or none; return those that change."""
     changed = [each for each in list_monitored(turn, labels) if each.monitor != monitor]
     for each in changed:
         turn.require("services.deploy")
         rows.change(turn.connection, tables.services, {"id": each.id}, monitor=monitor)
         service = find_service(turn, each.name)
         save_revisions(turn, service, service.revisions)
-        turn.emit("deployed", each.name, {"model": each.follows, "monitor": labels})
+        turn.emit("deployed", each.name, {"model": each.follows, "monitor": labels if monitor else ""})
         turn.audit("services.deploy", each.name, before={"monitor": each.monitor}, after={"monitor": monitor})
     return [each.name for each in changed]
 

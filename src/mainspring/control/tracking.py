@@ -75,8 +75,9 @@ def tag_run(turn: Turn, command: tracking.TagRun) -> Run:
     tracking.check_tags(command.tags)
     run = runs.find_run(turn.connection, turn.project, command.run_id)
     left = {name: value for name, value in run.tags.items() if name not in command.remove}
-    run.tags = left | command.tags
-    runs.change_run(turn.connection, run, tags=run.tags)
+    tags = left | command.tags
+    runs.change_run(turn.connection, run, tags=tags)
+    run.tags = tags
     turn.notify(run.id)
     return run
 

@@ -322,12 +322,15 @@ class Apply(Command):
         `Diff.base` of the difference that was looked at: what is in force must still be that (TRIGGER-004).
     files : list of str
         Sources of declarations, of which all that they declare is handed over, to tell what they declare no longer.
+    prune : bool
+        Take out of force what they declare no longer; a gate stays, which takes an approver and a reason.
     """
 
     declarations: list[records.Declaration]
     dry_run: bool = False
     base: dict[str, str] = {}
     files: list[str] = []
+    prune: bool = False
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -346,8 +349,8 @@ class Diff(msgspec.Struct):
     Attributes
     ----------
     changes : list of tuple
-        (mark, kind, name, detail) where mark is ``+`` new, ``~`` changed, ``=`` as it was, or ``!``: no longer
-        in its file, and in force all the same.
+        (mark, kind, name, detail) where mark is ``+`` new, ``~`` changed, ``=`` as it was, ``-`` out of force, or
+        ``!``: no longer in its file, and in force all the same.
     details : list of Difference
         Field by field.
     base : dict of str to str

@@ -62,7 +62,12 @@ def apply(*declared: Declared, dry_run: bool = False) -> Diff:
 
 
 def hand_over(
-    client: Client, declarations: list[Declaration], *, dry_run: bool = False, files: Sequence[str] = ()
+    client: Client,
+    declarations: list[Declaration],
+    *,
+    dry_run: bool = False,
+    files: Sequence[str] = (),
+    prune: bool = False,
 ) -> Diff:
     """Apply declarations against what is in force when their difference is made.
 
@@ -76,12 +81,14 @@ def hand_over(
         Only tell what would change.
     files : sequence of str
         Names of the files that declare all of them, each the same whenever it is applied.
+    prune : bool
+        Take out of force what these files declared before and declare no longer.
     """
-    named = list(files)
-    diff: Diff = client.ask(Apply(declarations=declarations, dry_run=True, files=named))
-    if dry_run or not (diff.moved or any(mark in "+~" for mark, *_ in diff.changes)):
+    wanted = Apply(declarations=declarations, dry_run=True, files=list(files), prune=prune)
+    diff: Diff = client.ask(wanted)
+    if dry_run or not (diff.moved or any(mark in "+~-" for mark, *_ in diff.changes)):
         return diff
-    applied: Diff = client.ask(Apply(declarations=declarations, base=diff.base, files=named))
+    applied: Diff = client.ask(replace(wanted, dry_run=False, base=diff.base))
     return applied
 
 

@@ -120,7 +120,7 @@ _HELD = Statement(
     # What runs in its caller's own process may have a call, too, and no engine holds it.
     .where(_is(runs.c.state, "starting", "running"), runs.c.node == bindparam("node_"), calls.c.placed_at.is_not(None))
 )
-_WORKERS = (
+_WORKERS = Statement(
     select(func.count(calls.c.worker_id.distinct()))
     .join(runs, runs.c.id == calls.c.run_id)
     .where(runs.c.state == "running")
@@ -183,7 +183,7 @@ def list_held(connection: Connection, node: str) -> list[Held]:
 
 def count_workers(connection: Connection) -> int:
     """Return how many workers hold runs."""
-    return int(connection.execute(_WORKERS).scalar() or 0)
+    return int(_WORKERS.all(connection)[0][0])
 
 
 def place(connection: Connection, run_id: str, token: str, now: float) -> None:

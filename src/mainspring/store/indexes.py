@@ -74,10 +74,20 @@ def add_values(connection: Connection, run_id: str, kind: str, values: Mapping[s
         _PUT[kind].run_later(connection, {**named, "run_id": run_id})
 
 
-def set_values(connection: Connection, run_id: str, kind: str, values: Mapping[str, Any]) -> None:
-    """Make a run be found by these params or tags and by no others; parameters are those of `add_values`."""
-    _DROP[kind].run_later(connection, {"run_id": run_id, "names": pack_ids([_clean(name) for name in values])})
-    add_values(connection, run_id, kind, values)
+def change_values(
+    connection: Connection, run_id: str, kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> None:
+    """Make a run be found by its new params or tags and by no others.
+
+    Cost: what is new, where nothing is taken away; the other parameters are those of `add_values`.
+    """
+    kept = {name: each for name, each in new.items() if each is not None}
+    if not all(name in kept for name, each in old.items() if each is not None):
+        names = pack_ids([_clean(name) for name in kept])
+        _DROP[kind].run_later(connection, {"run_id": run_id, "names": names})
+    add_values(
+        connection, run_id, kind, {name: each for name, each in kept.items() if not _is_same(each, old.get(name))}
+    )
 
 
 def drop_values(connection: Connection, run: int) -> None:
@@ -99,6 +109,10 @@ def read_entry(name: str, value: Any) -> Entry:
     except OverflowError:  # an integer beyond what a float holds; its digits are compared as a text
         number = None
     return _clean(name), _clean(spell(value)), number
+
+
+def _is_same(new: Any, old: Any) -> bool:
+    return type(new) is type(old) and bool(new == old)  # True equals 1, and reads otherwise
 
 
 def _clean(text: str) -> str:

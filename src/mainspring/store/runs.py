@@ -13,7 +13,7 @@ from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.deletions import is_here
 from mainspring.store.ids import pick_id
-from mainspring.store.indexes import add_values, set_values
+from mainspring.store.indexes import add_values, change_values
 from mainspring.store.rows import add, change, find_place
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
@@ -430,12 +430,15 @@ def read_order(connection: Connection, run_id: str) -> str:
 
 
 def change_run(connection: Connection, run: Run, **values: Any) -> bool:
-    """Update a run that still has the state, attempt and fence of `run`; tell whether it had."""
+    """Update a run that still has the state, attempt and fence of `run`; tell whether it had.
+
+    `run` is as the record has it: of its params and tags those are indexed that `values` has otherwise.
+    """
     where = {"id": run.id, "state": run.state, "attempt": run.attempt, "fence": run.fence}
     changed = change(connection, runs, where, **values)
-    for kind in ("params", "tags"):
+    for kind, old in (("params", run.params), ("tags", run.tags)):
         if changed and kind in values:
-            set_values(connection, run.id, kind, values[kind])
+            change_values(connection, run.id, kind, old, values[kind])
     return changed
 
 
@@ -445,10 +448,7 @@ def set_texts(connection: Connection, run: Run, params: dict[str, Any], tags: di
         if new == old:
             continue
         change(connection, runs, {"id": run.id}, **{kind: new})
-        if old.keys() <= new.keys():
-            add_values(connection, run.id, kind, {name: each for name, each in new.items() if old.get(name) != each})
-        else:
-            set_values(connection, run.id, kind, new)
+        change_values(connection, run.id, kind, old, new)
 
 
 def find_result(connection: Connection, project: str, key: str) -> Run | None:

@@ -89,8 +89,18 @@ class SqliteDialect:
 
     @contextmanager
     def savepoint(self, connection: Connection) -> Iterator[None]:
-        """Undo what is done inside when it raises."""
-        raw = driver(connection)
+        """Undo what is done inside when it raises; the whole transaction where nothing was written before."""
+        raw, info = driver(connection), connection.info
+        if raw.total_changes == info.get("changes"):
+            try:
+                yield
+            except BaseException:
+                if raw.in_transaction and raw.total_changes != info["changes"]:
+                    raw.execute("ROLLBACK")
+                    raw.execute("BEGIN")
+                    info["changes"] = raw.total_changes
+                raise
+            return
         raw.execute("SAVEPOINT request")
         try:
             yield
