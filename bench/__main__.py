@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from bench.budgets import find_breaches, read_budgets, tighten, write_budgets
+from bench.cold import measure_cold
 from bench.figures import Figure, print_figures
 from bench.install import build_wheel, install_core, weigh
 from bench.monitoring import measure_drift
@@ -46,6 +47,7 @@ def measure_install(repeats: int) -> list[Figure]:  # noqa: ARG001 - an installa
 
 TABLES = {
     "Faces": measure_faces,
+    "Cold": measure_cold,
     "Steps": measure_steps,
     "Owner": measure_owner,
     "Record": measure_records,

@@ -13,9 +13,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
 
-def measure_cpu(command: Sequence[str], repeats: int, **environment: str) -> list[float]:
-    """Run a command in fresh processes and return the CPU milliseconds of each, after one unmeasured run."""
-    run(command, **environment)
+def measure_cpu(command: Sequence[str], repeats: int, *, warm: bool = True, **environment: str) -> list[float]:
+    """Run a command in fresh processes and return the CPU milliseconds of each; to be `warm`, it is run once before."""
+    if warm:
+        run(command, **environment)
     return [_spend(command, environment) for _ in range(repeats)]
 
 
@@ -43,6 +44,15 @@ def read_cpu_s(pids: Sequence[int]) -> float:
             continue
         total += sum(map(int, fields[11:15]))
     return total / _TICKS
+
+
+def read_own_cpu_s(pids: Sequence[int]) -> float:
+    """Return the CPU seconds of processes to the nanosecond, without threads and children that have ended."""
+    total = 0
+    for pid in pids:
+        for thread in (_PROC / str(pid) / "task").iterdir():
+            total += int((thread / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def read_memory_mb(pid: int) -> float:

@@ -6,7 +6,6 @@ are met by running a script at an owner in this process.
 
 import asyncio
 import gc
-import importlib
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import msgspec
 
 from mainspring.control import usecases
 from mainspring.control.lifetime import Owner
-from mainspring.control.owner import USE_CASES
+from mainspring.control.owner import load
 from mainspring.store.homes import place_home
 from mainspring.store.statements import COMPILED, Statement
 
@@ -69,8 +68,7 @@ def main() -> None:
 
 def list_statements() -> list[Statement]:
     """Return every statement that was made in this process."""
-    for name in USE_CASES:
-        importlib.import_module(name)
+    load()
     return [each for each in gc.get_objects() if isinstance(each, Statement)]
 
 

@@ -140,11 +140,8 @@ def test_what_was_compiled_before_is_what_sqlalchemy_says():
 _OWN = """
 import asyncio, sys, threading
 from pathlib import Path
-from mainspring.control.owner import USE_CASES
-from mainspring.control import usecases
-import importlib
-for name in USE_CASES:
-    importlib.import_module(name)
+from mainspring.control.owner import load
+load()
 from mainspring.control.lifetime import Owner
 from mainspring.store.homes import place_home
 owner = Owner(place_home(Path(sys.argv[1])))

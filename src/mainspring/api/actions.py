@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 
 def list_actions() -> dict[str, str]:
     """Return name of a command -> the action that whoever asks must be allowed.
@@ -12,9 +10,8 @@ def list_actions() -> dict[str, str]:
     -----
     Cost: imports every use case, some 0.5 s; only documents and tests ask.
     """
-    from mainspring.control.owner import USE_CASES
+    from mainspring.control.owner import load
     from mainspring.control.usecases import ASKED
 
-    for name in USE_CASES:
-        importlib.import_module(name)
+    load()
     return {command.__name__: action for command, action in ASKED.items()}

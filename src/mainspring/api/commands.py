@@ -12,13 +12,12 @@ from mainspring.api.entrance import Entrance
 from mainspring.api.frame import check_kind, read_content
 from mainspring.api.inputs import check_depth, check_key
 from mainspring.api.relay import Relay
-from mainspring.domain.answers import ANSWERS
+from mainspring.domain.answers import find_command
 from mainspring.domain.errors import Invalid, NotFound
 from mainspring.domain.protocol import check_protocol
 from mainspring.domain.wire import MAX_FRAME_BYTES, decode_command
 
 MSGPACK = "application/msgpack"
-_NAMES = frozenset(command.__name__ for command in ANSWERS)
 _ENVELOPE_BYTES = 4096
 
 Works = dict[str, dict[str, Callable[[Request], Awaitable[Response]]]]
@@ -29,7 +28,7 @@ def make_works(relay: Relay, entrance: Entrance) -> Works:
 
     async def ask(request: Request) -> Response:
         name = request.path_params["command"]
-        if name not in _NAMES:
+        if find_command(name) is None:
             raise NotFound("API-002", f"there is no command {name[:100]!r}")
         check_protocol(_read_protocol(request))
         content = await read_content(request, MAX_FRAME_BYTES - _ENVELOPE_BYTES)

@@ -27,7 +27,7 @@ from mainspring.domain import (
     triggers,
     upkeep,
 )
-from mainspring.domain.answers import ANSWERS
+from mainspring.domain.answers import answer_of
 from mainspring.domain.messages import Command, Nothing
 from mainspring.domain.records import Run
 
@@ -83,7 +83,7 @@ class Entry(msgspec.Struct, frozen=True):
     @property
     def answer(self) -> Any:
         """Type of the answer; None: there is none."""
-        answer = ANSWERS[self.command]
+        answer = answer_of(self.command)
         return None if answer is Nothing else answer
 
 

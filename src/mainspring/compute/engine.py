@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
+from importlib import import_module
 from typing import Literal, Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Resources
 
 GROUP = "mainspring.engines"
+_BUILT_IN = {"local": "mainspring.compute.adapters.local:LocalEngine"}
 
 Cause = Literal["", "timeout", "memory", "cancelled", "unstartable", "unbuildable", "lost"]
 
@@ -259,10 +260,16 @@ def find_engine(url: str, home: Home) -> Engine:
         WORK-001 when no engine has this scheme.
     """
     scheme = url.partition("://")[0]
+    if scheme in _BUILT_IN:  # every owner has one, and to look through all that is installed takes longer than it
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        factory: EngineFactory = getattr(import_module(module), name)
+        return factory(url, home)
+    from importlib.metadata import entry_points
+
     known = entry_points(group=GROUP)
     for found in known:
         if found.name == scheme:
-            factory: EngineFactory = found.load()
+            factory = found.load()
             return factory(url, home)
     names = ", ".join(sorted({each.name for each in known})) or "none"
     raise NotFound("WORK-001", f"no engine is called {scheme!r}", why=f"engines installed here: {names}", url=url)

@@ -14,7 +14,7 @@ import msgspec
 from mainspring.control.identity import admit, name_key
 from mainspring.control.turn import NODE_LEASE, NODE_LEASE_S, Turn
 from mainspring.control.usecases import ADOPTIONS, HANDLERS, PASSING, READING, UNKEPT, Later, Loop
-from mainspring.domain.answers import ANSWERS
+from mainspring.domain.answers import answer_of
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Conflict, Denied, Failed, MainspringError, Unavailable
 from mainspring.domain.home import Home
@@ -161,7 +161,7 @@ class GroupCommit:
             raise outcome
         if isinstance(outcome, Later):
             return outcome
-        return msgspec.msgpack.decode(outcome.body, type=ANSWERS[type(command)])
+        return msgspec.msgpack.decode(outcome.body, type=answer_of(type(command)))
 
     def run(self, asks: Sequence[Ask]) -> tuple[list[Outcome], set[str]]:
         """Run a turn.

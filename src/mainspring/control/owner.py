@@ -1,31 +1,16 @@
-"""The owner process of a home: ``python -m mainspring.control.owner --home PATH``."""
+"""The owner process of a home: ``python -m mainspring.control.owner --home PATH``.
+
+Nothing but what is needed to leave the starter is imported here: what comes before the fork is paid twice.
+"""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import contextlib
 import gc
 import importlib
-import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
-from logging.handlers import RotatingFileHandler
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import msgspec
-
-from mainspring.domain.errors import Invalid, MainspringError
-from mainspring.domain.home import Home
-from mainspring.domain.wire import describe
-
-if TYPE_CHECKING:
-    from mainspring.control.lifetime import Owner
-
-_log = logging.getLogger(__name__)
 
 USE_CASES = (
     "mainspring.control.blobs",
@@ -82,8 +67,6 @@ USE_CASES = (
 )
 """Modules of control that register use cases and loops."""
 
-_MOST_LOG_BYTES = 5_000_000
-
 PATIENCE_S = 10.0
 """Seconds that an owner started by a client waits for one that is about to end."""
 
@@ -92,33 +75,37 @@ def main(arguments: list[str] | None = None) -> int:
     """Own a home until idle.
 
     One line of JSON on the standard output tells the starter: ``{}`` when the socket answers, a
-    problem when it never will.
+    problem when it never will. With ``--detach`` it goes on in a process that nobody waits for.
     """
-    parser = argparse.ArgumentParser(prog="python -m mainspring.control.owner")
-    parser.add_argument("--home", required=True, type=Path, help="folder of the record")
-    parser.add_argument("--detach", action="store_true", help="go on in a process that nobody waits for")
-    options = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    detach = words[2:] == ["--detach"]
+    if words[:1] != ["--home"] or len(words) != 2 + detach:
+        sys.stderr.write("usage: python -m mainspring.control.owner --home PATH [--detach]\n")
+        return 2
     os.umask(0o077)
-    if options.detach and os.fork():
+    if detach and os.fork():
         os._exit(0)
-    try:
-        owner = _open(options.home, PATIENCE_S if options.detach else 0.0)
-    except MainspringError as error:
-        _tell_starter(msgspec.json.encode(describe(error)))
-        sys.stderr.write(f"{error}\n")
-        return 1
-    _log_to(owner.home)
-    asyncio.run(_run(owner))
-    return 0
-
-
-def _open(root: Path, patience_s: float) -> Owner:
     with _collecting_nothing():
-        for name in USE_CASES:
-            importlib.import_module(name)
-        from mainspring.control.lifetime import IDLE_S, Owner
-        from mainspring.store.homes import place_home
-    return Owner(place_home(root), _idle_s(IDLE_S), patience_s)
+        _import_asyncio()
+        load()
+        from mainspring.control.daemon import own
+    return own(words[1], PATIENCE_S if detach else 0.0)
+
+
+def load() -> None:
+    """Import all that an owner answers with."""
+    for name in USE_CASES:
+        importlib.import_module(name)
+
+
+def _import_asyncio() -> None:
+    """Import asyncio without TLS, which the owner's Unix socket does not speak, and which costs as much as the rest."""
+    if "ssl" not in sys.modules:
+        sys.modules["ssl"] = None  # type: ignore[assignment] # so it cannot be imported, and asyncio does without
+        try:
+            importlib.import_module("asyncio")
+        finally:
+            del sys.modules["ssl"]
 
 
 @contextlib.contextmanager
@@ -130,47 +117,6 @@ def _collecting_nothing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-async def _run(owner: Owner) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, owner.end)
-    ready = asyncio.Event()
-
-    async def tell() -> None:
-        await ready.wait()
-        _log.info("process %d owns %s", os.getpid(), owner.home.root)
-        _tell_starter(b"{}")
-
-    telling = asyncio.ensure_future(tell())
-    try:
-        await owner.run(ready)
-    finally:
-        telling.cancel()
-
-
-def _tell_starter(line: bytes) -> None:
-    # The starter may be gone; then nobody wants to know.
-    with contextlib.suppress(OSError):
-        os.write(1, line + b"\n")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
-
-
-def _log_to(home: Home) -> None:
-    handler = RotatingFileHandler(home.logs / "owner.log", maxBytes=_MOST_LOG_BYTES, backupCount=2)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def _idle_s(default: float) -> float:
-    text = os.environ.get("MAINSPRING_IDLE_S", "")
-    try:
-        return float(text or default)
-    except ValueError:
-        raise Invalid("HOME-018", f"MAINSPRING_IDLE_S={text!r} is not a number of seconds") from None
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 
 from mainspring.domain.catalogue import ENTRIES
 from mainspring.domain.errors import NotFound
@@ -39,6 +38,8 @@ def explain_code(text: str) -> Reason:
     code = text.upper()
     entry = ENTRIES.get(code)
     if entry is None:
+        from difflib import get_close_matches  # only where somebody erred
+
         near = get_close_matches(code, ENTRIES, n=1)
         raise NotFound("HOME-009", f"{code} is no error code", fix=f"mainspring why {near[0]}" if near else "")
     lines = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from mainspring.domain.errors import MainspringError
@@ -36,7 +35,7 @@ def render_text(value: object) -> str:
     '&lt;b&gt;'
     """
     text = "-" if value is None else str(value)
-    return escape(text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…")
+    return _escape(text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…")
 
 
 def render_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -78,7 +77,7 @@ def render_fields(title: str, fields: Mapping[str, object], note: str = "") -> s
 
 def render_lines(title: str, lines: Iterable[str]) -> str:
     """Return a heading and lines as they are printed; all of it escaped."""
-    return f"<p><b>{render_text(title)}</b></p><pre>{escape(chr(10).join(lines))}</pre>"
+    return f"<p><b>{render_text(title)}</b></p><pre>{_escape(chr(10).join(lines))}</pre>"
 
 
 def render_pairs(values: Mapping[str, Any]) -> str:
@@ -92,6 +91,12 @@ def render_pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
     )
+
+
+def _escape(text: str) -> str:
+    from html import escape  # its table of entities is larger than the whole wire, and scripts draw nothing
+
+    return escape(text)
 
 
 def _render_cells(row: Sequence[Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def suggest(word: str, known: Iterable[str], form: str = "{}", otherwise: str = "", *, most: int = 1) -> str:
@@ -29,5 +28,7 @@ def suggest(word: str, known: Iterable[str], form: str = "{}", otherwise: str = 
     >>> suggest("zebra", ["status"], "mainspring {}", "mainspring --help")
     'mainspring --help'
     """
+    from difflib import get_close_matches  # only where somebody erred
+
     near = get_close_matches(word, list(known), n=most, cutoff=0.5)
     return form.format(" or ".join(near)) if near else otherwise

@@ -2,108 +2,95 @@
 
 from __future__ import annotations
 
-from mainspring.domain import (
-    access,
-    experiments,
-    files,
-    gates,
-    imports,
-    lineage,
-    loggedmodels,
-    messages,
-    passwords,
-    registry,
-    rehearsals,
-    retries,
-    searches,
-    sinks,
-    tracking,
-    transfers,
-)
+from typing import TYPE_CHECKING, cast
+
 from mainspring.domain.command import Command
 
-REPEATABLE: frozenset[type[Command]] = frozenset(
+if TYPE_CHECKING:
+    from mainspring.domain.experiments import LogBatch
+
+REPEATABLE = frozenset(
     {
-        messages.Heartbeat,
-        messages.LeaseRun,
-        messages.Report,
-        messages.FinishRun,
-        messages.GetRun,
-        retries.GetCall,
-        rehearsals.Rehearse,
-        messages.ListRuns,
-        messages.SearchRuns,
-        messages.WaitRuns,
-        messages.CancelRuns,
-        messages.GetSeries,
-        messages.GetLogs,
-        messages.PutVersion,
-        messages.GetVersion,
-        messages.ListVersions,
-        messages.ListReads,
-        messages.GetDeclaration,
-        messages.GetVerdict,
-        messages.GetService,
-        messages.ListServices,
-        messages.ListAlarms,
-        messages.ListRenewals,
-        messages.ListEvents,
-        messages.Explain,
-        messages.GetStatus,
-        messages.Stop,
-        tracking.PutProvenance,
-        tracking.GetProvenance,
-        tracking.ListArtifacts,
-        tracking.TagRun,
-        tracking.CompareRuns,
-        imports.ImportRun,
-        imports.ImportLoggedModel,
-        loggedmodels.GetLoggedModel,
-        loggedmodels.HideLoggedModel,
-        loggedmodels.SearchLoggedModels,
-        files.ListFiles,
-        files.FindFile,
-        files.OfferFile,
-        files.PutFiles,
-        transfers.FindBlob,
-        transfers.HoldBlob,
-        transfers.NoteUpload,
-        experiments.GetExperiment,
-        experiments.SearchExperiments,
-        experiments.GetLoggedRun,
-        experiments.SetRun,
-        experiments.LogInputs,
-        experiments.ListDatasetInputs,
-        gates.ListGates,
-        lineage.GetLineage,
-        gates.GetGate,
-        registry.GetModel,
-        registry.ListModels,
-        registry.DescribeModel,
-        registry.SearchModels,
-        registry.SearchVersions,
-        searches.FindRuns,
-        searches.ReadHistory,
-        searches.SampleHistories,
-        passwords.SetPassword,
-        passwords.FindPassword,
-        access.WhoAmI,
-        access.ListProjects,
-        access.GetUser,
-        access.ListUsers,
-        access.ListTokens,
-        access.ListSecrets,
-        access.GetSecret,
-        access.UseSecret,
-        access.ListAudit,
-        access.GetAuditHeads,
-        sinks.ListSinks,
-        sinks.GetSink,
-        sinks.TakeDeliveries,
-        sinks.ReportDelivery,
+        "Heartbeat",
+        "LeaseRun",
+        "Report",
+        "FinishRun",
+        "GetRun",
+        "GetCall",
+        "Rehearse",
+        "ListRuns",
+        "SearchRuns",
+        "WaitRuns",
+        "CancelRuns",
+        "GetSeries",
+        "GetLogs",
+        "PutVersion",
+        "GetVersion",
+        "ListVersions",
+        "ListReads",
+        "GetDeclaration",
+        "GetVerdict",
+        "GetService",
+        "ListServices",
+        "ListAlarms",
+        "ListRenewals",
+        "ListEvents",
+        "Explain",
+        "GetStatus",
+        "Stop",
+        "PutProvenance",
+        "GetProvenance",
+        "ListArtifacts",
+        "TagRun",
+        "CompareRuns",
+        "ImportRun",
+        "ImportLoggedModel",
+        "GetLoggedModel",
+        "HideLoggedModel",
+        "SearchLoggedModels",
+        "ListFiles",
+        "FindFile",
+        "OfferFile",
+        "PutFiles",
+        "FindBlob",
+        "HoldBlob",
+        "NoteUpload",
+        "GetExperiment",
+        "SearchExperiments",
+        "GetLoggedRun",
+        "SetRun",
+        "LogInputs",
+        "ListDatasetInputs",
+        "ListGates",
+        "GetLineage",
+        "GetGate",
+        "GetModel",
+        "ListModels",
+        "DescribeModel",
+        "SearchModels",
+        "SearchVersions",
+        "FindRuns",
+        "ReadHistory",
+        "SampleHistories",
+        "SetPassword",
+        "FindPassword",
+        "WhoAmI",
+        "ListProjects",
+        "GetUser",
+        "ListUsers",
+        "ListTokens",
+        "ListSecrets",
+        "GetSecret",
+        "UseSecret",
+        "ListAudit",
+        "GetAuditHeads",
+        "ListSinks",
+        "GetSink",
+        "TakeDeliveries",
+        "ReportDelivery",
     }
 )
-"""Whoever asks another one gives it an idempotency key, so that it takes effect once."""
+"""Names of commands, so that none is loaded to be found here. Whoever asks another one gives it an idempotency key."""
 
 
 def is_repeatable(command: Command) -> bool:
@@ -111,6 +98,7 @@ def is_repeatable(command: Command) -> bool:
 
     Examples
     --------
+    >>> from mainspring.domain import experiments, messages
     >>> is_repeatable(messages.GetRun(id="a")), is_repeatable(messages.MoveAlias("model", "delays", "best", 1))
     (True, False)
     >>> is_repeatable(experiments.LogBatch(run_id="a", tags={"team": "air"}))
@@ -118,6 +106,8 @@ def is_repeatable(command: Command) -> bool:
     >>> is_repeatable(experiments.LogBatch(run_id="a", remove=("team",)))
     False
     """
-    if type(command) is experiments.LogBatch:
-        return not command.remove and not command.of_models  # equal points, parameters and tags are logged once
-    return type(command) in REPEATABLE
+    name = type(command).__name__
+    if name == "LogBatch":
+        batch = cast("LogBatch", command)
+        return not batch.remove and not batch.of_models  # equal points, parameters and tags are logged once
+    return name in REPEATABLE

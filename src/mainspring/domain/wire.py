@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Union
+from functools import cache
+from typing import Any
 
 import msgspec
 
-from mainspring.domain.answers import ANSWERS
+from mainspring.domain.answers import answer_of, find_command
 from mainspring.domain.errors import Failed, Invalid, MainspringError, make_error
 from mainspring.domain.messages import Command, Stop
 from mainspring.domain.protocol import FIRST, PROTOCOL, check_protocol, list_spoken
@@ -52,14 +53,19 @@ class Reply(msgspec.Struct, omit_defaults=True):
     problem: Problem | None = None
 
 
+class _Named(msgspec.Struct):
+    """What every encoded command says of itself: its name."""
+
+    type: str
+
+
 _encoder = msgspec.msgpack.Encoder()
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
-_commands: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(Union[tuple(ANSWERS)])  # noqa: UP007
+_names = msgspec.msgpack.Decoder(_Named)
 _SPOKEN = list_spoken()
+_MOST_NAME = 100
 _TAKEN = {"self", "code", "what", "why", "fix"}
-_stops = msgspec.msgpack.Decoder(Stop)
-_answers: dict[type[Command], msgspec.msgpack.Decoder[Any]] = {}
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -106,7 +112,7 @@ def decode_command(body: bytes) -> Command:
         HOME-004 when the bytes are no command of this version.
     """
     try:
-        command: Command = _commands.decode(body)
+        command: Command = _decode_command(body)
     except (msgspec.DecodeError, RecursionError) as fault:
         raise Invalid("HOME-004", f"the command cannot be read: {fault}") from None
     return command
@@ -125,18 +131,31 @@ def decode_request(body: bytes) -> Asked:
         request = _requests.decode(body)
         if request.protocol not in _SPOKEN and not _is_stop(request.command):
             check_protocol(request.protocol)
-        command = _commands.decode(request.command)
+        command = _decode_command(request.command)
         return Asked(request.id, command, request.key, request.project, request.token)
     except (msgspec.DecodeError, RecursionError) as fault:
         raise Invalid("HOME-004", f"the request cannot be read: {fault}") from None
 
 
+def _decode_command(body: bytes | msgspec.Raw) -> Any:
+    name = _names.decode(body).type
+    command = find_command(name)
+    if command is None:
+        raise msgspec.ValidationError(f"there is no command {name[:_MOST_NAME]!r}")
+    return _make_decoder(command).decode(body)
+
+
+@cache
+def _make_decoder(command: type[Command]) -> msgspec.msgpack.Decoder[Any]:
+    """Make what reads a command when the first one comes: to make all of them takes longer than to load them."""
+    return msgspec.msgpack.Decoder(command)
+
+
 def _is_stop(command: msgspec.Raw) -> bool:
     try:
-        _stops.decode(command)
+        return _names.decode(command).type == Stop.__name__
     except msgspec.DecodeError:
         return False
-    return True
 
 
 def encode_reply(number: int, answer: Any) -> bytes:
@@ -180,10 +199,12 @@ def read_reply(body: bytes) -> Reply:
 
 def decode_answer(body: bytes | msgspec.Raw, command: type[Command]) -> Any:
     """Read an answer to a command of that type."""
-    decoder = _answers.get(command)
-    if decoder is None:
-        decoder = _answers[command] = msgspec.msgpack.Decoder(ANSWERS[command])
-    return decoder.decode(body)
+    return _make_reader(command).decode(body)
+
+
+@cache
+def _make_reader(command: type[Command]) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(answer_of(command))
 
 
 def describe(error: MainspringError, traceback: str = "") -> Problem:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-import sysconfig
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,6 @@ from typing import Any, Literal
 Origin = Literal["project", "installed", "standard", "platform"]
 
 _SITES = frozenset({"site-packages", "dist-packages"})
-_STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 _FOLDER = re.compile(r"(?P<name>[A-Za-z0-9_.]+?)-(?P<version>[^-]+)(?:-[^-]+)*\.(?:dist|egg)-info\Z")
 # Frequent modules whose distribution has another name; any other is looked up in the file lists.
 _KNOWN = {
@@ -60,7 +58,14 @@ def _find_origin(name: str, file: str | None) -> Origin:
         return "project" if name not in sys.builtin_module_names else "standard"
     if _SITES & set(Path(file).parts):
         return "installed"
-    return "standard" if file.startswith(_STANDARD) or file.startswith("<frozen") else "project"
+    return "standard" if file.startswith(("<frozen", *_find_standard())) else "project"
+
+
+@cache
+def _find_standard() -> tuple[str, ...]:
+    import sysconfig  # reads how Python was built; a script of one file need not know
+
+    return tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
 
 def origin_of(module: ModuleType) -> Origin:

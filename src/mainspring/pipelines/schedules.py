@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -28,6 +26,9 @@ _MONTHS = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
 }  # fmt: skip
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month in a leap year."""
+
 _DAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("minute", 0, 59, {}),
@@ -111,8 +112,7 @@ def parse_cron(expression: str) -> Schedule:
     weekdays = frozenset(number % 7 for number in weekdays)
     either = not (fields[2].startswith("*") or fields[4].startswith("*"))
     schedule = Schedule(minutes, hours, days, months, weekdays, either)
-    # In a leap year, the longest that there are.
-    if not either and not any(min(days) <= calendar.monthrange(2024, month)[1] for month in months):
+    if not either and not any(min(days) <= _LONGEST[month - 1] for month in months):
         names = ", ".join(name for name, month in _MONTHS.items() if month in months)
         what = f"{expression!r} never fires: {names} has no day {min(days)}"
         raise Invalid("TRIGGER-002", what, expression=expression)
@@ -128,8 +128,12 @@ def find_zone(name: str) -> tzinfo:
     Invalid
         TRIGGER-003 when there is none of that name.
     """
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # reads how Python was built; few homes have schedules
+
     try:
-        return UTC if name == "UTC" else ZoneInfo(name)
+        return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise Invalid("TRIGGER-003", f"no time zone is called {name[:100]!r}", zone=name[:100]) from None
 

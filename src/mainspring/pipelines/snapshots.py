@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -142,6 +140,9 @@ def lay_out_modules(digest: str, folder: Path, blobs: Blobs) -> Path:
 def _lay_out(target: Path, read: Callable[[], dict[str, bytes]]) -> Path:
     if target.exists():
         return target
+    import shutil  # an owner knows snapshots and lays none out until one is started
+    import tempfile
+
     folder = target.parent
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(dir=folder, prefix=".draft-"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -137,7 +136,7 @@ class Client:
         record is away for up to half a minute.
         """
         if not key and not is_repeatable(command):
-            key = secrets.token_hex(16)
+            key = os.urandom(16).hex()
         if is_hiding():
             command = _mask(command)
         return self._deliver(command, key, project or self.project, token or self._token)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,7 +144,7 @@ def prepare(env: Env | None, client: Client) -> Prepared:
     """
     if env is None:
         return HERE
-    here = platform.python_version()
+    here = ".".join(map(str, sys.version_info[:3]))
     if env.python is not None and not f"{here}.".startswith(f"{env.python}."):
         raise Invalid("ENV-006", f"{env!r} is called from Python {here}", fix=_find_python(env.python))
     return Prepared(_lock(env, client) if env.packages else "", env.variables)
@@ -181,6 +179,8 @@ def check_env(env: object) -> None:
 
 def _find_python(version: str) -> str:
     """Return how to start a caller of another version: by what is installed here, or by what uv would bring."""
+    import shutil  # with every compression that there is
+
     found = shutil.which(f"python{version}") or shutil.which(f"python{'.'.join(version.split('.')[:2])}")
     command = f"{found} -m venv .venv-{version}" if found else f"uv venv --python {version} .venv-{version}"
     return f"{command}, install the project there and start it with .venv-{version}/bin/python; or leave python= out"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
 
 import mainspring
@@ -40,6 +39,8 @@ def explain_fault(name: str, fault: BaseException) -> Problem:
 
 
 def _show(fault: BaseException) -> str:
+    import traceback  # of code that fails
+
     told = traceback.TracebackException.from_exception(fault)
     seen: list[traceback.TracebackException | None] = [told]
     while seen:

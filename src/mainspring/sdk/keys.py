@@ -5,11 +5,11 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
-from mainspring.domain.access import DataKey, MakeDataKey, UseDataKey
-from mainspring.domain.command import Command
 from mainspring.security.ciphers import Cipher
 
 if TYPE_CHECKING:
+    from mainspring.domain.access import DataKey
+    from mainspring.domain.command import Command
     from mainspring.sdk.client import Client
 
 
@@ -35,6 +35,8 @@ class DataKeys:
 
     def make(self, name: str = "") -> Cipher:
         """Return the key of a name, or without a name a new one."""
+        from mainspring.domain.access import MakeDataKey
+
         if name not in self._named:
             told = self._ask(MakeDataKey(name=name))
             self._ciphers[told.id] = Cipher(told.id, told.key)
@@ -51,6 +53,8 @@ class DataKeys:
         NotFound
             SECRET-006 when the project has no such key.
         """
+        from mainspring.domain.access import UseDataKey
+
         if id not in self._ciphers:
             self._ciphers[id] = Cipher(id, self._ask(UseDataKey(id=id)).key)
         return self._ciphers[id]

@@ -6,7 +6,6 @@ import fcntl
 import os
 import select
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -81,6 +80,8 @@ def _start(home: Home) -> None:
 
 def _launch(home: Home) -> bytes | None:
     """Start a process; return its line, nothing when it died without one, None when it was silent."""
+    import subprocess  # where an owner runs, nobody needs it
+
     command = [sys.executable, "-P", "-m", "mainspring.control.owner", "--home", str(home.root), "--detach"]
     with (home.logs / "owner.log").open("ab") as errors:
         process = subprocess.Popen(

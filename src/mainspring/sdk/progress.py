@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -140,7 +139,11 @@ class Tally:
 
 def _fit(line: str) -> str:
     """Cut a line to the width of a terminal; nothing elsewhere."""
-    room = shutil.get_terminal_size().columns if is_live() else len(line)
+    if not is_live():
+        return line
+    from shutil import get_terminal_size  # with every compression that there is
+
+    room = get_terminal_size().columns
     return line if len(line) <= room else f"{line[: max(room - 1, 1)]}…"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -41,7 +40,9 @@ def attempt(name: str, options: Options, call: Callable[[], R]) -> R:
         try:
             return call()
         except Exception as fault:  # whatever the user's code raises is what a retry is for
-            wait_s = find_wait(options.backoff_s, failures, random.random())
+            from random import random
+
+            wait_s = find_wait(options.backoff_s, failures, random())
             what = f"failed, {tell_fault(fault)}"
             _note(Attempt(failures, what, began, time.time(), wait_s))
             warn(f"{name} {what}; retry {failures} of {options.retries} in {wait_s:.1f} s")

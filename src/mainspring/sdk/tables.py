@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -77,6 +76,8 @@ def store_rows(client: Client, rows: pl.DataFrame) -> str:
     rows : polars.DataFrame
         As they are to lie in a table.
     """
+    import tempfile  # with every compression that there is
+
     folder = client.home.cache
     with write_faults(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

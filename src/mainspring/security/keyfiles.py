@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from mainspring.domain.errors import Denied
@@ -39,11 +38,11 @@ def read_or_make(path: Path, size_bytes: int = 32) -> bytes:
     except FileNotFoundError:
         pass
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
     try:
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(handle, secrets.token_bytes(size_bytes).hex().encode())
+            os.write(handle, os.urandom(size_bytes).hex().encode())
             os.fsync(handle)
         finally:
             os.close(handle)

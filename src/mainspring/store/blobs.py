@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -244,7 +243,7 @@ class FolderBlobs:
         """Do nothing: the folder lies in the home, which one owner locks."""
 
     def _put_stream(self, stream: BinaryIO, digest: str) -> str:
-        name = secrets.token_hex(8)
+        name = os.urandom(8).hex()
         draft = self._root / name[:2] / f".{name}"
         seen = hashlib.sha256()
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ class LocalFileSystem:
 
     def write_atomic(self, path: Path, parts: Iterator[bytes]) -> None:
         """Write a file whole or not at all; durable on return."""
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        draft = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
         try:
             with draft.open("xb", buffering=0) as file:
                 for part in parts:

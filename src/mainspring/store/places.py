@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -95,8 +94,10 @@ def read_address(home: Home) -> str:
     if parts.password:
         return given
     if os.environ.get("PGPASSWORD"):
+        from getpass import getuser
+
         user, at, host = parts.netloc.rpartition("@")
-        user = user if at else getpass.getuser()
+        user = user if at else getuser()
         password = quote(os.environ["PGPASSWORD"], safe="")
         return urlunsplit(parts._replace(netloc=f"{user}:{password}@{host}"))
     return home.record if kept is None else kept.address

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -78,6 +77,8 @@ class FolderFiles:
 
     def put(self, name: str, source: Path) -> None:
         """Copy a file; whoever commits it waits for the disk."""
+        import shutil  # with every compression that there is
+
         with write_faults(self._folder):
             shutil.copyfile(source, self._folder / name)
 

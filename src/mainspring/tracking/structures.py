@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -74,7 +72,7 @@ class Record:
     def accepts(self, value: Any) -> bool:
         """Accept an instance that is nothing but its fields, of a class that its module names."""
         kind = type(value)
-        if not dataclasses.is_dataclass(kind) or "<locals>" in kind.__qualname__:
+        if not hasattr(kind, "__dataclass_fields__") or "<locals>" in kind.__qualname__:
             return False
         if any(hook in vars(kind) for hook in ("__reduce__", "__reduce_ex__", "__getstate__")) and not hasattr(
             kind, "__slots__"
@@ -84,13 +82,13 @@ class Record:
             object.__new__(kind)
         except TypeError:  # it derives from a list, a dict, an exception: it is more than its fields
             return False
-        names = {field.name for field in dataclasses.fields(kind)}
-        return set(getattr(value, "__dict__", names)) == names and all(hasattr(value, name) for name in names)
+        names = _list_fields(kind)
+        return set(getattr(value, "__dict__", names)) == set(names) and all(hasattr(value, name) for name in names)
 
     def write(self, value: Any, storage: Storage) -> bytes:
         """Write the sealed manifest."""
         kind = type(value)
-        parts = {field.name: write_part(getattr(value, field.name), storage) for field in dataclasses.fields(kind)}
+        parts = {name: write_part(getattr(value, name), storage) for name in _list_fields(kind)}
         body = {"module": kind.__module__, "name": kind.__qualname__, "parts": parts}
         return storage.seal.seal(json.dumps(body).encode())
 
@@ -98,7 +96,7 @@ class Record:
         """Read it back without calling `__init__`."""
         body = json.loads(storage.seal.open(content))
         kind = _find_class(body["module"], body["name"])
-        if {field.name for field in dataclasses.fields(kind)} != set(body["parts"]):
+        if set(_list_fields(kind)) != set(body["parts"]):
             raise NotFound("STEP-010", f"{body['module']}.{body['name']} has other fields than the stored value")
         value = object.__new__(kind)
         for name, part in body["parts"].items():
@@ -168,6 +166,12 @@ def read_part(part: Any, storage: Storage) -> Any:
     return part[0] if isinstance(part, list) else storage.load(Value(**part))
 
 
+def _list_fields(kind: Any) -> list[str]:
+    from dataclasses import fields  # its class has imported it
+
+    return [field.name for field in fields(kind)]
+
+
 def _find_class(module: str, name: str) -> Any:
     from importlib import import_module
 
@@ -228,6 +232,8 @@ def copy_file(digest: str, name: str, blobs: Blobs) -> Path:
 
 def _copy(target: Path, parts: Iterable[bytes]) -> None:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    import tempfile  # with every compression that there is
+
     with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as draft:
         try:
             draft.writelines(parts)
@@ -239,6 +245,8 @@ def _copy(target: Path, parts: Iterable[bytes]) -> None:
 
 def _private_folder() -> Path:
     """Return a folder for copies that nobody else can write."""
+    import tempfile
+
     folder = Path(tempfile.gettempdir()) / f"mainspring-values-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -226,6 +225,8 @@ class SqliteDialect:
 
 
 def _has_room(place: str) -> bool:
+    import tempfile  # with every compression that there is
+
     try:
         with tempfile.TemporaryFile(dir=Path(place).parent, buffering=0) as file:
             file.write(b"x")
