@@ -32,7 +32,7 @@ assert train() == {"total": 4950}
 """
 COMPRESSION = {"bz2", "lzma", "shutil", "tempfile", "zipfile"}
 EITHER = COMPRESSION | {
-    "argparse", "difflib", "getpass", "html", "importlib.metadata", "ssl", "zoneinfo",
+    "_ssl", "argparse", "difflib", "getpass", "html", "importlib.metadata", "zoneinfo",
     "mainspring.api", "mainspring.models", "numpy", "polars", "sqlalchemy",
 }  # fmt: skip
 IN_SCRIPT = EITHER | {

@@ -62,7 +62,7 @@ class Kind(Protocol):
 
 def list_kinds() -> list[str]:
     """Return the kinds that are installed here."""
-    return sorted({each.name for each in _find_points()})
+    return sorted({each.name for each in _list_points()})
 
 
 def find_kind(name: str) -> Kind:
@@ -73,7 +73,9 @@ def find_kind(name: str) -> Kind:
     Invalid
         SINK-002 when there is none of that name, or its library is missing.
     """
-    for found in _find_points(name=name):
+    for found in _list_points():
+        if found.name != name:
+            continue
         try:
             kind: Kind = found.load()()
         except ImportError as missing:
@@ -82,10 +84,10 @@ def find_kind(name: str) -> Kind:
     raise Invalid("SINK-002", f"no sink is of kind {name!r}; there are {', '.join(list_kinds())}", kind=name)
 
 
-def _find_points(**wanted: str) -> EntryPoints:
+def _list_points() -> EntryPoints:
     from importlib.metadata import entry_points  # a tenth of what an owner imports
 
-    return entry_points(group=GROUP, **wanted)
+    return entry_points(group=GROUP)
 
 
 def check_options(kind: Kind, name: str, options: Mapping[str, str]) -> None:
