@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mainspring.cli.asking import act, ask
@@ -9,7 +11,7 @@ from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
 from mainspring.cli.texts import format_span
 from mainspring.domain.pools import AddPool, GetPool, ListPools, Pool, RemovePool
-from mainspring.domain.units import format_size
+from mainspring.domain.units import format_size, parse_duration
 
 
 @click.group(
@@ -38,23 +40,24 @@ def command(context: click.Context) -> None:
 @click.argument("name")
 @click.argument("url")
 @click.option("--zone", default="", help="Where it stands.")
-@click.option("--owner", default="", help="Whose it is.")
-@click.option("--trust", default="", help="How far it is trusted, in a word of yours.")
+@click.option("--owner", default="", help="The tenant whose runs alone it takes: a project, or PROJECT/USER.")
+@click.option("--trust", default="", help="`sensitive`: what is sensitive may be there, where ZONE is the home's.")
 @click.option("--price", type=click.FloatRange(0), default=0.0, help="Of an hour of one node; 0: it is there anyway.")
 @click.option(
     "--start", "start_s", type=click.FloatRange(0), default=0.0, help="Seconds until a machine of it is there."
 )
 @click.option("--spot", is_flag=True, help="Its machines may be taken away at any time.")
+@click.option("--burst-after", default="10min", show_default=True, help="With a price: so long a run waits first.")
+@click.option("--idle", default="10min", show_default=True, help="With a price: so long others need not wait.")
 @dry_run
-def add(name: str, url: str, zone: str, owner: str, trust: str, price: float, start_s: float, spot: bool) -> None:
+def add(name: str, url: str, burst_after: str, idle: str, **said: Any) -> None:
     """Have runs executed by the engine at URL, too, or change what is known of a pool.
 
     The scheme of URL names the engine. A run asks for the pool by `pool=NAME`; steps and trials that ask
-    for none may be placed there once this machine is full.
+    for none may be placed there once this machine is full; where it has a price, once they have waited, too.
     """
-    pool: Pool = act(
-        AddPool(name=name, url=url, zone=zone, owner=owner, trust=trust, price=price, start_s=start_s, spot=spot)
-    )
+    said |= {"burst_after_s": _read_span(burst_after), "idle_s": _read_span(idle)}
+    pool: Pool = act(AddPool(name=name, url=url, **said))
     _show(pool)
     print_next(f"mainspring pools show {name}")
 
@@ -97,7 +100,9 @@ def _show(pool: Pool) -> None:
             "zone": pool.zone,
             "owner": pool.owner,
             "trust": pool.trust,
+            "sensitive": "may be there" if pool.may_hold_sensitive else "stays out",
             "price": _price(pool) + (", spot" if pool.spot else ""),
+            "rented": pool.rented,
             "start": format_span(pool.start_s) if pool.start_s else None,
             "nodes": pool.nodes,
             "has": f"{pool.cpus:g} cpus, {format_size(pool.memory_bytes)}, {pool.gpus:g} gpus" if pool.nodes else None,
@@ -107,5 +112,10 @@ def _show(pool: Pool) -> None:
     )
 
 
+def _read_span(text: str) -> float:
+    """Return a length of time in seconds, which may be none."""
+    return 0.0 if text.strip() in {"0", "0s"} else parse_duration(text)
+
+
 def _price(pool: Pool) -> str:
-    return f"{pool.price:g}/h" if pool.price else ""
+    return f"{pool.price:g}/h a node" if pool.price else ""

@@ -58,6 +58,7 @@ class Target(Verb):
 @click.option(
     "--env", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File of packages, one in a line."
 )
+@click.option("--sensitive", is_flag=True, default=None, help="It reads what is sensitive: it stays where that may be.")
 @click.option("--name", help="What its run is called; default the program's name.")
 @click.option("-w", "--wait", is_flag=True, default=None, help="Print what it prints, and end with its exit status.")
 def command(target: str | None, arguments: tuple[str, ...], anew: str, **asked: Any) -> None:

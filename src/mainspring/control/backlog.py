@@ -16,6 +16,7 @@ from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import LIVE
 from mainspring.compute.scheduling.state import State
 from mainspring.control import placement
+from mainspring.control.sites import is_within
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends
 from mainspring.domain.home import Home
@@ -66,6 +67,9 @@ class Backlog:
         self.state = State(machines, LIVE, typical, agreed)
         if before is not None:
             self.state.shares.remember(before.shares)
+            self.state.renting.used_at = {**before.renting.used_at}
+            self.state.renting.spent = before.renting.spent
+        self._owners = sorted({machine.owner for machine in machines if machine.owner})
         self.sure = False
         self._seq = -1
         self._delayed: list[tuple[float, str]] = []
@@ -142,6 +146,8 @@ class Backlog:
         demand = make_demand(run.kind, run.resources)
         used_gpu_s = run.resources.gpus * sum(map(_measure, run.attempts)) if run.resources.gpus else 0.0
         tenant = name_tenant(run.project, run.principal)
+        if self._owners:
+            demand = demand._replace(owners=tuple(path for path in self._owners if is_within(tenant, path)))
         return Job(run.id, tenant, demand, run.created_at, used_gpu_s=used_gpu_s, urgent=urgent)
 
     def _note(self, held: calls.Held, now: float) -> None:

@@ -13,6 +13,7 @@ from mainspring.control.declarations import find_declaration
 from mainspring.control.pipelines import get_pipeline
 from mainspring.control.queue import explain_wait
 from mainspring.control.services import find_service
+from mainspring.control.sites import SAID, find_label
 from mainspring.control.studies import tell_study
 from mainspring.control.tracking import find_provenance
 from mainspring.control.turn import Turn
@@ -26,9 +27,10 @@ from mainspring.domain.triggers import GetPipeline
 from mainspring.serving.captures import Record, find_captured
 from mainspring.serving.files import CAPTURE
 from mainspring.store import principals, rows, tables
+from mainspring.store.calls import find_placed
 from mainspring.store.ids import AMBIGUOUS, Named, find_ids, shorten, suggest_id
 from mainspring.store.lineage import list_after
-from mainspring.store.runs import find_run, list_runs, name_runs
+from mainspring.store.runs import find_run, is_ended, list_runs, name_runs
 from mainspring.store.sinks import find_sink
 from mainspring.store.versions import list_versions
 from mainspring.store.words import Select, select
@@ -72,6 +74,8 @@ def explain_run(turn: Turn, run: Run) -> Reason:
     lines += [f"attempt {each.number} {each.reason}" for each in run.attempts]
     if run.reason:
         lines.append(f"because {explain_wait(turn, run) if run.state == 'queued' else run.reason}")
+    if run.resources.sensitive and not is_ended(run):
+        lines.append(f"it stays where what is sensitive may be: {_tell_label(turn, run)}")
     if run.kind == "pipeline" and "trigger" in run.tags:
         lines.append(_tell_start(run))
     if run.cached_from:
@@ -84,6 +88,13 @@ def explain_run(turn: Turn, run: Run) -> Reason:
     if found:
         lines += _tell_verdict(found[0])
     return Reason(run.id, lines, msgspec.to_builtins(run))
+
+
+def _tell_label(turn: Turn, run: Run) -> str:
+    """Say what of a run is sensitive."""
+    placed = find_placed(turn.connection, run.id)
+    label = find_label(turn, placed.call, run.parent_id) if placed is not None else ""
+    return label or SAID
 
 
 def _tell_start(run: Run) -> str:

@@ -10,16 +10,22 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import FINISHED, loop
 from mainspring.domain.backoff import KEPT
 from mainspring.domain.errors import Conflict, Failed
+from mainspring.domain.pools import split_place
 from mainspring.domain.records import Attempt, Problem, Run
 from mainspring.domain.states import STOPPED, check_run_transition
 from mainspring.domain.wire import describe
 from mainspring.store import calls, runs
+from mainspring.store.pools import list_pools
 
 SLICE = 200
 """So many runs are cancelled in one turn, because of the one above them or by one command."""
 
 MOST_LOSSES = 3
 """So many workers of one run may be lost; the next loss fails it."""
+
+
+MOST_TAKEN = 50
+"""As many attempts of one run may end because a spot machine was taken away; what follows counts as a loss."""
 
 
 def end_run(turn: Turn, run: Run, state: str, *, problem: Problem | None = None, **result: Any) -> Run:
@@ -177,6 +183,13 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
         return end_run(turn, run, told.state, outputs=outputs, problem=told.problem, cpu_s=told.cpu_s)
     # Who speaks for a run that is queued and falls silent is no worker of it: it waits on.
     queued = run.state == "queued" or calls.was_placed(turn.connection, run.id)
+    pool = split_place(run.place)[0]
+    if (
+        queued
+        and run.attempt < MOST_TAKEN
+        and any(each.spot for each in list_pools(turn.connection) if each.name == pool)
+    ):
+        return requeue(turn, run, f"attempt {run.attempt} was taken away: {why}", f"taken away: {why}")
     if queued and hold.losses < MOST_LOSSES:
         return requeue(turn, run, f"attempt {run.attempt} was lost: {why}", f"lost: {why}", losses=hold.losses + 1)
     problem = describe(Failed("RUN-008", f"{run.name}: {why}", run=run.id))

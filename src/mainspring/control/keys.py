@@ -6,6 +6,7 @@ import secrets
 from functools import partial
 
 from mainspring.control.secrets import name_purpose
+from mainspring.control.sites import check_key
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import access
@@ -22,7 +23,13 @@ def make_data_key(turn: Turn, command: access.MakeDataKey) -> DataKey:
     """Answer with the key of a name, or with a new one.
 
     Who has a key can read what it seals, so making one needs the right to read.
+
+    Raises
+    ------
+    Denied
+        POOL-008 for a worker in a pool that may not hold what is sensitive.
     """
+    check_key(turn)
     found = keys.find_key(turn.connection, turn.project, name=command.name) if command.name else None
     if found is not None:
         return _open(turn, found)
@@ -43,8 +50,9 @@ def use_data_key(turn: Turn, command: access.UseDataKey) -> DataKey:
     NotFound
         SECRET-006 when the project has no such key, or it was destroyed.
     Denied
-        SECRET-003 when the key that wraps it is not here.
+        SECRET-003 when the key that wraps it is not here; POOL-008 for a worker where it may not be.
     """
+    check_key(turn)
     found = keys.find_key(turn.connection, turn.project, id=command.id)
     if found is None:
         raise NotFound("SECRET-006", f"project {turn.project!r} has no data key {command.id}", key=command.id)

@@ -14,21 +14,21 @@ from msgspec.structs import replace
 
 from mainspring.compute.engine import Engine, Handle, Node, Rejection, Spec, Status, find_engine
 from mainspring.compute.scheduling import fitting
+from mainspring.control import sites
 from mainspring.control.finishing import cancel_run, end_run, lose_run
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import HANDLERS, adopts, ends, loop
-from mainspring.domain.errors import Failed, MainspringError
+from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun
-from mainspring.domain.pools import LOCAL_POOL, name_place, split_place
+from mainspring.domain.pools import Pool as Told
+from mainspring.domain.pools import name_place, split_place
 from mainspring.domain.records import Call, Resources, Run
 from mainspring.domain.wire import describe
 from mainspring.security.tokens import worker_token
 from mainspring.store import calls, runs
 from mainspring.store import pools as store
-
-LOCAL_URL = "local://"
 
 START_S = 30.0
 """Seconds in which a worker must ask for a run that was placed on it."""
@@ -61,6 +61,8 @@ class Pool:
 
     Attributes
     ----------
+    told : domain.pools.Pool
+        What the record knows of it.
     faults : dict of str to str
         What the engine raised when it was last asked so: ``capacity``, ``submit``, ``settle``.
     machines : list of Node or None
@@ -72,6 +74,7 @@ class Pool:
     def __init__(self, name: str, url: str, home: Home) -> None:
         self.name = name
         self.url = url
+        self.told = Told(name, url)
         self.faults: dict[str, str] = {}
         self.machines: list[Node] | None = None
         self.ending: dict[Handle, Ending] = {}
@@ -152,21 +155,22 @@ _retired: dict[Path, list[Pool]] = {}
 def open_pools(turn: Turn) -> dict[str, Pool]:
     """Return the pools of the record by name, the local one first; a removed one is let go once it is empty."""
     known = _pools.setdefault(turn.home.root, {})
-    urls = {LOCAL_POOL: LOCAL_URL} | store.read_urls(turn.connection)
+    told = sites.read_pools(turn)
     for name, pool in list(known.items()):
-        if urls.get(name) != pool.url:
+        if name not in told or told[name].url != pool.url:
             _retired.setdefault(turn.home.root, []).append(known.pop(name))
-    for name, url in urls.items():
+    for name, each in told.items():
         if name not in known:
-            known[name] = Pool(name, url, turn.home)
+            known[name] = Pool(name, each.url, turn.home)
+        known[name].told = each
     return known
 
 
-def list_machines(turn: Turn) -> list[tuple[str, Node]]:
+def list_machines(turn: Turn) -> list[tuple[Told, Node]]:
     """Return pool and node of the machines on which runs may start now; nodes are named by their places."""
     drained = store.read_drains(turn.connection)
     return [
-        (pool.name, node)
+        (pool.told, node)
         for pool in open_pools(turn).values()
         for node in pool.list_nodes()
         if node.name not in drained
@@ -242,17 +246,51 @@ def make_spec(run: Run, call: Call, token: str) -> Spec:
     )
 
 
-def find_misfit(turn: Turn, kind: str, asked: Resources) -> str:
-    """Tell why a run could never start here; empty when it could, or when nobody knows."""
-    known = open_pools(turn)
+def check_fit(turn: Turn, run: Run, tenant: str, label: str) -> None:
+    """Refuse a run that could never start here; one of which nobody knows may wait.
+
+    Parameters
+    ----------
+    turn : Turn
+        The turn.
+    run : Run
+        Not yet in the record.
+    tenant : str
+        Whose it is.
+    label : str
+        What of it is sensitive, in a few words; empty: nothing.
+
+    Raises
+    ------
+    Invalid
+        RUN-009 when no machine could hold it.
+    Denied
+        POOL-008 or POOL-009 when one could that may not.
+    """
+    known, asked = open_pools(turn), run.resources
+    never = f"{run.kind} {run.name} can never start"
     if asked.pool is not None and asked.pool not in known:
-        return f"there is no pool {asked.pool!r}; there are {', '.join(known)}"
-    usable = [pool for pool in known.values() if fitting.find_pool(kind, asked) in {"", pool.name}]
+        what = f"{never}: there is no pool {asked.pool!r}; there are {', '.join(known)}"
+        raise Invalid("RUN-009", what, name=run.name)
+    wanted = fitting.find_pool(run.kind, asked)
+    usable = [pool for pool in known.values() if wanted in {"", pool.name}]
+    refusals = {pool.name: sites.find_refusal(pool.told, run, tenant) for pool in usable}
     for pool in usable:
         pool.list_nodes()
-    if any(pool.machines is None for pool in usable):
-        return ""  # what has never answered may have what it asks for
-    return fitting.find_misfit([node for pool in usable for node in pool.machines or ()], kind, asked)
+    may = [pool for pool in usable if not refusals[pool.name][0]]
+    if any(pool.machines is None for pool in may):
+        return  # what has never answered may have what it asks for
+    misfit = fitting.find_misfit([node for pool in may for node in pool.machines or ()], run.kind, asked)
+    if not misfit:
+        return
+    for pool in usable:
+        why, fix = refusals[pool.name]
+        if why and (pool.machines is None or not fitting.find_misfit(pool.machines, run.kind, asked)):
+            leaves = bool(label) and not pool.told.may_hold_sensitive
+            where = f"{misfit}; the pool {pool.name}" if may else f"the pool {pool.name}"
+            what = f"{never}: {where} {why}{f', and {label}' if leaves else ''}"
+            raise Denied("POOL-008" if leaves else "POOL-009", what, fix=fix, name=run.name)
+    raise Invalid("RUN-009", f"{never}: {misfit}", name=run.name)
 
 
 @loop(every_s=0.2, topics=("unwanted",))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from msgspec.structs import replace
+
 from mainspring.compute.engine import find_engine
-from mainspring.control.placement import LOCAL_URL, leave_pool, open_pools
+from mainspring.control.backlog import find_state
 from mainspring.control.placement import Pool as OpenPool
+from mainspring.control.placement import leave_pool, open_pools
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import pools as messages
 from mainspring.domain.errors import Conflict, Invalid, NotFound
-from mainspring.domain.pools import LOCAL_POOL, Machine, Pool, split_place
+from mainspring.domain.pools import LOCAL_POOL, LOCAL_URL, Machine, Pool, split_place
+from mainspring.domain.quotas import is_tenant
 from mainspring.store import pools as store
 from mainspring.store import runs
 
@@ -41,7 +46,7 @@ def add_pool(turn: Turn, command: messages.AddPool) -> Pool:
     """
     _check(turn, command)
     find_engine(command.url, turn.home).close()
-    labels = ("url", "zone", "owner", "trust", "price", "start_s", "spot")
+    labels = ("url", "zone", "owner", "trust", "price", "start_s", "spot", "burst_after_s", "idle_s")
     said: dict[str, Any] = {name: getattr(command, name) for name in labels}
     before = next((each for each in store.list_pools(turn.connection) if each.name == command.name), None)
     now = turn.now()
@@ -62,13 +67,9 @@ def add_pool(turn: Turn, command: messages.AddPool) -> Pool:
 def list_pools(turn: Turn, command: messages.ListPools) -> list[Pool]:
     """Answer with the pools, by name, the local one first."""
     del command
-    told = {each.name: each for each in store.list_pools(turn.connection)}
     held = Counter(split_place(each.place)[0] for each in store.list_there(turn.connection) if each.place)
     drained = store.read_drains(turn.connection)
-    found = [
-        _complete(told.get(each.name) or Pool(each.name, each.url), each, held[each.name], set(drained))
-        for each in open_pools(turn).values()
-    ]
+    found = [_complete(turn, each, held[each.name], set(drained)) for each in open_pools(turn).values()]
     return sorted(found, key=lambda each: (each.name != LOCAL_POOL, each.name))
 
 
@@ -151,12 +152,17 @@ def _check(turn: Turn, command: messages.AddPool) -> None:
         raise Invalid("POOL-002", what, name=command.name)
     if command.name == LOCAL_POOL:
         raise Invalid("POOL-002", "every home has its local pool; give this one another name", name=command.name)
+    if command.owner and not is_tenant(command.owner):
+        raise Invalid("QUOTA-001", f"the owner {command.owner[:100]!r} is no tenant", tenant=command.owner)
+    for name in ("price", "start_s", "burst_after_s", "idle_s"):
+        if not math.isfinite(getattr(command, name)):
+            raise Invalid("POOL-002", f"{name} of {command.name} is no number", name=command.name)
     if not _URL.match(command.url):
         raise Invalid("POOL-002", f"{command.url[:100]!r} is no URL of an engine", name=command.name)
     refusal = _find_secret(command.url)
     if refusal:
         raise Invalid("POOL-003", f"the URL of {command.name} has {refusal}", name=command.name)
-    known = store.read_urls(turn.connection)
+    known = {pool.name: pool.url for pool in store.list_pools(turn.connection)}
     same = next((name for name, url in {LOCAL_POOL: LOCAL_URL, **known}.items() if _same(url, command.url)), None)
     if same not in {None, command.name}:
         raise Invalid("POOL-002", f"{command.url} is what the pool {same} uses", name=command.name)
@@ -237,9 +243,11 @@ def _list_machines(turn: Turn) -> list[Machine]:
     return sorted(found, key=lambda each: (each.pool != LOCAL_POOL, each.place))
 
 
-def _complete(pool: Pool, opened: OpenPool, held: int, drained: set[str]) -> Pool:
-    """Add what is there now."""
-    nodes = opened.list_nodes()
+def _complete(turn: Turn, opened: OpenPool, held: int, drained: set[str]) -> Pool:
+    """Return a pool with what is there now."""
+    pool, nodes, state = replace(opened.told), opened.list_nodes(), find_state(turn.home)
+    if pool.price and state is not None:
+        pool.rented = state.renting.describe(pool.name, turn.now())
     pool.nodes = len(nodes)
     pool.cpus = sum(each.cpus for each in nodes)
     pool.memory_bytes = sum(each.memory_bytes for each in nodes)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from mainspring.compute.engine import Spec
 from mainspring.compute.scheduling import fitting
+from mainspring.compute.scheduling.bursting import explain_rents
 from mainspring.compute.scheduling.deciding import Begin, decide
 from mainspring.compute.scheduling.fitting import make_machine
 from mainspring.compute.scheduling.line import list_in_line
 from mainspring.compute.scheduling.state import State
 from mainspring.control import placement
-from mainspring.control.backlog import Backlog, find_state, make_backlog, read_backlog
+from mainspring.control.backlog import Backlog, find_state, make_backlog, name_tenant, read_backlog
 from mainspring.control.finishing import tell_run
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import this_host
 from mainspring.control.results import make_run
+from mainspring.control.sites import SAID, find_label
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles, loop
 from mainspring.domain import messages
-from mainspring.domain.errors import Denied, Invalid
+from mainspring.domain.errors import Denied
 from mainspring.domain.pools import split_place
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Run
@@ -41,7 +45,7 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
     Raises
     ------
     Invalid
-        RUN-009 when no node can ever hold one of them.
+        RUN-009 when no node can ever hold one of them, POOL-008 or POOL-009 when one could that may not.
     Conflict
         RUN-002 when the run above one of them has ended.
     """
@@ -91,7 +95,7 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
 @loop(every_s=0.2, topics=("queue",), durable=False, joins=True)
 def dispatch(turn: Turn) -> None:
     """Start what fits."""
-    machines = [make_machine(node) for _, node in placement.list_machines(turn)]
+    machines = [make_machine(node, pool) for pool, node in placement.list_machines(turn)]
     backlog = read_backlog(turn, machines)
     specs: list[tuple[str, Spec]] = []
     for tries in range(_MOST_TRIES):
@@ -128,7 +132,8 @@ def explain_wait(turn: Turn, run: Run) -> str:
     rank, job = next((rank, job) for rank, job in enumerate(line, 1) if job.run_id == run.id)
     # Why an attempt was lost or failed says more than what the next one waits for.
     reason = fitting.explain_wait(state, job) if run.reason.startswith("waiting") else run.reason
-    return f"{reason}, {_ordinal(rank)} in line"
+    rents = explain_rents(state, job, turn.now())
+    return "; ".join([f"{reason}, {_ordinal(rank)} in line", *rents])
 
 
 def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
@@ -136,10 +141,10 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
     known = calls.find_duplicate(turn.connection, dedupe) if dedupe is not None else None
     if known is not None:
         return runs.get_runs(turn.connection, [known])[0]
-    misfit = placement.find_misfit(turn, spec.kind, spec.resources)
-    if misfit:
-        raise Invalid("RUN-009", f"{spec.kind} {spec.name} can never start: {misfit}", name=spec.name)
     run = make_run(turn, spec)
+    label = find_label(turn, spec.call, run.parent_id) or (SAID if run.resources.sensitive else "")
+    run.resources = replace(run.resources, sensitive=bool(label))
+    placement.check_fit(turn, run, name_tenant(run.project, run.principal), label)
     why = run.reason
     run.retries, run.backoff_s, run.timeout_s = spec.retries, spec.backoff_s, spec.timeout_s
     if not run.cached_from:
@@ -159,6 +164,7 @@ def _name_dedupe(project: str, text: str) -> str:
 def _start(turn: Turn, state: State, begun: Sequence[Begin], specs: list[tuple[str, Spec]]) -> bool:
     """Bring into the record what starts; tell whether some of it waits no longer."""
     refused = False
+    pools = placement.open_pools(turn) if begun else {}
     for start in begun:
         run = runs.get_run(turn.connection, start.run_id)
         placed = calls.find_placed(turn.connection, run.id)
@@ -169,7 +175,8 @@ def _start(turn: Turn, state: State, begun: Sequence[Begin], specs: list[tuple[s
             continue
         token = worker_token(turn.home, run.id, run.attempt)
         place = start.spots[0].machine
-        lease_until = turn.clock.monotonic() + placement.START_S
+        start_s = placement.START_S + pools[split_place(place)[0]].told.start_s
+        lease_until = turn.clock.monotonic() + start_s
         reason = f"starting on {place}"
         runs.change_run(turn.connection, run, state="starting", reason=reason, place=place, lease_until=lease_until)
         calls.place(turn.connection, run.id, digest_token(token), turn.now())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 from msgspec.structs import replace
 
@@ -12,10 +11,8 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import quotas as messages
 from mainspring.domain.errors import Invalid, NotFound
-from mainspring.domain.quotas import Amounts, Quota
+from mainspring.domain.quotas import Amounts, Quota, is_tenant
 from mainspring.store import quotas
-
-_PATH = re.compile(r"[a-z][a-z0-9_-]{0,49}(/[^/\s]{1,100})?\Z")
 
 
 @handles(messages.SetQuota, action="quotas.write", rehearsed=True)
@@ -27,7 +24,7 @@ def set_quota(turn: Turn, command: messages.SetQuota) -> Quota:
     Invalid
         QUOTA-001 when the tenant is none, QUOTA-002 when nobody could use what was agreed.
     """
-    if not _PATH.match(command.tenant):
+    if not is_tenant(command.tenant):
         raise Invalid("QUOTA-001", f"{command.tenant!r} is no tenant", tenant=command.tenant)
     before = _find(turn, command.tenant)
     names = ("weight", "priority", "guarantee", "most")

@@ -16,6 +16,16 @@ Price = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 LOCAL_POOL = "local"
 """The pool that every home has: the machine of its owner."""
 
+LOCAL_URL = "local://"
+"""Names its engine."""
+
+SENSITIVE = "sensitive"
+"""The word of trust of a pool that may hold what is sensitive, if it stands where the home does."""
+
+PATIENCE_S = 600.0
+"""Seconds that a run waits at home before a machine is rented for it, where nothing else is said; and seconds after
+the last run until the machines count as given back."""
+
 
 class Pool(msgspec.Struct):
     """Machines that one engine speaks for, and what is known of them.
@@ -24,14 +34,24 @@ class Pool(msgspec.Struct):
     ----------
     url : str
         Names the engine: ``local://``, ``slurm://?partition=a``.
-    zone, owner, trust : str
-        Where it stands, whose it is, and how far it is trusted; empty: nothing is said.
+    zone, trust : str
+        Where it stands and how far it is trusted; empty: nothing is said.
+    owner : str
+        The tenant whose runs alone are placed there; empty: anybody's are.
     price : float
         For an hour of one node, in whatever currency the home counts in; 0: it is there anyway.
     start_s : float
         How long a machine takes until it is there.
     spot : bool
         Its machines may be taken away at any time.
+    burst_after_s : float
+        With a price: so long a run waits until it is placed there, once all such devices at home are taken.
+    idle_s : float
+        With a price: so long after its last run it still takes others at once.
+    may_hold_sensitive : bool
+        Runs may be there that read what is sensitive.
+    rented : str
+        With a price: whether it takes what waits at home, and why not.
     nodes : int
         So many answer now; with `cpus`, `memory_bytes` and `gpus` of all of them, drained ones too.
     held : int
@@ -48,6 +68,8 @@ class Pool(msgspec.Struct):
     price: float = 0.0
     start_s: float = 0.0
     spot: bool = False
+    burst_after_s: float = PATIENCE_S
+    idle_s: float = PATIENCE_S
     created_by: str = ""
     created_at: float = 0.0
     changed_at: float = 0.0
@@ -56,6 +78,8 @@ class Pool(msgspec.Struct):
     memory_bytes: int = 0
     gpus: float = 0.0
     held: int = 0
+    may_hold_sensitive: bool = False
+    rented: str = ""
     problem: str = ""
 
 
@@ -99,6 +123,8 @@ class AddPool(Command):
     price: Price = 0.0
     start_s: Seconds = 0.0
     spot: bool = False
+    burst_after_s: Seconds = PATIENCE_S
+    idle_s: Seconds = PATIENCE_S
 
 
 class ListPools(Command):

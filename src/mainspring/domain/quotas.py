@@ -5,6 +5,7 @@ They travel as those of `mainspring.domain.messages` do, which knows them all.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 from mainspring.domain.command import Command, Count
 
 Much = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+
+_TENANT = re.compile(r"[a-z][a-z0-9_-]{0,49}(/[^/\s]{1,100})?\Z")
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -69,3 +72,14 @@ class ListQuotas(Command):
 
 
 ANSWERS: dict[type[Command], Any] = {SetQuota: Quota, RemoveQuota: Quota, ListQuotas: list[Quota]}
+
+
+def is_tenant(path: str) -> bool:
+    """Tell whether a path can be a tenant's: a project, or a user in it.
+
+    Examples
+    --------
+    >>> is_tenant("air"), is_tenant("air/anna"), is_tenant("../air")
+    (True, True, False)
+    """
+    return _TENANT.match(path) is not None

@@ -29,12 +29,15 @@ class Resources(msgspec.Struct, frozen=True):
         Devices, >= 0.
     pool : str or None
         Name of the pool; None means any that may.
+    sensitive : bool
+        It may only be where what is sensitive may.
     """
 
     cpus: _Cores = 1.0
     memory_bytes: Count | None = None
     gpus: _Cores = 0.0
     pool: str | None = None
+    sensitive: bool = False
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -131,6 +134,10 @@ class Call(msgspec.Struct, frozen=True):
         Whose call from another machine it is, as the owner says, never the caller; its payload has no seal.
     parts : tuple of str
         Digests of the blobs of arguments that are stored apart from the payload.
+    reads : tuple of str
+        References of the dataset versions that it is given.
+    exposed : bool
+        Whoever made it had seen something sensitive.
     """
 
     payload: str = ""
@@ -147,6 +154,8 @@ class Call(msgspec.Struct, frozen=True):
     needs: dict[str, str] = {}
     foreign: str = ""
     parts: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    exposed: bool = False
 
     @property
     def blobs(self) -> tuple[str, ...]:

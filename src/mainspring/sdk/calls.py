@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from mainspring.domain.records import Call
 from mainspring.sdk.client import Client
 from mainspring.sdk.environments import HERE, Prepared
+from mainspring.sdk.exposures import is_exposed
+from mainspring.sdk.handles import note_datasets
 
 
 def pack_call(
@@ -19,6 +23,9 @@ def pack_call(
 ) -> Call:
     """Pack a call for a worker of the client's home; at a server with the code that it needs.
 
+    It tells which datasets it is given, and whether something sensitive was seen where it was made: that says where
+    it may run.
+
     Raises
     ------
     Invalid
@@ -26,6 +33,7 @@ def pack_call(
     """
     from mainspring.pipelines.calls import make_call, make_foreign_call
 
-    if client.remote:
-        return make_foreign_call(function, args, kwargs, client.blobs, client.seal, env.lock, env.variables)
-    return make_call(function, args, kwargs, client.blobs, client.home_seal, env.lock, env.variables)
+    make, seal = (make_foreign_call, client.seal) if client.remote else (make_call, client.home_seal)
+    with note_datasets() as given:
+        call = make(function, args, kwargs, client.blobs, seal, env.lock, env.variables)
+    return replace(call, reads=tuple(given), exposed=is_exposed())

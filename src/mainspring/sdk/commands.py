@@ -36,7 +36,7 @@ def start_command(command: Sequence[str], *, name: str = "", nodes: int = 1, **o
     nodes : int, default 1
         Machines that it needs at once.
     **options
-        Those of `step` that say where and how long: cpus, memory, gpus, pool, env, timeout.
+        Those of `step` that say where and how long: cpus, memory, gpus, pool, sensitive, env, timeout.
 
     Returns
     -------

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, Literal, Self
 
 from mainspring.domain.lineage import GetLineage, Lineage
@@ -10,6 +13,19 @@ from mainspring.domain.records import Version
 from mainspring.domain.references import parse_reference
 from mainspring.domain.upkeep import Deleted, DeleteVersions, RestoreVersions
 from mainspring.sdk.lineage import current_client
+
+_leaving: ContextVar[dict[str, None] | None] = ContextVar("mainspring_leaving", default=None)
+
+
+@contextmanager
+def note_datasets() -> Iterator[dict[str, None]]:
+    """Collect the references of datasets whose handles are pickled inside, wherever they stand in what travels."""
+    noted: dict[str, None] = {}
+    token = _leaving.set(noted)
+    try:
+        yield noted
+    finally:
+        _leaving.reset(token)
 
 
 class Handle(ABC):
@@ -139,6 +155,9 @@ class Handle(ABC):
         return f"{self._kind} {self.name} {self.version.digest}"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        noted = _leaving.get()
+        if noted is not None and self._kind == "dataset":
+            noted[self.reference] = None
         return type(self), (self.reference,)
 
     def __repr__(self) -> str:

@@ -64,7 +64,11 @@ def make_options(
             why = f"{name} is a number {'above' if above else 'from'} {least} to {_MOST:,}"
             raise Invalid("STEP-008", f"{name}={value!r}", why=why)
     resources = Resources(
-        cpus=float(cpus), memory_bytes=None if memory is None else parse_size(memory), gpus=float(gpus), pool=pool
+        cpus=float(cpus),
+        memory_bytes=None if memory is None else parse_size(memory),
+        gpus=float(gpus),
+        pool=pool,
+        sensitive=bool(sensitive),
     )
     timeout_s = None if timeout is None else parse_duration(timeout)
     return Options(

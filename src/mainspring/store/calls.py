@@ -94,6 +94,7 @@ _HAS = Statement(select(calls.c.run_id).where(calls.c.run_id == bindparam("id_")
 _GET = Statement(
     select(*(calls.c[name] for name in Placed.__struct_fields__)).where(calls.c.run_id == bindparam("id_"))
 )
+_RESOURCES = Statement(select(runs.c.resources).where(runs.c.id == bindparam("id_")))
 _DEDUPE = Statement(select(calls.c.run_id).where(calls.c.dedupe == bindparam("dedupe_")))
 _WAS_PLACED = Statement(
     select(calls.c.run_id).where(calls.c.run_id == bindparam("id_"), calls.c.placed_at.is_not(None))
@@ -153,6 +154,12 @@ def find_placed(connection: Connection, run_id: str) -> Placed | None:
     """Return what a run executes and where, None for one that was never queued."""
     row = _GET.first(connection, id_=run_id)
     return None if row is None else Placed(*row)
+
+
+def read_resources(connection: Connection, run_id: str) -> Resources | None:
+    """Return what a run asks; None when there is no such run."""
+    row = _RESOURCES.first(connection, id_=run_id)
+    return None if row is None else row[0]
 
 
 def find_duplicate(connection: Connection, dedupe: str) -> str | None:

@@ -18,6 +18,8 @@ pools = Table(
     Column("price", Float, nullable=False),
     Column("start_s", Float, nullable=False),
     Column("spot", Boolean, nullable=False),
+    Column("burst_after_s", Float, nullable=False),
+    Column("idle_s", Float, nullable=False),
     text_column("created_by"),
     time_column("created_at", nullable=False),
     time_column("changed_at", nullable=False),

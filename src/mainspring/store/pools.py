@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from mainspring.domain.pools import Pool
 from mainspring.domain.records import Resources
-from mainspring.store.rows import add, change, find
+from mainspring.store.rows import add, change
 from mainspring.store.statements import Statement
 from mainspring.store.tables import drains, pools, runs
 from mainspring.store.words import Connection, bindparam, delete, literal_column, or_, select
@@ -27,7 +27,8 @@ class There(NamedTuple):
     resources: Resources
 
 
-_URLS = Statement(select(pools.c.name, pools.c.url).order_by(pools.c.name))
+_FIELDS = tuple(name for name in Pool.__struct_fields__ if name in pools.c)
+_ALL = Statement(select(*(pools.c[name] for name in _FIELDS)).order_by(pools.c.name))
 _DRAINS = Statement(select(drains.c.place, drains.c.drained_by, drains.c.drained_at))
 _live = or_(*(runs.c.state == literal_column(f"'{state}'") for state in ("queued", "starting", "running")))
 _THERE = Statement(select(runs.c.id, runs.c.place, runs.c.resources).where(_live).order_by(runs.c.seq))
@@ -53,13 +54,8 @@ def remove_pool(connection: Connection, name: str) -> None:
 
 
 def list_pools(connection: Connection) -> list[Pool]:
-    """Return the pools of the record, newest first."""
-    return find(connection, pools, Pool)
-
-
-def read_urls(connection: Connection) -> dict[str, str]:
-    """Return pool -> URL; cheap enough for every turn."""
-    return {row[0]: row[1] for row in _URLS.all(connection)}
+    """Return the pools of the record, by name; cheap enough for every turn."""
+    return [Pool(**dict(zip(_FIELDS, row, strict=True))) for row in _ALL.all(connection)]
 
 
 def read_drains(connection: Connection) -> dict[str, Drain]:

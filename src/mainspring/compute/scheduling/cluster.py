@@ -49,8 +49,11 @@ class Free:
         return not self.drained and self.suits(demand) and not self.find_lack(demand)
 
     def suits(self, demand: Demand) -> bool:
-        """Tell whether it is of the pool, and has devices of the type, that a demand asks."""
-        if demand.pool and demand.pool != self.machine.pool:
+        """Tell whether it may take a demand, by pool, zone and owner, and has devices of the type that it asks."""
+        machine = self.machine
+        if demand.pool != machine.pool and (demand.pool or machine.rent):
+            return False
+        if (demand.zone and demand.zone != machine.zone) or (machine.owner and machine.owner not in demand.owners):
             return False
         return not (demand.gpus and demand.gpu_types) or self.machine.gpu_type in demand.gpu_types
 
@@ -208,8 +211,10 @@ class Cluster:
         self._touch(number)
 
     def could_hold(self, demand: Demand) -> bool:
-        """Tell whether the cluster would hold a demand if it were empty."""
-        return sum(Free(free.machine).holds(demand) for free in self._free) >= demand.nodes
+        """Tell whether the cluster would hold a demand if it were empty, in a rented pool at the last."""
+        rented = set() if demand.pool else {free.machine.pool for free in self._free if free.machine.rent is not None}
+        asked = [demand, *(demand._replace(pool=pool) for pool in sorted(rented))]
+        return any(sum(Free(free.machine).holds(each) for free in self._free) >= each.nodes for each in asked)
 
     def _fits(self, demand: Demand, spot: Spot) -> bool:
         free = self._free[self._numbers[spot.machine]]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from mainspring.compute.scheduling.backlog import Job
+from mainspring.compute.scheduling.bursting import judge
 from mainspring.compute.scheduling.cluster import Free
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Spot
 from mainspring.compute.scheduling.state import Running, State
@@ -62,6 +63,9 @@ def decide(state: State, now: float) -> Decisions:
     - With `skips` no run that would fit is left waiting, but for what is kept back or held (see `Policy.hold_s`) for
       one before it.
     - An urgent run never waits for one that is not.
+    - Nothing leaves its zone, nor is placed on a machine whose owner its tenant does not lie below.
+    - A machine that costs something is rented only where home has nothing free of what a run asks, after the wait that
+      its pool says, for a tenant with money left (`bursting.judge`).
     - No tenant exceeds its limit, and none loses by preemption what is guaranteed to it.
     - Who makes others give way is within its guarantee and stays so, or short where they are long. Whom it ends lies
       above the guarantee of its tenant, so that it is not due again before something else of that tenant ends; and
@@ -83,6 +87,8 @@ def decide(state: State, now: float) -> Decisions:
     preempted = _preempt(state, now, begun) if state.policy.preempts and len(state.backlog) else []
     if preempted:
         _start_in_turn(state, now, begun)  # who gave way may have held more than was asked
+    if state.renting.rents and len(state.backlog):
+        _burst(state, now, begun)
     return Decisions(tuple(preempted), tuple(begun))
 
 
@@ -93,7 +99,7 @@ def _start_in_turn(state: State, now: float, begun: list[Begin], *, urgent: bool
     fit = [demand for demand in demands if state.find(demand)] if passing and not hold_s else demands
     turns = Turns(state, now, fit)
     while (job := turns.next()) is not None and (job.urgent or not urgent):
-        if state.find_limit(job):
+        if state.bars(job):
             turns.close(job.demand, job.tenant)
             continue
         spots = state.find(job.demand)
@@ -105,6 +111,19 @@ def _start_in_turn(state: State, now: float, begun: list[Begin], *, urgent: bool
         turns.close(job.demand)
         if hold_s and now - job.submitted_s > hold_s and len(state.held) < _MOST_HELD:
             _hold(state, job.demand)
+
+
+def _burst(state: State, now: float, begun: list[Begin]) -> None:
+    """Rent machines, in turn, for what home does not take; the cheapest that will do."""
+    demands = [demand for demand in state.backlog.list_demands() if not demand.pool]
+    turns = Turns(state, now, demands)
+    while (job := turns.next()) is not None:
+        offers = () if state.bars(job) else (judge(state, job, pool, now) for pool in state.renting.rents)
+        spots = next((offer.spots for offer in offers if offer.spots), None)
+        if spots is None:
+            turns.close(job.demand, job.tenant)
+        else:
+            _begin(state, job, spots, now, begun)
 
 
 def _hold(state: State, demand: Demand) -> None:
@@ -122,7 +141,7 @@ def _serve_oldest(state: State, now: float, begun: list[Begin]) -> None:
     """Start the run that machines are kept for, or keep some for the run that has waited too long."""
     patience_s = state.policy.patience_s
     found = state.backlog.list_oldest() if patience_s else []
-    oldest = next((job for job in found if not state.find_limit(job)), None)
+    oldest = next((job for job in found if not state.bars(job) and _could_start(state, job)), None)
     if oldest is None or now - oldest.submitted_s <= patience_s:
         state.kept = None
         return
@@ -144,6 +163,11 @@ def _serve_oldest(state: State, now: float, begun: list[Begin]) -> None:
     state.kept = None
     state.turn_after_s = now + patience_s
     _begin(state, oldest, spots, now, begun)
+
+
+def _could_start(state: State, job: Job) -> bool:
+    """Tell whether machines can be kept for a run, and not only be rented."""
+    return not state.renting.rents or len(_list_emptiest(state, job.demand)) >= job.demand.nodes
 
 
 def _list_emptiest(state: State, demand: Demand) -> list[Free]:
@@ -181,7 +205,7 @@ def _make_way(
     giving = _list_giving(state, now, long=long)
     turns = Turns(state, now, state.backlog.list_demands() if giving else ())
     while (job := turns.next()) is not None:
-        if not may(job) or state.find_limit(job):
+        if not may(job) or state.bars(job):
             turns.close(job.demand, job.tenant)
             continue
         victims = _find_victims(state, job.demand, giving)

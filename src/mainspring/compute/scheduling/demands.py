@@ -26,7 +26,11 @@ class Demand(NamedTuple):
     nodes : int
         So many machines at once, each of which gives all of the above; > 1 is a gang.
     pool : str
-        Of which machines; empty: any.
+        Of which machines; empty: any but rented ones.
+    zone : str
+        Which it may not leave; empty: none.
+    owners : tuple of str
+        Whose machines it may use beside those that are nobody's own, sorted.
     """
 
     cpu_milli: int
@@ -36,6 +40,8 @@ class Demand(NamedTuple):
     gpu_types: tuple[str, ...] = ()
     nodes: int = 1
     pool: str = ""
+    zone: str = ""
+    owners: tuple[str, ...] = ()
 
     @property
     def gpu_total_milli(self) -> int:
@@ -52,6 +58,24 @@ class Demand(NamedTuple):
     def shares(self) -> bool:
         """It asks a part of one device."""
         return self.gpus == 1 and self.gpu_milli < WHOLE
+
+
+class Rent(NamedTuple):
+    """On what terms the machines of a pool are rented.
+
+    Attributes
+    ----------
+    price : float
+        Of an hour of one machine, > 0.
+    after_s : float
+        So long a run waits at home before one is rented for it.
+    idle_s : float
+        So long after the last run the pool is still open to others.
+    """
+
+    price: float
+    after_s: float = 600.0
+    idle_s: float = 600.0
 
 
 class Machine(NamedTuple):
@@ -73,6 +97,12 @@ class Machine(NamedTuple):
         What it is a part of.
     away : bool
         It is used only where no other will do.
+    zone : str
+        Where it stands; a demand that may not leave its zone is held nowhere else.
+    owner : str
+        Path of the tenant whose runs alone it takes; empty: anybody's.
+    rent : Rent or None
+        What it costs; None: it is there anyway.
     """
 
     name: str
@@ -82,6 +112,9 @@ class Machine(NamedTuple):
     gpu_type: str = ""
     pool: str = ""
     away: bool = False
+    zone: str = ""
+    owner: str = ""
+    rent: Rent | None = None
 
 
 class Spot(NamedTuple):

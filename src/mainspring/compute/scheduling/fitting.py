@@ -8,16 +8,19 @@ from collections.abc import Sequence
 from mainspring.compute.engine import Node
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.cluster import Free
-from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Rent
 from mainspring.compute.scheduling.entitlements import KINDS
 from mainspring.compute.scheduling.shares import measure
 from mainspring.compute.scheduling.state import State
-from mainspring.domain.pools import LOCAL_POOL, split_place
+from mainspring.domain.pools import LOCAL_POOL, Pool, split_place
 from mainspring.domain.records import Resources
 from mainspring.domain.units import format_size
 
 # These spend their time waiting for children; a core that they held, a child would miss.
 _WAITING_KINDS = frozenset({"pipeline", "study"})
+
+SITE = "site"
+"""The zone of the machines that may hold what is sensitive."""
 
 _TRAVELLING_KINDS = frozenset({"step", "trial", "command"})
 """Kinds that any pool may take; the others work with what lies here."""
@@ -29,7 +32,7 @@ def make_demand(kind: str, asked: Resources) -> Demand:
     Examples
     --------
     >>> make_demand("trial", Resources(cpus=2, gpus=0.5))
-    Demand(cpu_milli=2000, memory_bytes=0, gpus=1, gpu_milli=500, gpu_types=(), nodes=1, pool='')
+    Demand(cpu_milli=2000, memory_bytes=0, gpus=1, gpu_milli=500, gpu_types=(), nodes=1, pool='', zone='', owners=())
     >>> make_demand("pipeline", Resources()).cpu_milli
     0
     """
@@ -38,7 +41,8 @@ def make_demand(kind: str, asked: Resources) -> Demand:
     part = 0 < asked.gpus < 1
     gpu_milli = max(1, int(asked.gpus * WHOLE + 1e-6)) if part else WHOLE
     gpus = 1 if part else math.ceil(asked.gpus)
-    return Demand(cpu_milli, asked.memory_bytes or 0, gpus, gpu_milli, pool=find_pool(kind, asked))
+    zone = SITE if asked.sensitive else ""
+    return Demand(cpu_milli, asked.memory_bytes or 0, gpus, gpu_milli, pool=find_pool(kind, asked), zone=zone)
 
 
 def find_pool(kind: str, asked: Resources) -> str:
@@ -52,12 +56,20 @@ def find_pool(kind: str, asked: Resources) -> str:
     return asked.pool or ("" if kind in _TRAVELLING_KINDS else LOCAL_POOL)
 
 
-def make_machine(node: Node) -> Machine:
-    """Return a node, named by its place, as decisions see it."""
-    pool = split_place(node.name)[0]
-    away = pool != LOCAL_POOL
+def make_machine(node: Node, pool: Pool | None = None) -> Machine:
+    """Return a node, named by its place, as decisions see it; of a pool of which nothing is known it is nobody's."""
+    told = pool or Pool(split_place(node.name)[0], "")
     return Machine(
-        node.name, round(node.cpus * 1000), node.memory_bytes, int(node.gpus), node.gpu_type, pool=pool, away=away
+        node.name,
+        round(node.cpus * 1000),
+        node.memory_bytes,
+        int(node.gpus),
+        node.gpu_type,
+        pool=told.name,
+        away=told.name != LOCAL_POOL,
+        zone=SITE if told.may_hold_sensitive else "",
+        owner=told.owner,
+        rent=Rent(told.price, told.burst_after_s, told.idle_s) if told.price else None,
     )
 
 
@@ -106,6 +118,8 @@ def explain_wait(state: State, job: Job) -> str:
     if limit:
         return f"waiting for the quota of {limit}: {_tell_limit(state, limit, demand)}"
     fitting = [free for free in state.cluster if not free.drained and Free(free.machine).holds(demand)]
+    if len(fitting) < demand.nodes and not demand.pool and state.renting.rents:
+        return "waiting for a rented machine: those at home could not hold it"
     if len(fitting) < demand.nodes:
         pool = demand.pool or LOCAL_POOL
         return f"waiting for the pool {pool}: none of its machines takes runs now"

@@ -15,6 +15,7 @@ from mainspring.compute.scheduling.entitlements import Entitlement
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.placements import descend, find_at_random, fit_best
 from mainspring.compute.scheduling.policies import Policy
+from mainspring.compute.scheduling.renting import Renting
 from mainspring.compute.scheduling.shares import Shares
 
 Key = tuple[bool, bool, int, float, tuple[float, ...], Rank]
@@ -70,6 +71,8 @@ class State:
         Machines of which something is held until the next decision.
     lent : set of str
         Runs whose cores others may use.
+    renting : Renting
+        What costs something, and whose money is spent.
     calm_until_s, turn_after_s : float
         No run is preempted before; for no other run machines are kept before.
 
@@ -103,6 +106,7 @@ class State:
         self.held: set[str] = set()
         self._kept_back: set[str] = set()
         self.lent: set[str] = set()
+        self.renting = Renting(machines)
         self.calm_until_s = 0.0
         self.turn_after_s = 0.0
 
@@ -120,7 +124,9 @@ class State:
 
     def start(self, job: Job, spots: tuple[Spot, ...], now: float) -> None:
         """Give a run that waits its place."""
-        self.cluster.place(job.run_id, job.demand, spots)
+        rented = self.renting.find_pool(spots)
+        self.cluster.place(job.run_id, job.demand._replace(pool=rented) if rented else job.demand, spots)
+        self.renting.start(spots)
         self.backlog.remove(job.run_id)
         self.shares.start(job.tenant, job.demand, now)
         self.running[job.run_id] = Running(job, spots, now)
@@ -128,6 +134,7 @@ class State:
     def note(self, job: Job, spots: tuple[Spot, ...], since_s: float, now: float) -> None:
         """Count a run that was given its place before this state was made."""
         self.cluster.note(job.run_id, job.demand, spots)
+        self.renting.start(spots)
         self.shares.start(job.tenant, job.demand, now)
         self.running[job.run_id] = Running(job, spots, since_s)
 
@@ -138,6 +145,7 @@ class State:
         running = self.running.pop(run_id, None)
         if running is not None:
             self.cluster.release(run_id)
+            self.renting.end(running.spots, now)
             self.shares.end(running.job.tenant, running.job.demand, now)
         return running
 
@@ -149,6 +157,10 @@ class State:
             job = self.running[run_id].job
             cores = Demand(job.demand.cpu_milli, nodes=job.demand.nodes)
             (self.shares.end if lent else self.shares.start)(job.tenant, cores, now)
+
+    def bars(self, job: Job) -> bool:
+        """Tell whether its tenant's limit or budget forbids a run to start."""
+        return bool(self.find_limit(job)) or self.renting.bars(job)
 
     def find_limit(self, job: Job) -> str:
         """Return whose limit a run would exceed; empty: nobody's."""

@@ -54,4 +54,19 @@ ENTRIES = (
         "its engine cannot be asked now; what runs there may go on",
         "mainspring pools show POOL",
     ),
+    Entry(
+        "POOL-008",
+        "denied",
+        "something sensitive would leave its site",
+        "what reads sensitive data, or what was made of it, runs on this machine and in pools that stand in the zone "
+        "of the home and are trusted with it; of whom nothing is said nothing is believed",
+        "where it is so: mainspring pools add POOL URL --zone ZONE --trust sensitive",
+    ),
+    Entry(
+        "POOL-009",
+        "denied",
+        "a pool of somebody else",
+        "a pool with an owner takes runs of that tenant alone",
+        "mainspring pools show POOL",
+    ),
 )

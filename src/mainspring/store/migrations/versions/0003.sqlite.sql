@@ -125,6 +125,8 @@ CREATE TABLE pools (
     price FLOAT NOT NULL,
     start_s FLOAT NOT NULL,
     spot BOOLEAN NOT NULL,
+    burst_after_s FLOAT NOT NULL,
+    idle_s FLOAT NOT NULL,
     created_by TEXT NOT NULL,
     created_at FLOAT NOT NULL,
     changed_at FLOAT NOT NULL,

@@ -1,0 +1,216 @@
+"""Zones, owners, rented machines and budgets, over any course of runs."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainspring.compute.scheduling.backlog import Job
+from mainspring.compute.scheduling.bursting import explain_rents
+from mainspring.compute.scheduling.deciding import decide
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Rent
+from mainspring.compute.scheduling.policies import LIVE, POLICIES
+from mainspring.compute.scheduling.state import State
+
+OWNERS = ("a", "b/x")
+TENANTS = ("a/x", "a/y", "b/x", "b/y")
+RENTS = (None, Rent(2.0, 10.0, 5.0), Rent(1.0, 0.0, 0.0))
+
+machines = st.lists(
+    st.tuples(
+        st.sampled_from([1000, 4000]),
+        st.integers(0, 3),
+        st.sampled_from(["A100", "T4"]),
+        st.sampled_from([("home", None), ("lab", None), ("cloud", RENTS[1]), ("spot", RENTS[2])]),
+        st.sampled_from(["", "site", "site"]),
+        st.sampled_from(["", "", "", *OWNERS]),
+    ),
+    min_size=1,
+    max_size=5,
+).map(
+    lambda found: [
+        Machine(f"m{at}", cores, 0, gpus, kind, pool, pool != "home", zone, owner, rent)
+        for at, (cores, gpus, kind, (pool, rent), zone, owner) in enumerate(found)
+    ]
+)
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(TENANTS),
+        st.sampled_from([(0, WHOLE), (1, 500), (1, WHOLE), (2, WHOLE)]),
+        st.sampled_from([(), (), ("A100",)]),
+        st.integers(1, 2),
+        st.sampled_from(["", "", "", "cloud"]),
+        st.sampled_from(["", "site"]),
+        st.integers(0, 8),
+        st.integers(0, 2),
+    ),
+    max_size=25,
+)
+
+
+def make_demand(tenant, devices, kinds, nodes, pool, zone):
+    owners = tuple(path for path in OWNERS if f"{tenant}/".startswith(f"{path}/"))
+    gpus, milli = devices
+    return Demand(500, 0, gpus, milli, kinds if gpus else (), nodes if milli == WHOLE else 1, pool, zone, owners)
+
+
+def list_free(machines, running, demand):
+    """Of each machine at home that may take a demand, what is free: counted from the runs themselves."""
+    found = []
+    for machine in machines:
+        may = machine.rent is None and demand.pool in {"", machine.pool} and demand.zone in {"", machine.zone}
+        may = may and (not machine.owner or machine.owner in demand.owners)
+        if not may or (demand.gpus and demand.gpu_types and machine.gpu_type not in demand.gpu_types):
+            continue
+        devices, cores = [WHOLE] * machine.gpus, machine.cpu_milli
+        for each in running:
+            for spot in each.spots:
+                if spot.machine == machine.name:
+                    cores -= each.job.demand.cpu_milli
+                    for device in spot.devices:
+                        devices[device] -= each.job.demand.gpu_milli
+        found.append((machine, cores, devices))
+    return found
+
+
+def idles(machines, running, demand):
+    """Whether something that a demand might use is free at home, which could hold it if it were empty."""
+    found = list_free(machines, running, demand)
+    could = sum(machine.cpu_milli >= demand.cpu_milli and machine.gpus >= demand.gpus for machine, _, _ in found)
+    if could < demand.nodes:
+        return False
+    if demand.gpus:
+        return any(milli >= demand.gpu_milli for _, _, devices in found for milli in devices)
+    return any(cores >= demand.cpu_milli for _, cores, _ in found)
+
+
+@given(machines, steps, st.sets(st.sampled_from(["a", "b/x"])), st.sampled_from([LIVE, POLICIES["mainspring"]]))
+def test_nothing_leaves_its_zone_and_nothing_is_rented_while_home_idles(machines, steps, spent, policy):
+    state = State(machines, policy)
+    state.renting.spent = frozenset(spent)
+    known, used_at, now = {each.name: each for each in machines}, {}, 0.0
+    for number, (*asked, wait, ends) in enumerate(steps):
+        now += wait
+        for run_id in [*state.running][:ends]:
+            for spot in state.stop(run_id, now).spots:
+                used_at[spot.machine] = now
+        tenant, demand = asked[0], make_demand(*asked)
+        state.submit(Job(f"r{number:02d}", tenant, demand, now))
+        before = {*state.running}
+        decisions = decide(state, now)
+        started = [state.running[each.run_id] for each in decisions.begun]
+        busy = {spot.machine for run_id in before for spot in state.running[run_id].spots if run_id in state.running}
+        for running in started:
+            job = running.job
+            for spot in running.spots:
+                machine = known[spot.machine]
+                assert job.demand.zone in {"", machine.zone}
+                assert not machine.owner or f"{job.tenant}/".startswith(f"{machine.owner}/")
+                if machine.rent is None:
+                    continue
+                assert not any(path in spent for path in (job.tenant, job.tenant[0]))
+                if job.demand.pool:
+                    continue  # it was asked for by name
+                assert not idles(machines, state.running.values(), job.demand)
+                lately = now - used_at.get(machine.name, -1e9) < machine.rent.idle_s
+                waited = now - job.submitted_s >= machine.rent.after_s
+                assert waited or lately or machine.name in busy or machine.name in {
+                    other.machine for each in started if each is not running for other in each.spots
+                }  # fmt: skip
+            assert len({known[spot.machine].pool for spot in running.spots if known[spot.machine].rent}) <= 1
+        for free in state.cluster:
+            assert all(0 <= milli <= WHOLE for milli in free.devices)
+
+
+HOME = Machine("home", 64_000, 0, 8, "A100", "home")
+CLOUD = Machine("cloud", 64_000, 0, 8, "A100", "cloud", True, rent=Rent(2.5, 600.0, 300.0))
+
+
+def submit(state, run_id, gpus=1, at=0.0, tenant="a/x", **asked):
+    state.submit(Job(run_id, tenant, Demand(0, gpus=gpus, **asked), at))
+
+
+def begin(state, now):
+    return {each.run_id: each.spots[0].machine for each in decide(state, now).begun}
+
+
+def explain(state, run_id, now):
+    return explain_rents(state, next(job for job in state.backlog if job.run_id == run_id), now)
+
+
+def test_a_machine_is_rented_after_the_wait_and_taken_by_others_until_it_has_been_idle():
+    state = State([HOME, CLOUD], LIVE)
+    submit(state, "all", 8)
+    submit(state, "one", at=10.0)
+    submit(state, "two", at=20.0)
+    assert begin(state, 30.0) == {"all": "home"}
+    assert explain(state, "one", 200.0) == ["cloud: waits 3min, bursts after 10min"]
+    assert begin(state, 609.0) == {}
+    # The second has not waited as long, and goes where a machine is rented already.
+    assert begin(state, 610.0) == {"one": "cloud", "two": "cloud"}
+    for run_id in ("one", "two"):
+        state.stop(run_id, 700.0)
+    submit(state, "three", at=900.0)
+    assert begin(state, 900.0) == {"three": "cloud"}
+    state.stop("three", 1000.0)
+    assert state.renting.describe("cloud", 1100.0) == "0 in use, 1 idle, given back after 5min"
+    submit(state, "four", at=1300.0)
+    assert begin(state, 1300.0) == {}
+    assert state.renting.describe("cloud", 1300.0) == (
+        "given back; a run that has waited 10min rents one while home is full"
+    )
+    assert begin(state, 1900.0) == {"four": "cloud"}
+
+
+def test_nothing_is_rented_for_what_home_has_too_little_of_while_some_is_free():
+    state = State([HOME, CLOUD], LIVE)
+    submit(state, "six", 6)
+    assert begin(state, 0.0) == {"six": "home"}
+    submit(state, "four", 4, at=0.0)
+    assert begin(state, 5000.0) == {}
+    assert explain(state, "four", 5000.0) == ["cloud: home has 2 of 8 gpus free"]
+    submit(state, "typed", 4, at=0.0, gpu_types=("A100",))
+    assert explain(state, "typed", 5000.0) == ["cloud: home has 2 of 8 A100 free"]
+    submit(state, "large", 16, at=0.0)
+    assert explain(state, "large", 5000.0) == ["cloud: none of its machines could hold it"]
+
+
+def test_who_may_not_pay_or_be_there_is_told():
+    state = State([HOME, CLOUD._replace(owner="b")], LIVE)
+    submit(state, "all", 8)
+    begin(state, 0.0)
+    submit(state, "secret", zone="site")
+    submit(state, "mine")
+    submit(state, "poor", tenant="b/y", owners=("b",))
+    state.renting.spent = frozenset({"b"})
+    assert begin(state, 1000.0) == {}
+    assert explain(state, "secret", 1000.0) == ["cloud: it may not hold what is sensitive"]
+    assert explain(state, "mine", 1000.0) == ["cloud: it takes runs of b alone"]
+    assert explain(state, "poor", 1000.0) == ["cloud: the budget of b is spent"]
+    state.renting.spent = frozenset()
+    assert begin(state, 1001.0) == {"poor": "cloud"}
+
+
+def test_a_pool_that_is_asked_for_by_name_is_rented_at_once_while_there_is_money():
+    state = State([HOME, CLOUD], LIVE)
+    state.renting.spent = frozenset({"a/x"})
+    submit(state, "named", pool="cloud")
+    submit(state, "other", tenant="a/y", pool="cloud")
+    assert begin(state, 0.0) == {"other": "cloud"}
+    assert explain(state, "named", 0.0) == ["cloud: the budget of a/x is spent"]
+
+
+def test_the_cheaper_pool_is_rented_first():
+    cheap = CLOUD._replace(name="cheap", pool="cheap", gpus=1, rent=Rent(1.0, 600.0, 300.0))
+    state = State([CLOUD, cheap], LIVE)
+    for number in range(3):
+        submit(state, f"r{number}")
+    assert begin(state, 600.0) == {"r0": "cheap", "r1": "cloud", "r2": "cloud"}
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_a_gang_is_not_split_between_home_and_what_is_rented(nodes):
+    rented = [CLOUD._replace(name=f"c{number}") for number in range(nodes)]
+    state = State([HOME, *rented], LIVE)
+    submit(state, "gang", 8, nodes=2)
+    begun = decide(state, 601.0).begun
+    assert [{spot.machine for spot in each.spots} for each in begun] == ([{"c0", "c1"}] if nodes == 2 else [])
