@@ -93,10 +93,20 @@ def _work() -> None:
         script = Path(folder) / "script.py"
         script.write_text(_SCRIPT, "utf-8")
         try:
-            subprocess.run([sys.executable, str(script)], check=True, env=environment, stdout=subprocess.DEVNULL)
+            _run(environment, str(script))
+            asked = ["-m", "mainspring"]
+            _run(environment, *asked, "status")
+            newest = msgspec.json.decode(_run(environment, *asked, "runs", "--json"))["runs"][0]["id"]
+            _run(environment, *asked, "runs", "show", newest)
+            _run(environment, *asked, "apply", str(script))
         finally:
-            subprocess.run([sys.executable, "-m", "mainspring", "stop"], check=True, env=environment)
+            _run(environment, "-m", "mainspring", "stop")
             thread.join()
+
+
+def _run(environment: dict[str, str], *words: str) -> bytes:
+    """Return what a command printed."""
+    return subprocess.run([sys.executable, *words], check=True, env=environment, stdout=subprocess.PIPE).stdout
 
 
 if __name__ == "__main__":

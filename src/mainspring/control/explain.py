@@ -30,7 +30,8 @@ from mainspring.store import principals, rows, tables
 from mainspring.store.calls import find_placed
 from mainspring.store.ids import AMBIGUOUS, Named, find_ids, shorten, suggest_id
 from mainspring.store.lineage import list_after
-from mainspring.store.runs import find_run, is_ended, list_runs, name_runs
+from mainspring.store.runs import find_run, is_ended, name_runs
+from mainspring.store.search import list_runs
 from mainspring.store.sinks import find_sink
 from mainspring.store.versions import list_versions
 from mainspring.store.words import Select, select

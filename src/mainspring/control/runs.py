@@ -112,7 +112,7 @@ def get_run(turn: Turn, command: messages.GetRun) -> Run:
 @handles(messages.ListRuns, action="runs.read", reads=True)
 def list_runs(turn: Turn, command: messages.ListRuns) -> list[Run]:
     """Answer with a page of runs, newest first."""
-    return runs.list_runs(turn.connection, turn.project, command)
+    return search.list_runs(turn.connection, turn.project, command)
 
 
 @handles(messages.SearchRuns, action="runs.read", reads=True)

@@ -15,7 +15,7 @@ from mainspring.domain import messages
 from mainspring.domain.glance import Waiter
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Alarm, Event
-from mainspring.store import calls, runs
+from mainspring.store import calls, runs, search
 from mainspring.store.engine import dialect_of
 from mainspring.store.events import list_events as read_events
 from mainspring.store.holdings import read_usage
@@ -54,12 +54,12 @@ def get_status(turn: Turn, command: messages.GetStatus) -> messages.Status:  # n
 
 
 def _find_waiter(turn: Turn) -> Waiter | None:
-    first = runs.find_oldest(turn.connection, turn.project, "queued")
+    first = search.find_oldest(turn.connection, turn.project, "queued")
     return None if first is None else Waiter(first.id, first.name, explain_wait(turn, first), first.created_at)
 
 
 def _find_failed(turn: Turn) -> str | None:
-    newest = runs.list_runs(turn.connection, turn.project, messages.ListRuns(limit=1))
+    newest = search.list_runs(turn.connection, turn.project, messages.ListRuns(limit=1))
     return newest[0].id if newest and newest[0].state == "failed" else None
 
 

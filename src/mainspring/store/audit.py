@@ -10,16 +10,23 @@ from mainspring.domain.access import AuditEntry, Head
 from mainspring.security.audit import GENESIS
 from mainspring.store.files import LocalFileSystem
 from mainspring.store.rows import add, change
+from mainspring.store.statements import Statement
 from mainspring.store.tables import audit, cursors
-from mainspring.store.words import Connection, select
+from mainspring.store.words import Connection, bindparam, insert, select
 
 _HEAD = "audit.head"
 _FIELDS = [audit.c[name] for name in AuditEntry.__struct_fields__]
+_LAST = Statement(select(audit.c.seq, audit.c.digest).order_by(audit.c.seq.desc()).limit(1))
+_ENTRIES = Statement(
+    select(*_FIELDS).where(audit.c.seq > bindparam("after")).order_by(audit.c.seq).limit(bindparam("limit_"))
+)
+_NOTED = Statement(select(cursors.c.value).where(cursors.c.name == bindparam("name_")))
+_NOTE = Statement(insert(cursors), ("name", "value"))
 
 
 def read_last(connection: Connection) -> Head:
     """Return the last entry's place in the chain, ``Head(0, GENESIS)`` before the first."""
-    row = connection.execute(select(audit.c.seq, audit.c.digest).order_by(audit.c.seq.desc()).limit(1)).first()
+    row = _LAST.first(connection)
     return Head(0, GENESIS) if row is None else Head(*row)
 
 
@@ -28,19 +35,18 @@ def add_entry(connection: Connection, entry: AuditEntry) -> None:
     add(connection, audit, entry)
     head = {"seq": entry.seq, "digest": entry.digest}
     if not change(connection, cursors, {"name": _HEAD}, value=head):
-        connection.execute(cursors.insert(), {"name": _HEAD, "value": head})
+        _NOTE.run(connection, {"name": _HEAD, "value": head})
 
 
 def list_entries(connection: Connection, after: int, limit: int) -> list[AuditEntry]:
     """Return entries after a number, oldest first."""
-    query = select(*_FIELDS).where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)
-    return [AuditEntry(*row) for row in connection.execute(query)]
+    return [AuditEntry(*row) for row in _ENTRIES.all(connection, after=after, limit_=limit)]
 
 
 def read_head(connection: Connection) -> Head | None:
     """Return the head that the record notes beside the entries."""
-    value = connection.execute(select(cursors.c.value).where(cursors.c.name == _HEAD)).scalar()
-    return None if value is None else msgspec.convert(value, Head)
+    row = _NOTED.first(connection, name_=_HEAD)
+    return None if row is None or row[0] is None else msgspec.convert(row[0], Head)
 
 
 def read_home_head(path: Path) -> Head | None:

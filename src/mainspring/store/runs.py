@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mainspring.domain.errors import NotFound
-from mainspring.domain.messages import ListRuns
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.store.deletions import is_here
 from mainspring.store.ids import pick_id
 from mainspring.store.indexes import add_values, change_values
-from mainspring.store.rows import add, change, find_place
+from mainspring.store.rows import add, change
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import cache, deletions, runs
@@ -36,7 +35,7 @@ from mainspring.store.words import (
 LIVE = ("queued", "starting", "running")
 
 _FIELDS = tuple(name for name in Run.__struct_fields__ if name in runs.c)
-_COLUMNS = [runs.c[name] for name in _FIELDS]
+COLUMNS = [runs.c[name] for name in _FIELDS]
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -91,10 +90,10 @@ NOWHERE = ""
 _IS_LIVE = runs.c.state.in_([literal_column(f"'{state}'") for state in LIVE])
 _IS_LISTED = runs.c.id.in_(unpack_ids("ids"))
 _IS_ID = runs.c.id == bindparam("id_")
-_GET = Statement(select(*_COLUMNS).where(_IS_ID))
+_GET = Statement(select(*COLUMNS).where(_IS_ID))
 _IS_SHOWN = is_here(runs.c.id)
-_GET_SHOWN = Statement(select(*_COLUMNS).where(_IS_ID, runs.c.project == bindparam("project_"), _IS_SHOWN))
-_GET_HELD = Statement(select(*_HOLD, *_COLUMNS).where(_IS_ID))
+_GET_SHOWN = Statement(select(*COLUMNS).where(_IS_ID, runs.c.project == bindparam("project_"), _IS_SHOWN))
+_GET_HELD = Statement(select(*_HOLD, *COLUMNS).where(_IS_ID))
 _ENDS = Statement(
     select(runs.c.id, runs.c.project, runs.c.ended_at, deletions.c.purged_at)
     .outerjoin(deletions, deletions.c.id == runs.c.id)
@@ -104,18 +103,18 @@ _ABOVE = Statement(select(*(runs.c[name] for name in Above._fields)).where(_IS_I
 _below = select(runs.c.id, runs.c.name).where(runs.c.parent_id == bindparam("parent")).cte("below", recursive=True)
 _below = _below.union_all(select(runs.c.id, runs.c.name).join(_below, runs.c.parent_id == _below.c.id))
 _NAMES_BELOW = Statement(select(_below.c.name).distinct().order_by(_below.c.name))
-_MANY = Statement(select(*_COLUMNS).where(_IS_LISTED))
+_MANY = Statement(select(*COLUMNS).where(_IS_LISTED))
 _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(bindparam("limit_")))
 _LISTED_SHOWN = Statement(select(runs.c.id).where(_IS_LISTED, runs.c.project == bindparam("project_"), _IS_SHOWN))
 _CHILDREN = Statement(
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(runs.c.parent_id == bindparam("parent"), _IS_LIVE)
     .order_by(runs.c.seq)
     .limit(bindparam("limit_"))
 )
 _above = runs.alias("above")
 _ORPHANS = Statement(
-    select(*_COLUMNS, _above.c.state)
+    select(*COLUMNS, _above.c.state)
     .join(_above, _above.c.id == runs.c.parent_id)
     .where(_IS_LIVE, _above.c.state.not_in([literal_column(f"'{state}'") for state in LIVE]))
     .order_by(runs.c.seq)
@@ -128,9 +127,9 @@ _COUNT = Statement(
 _FOREIGN = Statement(select(runs.c.id).where(_IS_LISTED, runs.c.project != bindparam("project_")).limit(1))
 _IS_HERE = runs.c.node == bindparam("node_")
 _LIVE_OF = Statement(
-    select(*_COLUMNS).where(runs.c.principal == bindparam("principal_"), _IS_LIVE).order_by(runs.c.seq.desc())
+    select(*COLUMNS).where(runs.c.principal == bindparam("principal_"), _IS_LIVE).order_by(runs.c.seq.desc())
 )
-_LIVE_HERE = Statement(select(*_COLUMNS).where(_IS_HERE, _IS_LIVE).order_by(runs.c.seq.desc()))
+_LIVE_HERE = Statement(select(*COLUMNS).where(_IS_HERE, _IS_LIVE).order_by(runs.c.seq.desc()))
 # What nobody watches lives until it is said to have ended, which may be never; it keeps no owner.
 _IS_WATCHED = or_(
     runs.c.kind != literal_column("'script'"),
@@ -140,12 +139,12 @@ _IS_WATCHED = or_(
 _ANY_LIVE = Statement(select(runs.c.id).where(_IS_HERE, _IS_LIVE, _IS_WATCHED).limit(1))
 # An expression of its own: by the index of nodes and states SQLite would read every run that a node has ever had.
 _IS_NEAR = runs.c.node.op("||")(literal_column("''")) == bindparam("node_")
-_EXPIRED = Statement(select(*_COLUMNS).where(runs.c.lease_until < bindparam("now"), _IS_NEAR))
+_EXPIRED = Statement(select(*COLUMNS).where(runs.c.lease_until < bindparam("now"), _IS_NEAR))
 _WATCHED = Statement(
     select(runs.c.pid, runs.c.process_start).where(runs.c.process_start.is_not(None), _IS_NEAR).distinct()
 )
 _OF_PROCESS = Statement(
-    select(*_COLUMNS).where(runs.c.process_start == bindparam("start"), runs.c.pid == bindparam("pid_"), _IS_NEAR)
+    select(*COLUMNS).where(runs.c.process_start == bindparam("start"), runs.c.pid == bindparam("pid_"), _IS_NEAR)
 )
 _EXTEND = Statement(
     update(runs)
@@ -167,18 +166,15 @@ _MOVE = Statement(update(runs).where(_IS_ID).values(node=bindparam("to_node")))
 _ORDER = Statement(select(runs.c.order).where(_IS_ID))
 _IN_PROJECT = runs.c.project == bindparam("project_")
 _HIT = Statement(
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .join(cache, cache.c.run_id == runs.c.id)
     .where(cache.c.project == bindparam("project_"), cache.c.key == bindparam("key_"))
 )
 _EARLIER_OF_KEY = Statement(
-    select(*_COLUMNS)
-    .where(runs.c.key == bindparam("key_"), _IN_PROJECT, _IS_SHOWN)
-    .order_by(runs.c.seq.desc())
-    .limit(1)
+    select(*COLUMNS).where(runs.c.key == bindparam("key_"), _IN_PROJECT, _IS_SHOWN).order_by(runs.c.seq.desc()).limit(1)
 )
 _EARLIER_OF_NAME = Statement(
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(_IN_PROJECT, runs.c.kind == bindparam("kind_"), runs.c.name == bindparam("name_"))
     .where(runs.c.key.is_not(None), _IS_SHOWN)
     .order_by(runs.c.seq.desc())
@@ -308,23 +304,6 @@ def find_foreign(connection: Connection, project: str, ids: Sequence[str]) -> st
     """Return one of these runs that belongs to another project; None when there is none."""
     row = _FOREIGN.first(connection, project_=project, ids=pack_ids(ids))
     return None if row is None else str(row[0])
-
-
-def list_runs(connection: Connection, project: str, wanted: ListRuns) -> list[Run]:
-    """Return the newest runs of a project with these values, newest first, with their metrics."""
-    given = {name: getattr(wanted, name) for name in ("kind", "name", "state", "parent_id", "key")}
-    where = {"project": project, **{name: value for name, value in given.items() if value is not None}}
-    query = select(*_COLUMNS).where(_IS_SHOWN, *(runs.c[name] == value for name, value in where.items()))
-    query = query.where(runs.c.seq < find_place(connection, runs, wanted.page, **where))
-    query = query.order_by(runs.c.seq.desc()).limit(wanted.limit)
-    return with_metrics(connection, [Run(*row) for row in connection.execute(query)])
-
-
-def find_oldest(connection: Connection, project: str, state: str) -> Run | None:
-    """Return the run of a project that has been in a state since before all others; None when there is none."""
-    query = select(*_COLUMNS).where(runs.c.project == project, runs.c.state == state, _IS_SHOWN)
-    row = connection.execute(query.order_by(runs.c.seq).limit(1)).first()
-    return None if row is None else Run(*row)
 
 
 def with_metrics(connection: Connection, found: list[Run]) -> list[Run]:

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import operator
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,10 +15,13 @@ import msgspec
 from mainspring.domain.errors import Invalid
 from mainspring.domain.filters import Clause, Every, FieldType, Node, Not, Operand, Order, parse_filter, parse_order
 from mainspring.domain.lists import refuse_page
-from mainspring.domain.messages import RunPage, SearchRuns
+from mainspring.domain.messages import ListRuns, RunPage, SearchRuns
+from mainspring.domain.records import Run
 from mainspring.store.deletions import is_here
-from mainspring.store.runs import get_runs
+from mainspring.store.rows import find_place
+from mainspring.store.runs import COLUMNS, get_runs, with_metrics
 from mainspring.store.series import read_value
+from mainspring.store.statements import Statement
 from mainspring.store.tables import latest, param_values, runs, series_keys, tag_values
 from mainspring.store.words import (
     ColumnElement,
@@ -26,6 +30,7 @@ from mainspring.store.words import (
     Table,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     collate,
@@ -70,6 +75,18 @@ _COMPARE: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {
     "<=": operator.le,
 }
 _MISSING = 2
+_BEYOND = 2**63 - 1
+_IS_SHOWN = and_(runs.c.project == bindparam("project_"), is_here(runs.c.id))
+_NEWEST = Statement(
+    select(runs.c.id, runs.c.seq)
+    .where(_IS_SHOWN, runs.c.seq < bindparam("below"))
+    .order_by(runs.c.seq.desc())
+    .limit(bindparam("limit_"))
+)
+_COUNT = Statement(select(func.count()).select_from(runs).where(_IS_SHOWN))
+_OLDEST = Statement(
+    select(*COLUMNS).where(_IS_SHOWN, runs.c.state == bindparam("state_")).order_by(runs.c.seq).limit(1)
+)
 
 
 class _Value(NamedTuple):
@@ -87,6 +104,29 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
     number: float
     text: str
     seq: int
+
+
+def list_runs(connection: Connection, project: str, wanted: ListRuns) -> list[Run]:
+    """Return the newest runs of a project with these values, newest first, with their metrics."""
+    given = {name: getattr(wanted, name) for name in ("kind", "name", "state", "parent_id", "key")}
+    where = {"project": project, **{name: value for name, value in given.items() if value is not None}}
+    below = find_place(connection, runs, wanted.page, **where)
+    values = {f"{name}_": value for name, value in where.items()}
+    rows = _list(tuple(where)).all(connection, below=below, limit_=wanted.limit, **values)
+    return with_metrics(connection, [Run(*row) for row in rows])
+
+
+@cache
+def _list(names: tuple[str, ...]) -> Statement:
+    query = select(*COLUMNS).where(is_here(runs.c.id), *(runs.c[name] == bindparam(f"{name}_") for name in names))
+    query = query.where(runs.c.seq < bindparam("below"))
+    return Statement(query.order_by(runs.c.seq.desc()).limit(bindparam("limit_")))
+
+
+def find_oldest(connection: Connection, project: str, state: str) -> Run | None:
+    """Return the run of a project that has been in a state since before all others; None when there is none."""
+    row = _OLDEST.first(connection, project_=project, state_=state)
+    return None if row is None else Run(*row)
 
 
 def search_runs(connection: Connection, project: str, wanted: SearchRuns) -> RunPage:
@@ -118,10 +158,12 @@ def search_runs(connection: Connection, project: str, wanted: SearchRuns) -> Run
     Guarantees: a run that is there from the first page to the last is on exactly one of them,
     whatever is added meanwhile, unless the value that it is ordered by changes.
     """
+    if not (wanted.filter or wanted.order_by):
+        return _list_newest(connection, project, wanted)
     sql = _Sql(connection.dialect.name)
     condition = and_(runs.c.project == project, is_here(runs.c.id), sql.compile(parse_filter(wanted.filter, FIELDS)))
     order = parse_order(wanted.order_by, FIELDS)
-    digest = hashlib.sha256(msgspec.json.encode((project, wanted.filter, wanted.order_by))).digest()[:8]
+    digest = _mark(project, wanted)
     keys = sql.order(order)
     query = select(runs.c.id, *keys, runs.c.seq).where(condition)
     if wanted.page:
@@ -135,6 +177,22 @@ def search_runs(connection: Connection, project: str, wanted: SearchRuns) -> Run
     if wanted.count:
         count = int(connection.execute(select(func.count()).select_from(runs).where(condition)).scalar_one())
     return RunPage(get_runs(connection, [str(row[0]) for row in shown]), following, count)
+
+
+def _list_newest(connection: Connection, project: str, wanted: SearchRuns) -> RunPage:
+    """Return a page of all runs as they came, by a statement that is always the same."""
+    digest = _mark(project, wanted)
+    below = _read_page(wanted.page, digest).seq if wanted.page else _BEYOND
+    rows = _NEWEST.all(connection, project_=project, below=below, limit_=wanted.limit + 1)
+    shown = rows[: wanted.limit]
+    following = _write_page(digest, 0, 0.0, "", shown[-1][1]) if len(rows) > wanted.limit else None
+    count = int(_COUNT.all(connection, project_=project)[0][0]) if wanted.count else None
+    return RunPage(get_runs(connection, [str(row[0]) for row in shown]), following, count)
+
+
+def _mark(project: str, wanted: SearchRuns) -> bytes:
+    """Return what tells the pages of one search from those of another."""
+    return hashlib.sha256(msgspec.json.encode((project, wanted.filter, wanted.order_by))).digest()[:8]
 
 
 class _Sql:
