@@ -9,7 +9,7 @@ import click
 from mainspring.cli.asking import act, ask
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_span
+from mainspring.cli.texts import format_money, format_span
 from mainspring.domain.pools import AddPool, GetPool, ListPools, Pool, RemovePool
 from mainspring.domain.units import format_size, parse_duration
 
@@ -30,10 +30,10 @@ def command(context: click.Context) -> None:
             return
         rows = [
             (each.name, each.url, each.nodes, f"{each.cpus:g}", f"{each.gpus:g}", each.held, each.zone, _price(each),
-             describe_state(each))
+             format_money(each.cost), describe_state(each))
             for each in pools
         ]  # fmt: skip
-        print_table(("name", "url", "nodes", "cpus", "gpus", "runs", "zone", "price", "state"), rows)
+        print_table(("name", "url", "nodes", "cpus", "gpus", "runs", "zone", "price", "this month", "state"), rows)
 
 
 @command.command("add", answer=Pool)
@@ -103,6 +103,7 @@ def _show(pool: Pool) -> None:
             "sensitive": "may be there" if pool.may_hold_sensitive else "stays out",
             "price": _price(pool) + (", spot" if pool.spot else ""),
             "rented": pool.rented,
+            "this month": format_money(pool.cost),
             "start": format_span(pool.start_s) if pool.start_s else None,
             "nodes": pool.nodes,
             "has": f"{pool.cpus:g} cpus, {format_size(pool.memory_bytes)}, {pool.gpus:g} gpus" if pool.nodes else None,

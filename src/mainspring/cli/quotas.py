@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mainspring.cli.asking import act, ask
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_table, wants_json
+from mainspring.cli.texts import format_moment, format_money
 from mainspring.domain.errors import Invalid, NotFound
-from mainspring.domain.quotas import Amounts, ListQuotas, Quota, RemoveQuota, SetQuota
+from mainspring.domain.quotas import MOST, Amounts, ListQuotas, Money, Quota, RemoveQuota, SetQuota
 from mainspring.domain.units import format_size, parse_size
 
 
@@ -27,7 +30,8 @@ def command(context: click.Context) -> None:
             print_json(quotas)
             return
         rows = [(each.tenant, *_tell(each).values()) for each in quotas]
-        print_table(("tenant", "weight", "priority", "guarantee", "limit"), rows, empty="all share alike")
+        heads = ("tenant", "weight", "priority", "guarantee", "limit", "budget", "this month")
+        print_table(heads, rows, empty="all share alike")
 
 
 @command.command("set", answer=Quota)
@@ -36,13 +40,13 @@ def command(context: click.Context) -> None:
 @click.option("--priority", type=int, help="The greater goes first. Default: that of the project, or 0.")
 @click.option("--guarantee", help="It gets so much before who holds more than theirs: gpus=4,cpus=16,memory=64GB.")
 @click.option("--limit", help="It holds so much at most, with all below it: gpus=8; `none` takes the limit away.")
+@click.option("--budget", help="It spends so much on rented machines at most: 100/month; `none` takes it away.")
 @dry_run
-def set_quota(
-    tenant: str, weight: float | None, priority: int | None, guarantee: str | None, limit: str | None
-) -> None:
+def set_quota(tenant: str, guarantee: str | None, limit: str | None, budget: str | None, **said: Any) -> None:
     """Agree about the part of TENANT: a project, or PROJECT/USER."""
     sure, most = (None if text is None else _read(text) for text in (guarantee, limit))
-    _show(act(SetQuota(tenant=tenant, weight=weight, priority=priority, guarantee=sure, most=most)))
+    money = None if budget is None else _read_money(budget)
+    _show(act(SetQuota(tenant=tenant, guarantee=sure, most=most, budget=money, **said)))
 
 
 @command.command("show", answer=Quota)
@@ -81,13 +85,40 @@ def _read(text: str) -> Amounts:
     return Amounts(cpus, memory, gpus)
 
 
+def _read_money(text: str) -> Money:
+    """Read ``100`` or ``100/month``; ``none``: nothing is said."""
+    amount, _, span = (each.strip() for each in text.partition("/"))
+    if amount == "none" and not span:
+        return Money()
+    try:
+        money = float(amount)
+    except ValueError:
+        money = -1.0
+    if span not in {"", "month"} or not 0 <= money <= MOST:
+        fix = "mainspring quotas set air --budget 100/month"
+        raise Invalid("QUOTA-002", f"{text!r} is no budget of a month", fix=fix)
+    return Money(money)
+
+
 def _tell(quota: Quota) -> dict[str, str | None]:
     return {
         "weight": f"{quota.weight:g}",
         "priority": None if quota.priority is None else str(quota.priority),
         "guarantee": _tell_amounts(quota.guarantee),
         "limit": _tell_amounts(quota.most),
+        "budget": None if quota.budget.month is None else f"{format_money(quota.budget.month)}/month",
+        "this month": _tell_spent(quota),
     }
+
+
+def _tell_spent(quota: Quota) -> str | None:
+    """Say what was spent, and when the budget will be."""
+    told = format_money(quota.spent) or None
+    if quota.budget.month is not None and quota.spent >= quota.budget.month:
+        return f"{told}, all of it"
+    if quota.spent_at is not None:
+        return f"{told or 0}; at this rate spent on {format_moment(quota.spent_at)}"
+    return told
 
 
 def _tell_amounts(amounts: Amounts) -> str | None:

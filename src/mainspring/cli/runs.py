@@ -13,7 +13,7 @@ from mainspring.cli.asking import act, ask
 from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_moment, format_span, format_value, shorten_id
+from mainspring.cli.texts import format_age, format_moment, format_money, format_span, format_value, shorten_id
 from mainspring.cli.watching import show_found, watch
 from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
 from mainspring.domain.records import Attempt, Run
@@ -240,6 +240,7 @@ def describe_run(run: Run) -> dict[str, object]:
         "state": describe_state(run) + (f": {describe_reason(run.reason)}" if run.reason else ""),
         "attempts": "\n".join(map(describe_attempt, run.attempts)) or None,
         "place": run.place or None,
+        "cost": format_money(run.cost) or None,
         "started": format_moment(run.started_at) if run.started_at else None,
         "took": f"{format_span(_measure(run))}{cpu}{memory}" if run.started_at else None,
         "by": f"{run.principal} on {run.host}, pid {run.pid}" if run.pid else run.principal,
@@ -259,7 +260,8 @@ def describe_attempt(attempt: Attempt) -> str:
     took = f" after {format_span(attempt.ended_at - attempt.started_at)}" if attempt.started_at else ""
     waited = f"; the next one {format_span(attempt.wait_s)} later" if attempt.wait_s else ""
     where = f" on {attempt.place}" if attempt.place else ""
-    return f"{attempt.number}{where}{took} {attempt.reason}{waited}"
+    cost = f", cost {format_money(attempt.cost)}" if attempt.cost else ""
+    return f"{attempt.number}{where}{took}{cost} {attempt.reason}{waited}"
 
 
 def describe_logged(artifacts: list[Artifact]) -> dict[str, object]:

@@ -40,6 +40,17 @@ def format_age(moment: float | None, now: float | None = None) -> str:
     return "-" if moment is None else format_span((time.time() if now is None else now) - moment)
 
 
+def format_money(amount: float) -> str:
+    """Return an amount of money in the currency of the home; empty: nothing.
+
+    Examples
+    --------
+    >>> format_money(1234.5), format_money(0.0042), format_money(0.0)
+    ('1,234.50', '0.0042', '')
+    """
+    return "" if not amount else f"{amount:,.2f}" if amount >= 0.01 else f"{amount:.2g}"
+
+
 def format_span(seconds: float | None) -> str:
     """Return a length of time in its largest unit.
 

@@ -16,6 +16,7 @@ from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import LIVE
 from mainspring.compute.scheduling.state import State
 from mainspring.control import placement
+from mainspring.control.costs import read_spent
 from mainspring.control.sites import is_within
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends
@@ -68,7 +69,6 @@ class Backlog:
         if before is not None:
             self.state.shares.remember(before.shares)
             self.state.renting.used_at = {**before.renting.used_at}
-            self.state.renting.spent = before.renting.spent
         self._owners = sorted({machine.owner for machine in machines if machine.owner})
         self.sure = False
         self._seq = -1
@@ -82,6 +82,7 @@ class Backlog:
     def follow(self, turn: Turn) -> None:
         """Bring the state up to the record."""
         now = turn.now()
+        self.state.renting.spent = read_spent(turn) if self.state.renting.rents else frozenset()
         held = {each.id: each for each in calls.list_held(turn.connection, turn.node)}
         gone = [run_id for run_id in self.state.running if run_id not in held]
         for run_id in gone:

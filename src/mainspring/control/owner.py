@@ -57,6 +57,7 @@ USE_CASES = (
     "mainspring.control.status",
     "mainspring.control.projects",
     "mainspring.control.principals",
+    "mainspring.control.costs",
     "mainspring.control.tokens",
     "mainspring.control.passwords",
     "mainspring.control.keys",

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from mainspring.compute.engine import find_engine
 from mainspring.control.backlog import find_state
+from mainspring.control.costs import read_costs
 from mainspring.control.placement import Pool as OpenPool
 from mainspring.control.placement import leave_pool, open_pools
 from mainspring.control.turn import Turn
@@ -68,8 +69,10 @@ def list_pools(turn: Turn, command: messages.ListPools) -> list[Pool]:
     """Answer with the pools, by name, the local one first."""
     del command
     held = Counter(split_place(each.place)[0] for each in store.list_there(turn.connection) if each.place)
-    drained = store.read_drains(turn.connection)
-    found = [_complete(turn, each, held[each.name], set(drained)) for each in open_pools(turn).values()]
+    drained, costs = set(store.read_drains(turn.connection)), read_costs(turn)
+    found = [
+        _complete(turn, each, held[each.name], drained, costs.get(each.name, 0.0)) for each in open_pools(turn).values()
+    ]
     return sorted(found, key=lambda each: (each.name != LOCAL_POOL, each.name))
 
 
@@ -243,7 +246,7 @@ def _list_machines(turn: Turn) -> list[Machine]:
     return sorted(found, key=lambda each: (each.pool != LOCAL_POOL, each.place))
 
 
-def _complete(turn: Turn, opened: OpenPool, held: int, drained: set[str]) -> Pool:
+def _complete(turn: Turn, opened: OpenPool, held: int, drained: set[str], cost: float) -> Pool:
     """Return a pool with what is there now."""
     pool, nodes, state = replace(opened.told), opened.list_nodes(), find_state(turn.home)
     if pool.price and state is not None:
@@ -252,7 +255,7 @@ def _complete(turn: Turn, opened: OpenPool, held: int, drained: set[str]) -> Poo
     pool.cpus = sum(each.cpus for each in nodes)
     pool.memory_bytes = sum(each.memory_bytes for each in nodes)
     pool.gpus = sum(each.gpus for each in nodes)
-    pool.held = held
+    pool.held, pool.cost = held, cost
     idle = bool(nodes) and {each.name for each in nodes} <= drained
     pool.problem = opened.problem or ("all its machines are drained" if idle else "")
     return pool

@@ -15,6 +15,7 @@ from mainspring.compute.scheduling.line import list_in_line
 from mainspring.compute.scheduling.state import State
 from mainspring.control import placement
 from mainspring.control.backlog import Backlog, find_state, make_backlog, name_tenant, read_backlog
+from mainspring.control.costs import charge
 from mainspring.control.finishing import tell_run
 from mainspring.control.leases import LEASE_S
 from mainspring.control.processes import this_host
@@ -180,6 +181,7 @@ def _start(turn: Turn, state: State, begun: Sequence[Begin], specs: list[tuple[s
         reason = f"starting on {place}"
         runs.change_run(turn.connection, run, state="starting", reason=reason, place=place, lease_until=lease_until)
         calls.place(turn.connection, run.id, digest_token(token), turn.now())
+        charge(turn, run, state.running[run.id].job, [state.machines[spot.machine] for spot in start.spots])
         run.place = place
         specs.append((split_place(place)[0], placement.make_spec(run, placed.call, token)))
     return refused

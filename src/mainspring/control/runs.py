@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mainspring.control.blobs import use_value
+from mainspring.control.costs import add_costs
 from mainspring.control.finishing import SLICE, cancel_run, end_run, requeue, tell_run
 from mainspring.control.leases import lease_of, length_of
 from mainspring.control.reports import find_order
@@ -106,7 +107,7 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
 @handles(messages.GetRun, action="runs.read", reads=True)
 def get_run(turn: Turn, command: messages.GetRun) -> Run:
     """Answer with a run by its id, a unique prefix or suffix."""
-    return runs.find_run(turn.connection, turn.project, command.id)
+    return add_costs(turn, runs.find_run(turn.connection, turn.project, command.id))
 
 
 @handles(messages.ListRuns, action="runs.read", reads=True)

@@ -6,6 +6,7 @@ import math
 
 from msgspec.structs import replace
 
+from mainspring.control import costs
 from mainspring.control.backlog import doubt_backlog
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
@@ -27,7 +28,7 @@ def set_quota(turn: Turn, command: messages.SetQuota) -> Quota:
     if not is_tenant(command.tenant):
         raise Invalid("QUOTA-001", f"{command.tenant!r} is no tenant", tenant=command.tenant)
     before = _find(turn, command.tenant)
-    names = ("weight", "priority", "guarantee", "most")
+    names = ("weight", "priority", "guarantee", "most", "budget")
     given = {name: value for name in names if (value := getattr(command, name)) is not None}
     after = replace(before or Quota(command.tenant), **given, set_by=str(turn.actor), set_at=turn.now())
     problem = _find_problem(after)
@@ -36,7 +37,7 @@ def set_quota(turn: Turn, command: messages.SetQuota) -> Quota:
     quotas.put_quota(turn.connection, after)
     turn.audit("quotas.write", after.tenant, before=before, after=after, home=True)
     _decide_anew(turn)
-    return after
+    return costs.add_spent(turn, [after])[0]
 
 
 @handles(messages.RemoveQuota, action="quotas.write", rehearsed=True)
@@ -60,7 +61,7 @@ def remove_quota(turn: Turn, command: messages.RemoveQuota) -> Quota:
 @handles(messages.ListQuotas, action="quotas.read", reads=True)
 def list_quotas(turn: Turn, command: messages.ListQuotas) -> list[Quota]:  # noqa: ARG001 - it says nothing more
     """Answer with what was agreed, by tenant."""
-    return quotas.list_quotas(turn.connection)
+    return costs.add_spent(turn, quotas.list_quotas(turn.connection))
 
 
 def _find(turn: Turn, tenant: str) -> Quota | None:
@@ -77,10 +78,13 @@ def _find_problem(quota: Quota) -> str:
             return f"a limit of 0 {kind}"
         if most is not None and sure is not None and sure > most:
             return f"{sure:g} {kind} are guaranteed, {most:g} are the limit"
+    if quota.budget.month is not None and not 0 < quota.budget.month < math.inf:
+        return f"a budget of {quota.budget.month:g}"
     return ""
 
 
 def _decide_anew(turn: Turn) -> None:
     """Have the state of decisions made anew; other owners look once in a while."""
+    costs.forget_spent(turn)
     doubt_backlog(turn.home)  # not after the commit: a decision may join this turn
     turn.notify("queue")

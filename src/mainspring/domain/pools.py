@@ -51,7 +51,9 @@ class Pool(msgspec.Struct):
     may_hold_sensitive : bool
         Runs may be there that read what is sensitive.
     rented : str
-        With a price: whether it takes what waits at home, and why not.
+        With a price: how many machines are rented now, and what it takes to rent another.
+    cost : float
+        What runs there have cost this month.
     nodes : int
         So many answer now; with `cpus`, `memory_bytes` and `gpus` of all of them, drained ones too.
     held : int
@@ -80,6 +82,7 @@ class Pool(msgspec.Struct):
     held: int = 0
     may_hold_sensitive: bool = False
     rented: str = ""
+    cost: float = 0.0
     problem: str = ""
 
 

@@ -12,7 +12,10 @@ import msgspec
 
 from mainspring.domain.command import Command, Count
 
-Much = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+MOST = 1e9
+"""Of cores, devices and money."""
+
+Much = Annotated[float, msgspec.Meta(ge=0, le=MOST)]
 
 _TENANT = re.compile(r"[a-z][a-z0-9_-]{0,49}(/[^/\s]{1,100})?\Z")
 
@@ -23,6 +26,18 @@ class Amounts(msgspec.Struct, frozen=True):
     cpus: Much | None = None
     memory_bytes: Count | None = None
     gpus: Much | None = None
+
+
+class Money(msgspec.Struct, frozen=True):
+    """What may be spent, in the currency of the prices of pools; None: nothing is said of it.
+
+    Attributes
+    ----------
+    month : float or None
+        In each month of the calendar, in UTC.
+    """
+
+    month: Much | None = None
 
 
 class Quota(msgspec.Struct):
@@ -40,6 +55,12 @@ class Quota(msgspec.Struct):
         So much it gets before those that hold more than what is guaranteed to them.
     most : Amounts
         So much it holds at most, with all below it.
+    budget : Money
+        So much it spends at most on rented machines, with all below it.
+    spent, rate : float
+        What it has spent this month, and spends an hour now.
+    spent_at : float or None
+        When the budget will be spent if all goes on as it does now; None: not in this month, or there is none.
     """
 
     tenant: str
@@ -47,8 +68,12 @@ class Quota(msgspec.Struct):
     priority: int | None = None
     guarantee: Amounts = Amounts()
     most: Amounts = Amounts()
+    budget: Money = Money()
     set_by: str = ""
     set_at: float = 0.0
+    spent: float = 0.0
+    rate: float = 0.0
+    spent_at: float | None = None
 
 
 class SetQuota(Command):
@@ -59,6 +84,7 @@ class SetQuota(Command):
     priority: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] | None = None
     guarantee: Amounts | None = None
     most: Amounts | None = None
+    budget: Money | None = None
 
 
 class RemoveQuota(Command):

@@ -180,6 +180,8 @@ class Attempt(msgspec.Struct, frozen=True):
         How long the next one had to wait.
     place : str
         Where it was, ``POOL/NODE``; empty: nowhere.
+    cost : float
+        What rented machines have cost for it; only who asks for the one run is told.
     """
 
     number: int
@@ -188,12 +190,14 @@ class Attempt(msgspec.Struct, frozen=True):
     ended_at: Time
     wait_s: Seconds = 0.0
     place: str = ""
+    cost: float = 0.0
 
 
 class Run(msgspec.Struct):
     """One execution of code; the unit of queueing, tracking, caching, lineage and cost.
 
-    `place` tells where a worker was given it, ``POOL/NODE``; it is empty for what runs where it was called.
+    `place` tells where a worker was given it, ``POOL/NODE``; it is empty for what runs where it was called. `cost` is
+    what rented machines have cost for it, all attempts together; only who asks for the one run is told.
     """
 
     id: str
@@ -230,6 +234,7 @@ class Run(msgspec.Struct):
     attempts: list[Attempt] = []
     place: str = ""
     metrics: dict[str, float] = {}
+    cost: float = 0.0
 
 
 class Version(msgspec.Struct):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mainspring.domain.quotas import Amounts
-from mainspring.store.columns import Packed, Whole, metadata, text_column, time_column
-from mainspring.store.words import Boolean, Column, Float, Table
+from mainspring.domain.quotas import Amounts, Money
+from mainspring.store.columns import Packed, Whole, id_column, metadata, only_where, text_column, time_column
+from mainspring.store.words import Boolean, Column, Float, Index, Table
 
 pools = Table(
     "pools",
@@ -43,8 +43,37 @@ quotas = Table(
     Column("priority", Whole, nullable=True),
     Column("guarantee", Packed(Amounts), nullable=False),
     Column("most", Packed(Amounts), nullable=False),
+    Column("budget", Packed(Money), nullable=False),
     text_column("set_by"),
     time_column("set_at", nullable=False),
     sqlite_with_rowid=False,
 )
 """What was agreed about tenants."""
+
+bills = Table(
+    "bills",
+    metadata,
+    id_column("run_id", primary_key=True),
+    Column("attempt", Whole, primary_key=True),
+    text_column("tenant"),
+    text_column("pool"),
+    text_column("node"),
+    Column("rate", Float, nullable=False),
+    time_column("since", nullable=False),
+    time_column("until"),
+    Index(None, "until"),
+    Index("bills_open", "node", **only_where("until IS NULL")),
+    sqlite_with_rowid=False,
+)
+"""What attempts on rented machines cost; they stay when the run goes."""
+
+usages = Table(
+    "usages",
+    metadata,
+    text_column("node", primary_key=True),
+    text_column("tenant", primary_key=True),
+    Column("mean", Packed(list[float]), nullable=False),
+    time_column("at", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What tenants have had in a past that fades, as each owner has seen it."""

@@ -8,13 +8,14 @@ from mainspring.store.statements import Statement
 from mainspring.store.tables import quotas
 from mainspring.store.words import Connection, bindparam, delete, select
 
-_ALL = Statement(select(*(quotas.c[name] for name in Quota.__struct_fields__)).order_by(quotas.c.tenant))
+_FIELDS = tuple(name for name in Quota.__struct_fields__ if name in quotas.c)
+_ALL = Statement(select(*(quotas.c[name] for name in _FIELDS)).order_by(quotas.c.tenant))
 _REMOVE = Statement(delete(quotas).where(quotas.c.tenant == bindparam("tenant_")))
 
 
 def list_quotas(connection: Connection) -> list[Quota]:
     """Return what was agreed, by tenant."""
-    return [Quota(*row) for row in _ALL.all(connection)]
+    return [Quota(**dict(zip(_FIELDS, row, strict=True))) for row in _ALL.all(connection)]
 
 
 def put_quota(connection: Connection, quota: Quota) -> None:

@@ -6,8 +6,23 @@ from collections import Counter
 from collections.abc import Iterable
 
 from mainspring.compute.scheduling.backlog import Job
-from mainspring.compute.scheduling.demands import Machine, Rent, Spot
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Rent, Spot
 from mainspring.domain.units import format_duration
+
+
+def price(machine: Machine, demand: Demand) -> float:
+    """Return what an hour of one node's part of a demand costs: the larger of its parts of cores and of devices.
+
+    Examples
+    --------
+    >>> price(Machine("c1", 8000, 0, 4, rent=Rent(10.0)), Demand(1000, gpus=2))
+    5.0
+    """
+    if machine.rent is None:
+        return 0.0
+    cores = demand.cpu_milli / machine.cpu_milli if machine.cpu_milli else 0.0
+    devices = demand.gpus * demand.gpu_milli / (machine.gpus * WHOLE) if machine.gpus else 0.0
+    return machine.rent.price * min(1.0, max(cores, devices))
 
 
 class Renting:

@@ -17,7 +17,7 @@ ENTRIES = (
         "QUOTA-002",
         "invalid",
         "a quota that nobody could use",
-        "a weight and a limit are greater than 0, and no more is guaranteed than the limit allows",
+        "a weight, a limit and a budget are greater than 0, and no more is guaranteed than the limit allows",
         "mainspring quotas set air --guarantee gpus=2 --limit gpus=4",
     ),
     Entry(

@@ -144,9 +144,34 @@ CREATE TABLE quotas (
     priority BIGINT,
     guarantee TEXT NOT NULL,
     most TEXT NOT NULL,
+    budget TEXT NOT NULL,
     set_by TEXT COLLATE "C" NOT NULL,
     set_at FLOAT NOT NULL,
     PRIMARY KEY (tenant)
+);
+
+CREATE TABLE bills (
+    run_id VARCHAR(32) COLLATE "C" NOT NULL,
+    attempt BIGINT NOT NULL,
+    tenant TEXT COLLATE "C" NOT NULL,
+    pool TEXT COLLATE "C" NOT NULL,
+    node TEXT COLLATE "C" NOT NULL,
+    rate FLOAT NOT NULL,
+    since FLOAT NOT NULL,
+    until FLOAT,
+    PRIMARY KEY (run_id, attempt)
+);
+
+CREATE INDEX bills_open ON bills (node) WHERE until IS NULL;
+
+CREATE INDEX bills_until ON bills (until);
+
+CREATE TABLE usages (
+    node TEXT COLLATE "C" NOT NULL,
+    tenant TEXT COLLATE "C" NOT NULL,
+    mean TEXT NOT NULL,
+    at FLOAT NOT NULL,
+    PRIMARY KEY (node, tenant)
 );
 
 CREATE TABLE sinks (

@@ -148,9 +148,36 @@ CREATE TABLE quotas (
     priority INTEGER,
     guarantee TEXT NOT NULL,
     most TEXT NOT NULL,
+    budget TEXT NOT NULL,
     set_by TEXT NOT NULL,
     set_at FLOAT NOT NULL,
     PRIMARY KEY (tenant)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE bills (
+    run_id VARCHAR(32) NOT NULL,
+    attempt INTEGER NOT NULL,
+    tenant TEXT NOT NULL,
+    pool TEXT NOT NULL,
+    node TEXT NOT NULL,
+    rate FLOAT NOT NULL,
+    since FLOAT NOT NULL,
+    until FLOAT,
+    PRIMARY KEY (run_id, attempt)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX bills_open ON bills (node) WHERE until IS NULL;
+
+CREATE INDEX bills_until ON bills (until);
+
+CREATE TABLE usages (
+    node TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    mean TEXT NOT NULL,
+    at FLOAT NOT NULL,
+    PRIMARY KEY (node, tenant)
 )
  WITHOUT ROWID;
 
