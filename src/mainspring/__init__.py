@@ -51,7 +51,10 @@ __all__ = [*_MODULES]  # noqa: PLE0604
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'mainspring' has no attribute {name!r}")
-    value = getattr(import_module(f"mainspring.sdk.{_MODULES[name]}"), name)
+    from mainspring.domain.loading import collecting_nothing
+
+    with collecting_nothing():
+        value = getattr(import_module(f"mainspring.sdk.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -66,6 +66,7 @@ def command(
     Programs send a token: Authorization: Bearer TOKEN, the home's own or one of `mainspring
     tokens`. For a browser a link is printed that works once. Services and runs go on after it.
     """
+    from mainspring.domain.loading import collecting_nothing
     from mainspring.domain.messages import GetStatus
     from mainspring.sdk.client import connect_home
     from mainspring.sdk.homes import current_home, current_project
@@ -73,7 +74,7 @@ def command(
 
     _check(host, tls or cert is not None, cert, key, proxies)
     client = connect_home(current_home(), current_project())
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as beside, collecting_nothing():
         owner = beside.submit(client.ask, GetStatus())  # it starts while the modules below are loaded
         from mainspring.api.app import HOSTS, make_app
         from mainspring.api.entrance import Entrance

@@ -5,12 +5,12 @@ Nothing but what is needed to leave the starter is imported here: what comes bef
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+
+from mainspring.domain.loading import collecting_nothing
 
 USE_CASES = (
     "mainspring.control.blobs",
@@ -86,10 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     os.umask(0o077)
     if detach and os.fork():
         os._exit(0)
-    with _collecting_nothing():
-        _import_asyncio()
+    with collecting_nothing():
+        _import_without("asyncio", "ssl")  # it serves a Unix socket
+        _import_without("msgspec", "typing_extensions")  # nothing of which our messages use
         load()
         from mainspring.control.daemon import own
+    gc.freeze()  # what was loaded stays
     return own(words[1], PATIENCE_S if detach else 0.0)
 
 
@@ -99,25 +101,14 @@ def load() -> None:
         importlib.import_module(name)
 
 
-def _import_asyncio() -> None:
-    """Import asyncio without TLS, which the owner's Unix socket does not speak, and which costs as much as the rest."""
-    if "ssl" not in sys.modules:
-        sys.modules["ssl"] = None  # type: ignore[assignment] # so it cannot be imported, and asyncio does without
+def _import_without(name: str, missing: str) -> None:
+    """Import what can do without a library that costs more than it brings here."""
+    if missing not in sys.modules:
+        sys.modules[missing] = None  # type: ignore[assignment] # so that to import it fails
         try:
-            importlib.import_module("asyncio")
+            importlib.import_module(name)
         finally:
-            del sys.modules["ssl"]
-
-
-@contextlib.contextmanager
-def _collecting_nothing() -> Iterator[None]:
-    """Keep the collector from looking through modules while they load, and ever after: a seventh of the start."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+            del sys.modules[missing]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ _ELSEWHERE = {
 _OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_", "invert", "add", "sub", "mul", "truediv", "mod", "neg")
 _ACTS = {each.rstrip("_"): getattr(operator, each) for each in _OPERATORS}
 _TURNED = {f"r{each}": _ACTS[each] for each in ("add", "sub", "mul", "truediv")}
+_GROUPS = frozenset({tuple, list, dict})
 _PLAIN = (str, int, float, bytes, type, type(None))
 
 
@@ -288,24 +289,36 @@ def _build(act: str, base: Any, *rest: Any) -> Any:
 def _spell(said: Any, out: list[str], met: dict[int, int]) -> bool:
     """Write what a phrase says; one that is met again by its number: two aliases of a table say the same."""
     if not isinstance(said, Phrase):
-        if type(said) in {tuple, list, dict}:
-            out.append(f"{type(said).__name__} {len(said)}")
-            return all(_spell(each, out, met) for each in (said.items() if type(said) is dict else said))
+        kind = type(said)
+        if kind in _GROUPS:
+            out.append(f"{kind.__name__} {len(said)}")
+            return _spell_all(said.items() if kind is dict else said, out, met)
         out.append(repr(said))
-        return isinstance(said, _PLAIN) or type(said).__module__ in {"typing", "types"}
-    if id(said) in met:
-        out.append(f"#{met[id(said)]}")
+        return isinstance(said, _PLAIN) or kind.__module__ in {"typing", "types"}
+    number = met.get(id(said))
+    if number is not None:
+        out.append(f"#{number}")
         return True
     met[id(said)] = len(met)
-    if isinstance(said, _Declared):
+    if type(said) is _Declared:
         if not said.mark:
             inner: list[str] = []
             _spell(said._said[2:], inner, {id(metadata): 0})
             said.mark = hashlib.sha1("\n".join(inner).encode(), usedforsecurity=False).hexdigest()
         out.append(f"{said.name} {said.mark}")
         return True
-    out.append(said._said[0])
-    return all(_spell(each, out, met) for each in said._said[1:])
+    act, *rest = said._said
+    out.append(act)
+    return _spell_all(rest, out, met)
+
+
+def _spell_all(parts: Iterable[Any], out: list[str], met: dict[int, int]) -> bool:
+    for each in parts:  # by hand: an owner spends as long here as on the statements themselves
+        if type(each) is str:
+            out.append(repr(each))
+        elif not _spell(each, out, met):
+            return False
+    return True
 
 
 def _word(name: str) -> Phrase:
