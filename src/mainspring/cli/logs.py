@@ -23,7 +23,8 @@ _WAIT_S = 5.0
 )
 @click.argument("id", shell_complete=offer("run"))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
-def command(id: str, *, follow: bool) -> None:  # noqa: A002
+@click.option("--rank", type=click.IntRange(0), default=0, help="Of the node of a run on several; default the first.")
+def command(id: str, *, follow: bool, rank: int) -> None:  # noqa: A002
     """Print what a run printed; with -f go on until it ends.
 
     With --json it is one piece of text; with -f --json each new piece is a line of its own.
@@ -32,7 +33,7 @@ def command(id: str, *, follow: bool) -> None:  # noqa: A002
     pieces: list[str] = []
     logs = Logs("", 0, ended=False)
     while not logs.ended:
-        logs = ask(GetLogs(run_id, logs.offset, _WAIT_S if follow else 0.0))
+        logs = ask(GetLogs(run_id=run_id, offset=logs.offset, wait_s=_WAIT_S if follow else 0.0, rank=rank))
         if not wants_json():
             click.echo(logs.text, nl=False)
             sys.stdout.flush()

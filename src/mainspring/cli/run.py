@@ -51,9 +51,10 @@ class Target(Verb):
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]... | -- COMMAND...")
 @click.option("--from", "anew", default="", metavar="STEP", help="Of its pipelines: STEP and what follows it run anew.")
 @click.option("--cpus", type=float, help="Cores that COMMAND needs; default 1.")
-@click.option("--gpus", type=float, help="Devices that it needs.")
+@click.option("--gpus", type=float, help="Devices that it needs on each node.")
 @click.option("--memory", help="Memory that it may use, such as 4GB.")
-@click.option("--nodes", type=click.IntRange(1), help="Machines that it needs at once; default 1.")
+@click.option("--gpu-type", metavar="NAME[,NAME]", help="What they are to be, A100; one of several will do.")
+@click.option("--nodes", type=int, help="Machines that it needs at once, each with all of this; default 1.")
 @click.option("--pool", shell_complete=offer("pool"), help="Where; default any pool that may.")
 @click.option(
     "--env", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="File of packages, one in a line."
@@ -71,6 +72,10 @@ def command(target: str | None, arguments: tuple[str, ...], anew: str, **asked: 
 
     COMMAND, behind --, becomes a run of the queue: a worker executes it in this folder, and its output is the
     run's log. With -w it is followed, Ctrl-C cancels it, and its exit status becomes that of this command.
+
+    With --nodes it is started once on each of so many machines of a pool, all or none, with the variables that
+    `torchrun --nnodes $WORLD_SIZE --node-rank $NODE_RANK --master-addr $MASTER_ADDR --master-port $MASTER_PORT`
+    needs. Its result is that of the first; if one fails, all end.
     """
     given = {name: value for name, value in asked.items() if value is not None}
     if words := click.get_current_context().meta.get("words"):

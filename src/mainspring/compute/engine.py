@@ -34,6 +34,8 @@ class Description(msgspec.Struct, frozen=True):
         Its workers see the home's blob folder.
     reaches_owner : bool
         Its workers reach the owner's socket.
+    gang : bool
+        It starts all members of a gang itself; otherwise it is given each of them as an attempt of its own.
     """
 
     url: str
@@ -41,6 +43,7 @@ class Description(msgspec.Struct, frozen=True):
     gpus: bool
     shares_blobs: bool
     reaches_owner: bool
+    gang: bool = False
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -60,6 +63,8 @@ class Node(msgspec.Struct, frozen=True):
         What they are; empty: unknown.
     devices : tuple of str
         What ``CUDA_VISIBLE_DEVICES`` calls them, where who places is to choose among them.
+    address : str
+        By which other nodes of the pool reach it.
     """
 
     name: str
@@ -68,6 +73,25 @@ class Node(msgspec.Struct, frozen=True):
     gpus: float = 0.0
     gpu_type: str = ""
     devices: tuple[str, ...] = ()
+    address: str = "127.0.0.1"
+
+
+class Gang(msgspec.Struct, frozen=True):
+    """The place of an attempt's process among those that belong together.
+
+    Attributes
+    ----------
+    nodes : int
+        Members, each on a node of its own.
+    rank : int
+        Of this one, from 0.
+    address : str
+        Where the others reach the one of rank 0; empty: the engine tells.
+    """
+
+    nodes: int
+    rank: int = 0
+    address: str = ""
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -76,7 +100,8 @@ class Spec(msgspec.Struct, frozen=True):
     Attributes
     ----------
     run_id, attempt, fence : str, int, int
-        The attempt; engines are idempotent by run id and attempt.
+        The attempt; engines are idempotent by run id and attempt. For a member of a gang its name,
+        see `mainspring.domain.gangs.name_member`.
     token : str
         The worker shows it to the owner and gets the run for it.
     resources : Resources
@@ -101,6 +126,8 @@ class Spec(msgspec.Struct, frozen=True):
         Those of the node that it may use; empty: whichever the engine gives it.
     priority : int
         Higher is more urgent; an engine that owns its queue passes it on.
+    gang : Gang or None
+        Its place in a gang; to an engine that starts gangs itself, the gang's size.
     """
 
     run_id: str
@@ -120,6 +147,7 @@ class Spec(msgspec.Struct, frozen=True):
     node: str = ""
     devices: tuple[str, ...] = ()
     priority: int = 0
+    gang: Gang | None = None
 
 
 class Handle(msgspec.Struct, frozen=True):

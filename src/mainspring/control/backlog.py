@@ -21,6 +21,7 @@ from mainspring.control.sites import is_within
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends
 from mainspring.domain.home import Home
+from mainspring.domain.pools import list_places
 from mainspring.domain.quotas import Amounts
 from mainspring.domain.records import Attempt, Resources
 from mainspring.domain.states import URGENT
@@ -145,7 +146,8 @@ class Backlog:
 
     def _make_job(self, run: calls.Waiting | calls.Held, urgent: bool) -> Job:
         demand = make_demand(run.kind, run.resources)
-        used_gpu_s = run.resources.gpus * sum(map(_measure, run.attempts)) if run.resources.gpus else 0.0
+        gpus = run.resources.gpus * run.resources.nodes
+        used_gpu_s = gpus * sum(map(_measure, run.attempts)) if gpus else 0.0
         tenant = name_tenant(run.project, run.principal)
         if self._owners:
             demand = demand._replace(owners=tuple(path for path in self._owners if is_within(tenant, path)))
@@ -153,8 +155,11 @@ class Backlog:
 
     def _note(self, held: calls.Held, now: float) -> None:
         job = self._make_job(held, held.kind in URGENT)
-        spots = (self._find_spot(job.demand, held.place),) if held.place in self.state.machines else ()
+        spots = self._find_spots(job.demand, held.place)
         self.state.note(job, spots, min(held.started_at or now, now), now)
+
+    def _find_spots(self, demand: Demand, place: str) -> tuple[Spot, ...]:
+        return tuple(self._find_spot(demand, each) for each in list_places(place) if each in self.state.machines)
 
     def _find_spot(self, demand: Demand, place: str) -> Spot:
         """Return a place with the devices that a run was likely given there: which ones is not in the record.
@@ -174,9 +179,8 @@ class Backlog:
             self.state.cluster.release(name)
         for name in known.keys() - self._ending:
             demand = make_demand(known[name].kind, known[name].resources)
-            place = known[name].place
-            spots = (self._find_spot(demand, place),) if place in self.state.machines else ()
-            self.state.cluster.note(name, demand, spots)
+            spots = self._find_spots(demand, known[name].place)
+            self.state.cluster.note(name, demand._replace(nodes=len(spots)), spots)
         self._ending = {*known}
 
 

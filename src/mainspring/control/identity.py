@@ -10,6 +10,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import ASKED, loop
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Denied, Invalid, NotFound
+from mainspring.domain.gangs import split_member
 from mainspring.domain.messages import BeginRun, FinishRun, Heartbeat, Report, SubmitRuns
 from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, ROLES, Principal, Role
 from mainspring.domain.records import Run
@@ -177,7 +178,7 @@ def list_run_ids(command: Any) -> list[str]:
         ids += getattr(command, name, ())
     for spec in getattr(command, "runs", ()):
         ids += list_run_ids(spec)
-    ids += [run_id for run_id, _, _ in getattr(command, "leases", ())]
+    ids += [split_member(name)[0] for name, _, _ in getattr(command, "leases", ())]
     return [run_id for run_id in ids if run_id]
 
 

@@ -7,7 +7,8 @@ from mainspring.control.placement import open_pools
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles, loop
 from mainspring.domain import messages
-from mainspring.domain.errors import MainspringError, Unavailable
+from mainspring.domain.errors import MainspringError, NotFound, Unavailable
+from mainspring.domain.gangs import name_member
 from mainspring.domain.pools import LOCAL_POOL, split_place
 from mainspring.domain.records import Run
 from mainspring.store import runs
@@ -23,13 +24,22 @@ _TOPIC = "logs"
 
 @handles(messages.GetLogs, action="runs.read", reads=True)
 def get_logs(turn: Turn, command: messages.GetLogs) -> messages.Logs | Later:
-    """Answer with what the attempts of a run printed, one after the other, from an offset in bytes."""
+    """Answer with what the attempts of a run printed, one after the other, from an offset in bytes.
+
+    Raises
+    ------
+    NotFound
+        RUN-026 when it has no member of that rank.
+    """
     run = runs.find_run(turn.connection, turn.project, command.run_id)
-    ended = runs.is_ended(run)
-    coming = ended and _is_coming(turn, run)
+    if command.rank >= run.resources.nodes:
+        has = f"it has {run.resources.nodes}, from 0" if run.resources.nodes > 1 else "it is no gang"
+        raise NotFound("RUN-026", f"{run.name} has no member {command.rank}: {has}", run=run.id)
+    ended, name = runs.is_ended(run), name_member(run.id, command.rank)
+    coming = ended and _is_coming(turn, run, name)
     if coming and not turn.expired:
         return Later((_TOPIC, run.id), max(command.wait_s, BRING_S))
-    content = _read(turn, run, command.offset)
+    content = _read(turn, run, name, command.offset)
     last = ended and not coming and len(content) < MOST_BYTES
     text, size_bytes = decode(content, last=last)
     if not size_bytes and not last and command.wait_s > 0 and not turn.expired:
@@ -75,16 +85,16 @@ def decode(content: bytes, *, last: bool) -> tuple[str, int]:
     return content[:whole].decode(errors="replace"), whole
 
 
-def _is_coming(turn: Turn, run: Run) -> bool:
+def _is_coming(turn: Turn, run: Run, name: str) -> bool:
     """Tell whether the engine still holds the last attempt of an ended run: then text may follow."""
     pool = open_pools(turn).get(split_place(run.place)[0]) if run.place else None
     try:
-        return pool is not None and pool.engine.poll([Handle(run.id, run.attempt)])[0].state != "ended"
+        return pool is not None and pool.engine.poll([Handle(name, run.attempt)])[0].state != "ended"
     except Exception:  # noqa: BLE001 - the engine of somebody else may raise anything; `_read` tells what
         return False
 
 
-def _read(turn: Turn, run: Run, offset: int) -> bytes:
+def _read(turn: Turn, run: Run, name: str, offset: int) -> bytes:
     known = open_pools(turn)
     places = {each.number: each.place for each in run.attempts} | {run.attempt: run.place}
     content = b""
@@ -93,7 +103,7 @@ def _read(turn: Turn, run: Run, offset: int) -> bytes:
         if pool is None:
             continue  # what it printed went with its pool
         try:
-            part, size_bytes = pool.engine.logs(Handle(run.id, attempt), offset, MOST_BYTES - len(content))
+            part, size_bytes = pool.engine.logs(Handle(name, attempt), offset, MOST_BYTES - len(content))
         except Exception as fault:  # noqa: BLE001 - the engine of somebody else may raise anything
             told = fault.what if isinstance(fault, MainspringError) else f"{type(fault).__name__}: {fault}"
             raise Unavailable("POOL-007", f"the pool {pool.name} has what {run.name} printed: {told}") from None

@@ -12,18 +12,19 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from mainspring.compute.engine import Engine, Handle, Node, Rejection, Spec, Status, find_engine
+from mainspring.compute.engine import Engine, Gang, Handle, Node, Rejection, Spec, Status, find_engine
 from mainspring.compute.scheduling import fitting
-from mainspring.control import sites
+from mainspring.control import gangs, sites
 from mainspring.control.finishing import cancel_run, end_run, lose_run
 from mainspring.control.reports import sweep_journal
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import HANDLERS, adopts, ends, loop
 from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError
+from mainspring.domain.gangs import name_member, split_member
 from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun
 from mainspring.domain.pools import Pool as Told
-from mainspring.domain.pools import name_place, split_place
+from mainspring.domain.pools import join_places, list_places, name_place, split_place
 from mainspring.domain.records import Call, Resources, Run
 from mainspring.domain.wire import describe
 from mainspring.security.tokens import worker_token
@@ -96,6 +97,13 @@ class Pool:
         if self._engine is None:
             self._engine = find_engine(self.url, self._home)
         return self._engine
+
+    @property
+    def takes_gangs(self) -> bool:
+        """Whether its engine starts all members of a gang itself; what cannot be asked does not."""
+        with self.asking("gang"):
+            return self.engine.describe().gang
+        return False
 
     @property
     def problem(self) -> str:
@@ -210,10 +218,11 @@ def adopt_attempts(turn: Turn) -> None:
     submit(
         turn,
         [
-            (split_place(held.place)[0], make_spec(run, held.call, worker_token(turn.home, held.id, held.attempt)))
+            spec
             for held in calls.list_held(turn.connection, turn.node)
             if held.state == "starting" and split_place(held.place)[0] in known
             for run in [runs.get_run(turn.connection, held.id)]
+            for spec in make_specs(turn, run, held.call, worker_token(turn.home, held.id, held.attempt))
         ],
     )
 
@@ -225,8 +234,39 @@ def close_pools(home: Home) -> None:
         pool.close()
 
 
-def make_spec(run: Run, call: Call, token: str) -> Spec:
-    """Return what an engine is told about an attempt."""
+def make_specs(turn: Turn, run: Run, call: Call, token: str) -> list[tuple[str, Spec]]:
+    """Return for an attempt its pool and what the engine there is told: of a gang, about each member."""
+    name = split_place(run.place)[0]
+    whole = _make_spec(run, call, token)
+    if run.resources.nodes == 1:
+        return [(name, whole)]
+    pool, places = open_pools(turn)[name], list_places(run.place)
+    if pool.takes_gangs:
+        return [(name, replace(whole, gang=Gang(len(places))))]
+    address = next((node.address for node in pool.machines or () if node.name == places[0]), "")
+    return [
+        (
+            name,
+            replace(
+                whole,
+                resources=replace(run.resources, nodes=1),
+                run_id=name_member(run.id, rank),
+                node=split_place(place)[1],
+                gang=Gang(len(places), rank, address),
+            ),
+        )
+        for rank, place in enumerate(places)
+    ]
+
+
+def list_handles(pool: Pool, run_id: str, attempt: int, nodes: int) -> list[Handle]:
+    """Return by what the engine of a pool knows an attempt: of a gang, its members."""
+    if nodes == 1 or pool.takes_gangs:
+        return [Handle(run_id, attempt)]
+    return [Handle(name_member(run_id, rank), attempt) for rank in range(nodes)]
+
+
+def _make_spec(run: Run, call: Call, token: str) -> Spec:
     return Spec(
         run.id,
         run.attempt,
@@ -298,12 +338,15 @@ def settle(turn: Turn) -> None:
     """Bring into the record how attempts have ended, and end those that nobody wants."""
     known = open_pools(turn)
     live: dict[str, set[Handle]] = {name: set() for name in known}
+    held_ids: set[str] = set()
     for held in calls.list_held(turn.connection, turn.node):
-        name, handle = split_place(held.place)[0], Handle(held.id, held.attempt)
+        name = split_place(held.place)[0]
+        held_ids.add(held.id)
         if name in known:
-            live[name].add(handle)
+            live[name].update(list_handles(known[name], held.id, held.attempt, held.resources.nodes))
         else:
-            _settle(turn, handle, partial(leave_pool, pool=name))
+            _settle(turn, Handle(held.id, held.attempt), partial(leave_pool, pool=name))
+    gangs.forget_others(turn, held_ids)
     for pool in known.values():
         _settle_pool(turn, pool, live[pool.name])
     for pool in list(_retired.get(turn.home.root, ())):
@@ -347,7 +390,7 @@ def _settle(turn: Turn, handle: Handle, end: Callable[[Turn, Run], object]) -> b
     """End an attempt, unless what was settled before it has ended it already; False when that cannot be done."""
     try:
         with turn.part():
-            run = runs.get_run(turn.connection, handle.run_id)
+            run = runs.get_run(turn.connection, split_member(handle.run_id)[0])
             if run.attempt == handle.attempt and not runs.is_ended(run):
                 end(turn, run)
     except Exception:  # noqa: BLE001 - one that cannot be settled must not keep the others from it
@@ -397,11 +440,22 @@ def _end_unwanted(turn: Turn, pool: Pool, others: set[Handle]) -> None:
     if over:
         turn.after_commit(lambda: pool.engine.release(over))
     for handle in others - set(over) - set(pool.ending):
-        run = runs.find_held(turn.connection, handle.run_id)
-        # One that has told its result is about to end by itself.
-        if run is not None and run[0].attempt == handle.attempt and run[0].state != "cancelled":
+        run_id, rank = split_member(handle.run_id)
+        run = runs.find_held(turn.connection, run_id)
+        if run is not None and run[0].attempt == handle.attempt and _is_ending(run[0]):
             continue
         resources, kind = (run[0].resources, run[0].kind) if run else (Resources(), "")
-        place = run[0].place if run is not None and run[0].attempt == handle.attempt else pool.name
-        pool.ending[handle] = Ending(kind, resources, place)
+        places = list_places(_find_place(run[0], handle.attempt) if run is not None else "")
+        if resources.nodes > 1 and not pool.takes_gangs:
+            places = places[rank : rank + 1]
+        pool.ending[handle] = Ending(kind, resources, join_places(places or [pool.name]))
         pool.engine.cancel([handle], GRACE_S, signal.SIGTERM)
+
+
+def _is_ending(run: Run) -> bool:
+    """Tell whether what runs of it is about to end by itself: it has told its result; not so all of a failed gang."""
+    return run.state == "succeeded" if run.resources.nodes > 1 else run.state != "cancelled"
+
+
+def _find_place(run: Run, attempt: int) -> str:
+    return next((each.place for each in run.attempts if each.number == attempt), run.place)

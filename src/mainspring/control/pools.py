@@ -19,7 +19,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain import pools as messages
 from mainspring.domain.errors import Conflict, Invalid, NotFound
-from mainspring.domain.pools import LOCAL_POOL, LOCAL_URL, Machine, Pool, split_place
+from mainspring.domain.pools import LOCAL_POOL, LOCAL_URL, Machine, Pool, list_places, split_place
 from mainspring.domain.quotas import is_tenant
 from mainspring.store import pools as store
 from mainspring.store import runs
@@ -225,7 +225,7 @@ def _find_machine(turn: Turn, place: str) -> Machine:
 
 
 def _list_machines(turn: Turn) -> list[Machine]:
-    held = Counter(each.place for each in store.list_there(turn.connection) if each.place)
+    held = Counter(place for each in store.list_there(turn.connection) for place in list_places(each.place))
     drained = store.read_drains(turn.connection)
     found: list[Machine] = []
     for pool in open_pools(turn).values():

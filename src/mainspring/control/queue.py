@@ -13,7 +13,7 @@ from mainspring.compute.scheduling.deciding import Begin, decide
 from mainspring.compute.scheduling.fitting import make_machine
 from mainspring.compute.scheduling.line import list_in_line
 from mainspring.compute.scheduling.state import State
-from mainspring.control import placement
+from mainspring.control import gangs, placement
 from mainspring.control.backlog import Backlog, find_state, make_backlog, name_tenant, read_backlog
 from mainspring.control.costs import charge
 from mainspring.control.finishing import tell_run
@@ -22,10 +22,10 @@ from mainspring.control.processes import this_host
 from mainspring.control.results import make_run
 from mainspring.control.sites import SAID, find_label
 from mainspring.control.turn import Turn
-from mainspring.control.usecases import handles, loop
+from mainspring.control.usecases import Later, handles, loop
 from mainspring.domain import messages
 from mainspring.domain.errors import Denied
-from mainspring.domain.pools import split_place
+from mainspring.domain.pools import join_places, split_place
 from mainspring.domain.principals import DEFAULT_PROJECT
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
@@ -56,8 +56,10 @@ def submit_runs(turn: Turn, command: messages.SubmitRuns) -> list[Run]:
 
 
 @handles(messages.LeaseRun, action="runs.lease", durable=False)
-def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
+def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease | Later:
     """Answer a worker with the run that its token stands for; asked again, with the same.
+
+    The member of a gang whose rank is 0 leases for all; the others get the run once it has.
 
     Raises
     ------
@@ -71,6 +73,8 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
     if placed is None or not is_token(command.token, placed.token or ""):
         return messages.Lease()
     run = runs.get_run(turn.connection, run_id)
+    if command.rank:
+        return _join_gang(turn, run, placed, command)
     again = run.state == "running" and placed.worker_id == command.worker_id
     if run.state != "starting" and not again:
         return messages.Lease()
@@ -90,7 +94,21 @@ def lease_run(turn: Turn, command: messages.LeaseRun) -> messages.Lease:
         run = runs.get_run(turn.connection, run_id)
         if run.parent_id is None:
             tell_run(turn, run)
-    return messages.Lease(run, placed.call, placed.study, LEASE_S)
+    port = gangs.meet(turn, run, 0, command.port) if run.resources.nodes > 1 else 0
+    return messages.Lease(run, placed.call, placed.study, LEASE_S, port=port)
+
+
+def _join_gang(turn: Turn, run: Run, placed: calls.Placed, command: messages.LeaseRun) -> messages.Lease | Later:
+    """Answer a member of a gang that is not its first: with the same run, once the first has leased it."""
+    if run.state not in {"starting", "running"} or command.rank >= run.resources.nodes:
+        return messages.Lease()
+    port = gangs.meet(turn, run, command.rank, 0)
+    if run.state == "running" and port:
+        return messages.Lease(run, placed.call, placed.study, LEASE_S, command.rank, port)
+    if not turn.expired:
+        return Later((run.id,), command.wait_s)
+    # What the first has offered to an owner that is no more, nobody knows: the attempt is lost.
+    return messages.Lease(rank=command.rank if run.state == "starting" else 0)
 
 
 @loop(every_s=0.2, topics=("queue",), durable=False, joins=True)
@@ -175,7 +193,7 @@ def _start(turn: Turn, state: State, begun: Sequence[Begin], specs: list[tuple[s
             refused = True
             continue
         token = worker_token(turn.home, run.id, run.attempt)
-        place = start.spots[0].machine
+        place = join_places(sorted(spot.machine for spot in start.spots))
         start_s = placement.START_S + pools[split_place(place)[0]].told.start_s
         lease_until = turn.clock.monotonic() + start_s
         reason = f"starting on {place}"
@@ -183,7 +201,7 @@ def _start(turn: Turn, state: State, begun: Sequence[Begin], specs: list[tuple[s
         calls.place(turn.connection, run.id, digest_token(token), turn.now())
         charge(turn, run, state.running[run.id].job, [state.machines[spot.machine] for spot in start.spots])
         run.place = place
-        specs.append((split_place(place)[0], placement.make_spec(run, placed.call, token)))
+        specs += placement.make_specs(turn, run, placed.call, token)
     return refused
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.control import gangs
 from mainspring.control.blobs import use_value
 from mainspring.control.costs import add_costs
 from mainspring.control.finishing import SLICE, cancel_run, end_run, requeue, tell_run
@@ -13,6 +14,7 @@ from mainspring.control.usecases import Later, handles
 from mainspring.domain import messages
 from mainspring.domain.backoff import KEPT, find_wait
 from mainspring.domain.errors import Conflict
+from mainspring.domain.gangs import split_member
 from mainspring.domain.records import Run
 from mainspring.store import calls, runs, search
 
@@ -48,8 +50,10 @@ def begin_run(turn: Turn, command: messages.BeginRun) -> messages.Begun:
 
 
 @handles(messages.FinishRun, action="runs.report")
-def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
+def finish_run(turn: Turn, command: messages.FinishRun) -> Run | Later:
     """End a run with its result; the same end told twice is one end.
+
+    Members of a gang that have succeeded wait for each other; one that has not ends them all.
 
     Raises
     ------
@@ -68,6 +72,10 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run:
         return runs.with_metrics(turn.connection, [run])[0]
     if runs.is_ended(run):
         raise Conflict("RUN-005", f"run {run.id} has ended as {run.state}", run=run.id, state=run.state)
+    if run.resources.nodes > 1 and state == "succeeded":
+        whole = gangs.gather(turn, run, command.rank)
+        if not whole or command.rank:
+            return run if turn.expired else Later((run.id,), command.wait_s)
     if state == "failed" and hold.failures < run.retries and calls.has_call(turn.connection, run.id):
         what = command.problem.what if command.problem else "no reason given"
         failures = hold.failures + 1
@@ -96,10 +104,15 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
     """Keep runs with their workers, and tell the workers what to do with them."""
     now = turn.clock.monotonic()
     orders: dict[str, str] = {}
-    for run_id, attempt, fence in command.leases:
+    for name, attempt, fence in command.leases:
+        run_id, rank = split_member(name)
         held = runs.find_held(turn.connection, run_id)
-        orders[run_id] = find_order(*held, attempt, fence) if held else "lost"
+        orders[name] = order = find_order(*held, attempt, fence) if held else "lost"
         until = now + (length_of(held[0].kind) if held else 0.0)
+        if held and held[0].resources.nodes > 1:
+            until = gangs.hear(turn, held[0], rank) if order == "keep" else now
+            # Who is of a gang that has failed, or begins anew, has a grace all the same: it may not be at fault.
+            orders[name] = "cancel" if order == "lost" else order
         runs.extend_lease(turn.connection, run_id, attempt, fence, until)
     return messages.Beats(orders)
 

@@ -14,8 +14,12 @@ from mainspring.domain import records
 from mainspring.domain.command import Command as Command  # noqa: PLC0414 - told on
 from mainspring.domain.command import Count, Seconds, Time
 from mainspring.domain.command import Nothing as Nothing  # noqa: PLC0414 - told on
+from mainspring.domain.gangs import Rank
 from mainspring.domain.glance import Status as Status  # noqa: PLC0414 - told on
 from mainspring.domain.html import render_table
+from mainspring.domain.leases import Lease as Lease  # noqa: PLC0414 - told on
+from mainspring.domain.leases import LeaseRun as LeaseRun  # noqa: PLC0414 - told on
+from mainspring.domain.leases import Study as Study  # noqa: PLC0414 - told on
 from mainspring.domain.records import Json
 from mainspring.domain.states import EndState
 from mainspring.domain.tracking import GetSeries as GetSeries  # noqa: PLC0414 - told on
@@ -88,42 +92,6 @@ class RunSpec(msgspec.Struct, kw_only=True, omit_defaults=True):
     provenance: str | None = None
 
 
-class Study(msgspec.Struct, frozen=True):
-    """What the owner must know to prune a trial of a study.
-
-    Attributes
-    ----------
-    metric : str
-        Key of the reported values.
-    mode : str
-        ``max`` or ``min``.
-    pruner : str
-        ``asha``, ``median`` or ``none``.
-    """
-
-    metric: str
-    mode: str
-    pruner: str
-
-
-class LeaseRun(Command):
-    """A worker asks for the run that the owner has placed on it."""
-
-    worker_id: str
-    pid: int
-    token: str
-    host: str = ""
-
-
-class Lease(msgspec.Struct):
-    """A run held by a worker until `lease_s` after its last heartbeat; None: nothing to do."""
-
-    run: records.Run | None = None
-    call: records.Call | None = None
-    study: Study | None = None
-    lease_s: float = 10.0
-
-
 class Heartbeat(Command):
     """Keep runs leased; sent by a thread or process without user code."""
 
@@ -138,7 +106,10 @@ class Beats(msgspec.Struct):
 
 
 class FinishRun(Command):
-    """End a run with its result, or with the `call` that failed; an old fence is refused (RUN-005)."""
+    """End a run with its result, or with the `call` that failed; an old fence is refused (RUN-005).
+
+    A gang has succeeded when all its members say so; the result is that of rank 0.
+    """
 
     run_id: str
     attempt: int
@@ -151,6 +122,8 @@ class FinishRun(Command):
     memory_bytes: int | None = None
     call: records.Call | None = None
     attempts: list[records.Attempt] = []
+    rank: Rank = 0
+    wait_s: Seconds = 0.0
 
 
 class GetRun(Command):
@@ -233,6 +206,7 @@ class GetLogs(Command):
     run_id: str
     offset: Count = 0
     wait_s: Seconds = 0.0
+    rank: Rank = 0
 
 
 class Logs(msgspec.Struct):

@@ -5,6 +5,7 @@ They travel as those of `mainspring.domain.messages` do, which knows them all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -193,8 +194,31 @@ def name_place(pool: str, node: str) -> str:
     return pool if pool == node else f"{pool}/{node}"
 
 
+def join_places(places: Sequence[str]) -> str:
+    """Return the place of a run that is on several machines of one pool.
+
+    Examples
+    --------
+    >>> join_places(["lab/gpu01", "lab/gpu02"]), join_places(["local"])
+    ('lab/gpu01,gpu02', 'local')
+    """
+    return ",".join([places[0], *(split_place(each)[1] for each in places[1:])])
+
+
+def list_places(place: str) -> list[str]:
+    """Return the machines of a place.
+
+    Examples
+    --------
+    >>> list_places("lab/gpu01,gpu02"), list_places("local"), list_places("")
+    (['lab/gpu01', 'lab/gpu02'], ['local'], [])
+    """
+    pool, _, nodes = place.partition("/")
+    return [name_place(pool, each) for each in (nodes or pool).split(",") if each]
+
+
 def split_place(place: str) -> tuple[str, str]:
-    """Return the pool and the node of a place.
+    """Return the pool and the node of a place, or the nodes of that of a gang.
 
     Examples
     --------

@@ -14,6 +14,8 @@ from mainspring.domain.states import RenewalState, RunState
 
 Json = Any
 _Cores = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Nodes = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+_Type = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
 class Resources(msgspec.Struct, frozen=True):
@@ -31,6 +33,10 @@ class Resources(msgspec.Struct, frozen=True):
         Name of the pool; None means any that may.
     sensitive : bool
         It may only be where what is sensitive may.
+    nodes : int
+        Machines of one pool at once, each of which gives all of the above; more than 1 is a gang.
+    gpu_types : tuple of str
+        Any of these types of device will do, ``("A100",)``; empty: every type.
     """
 
     cpus: _Cores = 1.0
@@ -38,6 +44,8 @@ class Resources(msgspec.Struct, frozen=True):
     gpus: _Cores = 0.0
     pool: str | None = None
     sensitive: bool = False
+    nodes: _Nodes = 1
+    gpu_types: Annotated[tuple[_Type, ...], msgspec.Meta(max_length=16)] = ()
 
 
 class Value(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mainspring.domain.errors import Failed, Interrupted, Invalid, NotFound
+from mainspring.domain.gangs import list_variables
 from mainspring.domain.messages import RunSpec, SubmitRuns
 from mainspring.domain.records import Run
 from mainspring.sdk.calls import pack_call
@@ -24,7 +25,7 @@ from mainspring.security.masks import mask_all
 _SIGNALLED = 128
 
 
-def start_command(command: Sequence[str], *, name: str = "", nodes: int = 1, **options: Any) -> Run:
+def start_command(command: Sequence[str], *, name: str = "", **options: Any) -> Run:
     """Queue a command as a run of kind ``command``.
 
     Parameters
@@ -33,10 +34,8 @@ def start_command(command: Sequence[str], *, name: str = "", nodes: int = 1, **o
         The program and its arguments; no shell reads them.
     name : str, default ""
         What the run is called; empty: the program's name.
-    nodes : int, default 1
-        Machines that it needs at once.
     **options
-        Those of `step` that say where and how long: cpus, memory, gpus, pool, sensitive, env, timeout.
+        Those of `step` that say where and how long: cpus, memory, gpus, gpu_type, nodes, pool, sensitive, env, timeout.
 
     Returns
     -------
@@ -46,15 +45,12 @@ def start_command(command: Sequence[str], *, name: str = "", nodes: int = 1, **o
     Raises
     ------
     Invalid
-        STEP-004 for no command; STEP-008, RUN-003 or RUN-004 for a wrong option; RUN-009 for what no machine
-        can hold, or for several machines at once.
+        STEP-004 for no command; STEP-008, RUN-003 or RUN-004 for a wrong option; RUN-009 for what no machines
+        can hold.
     """
     words = list(command)
     if not words or not words[0] or any("\0" in word for word in words):
         raise Invalid("STEP-004", f"{words!r:.200} is no command", fix='ms.run(["PROGRAM", "ARGUMENT"])')
-    if nodes != 1:
-        why = "a command runs on one machine; several at once are not placed yet"
-        raise Invalid("RUN-009", f"{words[0]} asks for {nodes} nodes", why=why, fix="ask for one: --nodes 1")
     client, above = current_client(), active_run()
     settings = make_options(**options)
     env = prepare(find_env(settings.env), client)
@@ -105,12 +101,17 @@ def run_command(command: list[str]) -> int:
     return status
 
 
-def _make_variables() -> dict[str, str]:
-    """Return the variables of a command: its worker's, and its place among the processes of a gang of one."""
-    beside = str(Path(sys.executable).parent)
+def find_port() -> int:
+    """Return a port that nothing on this machine listens at now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    gang = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        probe.bind(("", 0))
+        return int(probe.getsockname()[1])
+
+
+def _make_variables() -> dict[str, str]:
+    """Return the variables of a command: its worker's, and its place among the processes of a gang, or one of one."""
+    beside, active = str(Path(sys.executable).parent), active_run()
     path = os.pathsep.join(filter(None, [beside, os.environ.get("PATH", "")]))
-    return {**os.environ, "PATH": path, **gang}
+    # The worker that is the member of a gang has its place in its own variables.
+    alone = active is None or active.run.resources.nodes == 1
+    return {**os.environ, "PATH": path, **(list_variables(0, 1, "127.0.0.1", find_port()) if alone else {})}

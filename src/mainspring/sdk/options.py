@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from mainspring.domain.backoff import FIRST_S
@@ -10,6 +12,9 @@ from mainspring.domain.records import Resources
 from mainspring.domain.units import parse_duration, parse_size
 from mainspring.sdk.environments import Env, check_env, find_env
 
+_MOST_NODES = 4096
+_MOST_TYPES = 16
+_LONGEST_TYPE = 100
 _MOST = 1_000_000
 """Of cores, devices and retries; what is more is a mistake."""
 
@@ -29,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def elsewhere(self) -> bool:
         """Whether a plain call goes to a worker."""
         asks = self.resources
-        elsewhere = asks.cpus > 1 or asks.memory_bytes is not None or asks.gpus or asks.pool
+        elsewhere = asks.cpus > 1 or asks.memory_bytes is not None or asks.gpus or asks.pool or asks.nodes > 1
         return bool(elsewhere or self.timeout_s is not None or find_env(self.env) is not None)
 
 
@@ -40,6 +45,8 @@ def make_options(
     cpus: float = 1,
     memory: str | int | None = None,
     gpus: float = 0,
+    gpu_type: str | Sequence[str] | None = None,
+    nodes: int = 1,
     pool: str | None = None,
     env: Env | None = None,
     retries: int = 0,
@@ -63,12 +70,16 @@ def make_options(
         if not number or not (value > least if above else value >= least) or value > _MOST:
             why = f"{name} is a number {'above' if above else 'from'} {least} to {_MOST:,}"
             raise Invalid("STEP-008", f"{name}={value!r}", why=why)
+    if not isinstance(nodes, int) or isinstance(nodes, bool) or not 1 <= nodes <= _MOST_NODES:
+        raise Invalid("STEP-008", f"nodes={nodes!r}", why=f"nodes is a whole number from 1 to {_MOST_NODES:,}")
     resources = Resources(
         cpus=float(cpus),
         memory_bytes=None if memory is None else parse_size(memory),
         gpus=float(gpus),
         pool=pool,
         sensitive=bool(sensitive),
+        nodes=nodes,
+        gpu_types=_read_types(gpu_type, gpus),
     )
     timeout_s = None if timeout is None else parse_duration(timeout)
     return Options(
@@ -80,3 +91,20 @@ def make_options(
         timeout_s=timeout_s,
         env=env,
     )
+
+
+def _read_types(asked: str | Sequence[str] | None, gpus: float) -> tuple[str, ...]:
+    """Return the types of device that will do: one, or several as a sequence or with commas between them."""
+    if not asked:
+        return ()
+    words = asked.split(",") if isinstance(asked, str) else list(asked)
+    types = tuple(dict.fromkeys(word.strip() for word in words if isinstance(word, str)))
+    readable = len(types) <= _MOST_TYPES and all(any(map(str.isalnum, each)) for each in types)
+    if not readable or not types or any(len(each) > _LONGEST_TYPE for each in types):
+        why = f"gpu_type is a name such as A100, or up to {_MOST_TYPES} of them"
+        raise Invalid("STEP-008", f"gpu_type={asked!r:.200}", why=why)
+    if not gpus:
+        raise Invalid(
+            "STEP-008", f"gpu_type={asked!r:.200} without gpus", why="it says of which type the gpus are to be"
+        )
+    return types

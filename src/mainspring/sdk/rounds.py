@@ -180,8 +180,8 @@ class Rounds:
         now = time.time()
         return [
             Use(
-                run.resources.cpus,
-                run.resources.gpus,
+                run.resources.cpus * run.resources.nodes,
+                run.resources.gpus * run.resources.nodes,
                 max(0.0, (run.ended_at or now) - run.started_at) if run.started_at is not None else 0.0,
                 run.state not in TERMINAL,
             )

@@ -166,11 +166,22 @@ class Run:
         self._known = self._future().wait(timeout)
         return self
 
-    def logs(self) -> str:
-        """Return the text that it has printed so far; runs of a user's own process print there."""
+    def logs(self, rank: int = 0) -> str:
+        """Return the text that it has printed so far; runs of a user's own process print there.
+
+        Parameters
+        ----------
+        rank : int, default 0
+            Of the member of a gang whose text it is.
+
+        Raises
+        ------
+        NotFound
+            RUN-026 when it has no member of that rank.
+        """
         text, offset = "", 0
         while True:
-            part: Logs = current_client().ask(GetLogs(run_id=self.id, offset=offset))
+            part: Logs = current_client().ask(GetLogs(run_id=self.id, offset=offset, rank=rank))
             text += part.text
             if part.offset == offset:
                 return text
@@ -329,8 +340,8 @@ def run(target: Any, *args: Any, pool: str | None = None, gpus: float = 0, wait:
     target : Step, Pipeline or sequence of str
         What to start; a sequence is a command with its arguments.
     *args, **kwargs
-        Arguments of the step or pipeline; of a command ``name``, and ``cpus``, ``memory``, ``env`` and ``timeout``
-        as a step has them.
+        Arguments of the step or pipeline; of a command ``name``, and ``cpus``, ``memory``, ``gpu_type``, ``nodes``,
+        ``env`` and ``timeout`` as a step has them.
     pool : str, optional
         Where; default is the target's own pool, else any that may.
     gpus : float, default 0

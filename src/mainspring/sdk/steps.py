@@ -8,7 +8,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar, overload
@@ -148,6 +148,8 @@ class Step(Generic[P, R]):
         cpus: float | None = None,
         memory: str | int | None = None,
         gpus: float | None = None,
+        gpu_type: str | Sequence[str] | None = None,
+        nodes: int | None = None,
         pool: str | None = None,
         env: Env | None = None,
         retries: int | None = None,
@@ -158,7 +160,7 @@ class Step(Generic[P, R]):
 
         Parameters
         ----------
-        cache, sensitive, cpus, memory, gpus, pool, env, retries, backoff, timeout
+        cache, sensitive, cpus, memory, gpus, gpu_type, nodes, pool, env, retries, backoff, timeout
             As those of `mainspring.step`.
         """
         old, asks = self.settings, self.settings.resources
@@ -168,6 +170,8 @@ class Step(Generic[P, R]):
             cpus=asks.cpus if cpus is None else cpus,
             memory=asks.memory_bytes if memory is None else memory,
             gpus=asks.gpus if gpus is None else gpus,
+            gpu_type=gpu_type if gpu_type is not None or gpus == 0 else asks.gpu_types,
+            nodes=asks.nodes if nodes is None else nodes,
             pool=pool or asks.pool,
             env=old.env if env is None else env,
             retries=old.retries if retries is None else retries,
@@ -386,7 +390,12 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     memory : str or int, optional
         Limit of resident memory, such as ``"2 GB"``, or bytes.
     gpus : float, default 0
-        Devices.
+        Devices, of each node.
+    gpu_type : str or sequence of str, optional
+        What they are to be, ``"A100"``; of several each will do. Without it every type does.
+    nodes : int, default 1
+        Machines of one pool at once. The function is called on each of them, with its place in ``RANK``,
+        ``WORLD_SIZE``, ``MASTER_ADDR`` and ``MASTER_PORT``; result and metrics are those of rank 0.
     pool : str, optional
         Name of the pool that runs it; None means this machine.
     env : Env, optional

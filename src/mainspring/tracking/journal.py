@@ -157,6 +157,19 @@ class Journal:
         return handle
 
 
+class Unkept(Journal):
+    """The journal of those members of a gang whose rank is not 0: what they log is not recorded."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(os.devnull))  # also for processes that a member starts
+
+    def append(self, *entries: Entry) -> None:
+        """Drop entries."""
+
+    def remove(self) -> None:
+        """Remove nothing."""
+
+
 def read_entries(path: Path, offset: int = 0) -> tuple[list[Entry], int]:
     """Read whole entries from a journal.
 

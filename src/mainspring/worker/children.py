@@ -165,7 +165,7 @@ class Child:
 
 def key_of(spec: Spec) -> tuple[object, ...]:
     """Return what a worker holds for its life: attempts with an equal key may share it."""
-    return spec.paths, spec.folder, spec.code_digest, spec.devices
+    return spec.paths, spec.folder, spec.code_digest, spec.devices, spec.gang
 
 
 def fork(spec: Spec, close: Callable[[], None], serve: Callable[[socket.socket], None]) -> Child:

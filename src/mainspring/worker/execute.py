@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Failed, Invalid, MainspringError, Pruned, Unavailable, make_error
 from mainspring.domain.messages import FinishRun, Lease
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _MOST_TEXT = 4_000
 # How long a result waits for an owner that has no room.
 _PATIENCE_S = 120.0
+# How long an answer may take that waits for the other members of a gang; then it is asked again.
+_GATHER_S = 20.0
 
 
 class Outcome:
@@ -101,8 +105,10 @@ def finish(lease: Lease, client: Client, outcome: Outcome, usage: Usage, ready: 
     run = lease.run
     assert run is not None
     outputs: Value | None = None
-    if outcome.state == "succeeded" and not (lease.call and lease.call.job):
+    if outcome.state == "succeeded" and not (lease.call and lease.call.job) and not lease.rank:
         outputs = _store(run, client, outcome)
+    if lease.rank and outcome.problem is not None:
+        outcome.problem = replace(outcome.problem, what=f"rank {lease.rank}: {outcome.problem.what}")
     crash_point("worker.stored")
     command = FinishRun(
         run_id=run.id,
@@ -114,6 +120,8 @@ def finish(lease: Lease, client: Client, outcome: Outcome, usage: Usage, ready: 
         problem=outcome.problem,
         cpu_s=usage.cpu_s(),
         memory_bytes=usage.memory_bytes(),
+        rank=lease.rank,
+        wait_s=_GATHER_S if run.resources.nodes > 1 else 0.0,
     )
     ready()
     _end(client, command)
@@ -162,8 +170,10 @@ def _end(client: Client, command: FinishRun) -> None:
     until = time.monotonic() + _PATIENCE_S
     while True:
         try:
-            client.ask(command)
-            return
+            told: Run = client.ask(command)
+            if told.state != "running" or told.attempt != command.attempt:
+                return
+            until = time.monotonic() + _PATIENCE_S  # others of the gang go on
         except Unavailable:
             if time.monotonic() > until:
                 raise

@@ -22,21 +22,26 @@ from mainspring.compute.devices import VISIBLE
 from mainspring.compute.engine import Spec
 from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Interrupted, MainspringError
+from mainspring.domain.gangs import list_variables
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Lease, LeaseRun
 from mainspring.domain.records import Call
 from mainspring.sdk.client import Client, connect_home
+from mainspring.sdk.commands import find_port
 from mainspring.sdk.companion import companion_of
 from mainspring.sdk.context import RUN, enter_run
 from mainspring.sdk.exposures import forget_exposure
 from mainspring.sdk.provenance import host_name
 from mainspring.security.tokens import WORKER_PREFIX
+from mainspring.tracking.journal import Unkept
 from mainspring.worker import execute
 from mainspring.worker.capture import Usage, capture, flush
 from mainspring.worker.preload import find_third_party
 from mainspring.worker.scratch import Scratch
 
 _ENDED_BY_SIGNAL = 128 + signal.SIGTERM
+_MEET_S = 20.0
+"""So long an answer may take that waits for the first of a gang; then it is asked again."""
 
 
 Connect = Callable[[str], Client]
@@ -107,6 +112,9 @@ class Worker:
                 forget_exposure()
                 if spec.devices:
                     os.environ[VISIBLE] = ",".join(spec.devices)
+                if spec.gang is not None:
+                    gang = spec.gang
+                    os.environ |= list_variables(gang.rank, gang.nodes, gang.address, lease.port)
                 os.environ["MAINSPRING_PROJECT"] = spec.project
                 self._client.work_for(WORKER_PREFIX + spec.token)
                 self._work(spec, lease)
@@ -121,7 +129,7 @@ class Worker:
         self._mark("running")
         usage = Usage()
         companion = companion_of(self._client)
-        with enter_run(lease.run, self._client) as active:
+        with enter_run(lease.run, self._client, Unkept() if lease.rank else None) as active:
             companion.hold(active)
             try:
                 outcome = self._call(spec, lease)
@@ -202,10 +210,18 @@ class Worker:
 
 
 def take_lease(client: Client, spec: Spec, name: str) -> Lease | None:
-    """Ask for the run that an attempt stands for; None when the owner refuses, or cannot be asked."""
+    """Ask for the run that an attempt stands for; None when the owner refuses, or cannot be asked.
+
+    The first of a gang offers a port at which the others will meet it; those wait until it has.
+    """
     asked = LeaseRun(worker_id=name, pid=os.getpid(), token=spec.token, host=host_name())
+    if spec.gang is not None:
+        asked.rank, asked.wait_s = spec.gang.rank, _MEET_S
+        asked.port = 0 if spec.gang.rank else find_port()
     try:
         lease: Lease = client.ask(asked)
+        while lease.run is None and lease.rank:
+            lease = client.ask(asked)
     except MainspringError as error:
         sys.stderr.write(f"{error}\n")
         return None

@@ -27,6 +27,7 @@ from mainspring.compute import forks
 from mainspring.compute.attempts import VARIABLE, read_attempt
 from mainspring.compute.engine import Spec, Status
 from mainspring.domain.errors import Failed, MainspringError, Unavailable
+from mainspring.domain.gangs import split_member
 from mainspring.domain.home import Home
 from mainspring.domain.messages import FinishRun, GetRun
 from mainspring.domain.wire import describe
@@ -189,13 +190,14 @@ def _report(spec: Spec, status: Status, *, far: bool) -> int:
     if not far and not code:
         return 0  # the owner reads the journal itself
     client = get_client()
+    run_id = split_member(spec.run_id)[0]
     try:
         if far:
             deliver_rest(client, spec)
         if code:
-            name = client.ask(GetRun(id=spec.run_id)).name
-            problem = describe(Failed(code, f"{name}: {status.detail}", run=spec.run_id))
-            ended = FinishRun(run_id=spec.run_id, attempt=spec.attempt, fence=spec.fence, state="failed")
+            name = client.ask(GetRun(id=run_id)).name
+            problem = describe(Failed(code, f"{name}: {status.detail}", run=run_id))
+            ended = FinishRun(run_id=run_id, attempt=spec.attempt, fence=spec.fence, state="failed")
             ended.problem, ended.cpu_s, ended.memory_bytes = problem, status.cpu_s, status.memory_bytes
             client.ask(ended)
     except Unavailable as error:

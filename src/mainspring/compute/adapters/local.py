@@ -24,6 +24,9 @@ from mainspring.domain.home import Home
 from mainspring.domain.pools import LOCAL_POOL
 from mainspring.domain.units import parse_size
 
+MOST_NODES = 64
+"""Into which a share of this machine may be cut."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}\Z")
 
 
@@ -42,7 +45,8 @@ class LocalEngine:
     Parameters
     ----------
     url : str
-        ``local://``: all of this machine; ``local://NAME?cpus=4&memory=8GB&gpus=2``: a share of it.
+        ``local://``: all of this machine; ``local://NAME?cpus=4&memory=8GB&gpus=2``: a share of it. With ``nodes=2``
+        the share is cut into so many equal nodes, ``n1`` and ``n2``; with ``gpu_type=A100`` its devices are that.
     home : Home
         Whose runs it executes.
 
@@ -61,18 +65,19 @@ class LocalEngine:
     def __init__(self, url: str, home: Home) -> None:
         self._url = url
         self._home = home
-        self._node = _read_share(url)
+        self._nodes = {node.name: node for node in _read_share(url)}
+        self._share = urlsplit(url).netloc or LOCAL_POOL
         self._links: dict[Path, ForkLink] = {}
         self._searched = False
         self._accepted: dict[Handle, _Accepted] = {}
 
     def describe(self) -> Description:
         """Return what the engine can do."""
-        return Description(self._url, owns_queue=False, gpus=self._node.gpus > 0, shares_blobs=True, reaches_owner=True)
+        return Description(self._url, owns_queue=False, gpus=self._has_gpus, shares_blobs=True, reaches_owner=True)
 
     def capacity(self) -> list[Node]:
-        """Return this machine."""
-        return [self._node]
+        """Return this machine, or the nodes into which it is cut."""
+        return [*self._nodes.values()]
 
     def submit(self, specs: Sequence[Spec]) -> list[Handle | Rejection]:
         """Accept attempts."""
@@ -100,7 +105,8 @@ class LocalEngine:
         """Find attempts of this and earlier owners; fork servers that answer later add theirs then."""
         if not self._searched:
             self._searched = True
-            for path in forks.find_sockets(self._home, self._node.name):
+            paths = [path for node in self._nodes for path in forks.find_sockets(self._home, self._name(node))]
+            for path in paths:
                 if path not in self._links:
                     self._links[path] = ForkLink(path)
         self._learn()
@@ -120,20 +126,29 @@ class LocalEngine:
 
     def _submit(self, spec: Spec) -> Handle | Rejection:
         handle = Handle(spec.run_id, spec.attempt)
-        misfit = find_misfit([self._node], "step", spec.resources)
+        node = self._nodes.get(spec.node) or next(iter(self._nodes.values()))
+        misfit = find_misfit([node], "step", spec.resources)
         if misfit:
             return Rejection(spec.run_id, spec.attempt, misfit)
         if handle not in self._accepted:
             python = spec.python or sys.executable
             threads = max(1, int(spec.resources.cpus))
-            path = forks.socket_path(self._home, self._node.name, spec, python, threads)
+            path = forks.socket_path(self._home, self._name(node.name), spec, python, threads)
             link = self._links.get(path) or self._links.setdefault(path, ForkLink(path))
             link.start = Start(self._home, python, threads, spec.environment, spec.variables)
             gpus = spec.resources.gpus
-            devices = choose_devices(self._node.devices, self._count_used(), gpus)
+            devices = choose_devices(node.devices, self._count_used(), gpus)
             self._accepted[handle] = _Accepted(link, time.time(), devices, min(gpus, 1.0))
             link.launch(replace(spec, devices=devices))
         return handle
+
+    @property
+    def _has_gpus(self) -> bool:
+        return any(node.gpus for node in self._nodes.values())
+
+    def _name(self, node: str) -> str:
+        """Return the name by which fork servers of a node are told from those of other pools."""
+        return node if len(self._nodes) == 1 else f"{self._share}/{node}"
 
     def _poll(self, handle: Handle, found_all: bool) -> Status:
         known = self._accepted.get(handle)
@@ -161,22 +176,35 @@ class LocalEngine:
         return used
 
 
-def _read_share(url: str) -> Node:
+def _read_share(url: str) -> list[Node]:
     parts = urlsplit(url)
     asked = dict(parse_qsl(parts.query, keep_blank_values=True))
     name = parts.netloc or LOCAL_POOL
     found = find_devices()
     gpus, memory = asked.pop("gpus", str(len(found))), asked.pop("memory", None)
+    gpu_type, nodes = asked.pop("gpu_type", ""), asked.pop("nodes", "1")
     memory_bytes = count_memory() if memory is None else parse_size(memory)
     try:
         cpus = float(asked.pop("cpus", count_cpus()))
     except ValueError:
         raise Invalid("POOL-002", f"{url} asks for cpus that are no number", url=url) from None
-    if asked or parts.path.strip("/") or not _NAME.match(name) or not gpus.isdecimal() or not 0 < cpus < math.inf:
-        why = "local://NAME takes cpus, memory and a whole number of gpus"
+    whole = gpus.isdecimal() and nodes.isdecimal() and 0 < int(nodes) <= MOST_NODES and not int(gpus) % int(nodes)
+    if asked or parts.path.strip("/") or not _NAME.match(name) or not whole or not 0 < cpus < math.inf:
+        why = "local://NAME takes cpus, memory, a whole number of gpus, gpu_type, and nodes that share the gpus equally"
         raise Invalid("POOL-002", f"{url} is no share of this machine", why=why, url=url)
     devices = (*found, *(str(number) for number in range(int(gpus)) if str(number) not in found))[: int(gpus)]
-    return Node(name, cpus, memory_bytes, float(gpus), devices=devices)
+    count, each = int(nodes), int(gpus) // int(nodes)
+    return [
+        Node(
+            name if count == 1 else f"n{number + 1}",
+            cpus / count,
+            memory_bytes // count,
+            float(each),
+            gpu_type if each else "",
+            devices[number * each : (number + 1) * each],
+        )
+        for number in range(count)
+    ]
 
 
 def count_cpus() -> float:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from typing import TypeVar
 
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
+
+T = TypeVar("T")
 
 _MOST_LINES = 1024
 """Demands whose order of machines is kept; of more, the oldest is made anew when it comes again."""
@@ -55,7 +58,7 @@ class Free:
             return False
         if (demand.zone and demand.zone != machine.zone) or (machine.owner and machine.owner not in demand.owners):
             return False
-        return not (demand.gpus and demand.gpu_types) or self.machine.gpu_type in demand.gpu_types
+        return not demand.gpus or demand.takes(self.machine.gpu_type)
 
     def find_lack(self, demand: Demand) -> str:
         """Return of what it has too little now: ``cpus``, ``gpus`` or ``memory``; empty: of nothing."""
@@ -150,7 +153,7 @@ class Cluster:
     def find(self, demand: Demand) -> tuple[Spot, ...] | None:
         """Return where a demand would be placed now; None: nowhere.
 
-        A gang gets one spot on each of so many machines, or nothing.
+        A gang gets one spot on each of so many machines of one pool, or nothing.
         """
         line = self._take_line(demand)
         if demand.nodes == 1:
@@ -214,7 +217,11 @@ class Cluster:
         """Tell whether the cluster would hold a demand if it were empty, in a rented pool at the last."""
         rented = set() if demand.pool else {free.machine.pool for free in self._free if free.machine.rent is not None}
         asked = [demand, *(demand._replace(pool=pool) for pool in sorted(rented))]
-        return any(sum(Free(free.machine).holds(each) for free in self._free) >= each.nodes for each in asked)
+        return any(self._could_hold(each) for each in asked)
+
+    def _could_hold(self, demand: Demand) -> bool:
+        holding = [free for free in self._free if Free(free.machine).holds(demand)]
+        return bool(take_together(holding, demand.nodes, lambda free: free.machine.pool))
 
     def _fits(self, demand: Demand, spot: Spot) -> bool:
         free = self._free[self._numbers[spot.machine]]
@@ -294,10 +301,32 @@ class _Line:
         return None
 
     def list_first(self, free: list[Free], count: int) -> list[tuple[int, tuple[int, ...]]]:
-        """Return so many machines, the best first, or fewer when there are not so many."""
+        """Return so many machines of one pool, the best first; none when no pool has so many."""
         taken: list[tuple[float, int, int, tuple[int, ...]]] = []
-        while len(taken) < count and self.first(free) is not None:
-            taken.append(heappop(self._heap))
+
+        def pop() -> Iterator[tuple[float, int, int, tuple[int, ...]]]:
+            while self.first(free) is not None:
+                taken.append(heappop(self._heap))
+                yield taken[-1]
+
+        chosen = take_together(pop(), count, lambda entry: free[entry[1]].machine.pool)
         for entry in taken:
             heappush(self._heap, entry)
-        return [(number, devices) for _, number, _, devices in taken]
+        return [(number, devices) for _, number, _, devices in chosen]
+
+
+def take_together(found: Iterable[T], count: int, pool_of: Callable[[T], str]) -> list[T]:
+    """Return the first so many of one pool; none when no pool has so many.
+
+    Examples
+    --------
+    >>> take_together(["a1", "b1", "a2", "b2"], 2, lambda name: name[0])
+    ['a1', 'a2']
+    """
+    pools: dict[str, list[T]] = {}
+    for each in found:
+        mine = pools.setdefault(pool_of(each), [])
+        mine.append(each)
+        if len(mine) >= count:
+            return mine
+    return []

@@ -8,7 +8,7 @@ import msgspec
 
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.bursting import judge
-from mainspring.compute.scheduling.cluster import Free
+from mainspring.compute.scheduling.cluster import Free, take_together
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Spot
 from mainspring.compute.scheduling.state import Running, State
 from mainspring.compute.scheduling.turns import Turns
@@ -171,9 +171,13 @@ def _could_start(state: State, job: Job) -> bool:
 
 
 def _list_emptiest(state: State, demand: Demand) -> list[Free]:
-    """Return the machines that would hold a demand when nothing ran there, those on which the least runs first."""
+    """Return the machines that would hold a demand when nothing ran there, those on which the least runs first.
+
+    For a gang they are as many as it asks, of one pool.
+    """
     fitting = [free for free in state.cluster if not free.drained and Free(free.machine).holds(demand)]
-    return sorted(fitting, key=lambda free: (_count_busy(free), free.machine.name))
+    fitting.sort(key=lambda free: (_count_busy(free), free.machine.name))
+    return fitting if demand.nodes == 1 else take_together(fitting, demand.nodes, lambda free: free.machine.pool)
 
 
 def _count_busy(free: Free) -> float:
@@ -269,12 +273,10 @@ def _find_victims(state: State, demand: Demand, giving: dict[str, list[Running]]
         victims = _free_machine(free, demand, runs)
         if victims is not None:
             cost = sum(each.job.demand.gpu_total_milli for each in victims)
-            options.append((cost, free.machine.name, victims))
-    if len(options) < demand.nodes:
-        return []
+            options.append((cost, free.machine.name, victims, free.machine.pool))
     options.sort(key=lambda option: option[:2])
     chosen: dict[str, Running] = {}
-    for _, _, victims in options[: demand.nodes]:
+    for _, _, victims, _ in take_together(options, demand.nodes, lambda option: option[3]):
         chosen.update({each.job.run_id: each for each in victims})
     return [*chosen.values()]
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import NamedTuple
+
+_WORD = re.compile(r"[a-z0-9]+")
 
 WHOLE = 1000
 """Thousandths of a device: what one GPU has."""
@@ -22,9 +26,9 @@ class Demand(NamedTuple):
     gpu_milli : int
         Thousandths of each device, 1 to `WHOLE`; less than `WHOLE` only when `gpus` is 1.
     gpu_types : tuple of str
-        Types of device that will do, sorted; empty: any.
+        Types of device that will do, as people write them, sorted; empty: any.
     nodes : int
-        So many machines at once, each of which gives all of the above; > 1 is a gang.
+        So many machines of one pool at once, each of which gives all of the above; > 1 is a gang.
     pool : str
         Of which machines; empty: any but rented ones.
     zone : str
@@ -58,6 +62,23 @@ class Demand(NamedTuple):
     def shares(self) -> bool:
         """It asks a part of one device."""
         return self.gpus == 1 and self.gpu_milli < WHOLE
+
+    def takes(self, gpu_type: str) -> bool:
+        """Tell whether devices of a type will do.
+
+        Examples
+        --------
+        >>> [Demand(0, gpus=1, gpu_types=("A100",)).takes(told) for told in ("NVIDIA A100-SXM4-80GB", "a100", "A10")]
+        [True, True, False]
+        """
+        return not self.gpu_types or any(is_type(wish, gpu_type) for wish in self.gpu_types)
+
+
+@cache
+def is_type(wish: str, told: str) -> bool:
+    """Tell whether a device is of the type that somebody wishes: all words of the wish are among those it has."""
+    asked = set(_WORD.findall(wish.lower()))
+    return wish == told or (bool(asked) and asked <= set(_WORD.findall(told.lower())))
 
 
 class Rent(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from mainspring.compute.engine import Node
@@ -41,8 +42,9 @@ def make_demand(kind: str, asked: Resources) -> Demand:
     part = 0 < asked.gpus < 1
     gpu_milli = max(1, int(asked.gpus * WHOLE + 1e-6)) if part else WHOLE
     gpus = 1 if part else math.ceil(asked.gpus)
-    zone = SITE if asked.sensitive else ""
-    return Demand(cpu_milli, asked.memory_bytes or 0, gpus, gpu_milli, pool=find_pool(kind, asked), zone=zone)
+    zone, types = SITE if asked.sensitive else "", tuple(sorted(asked.gpu_types)) if gpus else ()
+    pool = find_pool(kind, asked)
+    return Demand(cpu_milli, asked.memory_bytes or 0, gpus, gpu_milli, types, asked.nodes, pool, zone)
 
 
 def find_pool(kind: str, asked: Resources) -> str:
@@ -91,9 +93,14 @@ def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:
     if asked.gpus > 1 and asked.gpus % 1:
         return f"it asks {asked.gpus:g} gpus; whole devices are given, or a part of one"
     demand, machines = make_demand(kind, asked), [make_machine(node) for node in nodes]
+    if demand.gpus and not any(machine.gpus and demand.takes(machine.gpu_type) for machine in machines):
+        if any(machine.gpus for machine in machines):
+            return f"it asks gpus of type {' or '.join(asked.gpu_types)}; there are {_list_types(machines)}"
+    elif demand.gpus:
+        machines = [machine for machine in machines if machine.gpus and demand.takes(machine.gpu_type)]
     lacks = [Free(machine).find_lack(demand) for machine in machines]
     if "" in lacks:
-        return ""
+        return _find_short_gang(demand, [each for each, lack in zip(machines, lacks, strict=True) if not lack])
     if lacks[0] == "cpus":
         most = max(machines, key=lambda machine: machine.cpu_milli)
         has = f"{most.cpu_milli / 1000:g}"
@@ -104,6 +111,27 @@ def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:
     most = max(machines, key=lambda machine: machine.memory_bytes)
     asked_memory, has = format_size(demand.memory_bytes), format_size(most.memory_bytes)
     return f"it asks {asked_memory} of memory; the largest node, {most.name}, has {has}"
+
+
+def _find_short_gang(demand: Demand, fitting: Sequence[Machine]) -> str:
+    """Tell why no pool has so many machines as a gang asks, of those that could each hold a member."""
+    pool, most = Counter(machine.pool for machine in fitting).most_common(1)[0]
+    if most >= demand.nodes:
+        return ""
+    each = [count(demand.cpu_milli / 1000, "cpu")]
+    each += [count(demand.gpus * demand.gpu_milli / WHOLE, "gpu")] if demand.gpus else []
+    each += [format_size(demand.memory_bytes)] if demand.memory_bytes else []
+    has = f"{pool}, the nearest, has {count(most, 'such node')}"
+    return f"it asks {demand.nodes} nodes of one pool with {', '.join(each)} each; {has}"
+
+
+def _list_types(machines: Sequence[Machine]) -> str:
+    """Return which devices there are, and where the first of each type is."""
+    places: dict[str, str] = {}
+    for machine in machines:
+        if machine.gpus:
+            places.setdefault(machine.gpu_type or "some of unknown type", machine.name)
+    return ", ".join(f"{gpu_type} ({place})" for gpu_type, place in sorted(places.items()))
 
 
 def explain_wait(state: State, job: Job) -> str:
@@ -118,15 +146,25 @@ def explain_wait(state: State, job: Job) -> str:
     if limit:
         return f"waiting for the quota of {limit}: {_tell_limit(state, limit, demand)}"
     fitting = [free for free in state.cluster if not free.drained and Free(free.machine).holds(demand)]
-    if len(fitting) < demand.nodes and not demand.pool and state.renting.rents:
+    together = _group_by_pool(fitting) if demand.nodes > 1 else [fitting]
+    together = [group for group in together if len(group) >= demand.nodes]
+    if not together and not demand.pool and state.renting.rents:
         return "waiting for a rented machine: those at home could not hold it"
-    if len(fitting) < demand.nodes:
+    if not together:
         pool = demand.pool or LOCAL_POOL
-        return f"waiting for the pool {pool}: none of its machines takes runs now"
+        takes = "too few of its machines take" if demand.nodes > 1 else "none of its machines takes"
+        return f"waiting for the pool {pool}: {takes} runs now"
     where = fitting[0].machine.name if len(fitting) == 1 else f"{len(fitting)} nodes"
-    lacks = sorted(_find_lacks(free, demand) for free in fitting)
-    part, text = lacks[demand.nodes - 1]
+    where = f"{demand.nodes} nodes at once" if demand.nodes > 1 else where
+    part, text = min(sorted(_find_lacks(free, demand) for free in group)[demand.nodes - 1] for group in together)
     return f"waiting for {text} on {where}" if part else "waiting its turn: a larger run before it starts first"
+
+
+def _group_by_pool(found: Sequence[Free]) -> list[list[Free]]:
+    pools: dict[str, list[Free]] = {}
+    for free in found:
+        pools.setdefault(free.machine.pool, []).append(free)
+    return [*pools.values()]
 
 
 def count(number: float, noun: str) -> str:

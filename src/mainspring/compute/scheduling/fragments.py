@@ -119,7 +119,7 @@ class Mix:
         if groups is None:
             found: dict[tuple[int, int], dict[int, float]] = {}
             for demand, weight in self._typical.items():
-                if not demand.gpu_types or gpu_type in demand.gpu_types:
+                if demand.takes(gpu_type):
                     cores = found.setdefault((demand.gpus, demand.gpu_milli), {})
                     cores[demand.cpu_milli] = cores.get(demand.cpu_milli, 0.0) + weight / self._total
             groups = tuple(_Group(*asked, tuple(cores.items())) for asked, cores in found.items())

@@ -138,4 +138,11 @@ ENTRIES = (
         "its program ended with another status than 0, or by a signal",
         "mainspring logs RUN",
     ),
+    Entry(
+        "RUN-026",
+        "not_found",
+        "a member that a gang has not",
+        "a run on N nodes has the members 0 to N - 1; a run on one node has only the first",
+        "mainspring runs show RUN tells its nodes; leave --rank out for the first member",
+    ),
 )
