@@ -160,8 +160,9 @@ def test_a_command_finds_the_packages_of_its_file(folder, wheels):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "--nodes", "2", "--", "true"], "RUN-009: true asks for 2 nodes"),
+        (["run", "--nodes", "2", "--", "true"], "RUN-009: command true can never start: it asks 2 nodes of one pool"),
         (["run", "--cpus", "5000", "--", "true"], "RUN-009: command true can never start"),
+        (["run", "--nodes", "0", "--", "true"], "STEP-008: nodes=0"),
         (["run", "--cpus", "0", "--", "true"], "STEP-008: cpus=0.0"),
         (["run", "--gpus", "-1", "--", "true"], "STEP-008: gpus=-1.0"),
         (["run", "--memory", "much", "--", "true"], "RUN-004"),

@@ -22,7 +22,10 @@ OURS = msgspec.structs.replace(POLICIES["mainspring"], threshold_gpu_s=50.0, cal
 RULES = [OURS, *(policy for name, policy in POLICIES.items() if name != "mainspring")]
 
 machines = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 4)), min_size=1, max_size=4).map(
-    lambda found: [Machine(f"m{number}", cores * 1000, 0, gpus) for number, (cores, gpus) in enumerate(found)]
+    lambda found: [
+        Machine(f"m{number}", cores * 1000, 0, gpus, pool=f"p{number % 2}")
+        for number, (cores, gpus) in enumerate(found)
+    ]
 )
 one = st.tuples(st.integers(0, 4000), st.sampled_from(((0, WHOLE), (1, 500), (1, WHOLE), (2, WHOLE), (4, WHOLE))))
 asked = st.tuples(one, st.integers(1, 2)).map(lambda told: Demand(told[0][0], 0, *told[0][1], (), told[1]))
@@ -80,7 +83,9 @@ def test_nothing_that_fits_is_left_waiting_and_only_long_runs_give_way_to_short_
         if decisions.preempted:
             assert any(not state.is_long(state.running[each.run_id].job.used_gpu_s) for each in decisions.begun)
         for begun in decisions.begun:
-            assert len({spot.machine for spot in begun.spots}) == state.running[begun.run_id].job.demand.nodes
+            names = {spot.machine for spot in begun.spots}
+            assert len(names) == state.running[begun.run_id].job.demand.nodes
+            assert len({state.machines[name].pool for name in names}) == 1
         gave_way = {each.job.run_id for each in decisions.preempted}
         for job in state.backlog:
             if job.run_id not in gave_way:
