@@ -11,7 +11,7 @@ from mainspring.control.usecases import ends
 from mainspring.domain.home import Home
 from mainspring.domain.records import Run
 
-BEGIN_S = 60.0
+BEGIN_S = 120.0
 """Seconds that a member may be silent at first: its process, or its machine, may be slow to start."""
 
 
