@@ -24,6 +24,7 @@ _AREAS = (
     "files",
     "gates",
     "imports",
+    "leases",
     "lineage",
     "loggedmodels",
     "passwords",
@@ -45,7 +46,6 @@ _AREAS = (
 _OWN: dict[type[Command], Any] = {
     messages.BeginRun: messages.Begun,
     messages.SubmitRuns: list[records.Run],
-    messages.LeaseRun: messages.Lease,
     messages.Heartbeat: messages.Beats,
     messages.FinishRun: records.Run,
     messages.GetRun: records.Run,

@@ -5,6 +5,8 @@ They travel as those of `mainspring.domain.messages` do, which knows them all.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from mainspring.domain import records
@@ -66,3 +68,6 @@ class Lease(msgspec.Struct):
     lease_s: float = 10.0
     rank: int = 0
     port: int = 0
+
+
+ANSWERS: dict[type[Command], Any] = {LeaseRun: Lease}
