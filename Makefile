@@ -6,7 +6,7 @@ PYTHON_BIN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 LOCKS := requirements/build.txt requirements/core.txt requirements/dev.txt
 # PyTorch is in no lock with hashes (requirements/torch.in says why).
-EXTRAS := $(foreach each,cloud env lightgbm ml postgresql xgboost,--extra $(each))
+EXTRAS := $(foreach each,cloud dask env lightgbm ml postgresql xgboost,--extra $(each))
 ARGS ?=
 UV ?= uv
 CODE := src tests tools bench examples

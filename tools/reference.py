@@ -43,14 +43,20 @@ GROUPS = {
 """Entry-point groups and what an adapter of each is."""
 
 TRIED = {
-    "local": ("tests/contract/test_local_engine.py", "processes of this machine"),
-    "ssh": ("tests/engines/test_ssh.py", "OpenSSH's own server on loopback"),
+    "local": (("tests/contract/test_local_engine.py",), "processes of this machine", "real"),
+    "ssh": (("tests/engines/test_ssh.py",), "OpenSSH's own server on loopback", "real"),
     "slurm": (
-        "tests/engines/test_slurm.py",
+        ("tests/engines/test_slurm_contract.py", "tests/engines/test_slurm.py", "tests/engines/test_slurm_pool.py"),
         "Debian's slurmctld and slurmd, with devices that are files",
+        "real",
+    ),
+    "dask": (
+        ("tests/engines/test_dask.py",),
+        "a scheduler of Dask and several workers, processes of this machine",
+        "real",
     ),
 }
-"""Engine -> the file of its tests, and what they are run against."""
+"""Engine -> the files of its tests, what they are run against, and what a cell says of that."""
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PLACE = "#/$defs/{name}"
@@ -348,21 +354,27 @@ def _find_types(answer: Any) -> tuple[Any, ...]:
 
 
 def _render_engines() -> Iterator[str]:
-    yield "What each engine was tried with, by the tests that there are; none of them uses a stand-in.\n"
-    yield "An empty cell: not tried, so do not count on it. The first rows are the contract suite,\n"
-    yield "`mainspring.testing.engines`, which engines of other packages inherit too; then what one engine's\n"
-    yield "own tests add.\n\n"
-    for name, (path, what) in TRIED.items():
-        yield f"- `{name}://` runs `{path}` against {what}.\n"
+    yield "What each engine was tried with, by the tests that there are: `real` is the system itself, `fake` a\n"
+    yield "program of the tests that answers as it would. An empty cell: not tried, so do not count on it. The first\n"
+    yield "rows are the contract suite, `mainspring.testing.engines`, which engines of other packages inherit too;\n"
+    yield "then what one engine's own tests add.\n\n"
+    for name, (paths, what, _) in TRIED.items():
+        yield f"- `{name}://` runs {' and '.join(f'`{path}`' for path in paths)} against {what}.\n"
     yield f"\n| what | {' | '.join(TRIED)} |\n|---|{'---|' * len(TRIED)}\n"
-    found = {name: _read_tests(ROOT / path) for name, (path, _) in TRIED.items()}
+    found = {name: [_read_tests(ROOT / path) for path in paths] for name, (paths, _, _) in TRIED.items()}
+    inheriting = {name: [own for own, inherits in files if inherits] for name, files in found.items()}
     suite, _ = _read_tests(ROOT / "src" / "mainspring" / "testing" / "engines.py")
     for test in suite:
-        cells = ["real" if inherits and test not in own else "" for own, inherits in found.values()]
-        yield f"| {_say(test)} | {' | '.join(cells)} |\n"
-    for name, (own, _) in found.items():
-        for test in own:
-            yield f"| {_say(test)} | {' | '.join('real' if name == each else '' for each in TRIED)} |\n"
+        tried = {name: any(test not in own for own in files) for name, files in inheriting.items()}
+        yield _render_row(test, {name for name in TRIED if tried[name]})
+    for name, files in found.items():
+        for test in dict.fromkeys(test for own, _ in files for test in own):
+            yield _render_row(test, {name})
+
+
+def _render_row(test: str, tried: set[str]) -> str:
+    cells = [word if name in tried else "" for name, (_, _, word) in TRIED.items()]
+    return f"| {_say(test)} | {' | '.join(cells)} |\n"
 
 
 def _read_tests(path: Path) -> tuple[list[str], bool]:

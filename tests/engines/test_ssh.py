@@ -13,8 +13,8 @@ from tests.support.oncepool import place_engine
 from tests.support.sshd import VARIABLE, SshServer, is_installed
 
 from mainspring.compute.adapters.ssh import SshEngine
-from mainspring.compute.adapters.sshside import MOST_TEXT_BYTES
 from mainspring.compute.engine import Spec
+from mainspring.compute.keeper import MOST_TEXT_BYTES
 from mainspring.domain.errors import Unavailable
 from mainspring.domain.messages import GetLogs
 from mainspring.domain.pools import ListNodes

@@ -24,9 +24,11 @@ from mainspring.domain.errors import Denied, Invalid, Unavailable
 
 if TYPE_CHECKING:
     import http.client
+    import ssl
 
 PORTS = {"http": 80, "https": 443, "smtp": 587, "smtps": 465}
 MOST_ANSWER_BYTES = 65_536
+MOST_LINE_BYTES = 4 << 20
 MOST_ADDRESSES = 8
 
 _SETTING = "MAINSPRING_PRIVATE_HOSTS"
@@ -203,6 +205,24 @@ class Answer:
             raise Unavailable("FETCH-004", f"the answer broke off {self._answer.length:,} bytes before its end")
         return part
 
+    def readline(self) -> bytes:
+        """Return the next line, empty at the end; the time counts for all of them.
+
+        Raises
+        ------
+        Unavailable
+            FETCH-003 when the time is over, FETCH-004 when the body breaks off.
+        """
+        import http.client
+
+        try:
+            line = self._answer.readline(MOST_LINE_BYTES)
+        except (OSError, http.client.HTTPException) as fault:
+            self._told.check()
+            raise Unavailable("FETCH-004", f"the answer broke off: {type(fault).__name__}") from None
+        self._told.check()
+        return line
+
     def __enter__(self) -> Self:
         return self
 
@@ -218,6 +238,7 @@ def ask_streaming(
     headers: Mapping[str, str] | None = None,
     timeout_s: float,
     private: bool = False,
+    context: ssl.SSLContext | None = None,
 ) -> Answer:
     """Send one request, and return the answer before its body is read; parameters and errors are those of `fetch`.
 
@@ -225,6 +246,8 @@ def ask_streaming(
     ----------
     body : bytes or file, optional
         A file is read as it is sent; `headers` must tell its length.
+    context : SSLContext, optional
+        Whom TLS believes, and who this is there; else the authorities of this machine.
 
     Returns
     -------
@@ -235,7 +258,7 @@ def ask_streaming(
 
     parts = split_url(url)
     with contextlib.ExitStack() as opened:
-        connected, told = opened.enter_context(connect(parts, timeout_s=timeout_s, private=private))
+        connected, told = opened.enter_context(connect(parts, timeout_s=timeout_s, private=private, context=context))
         client = http.client.HTTPConnection(parts.hostname or "", parts.port or PORTS[parts.scheme])
         client.default_port = PORTS[parts.scheme]
         opened.callback(client.close)
@@ -252,7 +275,9 @@ def ask_streaming(
 
 
 @contextlib.contextmanager
-def connect(url: SplitResult, *, timeout_s: float, private: bool = False) -> Iterator[tuple[socket.socket, Deadline]]:
+def connect(
+    url: SplitResult, *, timeout_s: float, private: bool = False, context: ssl.SSLContext | None = None
+) -> Iterator[tuple[socket.socket, Deadline]]:
     """Connect to the checked address of a URL's host, with TLS where the scheme says so.
 
     Parameters
@@ -263,6 +288,8 @@ def connect(url: SplitResult, *, timeout_s: float, private: bool = False) -> Ite
         Seconds until whatever is under way on the connection is cut off; > 0.
     private : bool, default False
         The host may be one of this machine or network.
+    context : SSLContext, optional
+        As for `ask_streaming`.
 
     Yields
     ------
@@ -281,14 +308,16 @@ def connect(url: SplitResult, *, timeout_s: float, private: bool = False) -> Ite
     deadline = Deadline(connected, until, f"{place} took more than {timeout_s:g} s")
     try:
         if url.scheme in {"https", "smtps"}:
-            connected = secure(connected, url.hostname or "", deadline)
+            connected = secure(connected, url.hostname or "", deadline, context)
         yield connected, deadline
     finally:
         deadline.cancel()
         connected.close()
 
 
-def secure(connected: socket.socket, host: str, deadline: Deadline) -> socket.socket:
+def secure(
+    connected: socket.socket, host: str, deadline: Deadline, context: ssl.SSLContext | None = None
+) -> socket.socket:
     """Put TLS around a connection; the certificate must name the host.
 
     Raises
@@ -299,7 +328,7 @@ def secure(connected: socket.socket, host: str, deadline: Deadline) -> socket.so
     import ssl
 
     try:
-        return ssl.create_default_context().wrap_socket(connected, server_hostname=host)
+        return (context or ssl.create_default_context()).wrap_socket(connected, server_hostname=host)
     except OSError as fault:
         connected.close()
         deadline.check()

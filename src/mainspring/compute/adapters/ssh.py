@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from mainspring.compute import forks
 from mainspring.compute.adapters.sshlink import SshLink
-from mainspring.compute.engine import Description, Handle, Node, Rejection, Spec, Status
-from mainspring.compute.scheduling.fitting import find_misfit
-from mainspring.domain.errors import Invalid, NotFound, Unavailable
+from mainspring.compute.engine import Description
+from mainspring.compute.reach import OPTIONS, Reach, read_reach
+from mainspring.compute.remote import RemoteEngine
+from mainspring.domain.errors import Invalid, NotFound
 from mainspring.domain.home import Home
 
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,253}\Z|[0-9a-fA-F]*:[0-9a-fA-F:.]+\Z")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9._-]{0,63}\Z")
-_DIGEST = re.compile(r"[0-9a-fA-F]{64}\Z")
-_OPTIONS = {"python", "home", "server", "certificate", "folder", "config"}
+_OPTIONS = {"python", "folder", "config", *OPTIONS}
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -31,10 +29,8 @@ class Address(msgspec.Struct, frozen=True):
         Of the machine; empty and 0: as OpenSSH is configured.
     python : str
         Interpreter there that can import mainspring.
-    home : str
-        Folder of the home there, when it is shared and its owner is on that machine.
-    server, certificate : str
-        Where else workers reach the home: a server of it, and the SHA-256 of its certificate.
+    reach : Reach
+        How workers there reach the home.
     folder : str
         Where attempts are kept there.
     config : str
@@ -45,9 +41,7 @@ class Address(msgspec.Struct, frozen=True):
     user: str = ""
     port: int = 0
     python: str = "python3"
-    home: str = ""
-    server: str = ""
-    certificate: str = ""
+    reach: Reach = Reach()
     folder: str = "~/.mainspring/attempts"
     config: str = ""
 
@@ -83,17 +77,18 @@ def read_address(url: str) -> Address:
     unknown = [name for name, text in options if name not in _OPTIONS or not text or "\0" in text]
     if unknown or len({name for name, _ in options}) < len(options):
         raise _refuse(f"the options {', '.join(name for name, _ in options)[:200]} are not its own, each once")
-    address = Address(host, user, port, **dict(options))
+    given = dict(options)
+    try:
+        reach = read_reach(given)
+    except ValueError as fault:
+        raise _refuse(str(fault)) from None
+    address = Address(host, user, port, reach=reach, **{name: given[name] for name in set(given) - OPTIONS})
     if address.python.startswith("-") or address.folder.startswith("-"):
         raise _refuse("a path begins with a minus")
-    if bool(address.home) == bool(address.server):
-        raise _refuse("workers reach the home by one of home= and server=")
-    if address.server and not (address.server.startswith("https://") and _DIGEST.match(address.certificate)):
-        raise _refuse("server= is https://HOST:PORT, with the SHA-256 of its certificate as certificate=")
     return address
 
 
-class SshEngine:
+class SshEngine(RemoteEngine):
     """Executes runs on one machine by OpenSSH; an attempt there is a process of `mainspring.worker.once`.
 
     Parameters
@@ -112,83 +107,18 @@ class SshEngine:
 
     Notes
     -----
-    Guarantees: the machine's key must be known beforehand, and nobody is asked for a password. No method waits:
-    a thread does one exchange after the other over one connection, and text of attempts is copied to this home.
+    Guarantees: the machine's key must be known beforehand, and nobody is asked for a password. One exchange follows
+    the other over one connection.
     Cost: a process there for each attempt, and one command each half second while there are any.
     """
 
     def __init__(self, url: str, home: Home) -> None:
-        self._url = url
-        self._home = home
-        self._address = read_address(url)
+        address = read_address(url)
         if shutil.which("ssh") is None:
             raise NotFound("WORK-012", "there is no ssh on the path", fix="apt install openssh-client")
-        self._link = SshLink(self._address, home)
-
-    def describe(self) -> Description:
-        """Return what the engine can do."""
-        shared = bool(self._address.home)
-        return Description(self._url, owns_queue=False, gpus=True, shares_blobs=shared, reaches_owner=True)
-
-    def capacity(self) -> list[Node]:
-        """Return the machine, as it was told last.
-
-        Raises
-        ------
-        Unavailable
-            WORK-013 when it does not answer, or cannot execute anything.
-        """
-        if self._link.problem:
-            raise Unavailable("WORK-013", self._link.problem)
-        return [self._link.node] if self._link.node is not None else []
-
-    def submit(self, specs: Sequence[Spec]) -> list[Handle | Rejection]:
-        """Accept attempts."""
-        return [self._submit(spec) for spec in specs]
-
-    def poll(self, handles: Sequence[Handle]) -> list[Status]:
-        """Return where attempts are."""
-        return [self._poll(handle) for handle in handles]
-
-    def cancel(self, handles: Sequence[Handle], grace_s: float, signal: int) -> None:
-        """Signal attempts, kill what is left after the grace."""
-        self._link.cancel(handles, grace_s, signal)
-
-    def logs(self, handle: Handle, offset: int, limit_bytes: int) -> tuple[bytes, int]:
-        """Return what an attempt printed, as far as it was copied, and how much in all."""
-        return forks.read_log(self._home, handle.run_id, handle.attempt, offset, limit_bytes)
-
-    def adopt(self, since: float) -> list[Handle]:
-        """Find attempts of this and earlier owners."""
-        return self._link.list_accepted(since)
-
-    def release(self, handles: Sequence[Handle]) -> None:
-        """Forget ended attempts; their text is in this home."""
-        self._link.forget(handles)
-
-    def close(self) -> None:
-        """Let go; attempts go on."""
-        self._link.close()
-
-    def _submit(self, spec: Spec) -> Handle | Rejection:
-        node = self._link.node
-        refusal = find_misfit([node], "step", spec.resources) if node is not None else ""
-        if not refusal and self._address.server and (spec.folder or spec.paths):
-            refusal = "its code does not travel: it was called in the home itself, and the machine has not its files"
-        if refusal:
-            return Rejection(spec.run_id, spec.attempt, refusal)
-        self._link.accept(spec)
-        return Handle(spec.run_id, spec.attempt)
-
-    def _poll(self, handle: Handle) -> Status:
-        # Asked before what is held is: one that is found meanwhile is never called lost.
-        found_all = self._link.searched
-        status = self._link.status(handle)
-        if status is not None:
-            return status
-        if not found_all:
-            return Status(handle.run_id, handle.attempt, "starting", detail="the machine has not answered yet")
-        return Status(handle.run_id, handle.attempt, "ended", cause="lost", detail="the machine knows nothing of it")
+        shared = bool(address.reach.home)
+        can = Description(url, owns_queue=False, gpus=True, shares_blobs=shared, reaches_owner=True)
+        super().__init__(home, can, SshLink(address, home))
 
 
 def _refuse(what: str) -> Invalid:

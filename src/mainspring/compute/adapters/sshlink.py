@@ -1,8 +1,7 @@
-"""A thread that speaks to one machine by OpenSSH: one exchange after the other, all attempts in each."""
+"""Speaks to one machine by OpenSSH: a program goes there with what is to be done, for all attempts at once."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -12,187 +11,89 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from mainspring.compute import forks
-from mainspring.compute.adapters import sshside
-from mainspring.compute.attempts import VARIABLE, write_attempt
-from mainspring.compute.engine import Handle, Node, Spec, Status
+from mainspring.compute import keeper
+from mainspring.compute.engine import Node, Spec
+from mainspring.compute.exchanges import ExchangeLink, Failure
+from mainspring.compute.scheduling.fitting import find_misfit
+from mainspring.domain.errors import Unavailable
 from mainspring.domain.home import Home
 
 if TYPE_CHECKING:
     from mainspring.compute.adapters.ssh import Address
 
-EVERY_S = 0.5
-"""Between two exchanges while there are attempts."""
-
-AGAIN_S = 3.0
-"""Before a machine is asked again that did not answer."""
-
-MACHINE_EVERY_S = 30.0
-"""How often it is asked what it has."""
-
 SILENCE_S = 60.0
 """An exchange takes no longer."""
 
 _LONGEST_SOCKET = 85
-_SIGNALLED = 128
 _NO_COMMAND = (126, 127)
 
 
-class SshLink:
-    """Holds what is to be said, and what was told last.
+class SshLink(ExchangeLink):
+    """Has one machine keep attempts.
 
     Parameters
     ----------
     address : Address
         Of the machine.
     home : Home
-        Whose runs it executes; text of attempts is copied to it.
-
-    Attributes
-    ----------
-    problem : str
-        Why the last exchange failed; empty: it did not.
-    node : Node or None
-        The machine; None while nobody has told.
-    searched : bool
-        It has told once of all attempts that it holds.
+        Whose runs it executes.
     """
 
     def __init__(self, address: Address, home: Home) -> None:
-        self.problem = ""
-        self.node: Node | None = None
-        self.searched = False
+        super().__init__(f"ssh {address.host}", home, address.reach)
         self._address = address
-        self._home = home
+        self._node: Node | None = None
         whose = f"{socket.gethostname()} {home.root}"
         self._folder = f"{address.folder.rstrip('/')}/{hashlib.sha256(whose.encode()).hexdigest()[:16]}"
-        self._lock = threading.Lock()
-        self._accepted: dict[Handle, float] = {}
-        self._statuses: dict[Handle, Status] = {}
-        self._begin: dict[Handle, Spec] = {}
-        self._end: dict[Handle, tuple[float, int]] = {}
-        self._forget: set[Handle] = set()
-        self._machine_at = 0.0
-        self._more = False
-        self._woken = threading.Event()
-        self._closing = False
         self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._live, name=f"ssh {address.host}", daemon=True)
-        self._thread.start()
 
-    # --- called by the engine ------------------------------------------------------------
+    def list_nodes(self) -> list[Node]:
+        """Return the machine, as it was told last.
 
-    def accept(self, spec: Spec) -> None:
-        """Have an attempt executed, unless it is held already."""
-        handle = Handle(spec.run_id, spec.attempt)
-        with self._lock:
-            if handle not in self._accepted:
-                self._accepted[handle] = time.time()
-                self._begin[handle] = spec
-                self._statuses[handle] = Status(spec.run_id, spec.attempt, "starting")
-        self._woken.set()
+        Raises
+        ------
+        Unavailable
+            WORK-013 when it does not answer, or cannot execute anything.
+        """
+        if self.problem:
+            raise Unavailable("WORK-013", self.problem)
+        return [self._node] if self._node is not None else []
 
-    def cancel(self, handles: Sequence[Handle], grace_s: float, number: int) -> None:
-        """Have attempts end."""
-        with self._lock:
-            for handle in handles:
-                status = self._statuses.get(handle)
-                if status is not None and status.state != "ended":
-                    self._end.setdefault(handle, (grace_s, number))
-        self._woken.set()
-
-    def status(self, handle: Handle) -> Status | None:
-        """Return where an attempt is, None when it is not held."""
-        with self._lock:
-            return self._statuses.get(handle)
-
-    def list_accepted(self, since: float) -> list[Handle]:
-        """Return what is held, of this owner and of earlier ones."""
-        with self._lock:
-            return [handle for handle, at in self._accepted.items() if at >= since]
-
-    def forget(self, handles: Sequence[Handle]) -> None:
-        """Let ended attempts go, here and there."""
-        with self._lock:
-            for handle in handles:
-                if self._accepted.pop(handle, None) is not None:
-                    self._statuses.pop(handle, None)
-                    self._forget.add(handle)
-        self._woken.set()
+    def find_refusal(self, spec: Spec) -> str:
+        """Tell why the machine can never execute an attempt."""
+        misfit = find_misfit([self._node], "step", spec.resources) if self._node is not None else ""
+        return misfit or self._reach.find_refusal(spec)
 
     def close(self) -> None:
         """End the thread; what waits to be begun is begun by the next owner."""
         self._closing = True
-        self._woken.set()
         process = self._process
         if process is not None:
             with contextlib.suppress(OSError):
                 process.kill()
-        self._thread.join(2.0)
+        super().close()
 
-    # --- the thread ----------------------------------------------------------------------
+    def take_machines(self, facts: Any) -> None:
+        """Note what the machine has."""
+        if not facts["mainspring"]:
+            raise Failure(f"{self._address.host}: {facts['python']} cannot import mainspring; install it there")
+        types = facts["gpus"]
+        self._node = Node(
+            self._address.host,
+            float(facts["cpus"]),
+            int(facts["memory_bytes"]),
+            float(len(types)),
+            gpu_type=types[0] if types else "",
+            devices=tuple(map(str, range(len(types)))),
+        )
 
-    def _live(self) -> None:
-        while not self._closing:
-            self._woken.clear()
-            request = self._prepare()
-            try:
-                self._take(request, self._exchange(request))
-                self.problem = ""
-            except Failure as fault:
-                self.problem = str(fault)
-            except (OSError, ValueError, KeyError, msgspec.MsgspecError) as fault:
-                self.problem = f"{self._address.host} answers what cannot be read: {fault}"
-            self._rest()
-
-    def _rest(self) -> None:
-        if self.problem:
-            # Not woken by what is to be said: a machine that is down is not asked more often for it.
-            until = time.monotonic() + AGAIN_S
-            while not self._closing and time.monotonic() < until:
-                time.sleep(0.1)
-            return
-        if self._more:
-            return
-        with self._lock:
-            busy = bool(self._accepted)
-        self._woken.wait(EVERY_S if busy else MACHINE_EVERY_S)
-
-    def _prepare(self) -> dict[str, Any]:
-        with self._lock:
-            begin, end, forget = dict(self._begin), dict(self._end), set(self._forget)
-            held = list(self._accepted)
-        return {
-            "folder": self._folder,
-            "begin": [{"name": name_of(each), "variables": self._give(spec)} for each, spec in begin.items()],
-            "end": [
-                {"name": name_of(each), "grace_s": grace_s, "signal": number} for each, (grace_s, number) in end.items()
-            ],
-            "forget": [name_of(each) for each in forget],
-            "offsets": {name_of(each): self._measure(each) for each in held},
-            "machine": self.node is None or time.monotonic() - self._machine_at > MACHINE_EVERY_S,
-        }
-
-    def _give(self, spec: Spec) -> dict[str, str]:
-        """Return the variables of an attempt's process."""
-        variables = {VARIABLE: write_attempt(spec)}
-        if self._address.home:
-            return variables | {"MAINSPRING_HOME": self._address.home}
-        server = {"MAINSPRING_URL": self._address.server, "MAINSPRING_CERTIFICATE": self._address.certificate}
-        return variables | server
-
-    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+    def exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         """Send the program of the other side with a request; return what it tells."""
-        program = Path(sshside.__file__).read_text()
-        asked = json.dumps(request)
+        program = Path(keeper.__file__).read_text()
+        asked = json.dumps(request | {"folder": self._folder})
         program += f"\n\nsys.stdout.write(json.dumps(exchange(json.loads({asked!r}))))\n"
         command = make_command(self._address, self._home.runtime)
         # A file, for the connection that stays may hold it open: a pipe would have no end.
@@ -219,84 +120,6 @@ class SshLink:
         if code in _NO_COMMAND:
             return f"{self._address.host} has no {self._address.python}: {last}"
         return f"{self._address.host} cannot be used: {last}"
-
-    def _take(self, request: dict[str, Any], told: dict[str, Any]) -> None:
-        """Note what the machine has told in answer to a request."""
-        if told["machine"] is not None:
-            self._take_machine(told["machine"])
-        found = {parse_name(name): facts for name, facts in told["attempts"].items()}
-        for handle, facts in found.items():
-            self._copy(handle, facts)
-        self._more = any(self._measure(handle) < facts["size_bytes"] for handle, facts in found.items())
-        with self._lock:
-            for each in request["begin"]:
-                self._begin.pop(parse_name(each["name"]), None)
-            for each in request["end"]:
-                self._end.pop(parse_name(each["name"]), None)
-            self._forget -= {parse_name(name) for name in request["forget"]}
-            for handle, facts in found.items():
-                if handle not in self._forget:
-                    self._accepted.setdefault(handle, facts["at"])
-                    self._statuses[handle] = self._read_status(handle, facts)
-            gone = set(self._accepted) - set(found) - set(self._begin)
-            for handle in gone & {parse_name(name) for name in request["offsets"]}:
-                self._statuses[handle] = Status(
-                    handle.run_id, handle.attempt, "ended", cause="lost", detail="its folder there is gone"
-                )
-        self.searched = True
-
-    def _take_machine(self, facts: dict[str, Any]) -> None:
-        if not facts["mainspring"]:
-            raise Failure(f"{self._address.host}: {facts['python']} cannot import mainspring; install it there")
-        types = facts["gpus"]
-        self.node = Node(
-            self._address.host,
-            float(facts["cpus"]),
-            int(facts["memory_bytes"]),
-            float(len(types)),
-            gpu_type=types[0] if types else "",
-            devices=tuple(map(str, range(len(types)))),
-        )
-        self._machine_at = time.monotonic()
-
-    def _read_status(self, handle: Handle, facts: dict[str, Any]) -> Status:
-        size_bytes = self._measure(handle)
-        pid, code = int(facts["pid"]), facts["code"]
-        if facts["state"] != "ended" or size_bytes < facts["size_bytes"]:
-            # One that has ended is told so once all that it printed is here.
-            state = "starting" if facts["state"] == "starting" else "running"
-            return Status(handle.run_id, handle.attempt, state, pid)  # type: ignore[arg-type]
-        if code is None:
-            detail = "what watches it on the machine is gone"
-            return Status(handle.run_id, handle.attempt, "ended", pid, "lost", detail=detail)
-        number = -code if code < 0 else code - _SIGNALLED if code > _SIGNALLED else 0
-        how = forks.name_signal(number) if number else f"exit code {code}"
-        detail = f"its process ended with {how}"
-        return Status(handle.run_id, handle.attempt, "ended", pid, exit_code=code, detail=detail)
-
-    def _copy(self, handle: Handle, facts: dict[str, Any]) -> None:
-        """Add to the text of an attempt in this home what was printed since."""
-        part = base64.b64decode(facts["text"], validate=True)
-        if not part:
-            return
-        path = forks.log_path(self._home, handle.run_id, handle.attempt)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            # Where it belongs: an exchange whose answer was lost tells the same once more.
-            os.pwrite(file, part, int(facts["offset"]))
-        finally:
-            os.close(file)
-
-    def _measure(self, handle: Handle) -> int:
-        try:
-            return forks.log_path(self._home, handle.run_id, handle.attempt).stat().st_size
-        except FileNotFoundError:
-            return 0
-
-
-class Failure(Exception):
-    """An exchange that failed, in one line."""
 
 
 def make_command(address: Address, runtime: Path) -> list[str]:
@@ -328,20 +151,3 @@ def make_command(address: Address, runtime: Path) -> list[str]:
     words += ["-p", str(address.port)] if address.port else []
     words += ["-l", address.user] if address.user else []
     return [*words, "--", address.host, f"exec {shlex.quote(address.python)} -P -"]
-
-
-def name_of(handle: Handle) -> str:
-    """Return the name of an attempt's folder."""
-    return f"{handle.run_id}-{handle.attempt}"
-
-
-def parse_name(name: str) -> Handle:
-    """Return the attempt of a folder.
-
-    Raises
-    ------
-    ValueError
-        It is none.
-    """
-    run_id, _, attempt = sshside.check_name(name).partition("-")
-    return Handle(run_id, int(attempt))

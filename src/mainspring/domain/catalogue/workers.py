@@ -89,4 +89,25 @@ ENTRIES = (
         "it is down, its key is not known, it lets nobody in, or its python lacks mainspring",
         "try it by hand: ssh -o BatchMode=yes -o StrictHostKeyChecking=yes USER@HOST PYTHON -c 'import mainspring'",
     ),
+    Entry(
+        "WORK-014",
+        "invalid",
+        "an address that is none of Dask",
+        "a pool of Dask names a scheduler and how workers reach the home, or nothing: then a cluster is started here",
+        "write it as dask://HOST:PORT?home=FOLDER, with server=https://HOST:PORT and certificate=SHA256, or as dask://",
+    ),
+    Entry(
+        "WORK-015",
+        "not_found",
+        "no Dask",
+        "pools of Dask use the package distributed, beside the owner and where workers are",
+        "pip install 'mainspring[dask]'",
+    ),
+    Entry(
+        "WORK-016",
+        "unavailable",
+        "a Dask cluster that cannot be used",
+        "its scheduler is down, has no worker, or speaks another version, or its workers lack mainspring",
+        "compare versions on both sides: python -c 'import distributed; print(distributed.__version__)'",
+    ),
 )

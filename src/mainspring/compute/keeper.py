@@ -1,8 +1,8 @@
-"""What runs at the other end of ``ssh://``: sent as text to an interpreter there, it needs the standard library alone.
+"""What keeps an attempt on another machine: it starts the worker, bounds what it prints, ends it, leaves how it ended.
 
-One exchange starts attempts, ends and forgets them, and tells where all are and what they have printed since. Each
-attempt has a folder with its text, and a *keeper*: a process in a session of its own that starts the worker, bounds
-what it prints, ends it with all that descends from it, and leaves how it ended.
+It needs the standard library alone, for ``ssh://`` sends it as text to an interpreter there. One exchange starts
+attempts, ends and forgets them, and tells where all are and what they have printed since. Each attempt has a folder
+with its text, and a *keeper*: there a process in a session of its own, which ends all that descends from it.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ def exchange(request: dict[str, Any]) -> dict[str, Any]:
     for each in request["end"]:
         ask_to_end(folder / check_name(each["name"]), each)
     for name in request["forget"]:
-        shutil.rmtree(folder / check_name(name), ignore_errors=True)
-    places = sorted(each for each in folder.iterdir() if _NAME.match(each.name))
-    told = {each.name: tell(each, request["offsets"].get(each.name, 0)) for each in places}
-    return {"attempts": told, "machine": describe_machine() if request["machine"] else None}
+        forget(folder / check_name(name))
+    told = {each.name: tell(each, request["offsets"].get(each.name, 0)) for each in list_places(folder)}
+    return {"attempts": told, "machines": describe_machine() if request["machines"] else None}
 
 
 def check_name(name: str) -> str:
@@ -166,6 +165,16 @@ def ask_to_end(place: Path, asked: dict[str, Any]) -> None:
         write(place / "asked.json", {"signal": asked["signal"], "grace_s": asked["grace_s"]})
         with contextlib.suppress(ProcessLookupError):
             os.kill(keeper["pid"], signal.SIGTERM)
+
+
+def forget(place: Path) -> None:
+    """Remove what was kept of an attempt."""
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def list_places(folder: Path) -> list[Path]:
+    """Return the folders of attempts."""
+    return sorted(each for each in folder.glob("*-*") if _NAME.match(each.name))
 
 
 def tell(place: Path, offset: int) -> dict[str, Any]:
