@@ -82,6 +82,11 @@ def find_processes(home: Path) -> list[int]:
     return found
 
 
+def find_children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that live."""
+    return [int(each) for each in (_PROC / str(pid) / "task" / str(pid) / "children").read_text().split()]
+
+
 def _spend(command: Sequence[str], environment: dict[str, str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run(command, **environment)

@@ -53,6 +53,24 @@ with ms.start_run("by hand"):
     ms.log(score=1.0)
 """
 
+_PROGRAM = """
+from mainspring.domain import experiments as told
+from mainspring.sdk.client import connect_home
+from mainspring.sdk.homes import current_home, current_project
+
+ask = connect_home(current_home(), current_project()).ask
+number = ask(told.AddExperiment(name="told")).number
+run_id = ask(told.OpenRun(experiment=number, name="told", tags={"team": "air"})).run.id
+for texts in (
+    {"params": {"rate": "0.1"}}, {"tags": {"team": "rail"}}, {"params": {"deep": "no"}, "tags": {"lead": "A"}}
+):
+    ask(told.LogBatch(run_id=run_id, points=[("loss", 0, 1.0, 0.5)], **texts))
+ask(told.LogBatch(run_id=run_id, tags={"mlflow.runName": "anew"}, name="anew", remove=("lead",)))
+ask(told.SetRun(run_id=run_id, state="succeeded", ended_at=2.0))
+ask(told.SetRun(run_id=run_id, state="running", name="again"))
+ask(told.GetLoggedRun(run_id=run_id))
+"""
+
 
 def main() -> None:
     """Write what every statement says and how SQLite is told."""
@@ -94,6 +112,7 @@ def _work() -> None:
         script.write_text(_SCRIPT, "utf-8")
         try:
             _run(environment, str(script))
+            _run(environment, "-c", _PROGRAM)
             asked = ["-m", "mainspring"]
             _run(environment, *asked, "status")
             newest = msgspec.json.decode(_run(environment, *asked, "runs", "--json"))["runs"][0]["id"]

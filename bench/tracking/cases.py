@@ -174,3 +174,12 @@ def list_cases() -> Iterator[tuple[str, str, Case, float | None, float | None]]:
     yield "search, order by metric", "ms", search(order_by=["metrics.m0 DESC"]), 8, 15
     yield "history of 100,000", "ms", history, 8, 15
     yield "chart of 320", "ms", chart, 10, 25
+
+
+CLIENT_CASES = (
+    ("MLflow's client, log_metric", "calls/s", "log_metric", 2.5, 3.5),
+    ("MLflow's client, an empty run, start to end (3 calls)", "ms", "empty", 3, 5),
+    ("MLflow's client, start to end with log_params and log_metrics of 10 (5 calls)", "ms", "batched", 3, 5),
+    ("MLflow's client, start to end with 10 log_param and 10 log_metric (23 calls)", "ms", "single", 3, 5),
+)
+"""Name, unit, what `program.py` calls it, least ratio and aim, of what is asked through MLflow's own client."""

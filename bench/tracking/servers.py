@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.processes import find_processes, read_memory_mb
+from bench.processes import find_children, find_processes, read_memory_mb
 
 _PATIENCE_S = 240.0
 
@@ -34,6 +34,8 @@ class Server:
         Wall seconds from start to its first answer.
     headers : bytes
         What each request carries besides.
+    database : int
+        Process of the database server that it alone uses, whose children count as its own; 0: it has none.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Server:
     ready_s: float = 0.0
     headers: bytes = b""
     token: str = field(default="", repr=False)
+    database: int = 0
 
     @property
     def url(self) -> str:
@@ -52,7 +55,8 @@ class Server:
     @property
     def pids(self) -> list[int]:
         """Every process of it."""
-        return find_processes(self.folder)
+        of_database = [self.database, *find_children(self.database)] if self.database else []
+        return find_processes(self.folder) + of_database
 
     def read_memory_mb(self) -> float:
         """Return the proportional memory of all its processes."""
@@ -72,18 +76,19 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for pid in self.pids:
+        for pid in find_processes(self.folder):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
 
 
-def start_mainspring(folder: Path, name: str = "mainspring", record: str = "") -> Server:
-    """Start ``mainspring up`` over a fresh home."""
+def start_mainspring(folder: Path, name: str = "mainspring", record: str = "", database: int = 0) -> Server:
+    """Start ``mainspring up`` over a fresh home; `record` is the address of an empty database of PostgreSQL."""
     port = _find_port()
     command = [sys.executable, "-m", "mainspring", "up", "--port", str(port)]
     made = _start(name, folder, port, command, {"MAINSPRING_RECORD": record} if record else {})
+    made.database = database
     made.token = (folder / "keys" / "token").read_text().strip()
     made.headers = f"Authorization: Bearer {made.token}\r\n".encode()
     return made

@@ -15,7 +15,7 @@ from mainspring.domain.errors import Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.messages import Command
 from mainspring.domain.repetition import is_repeatable
-from mainspring.domain.wire import HEADER, Reply, decode_answer, encode_request, read_reply, restore
+from mainspring.domain.wire import Frames, Reply, decode_answer, encode_request, read_reply, restore
 
 PATIENCE_S = 30.0
 """Seconds in which one owner after the other may end before a request is given up."""
@@ -96,27 +96,30 @@ class Relay:
             return self._link
 
     async def _open(self) -> _Link:
-        path = str(self._home.socket)
+        with contextlib.suppress(OSError):
+            return await self._connect()
+        await asyncio.to_thread(self._start, self._home)
         try:
-            return _Link(*await asyncio.open_unix_connection(path))
-        except OSError:
-            await asyncio.to_thread(self._start, self._home)
-        try:
-            return _Link(*await asyncio.open_unix_connection(path))
+            return await self._connect()
         except OSError:
             raise ConnectionResetError("the owner ended as soon as it was there") from None
 
+    async def _connect(self) -> _Link:
+        _, link = await asyncio.get_running_loop().create_unix_connection(_Link, str(self._home.socket))
+        return link
 
-class _Link:
+
+class _Link(asyncio.Protocol):
     """One connection; replies come in any order."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._transport: Any = None
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Reply]] = {}
         self._frames: list[bytes] = []
-        self._reading = asyncio.ensure_future(self._read())
+        self._replies = Frames()
+        self._room = asyncio.Event()
+        self._room.set()
         self.closed = False
 
     async def exchange(self, command: Command, key: str, *, project: str, token: str, wait_s: float) -> Reply:
@@ -130,7 +133,7 @@ class _Link:
         self._frames.append(frame)
         try:
             async with asyncio.timeout(wait_s):
-                await self._writer.drain()
+                await self._room.wait()
                 reply: Reply = await asked
                 return reply
         except TimeoutError:
@@ -143,23 +146,29 @@ class _Link:
         """Write what was asked since the loop's last round at once, so that the owner makes one turn of it."""
         frames, self._frames = self._frames, []
         if not self.closed:
-            self._writer.write(b"".join(frames))
+            self._transport.write(b"".join(frames))
 
     def close(self) -> None:
         """Close it; whoever still waits is told that the connection was lost."""
         self.closed = True
-        self._reading.cancel()
-        self._writer.close()
+        self._room.set()
+        self._transport.close()
         for asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(ConnectionResetError("the owner closed the connection"))
 
-    async def _read(self) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                (size,) = HEADER.unpack(await self._reader.readexactly(HEADER.size))
-                reply = read_reply(await self._reader.readexactly(size))
-                asked = self._asked.get(reply.id)
-                if asked is not None and not asked.done():
-                    asked.set_result(reply)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """End."""
         self.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand replies to who asked."""
+        for body in self._replies.take(data):
+            reply = read_reply(body)
+            asked = self._asked.get(reply.id)
+            if asked is not None and not asked.done():
+                asked.set_result(reply)

@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from mainspring.compute.engine import Spec, Status
+from mainspring.domain import wire
 from mainspring.domain.home import Home
 from mainspring.domain.pools import LOCAL_POOL
-from mainspring.domain.wire import HEADER
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -105,7 +105,7 @@ _decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
 def encode(message: Message) -> bytes:
     """Return the frame of a message."""
     body = _encoder.encode(message)
-    return HEADER.pack(len(body)) + body
+    return wire.HEADER.pack(len(body)) + body
 
 
 class Frames:
@@ -119,20 +119,11 @@ class Frames:
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._cut = wire.Frames()
 
     def feed(self, content: bytes) -> list[Any]:
         """Add bytes; return the messages that are now whole."""
-        self._buffer += content
-        messages = []
-        while len(self._buffer) >= HEADER.size:
-            (length,) = HEADER.unpack_from(self._buffer)
-            end = HEADER.size + length
-            if len(self._buffer) < end:
-                break
-            messages.append(_decoder.decode(bytes(self._buffer[HEADER.size : end])))
-            del self._buffer[:end]
-        return messages
+        return [_decoder.decode(body) for body in self._cut.take(content)]
 
 
 def receive(link: socket.socket, frames: Frames) -> list[Any] | None:

@@ -35,8 +35,8 @@ def open_run(turn: Turn, command: told.OpenRun) -> told.LoggedRun:
     found = experiments.get_numbered(turn.connection, turn.project, command.experiment)
     groups.check_active(found)
     parent = _find_parent(turn, command.parent_id) or turn.actor.run_id or None
-    wanted = BeginRun(kind="script", name=command.name, parent_id=parent, tags=command.tags, experiment=found.name)
-    run = make_run(turn, wanted)
+    run = make_run(turn, BeginRun(kind="script", name=command.name, parent_id=parent, tags=command.tags))
+    run.experiment = found.name
     run.started_at = run.created_at if command.started_at is None else command.started_at
     runs.add_run(turn.connection, run, node=runs.NOWHERE)
     if run.parent_id is None:
@@ -52,16 +52,15 @@ def get_logged_run(turn: Turn, command: told.GetLoggedRun) -> told.LoggedRun:
 
 @handles(told.SetRun, action="runs.report")
 def set_run(turn: Turn, command: told.SetRun) -> told.LoggedRun:
-    """Say that a run is in another state, when it ended, or what it is called.
+    """Say that a run is in another state, when it ended, or what it is called; answer without what it logged.
 
     Raises
     ------
     Conflict
         EXP-003 when it is deleted.
     """
-    place = _find_place(turn, command.run_id)
-    run, hold = runs.get_held(turn.connection, command.run_id)
-    values: dict[str, Any] = {}
+    found = _find_active(turn, command.run_id)
+    run, hold, values = found.run, found.hold, dict[str, Any]()
     if command.name:
         values["name"] = command.name
     ends = False
@@ -82,7 +81,7 @@ def set_run(turn: Turn, command: told.SetRun) -> told.LoggedRun:
     turn.notify(run.id)
     if ends:
         _tell_end(turn, run)
-    return logged_runs.read_logged(turn.connection, run, place.seq)
+    return told.LoggedRun(run, found.experiment)
 
 
 @handles(told.HideRun, action="runs.delete")
@@ -142,9 +141,12 @@ def log_batch(turn: Turn, command: told.LogBatch) -> Nothing:
     Invalid
         EXP-004 when a parameter would change.
     """
-    place = _find_place(turn, command.run_id)
     if command.params or command.tags or command.remove:
-        _set_texts(turn, command)
+        found = _find_active(turn, command.run_id)
+        _set_texts(turn, found.run, command)
+        place = found.place
+    else:
+        place = _check_active(logged_runs.find_place(turn.connection, turn.project, command.run_id), command.run_id)
     series.add_points(turn.connection, place.seq, place.attempt, command.points)
     if command.of_models:
         add_metrics(turn, command.run_id, command.of_models)
@@ -164,11 +166,11 @@ def log_inputs(turn: Turn, command: told.LogInputs) -> Nothing:
     Conflict
         EXP-003 when it is deleted.
     """
-    place = _find_place(turn, command.run_id)
-    number = experiments.number_of(turn.connection, turn.project, place.experiment)
-    logged_runs.add_inputs(turn.connection, turn.project, number, place.seq, command.datasets)
-    logged_runs.add_uses(turn.connection, place.seq, "read", command.read)
-    logged_runs.add_uses(turn.connection, place.seq, "made", command.made)
+    found = _find_active(turn, command.run_id)
+    seq = found.place.seq
+    logged_runs.add_inputs(turn.connection, turn.project, found.experiment, seq, command.datasets)
+    logged_runs.add_uses(turn.connection, seq, "read", command.read)
+    logged_runs.add_uses(turn.connection, seq, "made", command.made)
     return Nothing()
 
 
@@ -178,8 +180,13 @@ def list_dataset_inputs(turn: Turn, command: told.ListDatasetInputs) -> list[tol
     return logged_runs.list_inputs(turn.connection, turn.project, command.experiments)
 
 
-def _find_place(turn: Turn, run_id: str) -> logged_runs.Place:
-    place = logged_runs.find_place(turn.connection, turn.project, run_id)
+def _find_active(turn: Turn, run_id: str) -> logged_runs.Found:
+    found = logged_runs.find_logged(turn.connection, turn.project, run_id)
+    _check_active(found.place, run_id)
+    return found
+
+
+def _check_active(place: logged_runs.Place, run_id: str) -> logged_runs.Place:
     if place.deleted:
         raise Conflict("EXP-003", f"run {run_id} is deleted", run=run_id, state="deleted")
     return place
@@ -195,8 +202,7 @@ def _find_parent(turn: Turn, parent_id: str | None) -> str | None:
     return parent_id
 
 
-def _set_texts(turn: Turn, command: told.LogBatch) -> None:
-    run = runs.get_run(turn.connection, command.run_id)
+def _set_texts(turn: Turn, run: Run, command: told.LogBatch) -> None:
     changed = [
         {"key": name, "old_value": show_param(run.params[name]), "new_value": value}
         for name, value in command.params.items()

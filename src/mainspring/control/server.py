@@ -18,7 +18,7 @@ from mainspring.control.usecases import Later, Loop
 from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError, Unavailable
 from mainspring.domain.home import Home
 from mainspring.domain.principals import ANY_PROJECT, DEFAULT_PROJECT, Principal
-from mainspring.domain.wire import HEADER, MAX_FRAME_BYTES, decode_request, encode_body, encode_problem
+from mainspring.domain.wire import Frames, decode_request, encode_body, encode_problem
 
 if TYPE_CHECKING:
     from mainspring.store.dialects import Listener
@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Server, uid: int) -> None:
         self._server = server
         self._uid = uid
-        self._buffer = bytearray()
+        self._frames = Frames()
         self._transport: Any = None
         self._actor: Principal | None = None
         self.waits: set[_Wait] = set()
@@ -291,21 +291,13 @@ class Connection(asyncio.Protocol):
         """Turn whole frames into requests."""
         if self.closed:
             return
-        self._buffer += data
-        start = 0
-        while len(self._buffer) - start >= HEADER.size:
-            (size,) = HEADER.unpack_from(self._buffer, start)
-            if size > MAX_FRAME_BYTES:
-                self._refuse(Invalid("HOME-005", f"a message of {size:,} bytes", size_bytes=size))
-                return
-            end = start + HEADER.size + size
-            if len(self._buffer) < end:
-                break
-            self._request(bytes(memoryview(self._buffer)[start + HEADER.size : end]))
-            if self.closed:
-                return
-            start = end
-        del self._buffer[:start]
+        try:
+            for body in self._frames.take(data):
+                self._request(body)
+                if self.closed:
+                    return
+        except Invalid as error:
+            self._refuse(error)
 
     def send(self, frame: bytes) -> None:
         """Send a reply to a client that is still there."""

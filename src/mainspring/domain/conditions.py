@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from mainspring.domain.errors import Invalid
+from mainspring.domain.tokens import Token, TokenReader
 
 MOST_CHARACTERS = 100_000
 MOST_CONDITIONS = 100
@@ -95,19 +96,12 @@ class Grammar(NamedTuple):
     datasets: frozenset[str] = frozenset()
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
 _QUOTED = """`[^`]+`|"[^"]+"|'[^']+'"""
 _TOKEN = re.compile(
     rf"""\s*(?:
     (?P<number>-?(?:\d+(?:\.\d+)?[eE]-?\d+|\d+\.\d*|\.\d+|\d+)(?![\w.])) |
     (?P<text>'(?:''|\\'|[^'])*') |
-    (?P<name>(?:`[^`]+`|"[^"]+"|[^\W\d][\w$\#]*)(?:\.(?:{_QUOTED}|\w[\w$\#]*))*) |
+    (?P<word>(?:`[^`]+`|"[^"]+"|[^\W\d][\w$\#]*)(?:\.(?:{_QUOTED}|\w[\w$\#]*))*) |
     (?P<sign>[<>=!~]+) |
     (?P<mark>[(),])
     )""",
@@ -149,13 +143,11 @@ def parse_orders(texts: list[str], grammar: Grammar) -> tuple[Order, ...]:
     return tuple(orders)
 
 
-class _Parser:
+class _Parser(TokenReader):
     def __init__(self, text: str, grammar: Grammar, what: str = "filter string") -> None:
-        self._text = text
         self._grammar = grammar
         self._what = what
-        self._tokens = list(self._scan())
-        self._at = 0
+        super().__init__(text, _TOKEN)
 
     def read_conditions(self) -> Iterator[Condition]:
         if self._next.kind == "end":
@@ -180,19 +172,6 @@ class _Parser:
             raise self._fault(f"Invalid ordering key in order_by clause '{self._text[:_SHOWN]}'")
         return Order(kind, key, descending)
 
-    def _scan(self) -> Iterator[_Token]:
-        at = 0
-        while self._text[at:].strip():
-            found = _TOKEN.match(self._text, at)
-            if found is None:
-                start = at + len(self._text[at:]) - len(self._text[at:].lstrip())
-                what = f"Invalid clause(s) in {self._what}: {self._text[start : start + _SHOWN]!r}"
-                raise self._fault(what, _Token("", "", start, start))
-            kind = str(found.lastgroup)
-            yield _Token(kind, found[kind], found.start(kind), found.end())
-            at = found.end()
-        yield _Token("end", "", len(self._text), len(self._text))
-
     def _read_condition(self) -> Condition:
         token = self._take()
         kind, key = self._read_key(token, {*self._grammar.attributes, *self._grammar.aliases})
@@ -215,14 +194,14 @@ class _Parser:
             value = self._read_whole(key, value, start)
         return Condition(kind, key, sign, value)
 
-    def _read_whole(self, key: str, value: Value, start: _Token) -> Value:
+    def _read_whole(self, key: str, value: Value, start: Token) -> Value:
         for each in value if isinstance(value, tuple) else (value,):
             if not re.fullmatch(r"\s*[+-]?\d+\s*", str(each)):
                 raise self._fault(f"Invalid value for numeric attribute '{key}': {each!r}", start)
         return int(str(value)) if key in self._grammar.quoted else value
 
-    def _read_key(self, token: _Token, attributes: Collection[str]) -> tuple[str, str]:
-        if token.kind != "name":
+    def _read_key(self, token: Token, attributes: Collection[str]) -> tuple[str, str]:
+        if token.kind != "word":
             raise self._fault(f"Invalid comparison clause. Expected 'Identifier' found '{token.text}'", token)
         head, dot, rest = token.text.partition(".") if token.text[0] not in '`"' else ("", "", token.text)
         kind = self._grammar.kinds.get(head) if dot else "attribute"
@@ -249,7 +228,7 @@ class _Parser:
             if not self._skip("NULL"):
                 raise self._fault(f"Invalid comparison clause. Expected NULL found '{self._next.text}'")
             return absent
-        if token.kind == "name" and word in {"IN", "LIKE", "ILIKE", "RLIKE"}:
+        if token.kind == "word" and word in {"IN", "LIKE", "ILIKE", "RLIKE"}:
             return word
         raise self._fault(f"Invalid comparison clause. Expected comparison found '{token.text}'", token)
 
@@ -264,9 +243,9 @@ class _Parser:
 
     def _read_text(self, kind: str) -> str:
         token = self._take()
-        if token.kind == "text" or (token.kind == "name" and token.text[0] == '"' and '"."' not in token.text):
+        if token.kind == "text" or (token.kind == "word" and token.text[0] == '"' and '"."' not in token.text):
             return token.text[1:-1]
-        if token.kind == "name":
+        if token.kind == "word":
             what = "Parameter value is either not quoted or unidentified quote types used for string value"
             raise self._fault(f"{what} {token.text}. Use either single or double quotes.", token)
         raise self._fault(f"Expected a quoted string value for {kind} (e.g. 'my-value'). Got value {token.text}", token)
@@ -275,38 +254,19 @@ class _Parser:
         self._expect("(")
         for _ in range(MOST_VALUES):
             token = self._next
-            if token.kind != "text" and not (token.kind == "name" and token.text[0] == '"'):
+            if token.kind != "text" and not (token.kind == "word" and token.text[0] == '"'):
                 what = "While parsing a list in the query, expected a non-empty list of string values, but got"
                 raise self._fault(f"{what} '{token.text}'")
             yield self._take().text[1:-1]
-            if self._next.text == "," and self._next.kind == "mark":
-                self._take()
-            if self._next.text == ")" and self._next.kind == "mark":
-                self._take()
+            self._skip(",")
+            if self._skip(")"):
                 return
         raise self._fault(f"While parsing a list in the query, more than {MOST_VALUES} values")
 
-    @property
-    def _next(self) -> _Token:
-        return self._tokens[self._at]
+    def _explain(self, rest: str) -> str:
+        return f"Invalid clause(s) in {self._what}: {rest[:_SHOWN]!r}"
 
-    def _take(self) -> _Token:
-        token = self._tokens[self._at]
-        self._at = min(self._at + 1, len(self._tokens) - 1)
-        return token
-
-    def _skip(self, word: str) -> bool:
-        found = self._next.kind == "name" and self._next.text.upper() == word
-        if found:
-            self._take()
-        return found
-
-    def _expect(self, mark: str) -> None:
-        token = self._take()
-        if token.kind != "mark" or token.text != mark:
-            raise self._fault(f"Invalid comparison clause. Expected '{mark}' found '{token.text}'", token)
-
-    def _fault(self, what: str, token: _Token | None = None) -> Invalid:
+    def _fault(self, what: str, token: Token | None = None) -> Invalid:
         at = (token or self._next).start
         return Invalid("RUN-014", f"{what} (at character {at + 1} of the {self._what})", position=at)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from mainspring.domain.errors import Invalid
 from mainspring.domain.near import suggest
+from mainspring.domain.tokens import Token, TokenReader
 
 FieldType = Literal["text", "number", "time", "numbers", "texts", "values"]
 """What a field holds; the plural ones hold one value for each key: ``metrics.auc``."""
@@ -93,13 +94,6 @@ class Some(msgspec.Struct, frozen=True):
 Node = Clause | Not | Every | Some
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
 def parse_filter(text: str, fields: Mapping[str, FieldType]) -> Node:
     """Parse a filter such as ``state = failed and (metrics.auc > .7 or params.rate in (0.1, 0.2))``.
 
@@ -162,12 +156,10 @@ def parse_order(text: str, fields: Mapping[str, FieldType]) -> Order | None:
     return Order(field, key, name.startswith("-"))
 
 
-class _Parser:
+class _Parser(TokenReader):
     def __init__(self, text: str, fields: Mapping[str, FieldType]) -> None:
-        self._text = text
+        super().__init__(text, _TOKEN)
         self._fields = fields
-        self._tokens = list(self._scan())
-        self._at = 0
         self._clauses = 0
 
     def parse(self) -> Node:
@@ -188,49 +180,31 @@ class _Parser:
         head, dot, key = token.text.partition(".")
         known = self._fields.get(head)
         if dot and not key and self._next.kind == "quoted" and self._next.start == token.end:
-            key = self._take().text
+            key = _strip(self._take())
         if known is None or (known in _KEYED) is not bool(key):
             names = ", ".join(f"{name}.KEY" if kind in _KEYED else name for name, kind in self._fields.items())
             near = suggest(token.text, self._fields, " (did you mean {}?)")
             raise self._fault(f"there is no field {token.text!r}{near}; there are {names}", token)
         return head, key or None
 
-    def _scan(self) -> Iterator[_Token]:
-        at = 0
-        while self._text[at:].strip():
-            found = _TOKEN.match(self._text, at)
-            if found is None:
-                start = at + len(self._text[at:]) - len(self._text[at:].lstrip())
-                mark = self._text[start]
-                what = "a quote that is not closed" if mark in "'\"" else f"{mark!r} means nothing here"
-                raise self._fault(what, _Token("", "", start, start))
-            kind = str(found.lastgroup)
-            text = found[kind]
-            if kind == "quoted":
-                text = text[1:-1].replace(text[0] * 2, text[0])
-            yield _Token(kind, text, found.start(kind), found.end())
-            at = found.end()
-        yield _Token("end", "", len(self._text), len(self._text))
-
     def _read_some(self, depth: int) -> Node:
         parts = [self._read_every(depth)]
-        while self._skip("or"):
+        while self._skip("OR"):
             parts.append(self._read_every(depth))
         return parts[0] if len(parts) == 1 else Some(tuple(parts))
 
     def _read_every(self, depth: int) -> Node:
         parts = [self._read_part(depth)]
-        while self._skip("and"):
+        while self._skip("AND"):
             parts.append(self._read_part(depth))
         return parts[0] if len(parts) == 1 else Every(tuple(parts))
 
     def _read_part(self, depth: int) -> Node:
         if depth > MOST_DEPTH:
             raise self._fault(f"more than {MOST_DEPTH} levels")
-        if self._skip("not"):
+        if self._skip("NOT"):
             return Not(self._read_part(depth + 1))
-        if self._next.kind == "mark" and self._next.text == "(":
-            self._take()
+        if self._skip("("):
             inner = self._read_some(depth + 1)
             self._expect(")")
             return inner
@@ -242,16 +216,15 @@ class _Parser:
             raise self._fault(f"more than {MOST_CLAUSES} clauses")
         field, key = self.read_field()
         kind = self._fields[field]
-        if self._skip("not"):
+        if self._skip("NOT"):
             return Not(self._read_list(field, key, kind))
-        if self._next.kind == "word" and self._next.text.lower() == "in":
+        if self._is_word("IN"):
             return self._read_list(field, key, kind)
         token = self._take()
         if token.kind != "sign":
             raise self._fault(f"one of {', '.join(dict.fromkeys(_SIGNS.values()))}, in or not in is expected", token)
         sign = _SIGNS[token.text]
-        if self._next.kind == "word" and self._next.text.lower() == "null" and sign in {"=", "!="}:
-            self._take()
+        if sign in {"=", "!="} and self._skip("NULL"):
             missing = Clause(field, key, "null")
             return missing if sign == "=" else Not(missing)
         if sign == "~" and kind in {"number", "numbers", "time"}:
@@ -259,13 +232,11 @@ class _Parser:
         return Clause(field, key, sign, (self._read_operand("text" if sign == "~" else kind),))
 
     def _read_list(self, field: str, key: str | None, kind: FieldType) -> Clause:
-        token = self._take()
-        if token.text.lower() != "in" or token.kind != "word":
-            raise self._fault("in is expected after not", token)
+        if not self._skip("IN"):
+            raise self._fault("in is expected after not")
         self._expect("(")
         operands = [self._read_operand(kind)]
-        while self._next.kind == "mark" and self._next.text == ",":
-            self._take()
+        while self._skip(","):
             operands.append(self._read_operand(kind))
             if len(operands) > MOST_CLAUSES:
                 raise self._fault(f"more than {MOST_CLAUSES} values")
@@ -276,42 +247,32 @@ class _Parser:
         token = self._take()
         if token.kind not in {"word", "quoted"}:
             raise self._fault("a value is expected here", token)
-        number = _read_moment(token.text) if kind == "time" else None
+        text = _strip(token)
+        number = _read_moment(text) if kind == "time" else None
         if number is None and token.kind == "word" and kind not in {"text", "texts"}:
-            number = _read_number(token.text)
+            number = _read_number(text)
         if kind == "time" and number is None:
-            raise self._fault(f"{token.text!r} is no time, such as 2026-11-01 or 2026-11-01T09:30", token)
+            raise self._fault(f"{text!r} is no time, such as 2026-11-01 or 2026-11-01T09:30", token)
         if kind in {"number", "numbers"} and number is None:
-            raise self._fault(f"{token.text!r} is no number", token)
-        return Operand(token.text, number)
+            raise self._fault(f"{text!r} is no number", token)
+        return Operand(text, number)
 
-    @property
-    def _next(self) -> _Token:
-        return self._tokens[self._at]
+    def _explain(self, rest: str) -> str:
+        return "a quote that is not closed" if rest[0] in "'\"" else f"{rest[0]!r} means nothing here"
 
-    def _take(self) -> _Token:
-        token = self._tokens[self._at]
-        self._at = min(self._at + 1, len(self._tokens) - 1)
-        return token
-
-    def _skip(self, word: str) -> bool:
-        found = self._next.kind == "word" and self._next.text.lower() == word
-        if found:
-            self._take()
-        return found
-
-    def _expect(self, mark: str) -> None:
-        token = self._take()
-        if token.kind != "mark" or token.text != mark:
-            raise self._fault(f"{mark} is expected here", token)
-
-    def _fault(self, what: str, token: _Token | None = None) -> Invalid:
+    def _fault(self, what: str, token: Token | None = None) -> Invalid:
         at = (token or self._next).start
         left = max(0, at - _SHOWN)
         shown = self._text[left : at + _SHOWN].replace("\n", " ")
         return Invalid(
             "RUN-011", f"at character {at + 1} of the filter: {what}\n  {shown}\n  {' ' * (at - left)}^", position=at
         )
+
+
+def _strip(token: Token) -> str:
+    """Return what a token says without its quotes."""
+    text = token.text
+    return text[1:-1].replace(text[0] * 2, text[0]) if token.kind == "quoted" else text
 
 
 def _read_number(text: str) -> float | None:

@@ -226,6 +226,35 @@ def restore(problem: Problem) -> MainspringError:
     return Failed("RUN-006", f"{problem.code}: {problem.what}", why=problem.why, fix=problem.fix, **context)
 
 
+class Frames:
+    """Cuts what arrives on a connection into messages."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def take(self, data: bytes) -> list[bytes]:
+        """Return the messages that are whole now, without their lengths; what is left waits for more.
+
+        Raises
+        ------
+        Invalid
+            HOME-005 for one that is too large, as soon as it says so.
+        """
+        rest, start, whole = self._rest, 0, []
+        rest += data
+        while len(rest) - start >= HEADER.size:
+            (size,) = HEADER.unpack_from(rest, start)
+            if size > MAX_FRAME_BYTES:
+                raise Invalid("HOME-005", f"a message of {size:,} bytes", size_bytes=size)
+            end = start + HEADER.size + size
+            if len(rest) < end:
+                break
+            whole.append(bytes(memoryview(rest)[start + HEADER.size : end]))
+            start = end
+        del rest[:start]
+        return whole
+
+
 def _frame(message: Any) -> bytes:
     body = _encoder.encode(message)
     if len(body) > MAX_FRAME_BYTES:

@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 from mainspring.domain.experiments import DatasetInput, DatasetSummary, LoggedRun, ModelUse
 from mainspring.domain.records import Run
-from mainspring.store.experiments import number_of
-from mainspring.store.runs import get_held, no_run
+from mainspring.store.runs import HELD, Hold, no_run, split_held
 from mainspring.store.series import read_value
 from mainspring.store.statements import Statement, add_once
 from mainspring.store.tables import (
     dataset_inputs,
     deletions,
+    experiments,
     latest,
     model_uses,
     runs,
     series_keys,
     told_datasets,
 )
-from mainspring.store.words import Connection, bindparam, insert, select
+from mainspring.store.words import Connection, and_, bindparam, exists, insert, select
 
 CONTEXT = "mlflow.data.context"
 """Tag of a reading that says what the dataset was read for."""
@@ -38,8 +38,6 @@ class Place(NamedTuple):
         Of the run.
     attempt : int
         Which attempt logs.
-    experiment : str
-        Its experiment's name.
     deleted : bool
         It is hidden.
     """
@@ -47,14 +45,52 @@ class Place(NamedTuple):
     seq: int
     kind: str
     attempt: int
-    experiment: str
     deleted: bool
 
 
+class Found(NamedTuple):
+    """A run with all that its row and those beside it say.
+
+    Attributes
+    ----------
+    run : Run
+        The run, without its metrics.
+    hold : Hold
+        What the owner keeps about it.
+    experiment : int
+        Number of its experiment; 0 for a run without one.
+    place : Place
+        Where its points go.
+    has_datasets, has_models : bool
+        It says which datasets it read; which logged models it read or made.
+    """
+
+    run: Run
+    hold: Hold
+    experiment: int
+    place: Place
+    has_datasets: bool
+    has_models: bool
+
+
+_IS_IT = (runs.c.id == bindparam("id_"), runs.c.project == bindparam("project_"))
 _PLACE = Statement(
-    select(runs.c.seq, runs.c.kind, runs.c.attempt, runs.c.experiment, deletions.c.deleted_at)
+    select(runs.c.seq, runs.c.kind, runs.c.attempt, deletions.c.deleted_at)
     .outerjoin(deletions, deletions.c.id == runs.c.id)
-    .where(runs.c.id == bindparam("id_"), runs.c.project == bindparam("project_"))
+    .where(*_IS_IT)
+)
+_FIND = Statement(
+    select(
+        experiments.c.number,
+        deletions.c.deleted_at,
+        exists().where(dataset_inputs.c.run == runs.c.seq),
+        exists().where(model_uses.c.run == runs.c.seq),
+        *HELD,
+    )
+    .select_from(runs)
+    .outerjoin(deletions, deletions.c.id == runs.c.id)
+    .outerjoin(experiments, and_(experiments.c.project == runs.c.project, experiments.c.name == runs.c.experiment))
+    .where(*_IS_IT)
 )
 _LATEST = Statement(
     select(series_keys.c.key, latest.c.step, latest.c.time, read_value(latest))
@@ -98,7 +134,23 @@ def find_place(connection: Connection, project: str, run_id: str) -> Place:
     row = _PLACE.first(connection, id_=run_id, project_=project)
     if row is None:
         raise no_run(run_id)
-    return Place(row[0], row[1], row[2], row[3], row[4] is not None)
+    return Place(row[0], row[1], row[2], row[3] is not None)
+
+
+def find_logged(connection: Connection, project: str, run_id: str) -> Found:
+    """Return a run, deleted or not, by one statement.
+
+    Raises
+    ------
+    NotFound
+        RUN-001 when the project has no such run.
+    """
+    row = _FIND.first(connection, id_=run_id, project_=project)
+    if row is None:
+        raise no_run(run_id)
+    run, hold = split_held(row[4:])
+    place = Place(hold.seq, run.kind, run.attempt, row[1] is not None)
+    return Found(run, hold, row[0] or 0, place, bool(row[2]), bool(row[3]))
 
 
 def get_logged(connection: Connection, project: str, run_id: str) -> LoggedRun:
@@ -109,23 +161,17 @@ def get_logged(connection: Connection, project: str, run_id: str) -> LoggedRun:
     NotFound
         RUN-001.
     """
-    place = find_place(connection, project, run_id)
-    run, _ = get_held(connection, run_id)
-    return read_logged(connection, run, place.seq, deleted=place.deleted)
-
-
-def read_logged(connection: Connection, run: Run, seq: int, *, deleted: bool = False) -> LoggedRun:
-    """Return what was logged of a run, by its number inside the file."""
+    found = find_logged(connection, project, run_id)
     points = [
         (str(key), int(step), float(time), math.nan if value is None else value)
-        for key, step, time, value in _LATEST.all(connection, run_=seq)
+        for key, step, time, value in _LATEST.all(connection, run_=found.place.seq)
     ]
     uses: dict[str, list[ModelUse]] = {"read": [], "made": []}
-    for kind, model_id, step in _USES.all(connection, run_=seq):
+    for kind, model_id, step in _USES.all(connection, run_=found.place.seq) if found.has_models else ():
         uses[kind].append(ModelUse(model_id, step))
-    datasets = [DatasetInput(*row) for row in _DATASETS.all(connection, run_=seq)]
-    number = number_of(connection, run.project, run.experiment)
-    return LoggedRun(run, number, deleted, points, datasets, uses["read"], uses["made"])
+    rows = _DATASETS.all(connection, run_=found.place.seq) if found.has_datasets else ()
+    datasets = [DatasetInput(*row) for row in rows]
+    return LoggedRun(found.run, found.experiment, found.place.deleted, points, datasets, uses["read"], uses["made"])
 
 
 def add_inputs(connection: Connection, project: str, experiment: int, seq: int, read: Sequence[DatasetInput]) -> None:

@@ -13,7 +13,7 @@ from mainspring.domain.states import TERMINAL
 from mainspring.store.deletions import is_here
 from mainspring.store.ids import pick_id
 from mainspring.store.indexes import add_values, change_values
-from mainspring.store.rows import add, change
+from mainspring.store.rows import add, change, overwrite
 from mainspring.store.series import read_latest
 from mainspring.store.statements import Statement, add_or_replace, pack_ids, unpack_ids
 from mainspring.store.tables import cache, deletions, runs
@@ -84,6 +84,9 @@ class End(NamedTuple):
 
 
 _HOLD = [runs.c[name] for name in Hold.__struct_fields__]
+HELD = [*_HOLD, *COLUMNS]
+"""What `split_held` makes a run of, with what is kept about it."""
+
 NOWHERE = ""
 """The node of runs that no owner tends: what executes them, only their programs know."""
 
@@ -93,7 +96,7 @@ _IS_ID = runs.c.id == bindparam("id_")
 _GET = Statement(select(*COLUMNS).where(_IS_ID))
 _IS_SHOWN = is_here(runs.c.id)
 _GET_SHOWN = Statement(select(*COLUMNS).where(_IS_ID, runs.c.project == bindparam("project_"), _IS_SHOWN))
-_GET_HELD = Statement(select(*_HOLD, *COLUMNS).where(_IS_ID))
+_GET_HELD = Statement(select(*HELD).where(_IS_ID))
 _ENDS = Statement(
     select(runs.c.id, runs.c.project, runs.c.ended_at, deletions.c.purged_at)
     .outerjoin(deletions, deletions.c.id == runs.c.id)
@@ -254,7 +257,7 @@ def get_held(connection: Connection, run_id: str) -> tuple[Run, Hold]:
 def find_held(connection: Connection, run_id: str) -> tuple[Run, Hold] | None:
     """Return what `get_held` does; None when there is no such run."""
     row = _GET_HELD.first(connection, id_=run_id)
-    return None if row is None else _split(row)
+    return None if row is None else split_held(row)
 
 
 def find_run(connection: Connection, project: str, part: str) -> Run:
@@ -423,10 +426,11 @@ def change_run(connection: Connection, run: Run, **values: Any) -> bool:
 
 def set_texts(connection: Connection, run: Run, params: dict[str, Any], tags: dict[str, str]) -> None:
     """Give a run other parameters and tags, in whatever state it is; cheap where few of many change."""
-    for kind, old, new in (("params", run.params, params), ("tags", run.tags, tags)):
-        if new == old:
-            continue
-        change(connection, runs, {"id": run.id}, **{kind: new})
+    old_and_new = {"params": (run.params, params), "tags": (run.tags, tags)}
+    changed = {kind: each for kind, each in old_and_new.items() if each[0] != each[1]}
+    if changed:
+        overwrite(connection, runs, {"id": run.id}, **{kind: new for kind, (_, new) in changed.items()})
+    for kind, (old, new) in changed.items():
         change_values(connection, run.id, kind, old, new)
 
 
@@ -465,7 +469,8 @@ def is_unwatched(run: Run, hold: Hold) -> bool:
     return run.kind == "script" and not run.pid and hold.lease_until is None and hold.process_start is None
 
 
-def _split(row: Any) -> tuple[Run, Hold]:
+def split_held(row: Any) -> tuple[Run, Hold]:
+    """Return a run and what the owner keeps about it, of a row of `HELD`."""
     return Run(*row[len(_HOLD) :]), Hold(*row[: len(_HOLD)])
 
 

@@ -27,7 +27,7 @@ class Heart:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.link: socket.socket | None = None
-        self._buffer = bytearray()
+        self._frames = wire.Frames()
         self._number = 0
         self._sent_at: float | None = None
         self._asked: dict[str, int] = {}
@@ -77,8 +77,7 @@ class Heart:
         if not content:
             self.close()
             return {}
-        self._buffer += content
-        return self._cut()
+        return self._read_orders(content)
 
     def close(self) -> None:
         """Let the connection go; the next beat makes another."""
@@ -86,22 +85,16 @@ class Heart:
             self.link.close()
         self.link = None
         self._sent_at = None
-        self._buffer.clear()
+        self._frames = wire.Frames()
 
     def _connect(self) -> None:
         self.link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.link.setblocking(False)
         self.link.connect(str(self._path))
 
-    def _cut(self) -> dict[tuple[str, int], str]:
+    def _read_orders(self, content: bytes) -> dict[tuple[str, int], str]:
         orders: dict[tuple[str, int], str] = {}
-        size = wire.HEADER.size
-        while len(self._buffer) >= size:
-            (length,) = wire.HEADER.unpack_from(self._buffer)
-            if len(self._buffer) < size + length:
-                break
-            body = bytes(self._buffer[size : size + length])
-            del self._buffer[: size + length]
+        for body in self._frames.take(content):
             self._sent_at = None
             try:
                 _, answer = wire.decode_reply(body, Heartbeat)

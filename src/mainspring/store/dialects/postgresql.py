@@ -45,6 +45,9 @@ _CHECK = f"PREPARE is_current AS SELECT 1 / (max(version_num) = '{HEAD}')::int F
 _CHECKED = f"{_BEGIN}; EXECUTE is_current"
 _SAVEPOINT, _RELEASE = "SAVEPOINT request", "RELEASE request"
 
+_FEW = 50
+"""Sets of values that are kept for the next trip."""
+
 _CHANNEL = "mainspring"
 _SELF = secrets.token_hex(8)  # an owner has told itself already
 _TOPICS = 100
@@ -192,8 +195,13 @@ class PostgresqlDialect:
     def run_many(
         self, connection: Connection, text: str, names: Sequence[str], values: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Run a statement for each set of values, in few trips."""
-        driver(connection).perform_many(text, [order_values(names, each) for each in values])
+        """Run a statement for each set of values: a few along with the next statement, many in few trips."""
+        rows = [order_values(names, each) for each in values]
+        if len(rows) <= _FEW:
+            for row in rows:
+                driver(connection).perform_later(text, row)
+        else:
+            driver(connection).perform_many(text, rows)
 
     def now(self, connection: Connection) -> float:
         """Return the server's time: the one clock that owners on several machines share."""
