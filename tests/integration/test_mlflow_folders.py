@@ -17,7 +17,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from tests.support.serving import wait_for_planes
 
 import mainspring as ms
-from mainspring.domain.errors import Denied, Invalid
+from mainspring.domain.errors import Denied, Invalid, Unavailable
 from mainspring.domain.messages import PutVersion, StopService
 from mainspring.models.columns import to_columns
 from mainspring.models.folders import list_files
@@ -208,7 +208,9 @@ def test_pickles_and_code_of_a_folder_are_not_opened_unasked(foreign, client):
         ms.register(root / "pickled", "pickled")
     assert caught.value.code == "MODEL-061"
     assert "allow_code=True" in caught.value.fix
-    for allowed in (False, True):
-        with pytest.raises(Invalid, match="python_function alone") as refused:
-            ms.register(root / "code", "code", allow_code=allowed)
-        assert refused.value.code == "MODEL-062"
+    with pytest.raises(Denied, match=r"python_model\.pkl is code of MLflow's python_function") as refused:
+        ms.register(root / "code", "code")
+    assert refused.value.code == "MODEL-061"
+    with pytest.raises(Unavailable, match="the model's code needs mlflow") as missing:
+        ms.register(root / "code", "code", allow_code=True)
+    assert (missing.value.code, missing.value.fix) == ("MODEL-011", "pip install mlflow")

@@ -275,7 +275,10 @@ class Record:
         return [version for versions in self.versions.values() for version in versions]
 
     def known(self, kind, project, name, digest):
-        return next((each for each in self.of(kind, project, name) if each.digest == digest), None)
+        """Return the version that content would be: of what was purged only a dataset's comes back."""
+        same = [each for each in self.of(kind, project, name) if each.digest == digest]
+        first = min(same, key=lambda each: (each.deleted_at is not None, each.number), default=None)
+        return None if first is not None and kind == "model" and first.purged else first
 
     def check_inputs(self, project, inputs):
         here = {each.id for (_, at, _), versions in self.versions.items() if at == project for each in versions}

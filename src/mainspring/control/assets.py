@@ -32,6 +32,9 @@ _MISSING = {"dataset": "DATA-002", "model": "MODEL-001"}
 def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     """Record a version with the next number of its name; content that is there, or was deleted, is that version.
 
+    What was deleted comes back with the files that it had: a model's other ones, or those of what was purged, are a
+    version of their own, so that no verdict lets through what it has not seen.
+
     Raises
     ------
     Invalid
@@ -46,8 +49,9 @@ def put_version(turn: Turn, command: messages.PutVersion) -> Version:
     if command.kind == "model":
         name_model(turn, command.name)
     known = versions.find_digest(turn.connection, command.kind, turn.project, command.name, command.digest)
-    if known is not None and not command.more:
-        if deletions.find_deletion(turn.connection, known.id) is not None:
+    gone = known is not None and deletions.find_deletion(turn.connection, known.id) is not None
+    if known is not None and not command.more and (not gone or _has_files(known, command)):
+        if gone:
             _check_manifest(turn, command)
             _hold(turn, known.id, command)
             known.manifest, known.details = command.manifest, command.details
@@ -226,6 +230,11 @@ def check_inputs(turn: Turn, ids: Iterable[str]) -> None:
         source = versions.get_version(turn.connection, version_id)
         if source is None or source.project != turn.project:
             raise NotFound("HOME-010", f"no version has the id {version_id}", id=version_id)
+
+
+def _has_files(known: Version, command: messages.PutVersion) -> bool:
+    """Tell whether a deleted version had these files; a dataset's are held to its commit instead."""
+    return known.kind == "dataset" or known.manifest == command.manifest
 
 
 def _check_manifest(turn: Turn, command: messages.PutVersion) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mainspring.control.assets import missing, resolve
 from mainspring.control.needs import find_run_need, find_version_need
+from mainspring.control.registry import drop_alias
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import handles
 from mainspring.domain.errors import Conflict, Invalid, NotFound
@@ -13,7 +14,7 @@ from mainspring.domain.lists import MOST, cut
 from mainspring.domain.messages import ListVersions, SearchRuns
 from mainspring.domain.records import Run, Version
 from mainspring.domain.references import Reference, parse_reference
-from mainspring.domain.registry import RegisteredModel
+from mainspring.domain.registry import DropAlias, RegisteredModel
 from mainspring.domain.upkeep import (
     Deleted,
     DeleteModel,
@@ -46,11 +47,16 @@ def delete_versions(turn: Turn, command: DeleteVersions) -> Deleted:
     Invalid
         KEEP-001 when the reference names no version for good.
     Conflict
-        KEEP-002 when an alias, service, renewal or live run needs it.
+        KEEP-002 when an alias, service, renewal or live run needs it; GATE-003 for an alias that a gate guards.
     NotFound
         DATA-002 or MODEL-001 when there is no such version.
     """
     found = _list_named(turn, command)
+    if command.unalias and command.kind == "model" and not command.dry_run:
+        turn.require("aliases.move")
+        for name, alias in [(version.name, alias) for version in found for alias in version.aliases]:
+            drop_alias(turn, DropAlias(name, alias, "its version was deleted"))
+        found = _list_named(turn, command)
     for version in found:
         need = find_version_need(turn, version, alone=not command.all)
         if need is not None:

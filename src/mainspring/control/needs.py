@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mainspring.control.assets import find_version
+from mainspring.control.gates import find_gate
 from mainspring.control.services import list_monitored
 from mainspring.control.turn import Turn
 from mainspring.domain.records import Run, Service, Version
@@ -36,6 +37,10 @@ def find_version_need(turn: Turn, version: Version, *, alone: bool) -> Need | No
         alias = version.aliases[0]
         move = f"mainspring promote {version.name} {alias} --data DATASET" if version.kind == "model" else ""
         return Need(f"the alias {alias}", move or f"point {version.name}@{alias} at another version, or give --all")
+    gated = [alias for alias in version.aliases if version.kind == "model" and find_gate(turn, version.name, alias)]
+    if gated:  # without its champion a gate compares with the best constant
+        remove = f"mainspring gates remove {version.name} {gated[0]} --reason TEXT"
+        return Need(f"the alias {gated[0]}, which a gate guards", remove)
     service = _find_service(turn, version, alone=alone)
     if service is not None:
         return Need(f"the service {service}", f"mainspring services stop {service}")

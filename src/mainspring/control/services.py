@@ -224,7 +224,8 @@ def _describe(turn: Turn, service: Service) -> files.Desired | None:
     for revision in service.revisions:
         model = resolve(turn, "model", revision.model)
         number, weight, state = revision.number, revision.weight, revision.state
-        described = files.DesiredRevision(number, revision.model, revision.digest, {}, weight, state)
+        key = str(turn.home.project_key) if (model.details or {}).get("format") == "sealed" else ""
+        described = files.DesiredRevision(number, revision.model, revision.digest, {}, weight, state, key)
         if described.held:
             held.append((described, model.manifest))
             sensitive.update((model.details or {}).get("sensitive", ()))

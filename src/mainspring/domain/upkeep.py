@@ -128,12 +128,19 @@ class Deleted(msgspec.Struct, frozen=True):
 
 
 class DeleteVersions(Command):
-    """Hide a version of a dataset or model that nothing needs; with `all`, every version of a name."""
+    """Hide a version of a dataset or model that nothing needs; with `all`, every version of a name.
+
+    Attributes
+    ----------
+    unalias : bool
+        Take the aliases of a model's version away with it, as far as gates allow; else they are a need.
+    """
 
     kind: Literal["dataset", "model"]
     reference: str
     all: bool = False
     dry_run: bool = False
+    unalias: bool = False
 
 
 class RestoreVersions(Command):

@@ -102,6 +102,10 @@ class Tracer(Protocol):
         """
         ...
 
+    def ask(self, model: Any, columns: Mapping[str, Array]) -> dict[str, Any]:
+        """Return outputs by name of a model that cannot be traced, in the process where its code runs."""
+        ...
+
 
 class NativePredictor:
     """A predictor that asks the library itself.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from mainspring.domain.errors import Denied, Invalid
+from mainspring.models.adapters.mlflow import FunctionFolder
 from mainspring.models.columns import Array, to_columns
 from mainspring.models.flavors import load_flavors
 from mainspring.models.package import Package, build_package, open_package
@@ -32,6 +33,10 @@ _TYPES: dict[str, Any] = {
 # Settings of an entry that name its file, by the entry.
 _FILES = {"sklearn": "pickled_model", "lightgbm": "data", "xgboost": "data", "torch": "data", "onnx": "data"}
 _PICKLES = ("pickle", "cloudpickle", "joblib")
+_FUNCTION = "python_function"
+
+Keep = Callable[[Any, Mapping[str, Array]], Package]
+"""Keeps an object as code, with rows that it answers; `mainspring.models.sealed.seal_package` with a seal."""
 
 
 class Folder(msgspec.Struct, frozen=True):
@@ -40,11 +45,11 @@ class Folder(msgspec.Struct, frozen=True):
     Attributes
     ----------
     flavor : str
-        The entry that is read: xgboost, lightgbm, sklearn, pytorch, torch (ours), onnx.
+        The entry that is read: xgboost, lightgbm, sklearn, pytorch, torch (ours), onnx, python_function.
     file : str
         The file that the entry names.
     pickled : bool
-        Whether that file is a pickle.
+        Whether that file is a pickle, or other code.
     model_class : str
         The class that the entry names; empty: none.
     types : dict of str to dtype
@@ -62,6 +67,11 @@ class Folder(msgspec.Struct, frozen=True):
     types: dict[str, Any]
     example: dict[str, Any]
     mlflow_version: str
+
+    @property
+    def is_code(self) -> bool:
+        """Whether no library of ours reads what it holds, so that it can be kept as code only."""
+        return self.flavor == _FUNCTION or (self.flavor == "pytorch" and self.pickled)
 
 
 def read_folder(files: Mapping[str, Path]) -> Folder:
@@ -88,7 +98,7 @@ def read_folder(files: Mapping[str, Path]) -> Folder:
         flavors = told["flavors"]
         name = _choose(flavors)
         settings = flavors[name]
-        file = _find_program(settings, files) if name == "pytorch" else str(settings[_FILES[name]])
+        file = _find_file(name, settings, files)
         pickled = _is_pickle(name, settings) or file.endswith(".pth")
         types = _read_types((told.get("signature") or {}).get("inputs"))
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
@@ -128,15 +138,7 @@ def open_folder(files: Mapping[str, Path], folder: Folder, *, allow_code: bool =
     flavors = {each.name: each for each in load_flavors()}
     reader = folder.flavor
     if folder.pickled:
-        if not allow_code:
-            raise Denied("MODEL-061", f"{folder.file} is a pickle, which runs code when it is opened", file=folder.file)
-        if folder.flavor == "pytorch":
-            raise Invalid(
-                "MODEL-061",
-                f"{folder.file} is a pickle of PyTorch's, which is not opened here at all",
-                fix="save the module again by mlflow.pytorch with serialization_format='pt2', or register the module",
-                file=folder.file,
-            )
+        _allow(folder, allowed=allow_code)
         reader, content = convert_pickle(content)
     elif folder.flavor == "lightgbm" and folder.model_class not in {"", "lightgbm.basic.Booster"}:
         reader = "sklearn"  # MLflow writes LightGBM's estimators by skops
@@ -156,7 +158,9 @@ def open_folder(files: Mapping[str, Path], folder: Folder, *, allow_code: bool =
     return model
 
 
-def package_folder(files: Mapping[str, Path], *, example: Any = None, allow_code: bool = False) -> Package:
+def package_folder(
+    files: Mapping[str, Path], *, example: Any = None, allow_code: bool = False, keep: Keep | None = None
+) -> Package:
     """Package the model of a folder as if it had been registered here.
 
     Parameters
@@ -166,7 +170,9 @@ def package_folder(files: Mapping[str, Path], *, example: Any = None, allow_code
     example : frame or mapping, optional
         Rows like those that it was trained on; default: the folder's own example, else rows drawn for its signature.
     allow_code : bool, default False
-        As for `open_folder`.
+        As for `open_folder`; a folder that only MLflow can open is then kept as code.
+    keep : callable, optional
+        How code is kept; without it such a folder is refused.
 
     Returns
     -------
@@ -179,10 +185,15 @@ def package_folder(files: Mapping[str, Path], *, example: Any = None, allow_code
         As of `read_folder`, `open_folder` and `build_package`; MODEL-062 when there is neither signature nor example.
     """
     folder = read_folder(files)
-    model = open_folder(files, folder, allow_code=allow_code)
+    if folder.is_code:
+        _allow(folder, allowed=allow_code and keep is not None)
+    model = None if folder.is_code else open_folder(files, folder, allow_code=allow_code)
     rows = example if example is not None else folder.example or _draw(folder.types)
-    columns = to_columns(rows)
-    return build_package(model, {name: _cast(name, values, folder.types) for name, values in columns.items()})
+    columns = {name: _cast(name, values, folder.types) for name, values in to_columns(rows).items()}
+    if keep is None or not folder.is_code:
+        return build_package(model, columns)
+    given = {name: columns[name] for name in folder.types or columns if name in columns}
+    return keep(FunctionFolder({name: read_file(files, name) for name in files}), given)
 
 
 def load_folder(files: Mapping[str, Path]) -> Predictor:
@@ -231,20 +242,31 @@ def _choose(flavors: Any) -> str:
     for name in ("xgboost", "lightgbm", "sklearn", "pytorch", "torch", "onnx"):
         if name in flavors:
             return name
-    if "python_function" in flavors:
-        raise ValueError(
-            "it is code for MLflow's python_function alone; register what it predicts with allow_code=True"
-        )
+    if _FUNCTION in flavors:
+        return _FUNCTION
     raise ValueError(f"no entry of {', '.join(map(str, flavors)) or 'nothing'} is read here")
 
 
-def _find_program(settings: Mapping[str, Any], files: Mapping[str, Path]) -> str:
-    """Return the file of an entry ``pytorch``: an exported program, else a pickle of the module."""
-    program = f"{settings['model_data']}/model.pt2"
-    return program if program in files else f"{settings['model_data']}/model.pth"
+def _find_file(name: str, settings: Mapping[str, Any], files: Mapping[str, Path]) -> str:
+    """Return the file of an entry: of ``pytorch`` an exported program, else a pickle of the module."""
+    if name == "pytorch":
+        program = f"{settings['model_data']}/model.pt2"
+        return program if program in files else f"{settings['model_data']}/model.pth"
+    if name == _FUNCTION:  # a pickle, a file of code, or whatever its loader reads
+        return str(settings.get("python_model") or settings.get("model_code_path") or MLMODEL_FILE)
+    return str(settings[_FILES[name]])
+
+
+def _allow(folder: Folder, *, allowed: bool) -> None:
+    """Raise MODEL-061 for code that nobody allowed."""
+    if not allowed:
+        kind = f"code of MLflow's {_FUNCTION}" if folder.flavor == _FUNCTION else "a pickle"
+        raise Denied("MODEL-061", f"{folder.file} is {kind}, which runs when it is opened", file=folder.file)
 
 
 def _is_pickle(name: str, settings: Mapping[str, Any]) -> bool:
+    if name == _FUNCTION:
+        return True
     if name == "sklearn":
         return settings.get("serialization_format", "pickle") in _PICKLES
     if name == "lightgbm" and settings.get("model_class", "lightgbm.basic.Booster") != "lightgbm.basic.Booster":
@@ -256,7 +278,9 @@ def _hold_together(flavors: Mapping[str, Any], name: str, file: str, files: Mapp
     """Raise MODEL-060 when entries contradict each other."""
     if file not in files:
         raise Invalid("MODEL-060", f"MLmodel names {file!r}, which is no file of the folder", file=file)
-    loader = str((flavors.get("python_function") or {}).get("loader_module") or "")
+    if name == _FUNCTION:
+        return
+    loader = str((flavors.get(_FUNCTION) or {}).get("loader_module") or "")
     others = {f"mlflow.{each}" for each in flavors} | {"", "mlflow.pyfunc.model"}
     if loader not in others:
         what = f"MLmodel says {name}, but has it loaded by {loader}"

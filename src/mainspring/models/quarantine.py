@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from mainspring.domain.errors import Invalid
+from mainspring.models.apart import keep_settings
 
 _PATIENCE_S = 300.0
-# What a process needs to find its interpreter's libraries; no token, key or home of this one.
-_KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "VIRTUAL_ENV")
 
 
 def convert_pickle(content: bytes) -> tuple[str, bytes]:
@@ -42,7 +40,7 @@ def convert_pickle(content: bytes) -> tuple[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="mainspring-") as folder:
         (Path(folder) / "model.pkl").write_bytes(content)
         words = [sys.executable, "-m", "mainspring.models.quarantine", "model.pkl", "model"]
-        settings = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"HOME": folder}
+        settings = keep_settings() | {"HOME": folder}
         try:
             done = subprocess.run(
                 words, cwd=folder, env=settings, capture_output=True, text=True, timeout=_PATIENCE_S, check=False

@@ -91,9 +91,8 @@ def _open_sealed(files: Mapping[str, Path], signature: Signature, seal: Seal | N
     if seal is None:
         raise Denied("MODEL-013", "this model is code, which is not run here")
     from mainspring.models.sealed import SealedPredictor
-    from mainspring.security.unsafe import unpickle
 
-    return SealedPredictor(unpickle(read_file(files, SEALED_FILE), seal), signature)
+    return SealedPredictor(seal.open(read_file(files, SEALED_FILE)), signature)
 
 
 def read_signature(files: Mapping[str, Path]) -> Signature:

@@ -6,46 +6,46 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from mainspring.domain.errors import Invalid
+from mainspring.domain.errors import Failed, Invalid
+from mainspring.models.apart import Apart
 from mainspring.models.columns import Array, to_columns
 from mainspring.models.package import EXAMPLE_ROWS, Package, measure_latency_ms, write_request
 from mainspring.models.parity import Parity
 from mainspring.models.runtime import SEALED_FILE, SIGNATURE_FILE
 from mainspring.models.signature import Column, Signature, infer
 from mainspring.security.seals import Seal
+from mainspring.security.unsafe import unpickle_allowed
 
 
 class SealedPredictor:
-    """A predictor over any object with ``predict``, or any function of a frame.
+    """A predictor over any object with ``predict``, or any function of a frame, in a process of its own.
 
     Parameters
     ----------
-    model : object
-        It gets a Polars frame and returns one value for each row; with ``predict_proba`` the
-        probability of the second of two classes is answered, too, or of each when there are more.
+    code : bytes
+        The object's pickle, whose seal was checked. The object gets a Polars frame and returns a value for each row,
+        or a row of values; with ``predict_proba`` the probability of the second of two classes is answered, too, or of
+        each when there are more. A PyTorch module gets tensors as `torch.export` would give them.
     signature : Signature
         Its outputs are found out by a first call when there are none.
     """
 
     format = "sealed"
 
-    def __init__(self, model: Any, signature: Signature) -> None:
-        self.model = model
+    def __init__(self, code: bytes, signature: Signature) -> None:
+        self.code = code
         self.signature = signature
+        self._apart = Apart(code)
+
+    @property
+    def model(self) -> Any:
+        """The object itself, opened in this process."""
+        return unpickle_allowed(self.code)
 
     def predict(self, columns: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name; see `mainspring.models.runtime.Predictor`."""
-        import polars as pl
-
-        rows = pl.DataFrame({name: pl.Series(values.tolist()) for name, values in columns.items()})
-        probabilities = getattr(self.model, "predict_proba", None)
-        given = np.asarray(getattr(self.model, "predict", self.model)(rows)).reshape(len(rows))
-        if probabilities is None:
-            return {"value": given.astype(np.float64)}
-        known = np.asarray(probabilities(rows)).astype(np.float64)
-        return {"label": given, "probability": known[:, 1] if known.shape[1] == 2 else known}
+        return self._apart.ask(columns)
 
 
 def seal_package(model: Any, example: Any, seal: Seal) -> Package:
@@ -54,7 +54,7 @@ def seal_package(model: Any, example: Any, seal: Seal) -> Package:
     Parameters
     ----------
     model : object
-        Anything that can be pickled and called as `SealedPredictor` calls it.
+        Anything that can be pickled and asked as `SealedPredictor` tells.
     example : frame or mapping
         Rows with exactly the model's inputs.
     seal : Seal
@@ -64,17 +64,24 @@ def seal_package(model: Any, example: Any, seal: Seal) -> Package:
     ------
     Invalid
         MODEL-002 when it cannot be pickled, or does not answer the example.
+    Unavailable
+        MODEL-011 when its code needs a package that is not installed.
     """
     import cloudpickle
 
     columns = to_columns(example)
     signature = infer(columns)
-    predictor = SealedPredictor(model, signature)
+    kind = type(model).__name__
     try:
-        content = seal.seal(cloudpickle.dumps(model))
-        answer = predictor.predict(signature.check(columns))
+        code = cloudpickle.dumps(model)
     except Exception as fault:  # noqa: BLE001  a user's object may raise anything
-        raise Invalid("MODEL-002", f"{type(model).__name__} cannot be kept: {type(fault).__name__}: {fault}") from None
+        raise Invalid("MODEL-002", f"{kind} cannot be kept: {type(fault).__name__}: {fault}") from None
+    predictor = SealedPredictor(code, signature)
+    try:
+        answer = predictor.predict(signature.check(columns))
+    except Failed as fault:
+        raise Invalid("MODEL-002", f"{kind} cannot be kept: {fault.what}") from None
+    content = seal.seal(code)
     outputs = [_describe_output(name, values) for name, values in answer.items()]
     signature = predictor.signature = Signature(signature.inputs, tuple(outputs))
     checked = signature.check(columns)

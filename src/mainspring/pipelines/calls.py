@@ -211,7 +211,7 @@ def _pack(
     places = find_reach(function).places if hasattr(function, "__code__") else {}
     # The check comes first, so that nothing is imported before it.
     body = (_Check(project.files), places, project.find_name(function) or function, sent, named)
-    with _by_value(project.local):
+    with by_value(project.local):
         try:
             content = pickle_value(body, "STEP-005", "the call")
         except Invalid:
@@ -242,7 +242,8 @@ def _send(value: Any, name: str, blobs: Blobs, seal: Seal) -> Any:
 
 
 @contextmanager
-def _by_value(local: list[ModuleType]) -> Iterator[None]:
+def by_value(local: list[ModuleType]) -> Iterator[None]:
+    """Let what these modules define be pickled by its content, for who cannot import them."""
     import cloudpickle
 
     with _pickling:

@@ -45,6 +45,11 @@ class Project:
                 self.local.append(module)
 
     @property
+    def own_modules(self) -> list[ModuleType]:
+        """All modules of the project, for what outlives its folder."""
+        return [*self.local, *(sys.modules[name] for name in self.files)]
+
+    @property
     def digest(self) -> str:
         """Digest of the modules; a worker that holds others is not used."""
         digest = hashlib.sha256()

@@ -18,6 +18,8 @@ from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.messages import GetRun, ListReads, PutVersion
 from mainspring.domain.records import Fingerprint, Run, Version
 from mainspring.domain.references import Reference, parse_reference
+from mainspring.pipelines.calls import by_value
+from mainspring.pipelines.project import Project
 from mainspring.sdk.blobs import store_plainly
 from mainspring.sdk.client import Client
 from mainspring.sdk.context import active_run
@@ -28,6 +30,7 @@ from mainspring.sdk.lineage import current_client
 from mainspring.sdk.origins import find_maker
 
 if TYPE_CHECKING:
+    from mainspring.models.folders import Keep
     from mainspring.models.package import Package
 
 _GIT_PATIENCE_S = 5.0
@@ -117,10 +120,15 @@ def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Versi
     from mainspring.models.sealed import seal_package
 
     rows = example.polars() if isinstance(example, Dataset) else example
+
+    def keep(model: Any, given: Any) -> Package:
+        with by_value(Project().own_modules):
+            return seal_package(model, given, client.home_seal)
+
     if isinstance(obj, Mapping):
-        return package_folder(obj, example=rows, allow_code=allow_code)
+        return package_folder(obj, example=rows, allow_code=allow_code, keep=keep)
     if isinstance(obj, str | os.PathLike):
-        return _package_path(Path(obj), rows, allow_code=allow_code)
+        return _package_path(Path(obj), rows, allow_code=allow_code, keep=keep)
     if rows is None:
         raise Invalid("MODEL-008", "a model is registered without an example")
     if hasattr(rows, "gather_every"):
@@ -130,15 +138,15 @@ def _make_package(client: Client, obj: Any, example: Any, trained_on: list[Versi
     except Invalid as fault:
         if fault.code != "MODEL-002" or not allow_code:
             raise
-    return seal_package(obj, rows, client.home_seal)
+    return keep(obj, rows)
 
 
-def _package_path(path: Path, rows: Any, *, allow_code: bool) -> Package:
+def _package_path(path: Path, rows: Any, *, allow_code: bool, keep: Keep) -> Package:
     """Package a folder with an MLmodel file, or a file of ONNX."""
     from mainspring.models.folders import list_files, package_folder, package_graph
 
     if path.is_dir():
-        return package_folder(list_files(path), example=rows, allow_code=allow_code)
+        return package_folder(list_files(path), example=rows, allow_code=allow_code, keep=keep)
     return package_graph(path, rows)
 
 

@@ -57,7 +57,7 @@ def unpickle_call(content: bytes) -> Any:
 
 
 def unpickle_allowed(content: bytes) -> Any:
-    """Load a pickle of a model folder, in the process that `mainspring.models.quarantine` made for it alone.
+    """Load the pickle of a model, in a process that was made for it alone, or where its user asks for the object.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def unpickle_allowed(content: bytes) -> Any:
     Returns
     -------
     object
-        What the folder's author pickled.
+        What its author pickled.
 
     Notes
     -----

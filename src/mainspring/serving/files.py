@@ -88,6 +88,8 @@ class DesiredRevision(msgspec.Struct, frozen=True):
         Share of the requests, 0 to 100.
     state : str
         loading, canary, live, retired or failed; the plane holds the first three.
+    key : str
+        Absolute path of the key that a model that is code was sealed with; empty for any other.
     """
 
     number: int
@@ -96,6 +98,7 @@ class DesiredRevision(msgspec.Struct, frozen=True):
     files: dict[str, str]
     weight: int
     state: str = "live"
+    key: str = ""
 
     @property
     def held(self) -> bool:

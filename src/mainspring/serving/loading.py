@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,10 +14,10 @@ from mainspring.domain.records import Problem
 from mainspring.domain.wire import describe
 from mainspring.models.columns import Array
 from mainspring.models.runtime import Predictor, load_predictor, read_file
+from mainspring.security.keyfiles import read_or_make
+from mainspring.security.seals import Seal
 from mainspring.serving.files import DesiredRevision
 from mainspring.serving.schema import Schema, join_columns, make_example
-
-Load = Callable[[Mapping[str, Path]], Predictor]
 
 EXAMPLE_FILE = "example.json"
 _WARM_ROWS = 32
@@ -43,7 +43,7 @@ class Loaded(msgspec.Struct, frozen=True):
     slow: bool
 
 
-def load_revision(revision: DesiredRevision, load: Load = load_predictor) -> Loaded | Problem:
+def load_revision(revision: DesiredRevision) -> Loaded | Problem:
     """Load and warm a revision; a problem says why it cannot serve.
 
     Notes
@@ -53,7 +53,8 @@ def load_revision(revision: DesiredRevision, load: Load = load_predictor) -> Loa
     """
     try:
         files = {name: Path(path) for name, path in revision.files.items()}
-        predictor = load(files)
+        seal = Seal(read_or_make(Path(revision.key))) if revision.key else None
+        predictor = load_predictor(files, seal=seal)
         return Loaded(revision, predictor, _measure(predictor, files) > _SLOW_S)
     except MainspringError as fault:
         return describe(fault)

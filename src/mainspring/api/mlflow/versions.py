@@ -176,9 +176,7 @@ async def move_stage(call: Call) -> Any:
 async def delete(call: Call) -> Any:
     """Hide a version, and take its aliases away as far as their gates allow."""
     version = await _find(call, call.read(OfVersion))
-    for alias in version.aliases:
-        await call.ask(told.DropAlias(version.name, alias, "its version was deleted"))
-    await call.ask(DeleteVersions(kind="model", reference=version.reference))
+    await call.ask(DeleteVersions(kind="model", reference=version.reference, unalias=True))
     return {}
 
 

@@ -194,4 +194,12 @@ ENTRIES = (
         "its signature is known once it is converted and proven, which the record itself never does",
         'ms.register(ms.Model("MODEL"), "NAME") makes a converted version of it; for a pickle with allow_code=True',
     ),
+    Entry(
+        "MODEL-064",
+        "failed",
+        "code of a model that gave no answer",
+        "a model that is code runs in a process of its own, and there it raised, ended or took too long",
+        'try it with ms.Model("MODEL").load(), correct the code and register it again',
+        500,
+    ),
 )

@@ -73,9 +73,25 @@ class TorchFlavor:
             "MODEL-002",
             f"{kind} cannot be exported with the columns {', '.join(columns)}: {faults[0]}",
             why="torch.export follows a module's forward with the example's columns, and no branch over their values",
-            fix="give an example with the columns that it takes, in order; or register what torch.export.export gives",
+            fix="give an example with the columns that it takes, in order; or keep it as code with allow_code=True",
             got=kind,
         )
+
+    def ask(self, model: Any, columns: Mapping[str, Array]) -> dict[str, Any]:
+        """Ask a module that is kept as code, in the forms in which `trace` tries it."""
+        torch = _import_torch()
+        model.eval()
+        faults: list[Exception] = []
+        with torch.inference_mode():
+            for inputs in _list_inputs(torch, model, columns):
+                try:
+                    answer = model(*inputs)
+                except Exception as fault:  # noqa: BLE001  a module is code of its user, and may raise anything
+                    faults.append(fault)
+                    continue
+                named = answer if isinstance(answer, Mapping) else {"value": answer}
+                return {str(name): each.cpu().numpy() for name, each in named.items()}
+        raise faults[0]
 
     def outputs(self, model: Any) -> tuple[Column, ...]:
         """Return ``value`` for a tensor, or what a dict of ``label``, ``probability`` and ``value`` holds."""
