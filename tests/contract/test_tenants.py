@@ -2,15 +2,19 @@
 
 import pytest
 
+from mainspring.control.backlog import forget_backlog
 from mainspring.control.placement import close_pools
 from mainspring.control.queue import dispatch
 from mainspring.control.tenants import set_quota
 from mainspring.domain import messages
 from mainspring.domain.errors import Invalid, NotFound
 from mainspring.domain.messages import Explain
+from mainspring.domain.pools import ListNodes
 from mainspring.domain.principals import Principal
 from mainspring.domain.quotas import Amounts, ListQuotas, RemoveQuota, SetQuota
 from mainspring.domain.records import Call, Resources
+
+HOUR_S = 3600.0
 
 
 @pytest.fixture
@@ -121,3 +125,47 @@ def test_what_was_cancelled_while_it_waited_is_passed_over(desk):
     desk.ask(messages.CancelRuns(ids=[first], reason="changed my mind"))
     desk.call(dispatch)
     assert list_states(desk, [first, second, third]) == ["cancelled", "cancelled", "starting"]
+
+
+def test_what_tenants_have_had_is_known_to_the_next_owner(desk):
+    cores = desk.ask(ListNodes())[0].cpus
+    used = queue(desk, "anna", cpus=cores)[0]
+    desk.call(dispatch)
+    desk.clock.advance(HOUR_S)
+    desk.call(dispatch)  # an hour is told before it ends
+    desk.clock.advance(HOUR_S)
+    desk.call(forget_backlog)  # as if the owner had been killed
+    desk.call(dispatch)
+    desk.ask(messages.CancelRuns(ids=[used], reason="enough"))
+    desk.call(dispatch)
+    desk.call(forget_backlog)
+    # Who has had nothing goes first, though she came first.
+    hers, his = queue(desk, "anna", cpus=cores), queue(desk, "ben", cpus=cores)
+    desk.call(dispatch)
+    assert (list_states(desk, hers), list_states(desk, his)) == (["queued"], ["starting"])
+
+
+def test_engines_are_told_the_priority_of_the_tenant(desk, monkeypatch):
+    told = []
+    monkeypatch.setattr("mainspring.control.placement.submit", lambda _, specs: told.extend(specs))
+    desk.ask(SetQuota(tenant="default/anna", priority=7))
+    queue(desk, "anna", cpus=0.1)
+    queue(desk, "ben", cpus=0.1)
+    desk.call(dispatch)
+    assert sorted(spec.priority for _, spec in told) == [0, 7]
+
+
+def test_an_engine_with_a_queue_of_its_own_is_given_a_few_runs_that_wait_there(desk, monkeypatch):
+    monkeypatch.setattr("mainspring.control.placement.list_delegated", lambda _: {"local"})
+    monkeypatch.setenv("MAINSPRING_MOST_QUEUED", "3")
+    ids = queue(desk, "anna", 8, cpus=0.1)
+    for _ in range(3):
+        desk.call(dispatch)
+    states = list_states(desk, ids)
+    assert states.count("starting") == 3
+    lines = desk.ask(Explain(thing=ids[states.index("queued")])).lines
+    assert any("waiting for the pool local: as many runs as may be wait in its own queue" in line for line in lines)
+    for setting, count in (("5", 5), ("many", 8)):  # which is no number
+        monkeypatch.setenv("MAINSPRING_MOST_QUEUED", setting)
+        desk.call(dispatch)
+        assert list_states(desk, ids).count("starting") == count

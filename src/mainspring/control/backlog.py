@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
 
@@ -21,14 +23,20 @@ from mainspring.control.sites import is_within
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends
 from mainspring.domain.home import Home
-from mainspring.domain.pools import list_places
+from mainspring.domain.pools import list_places, split_place
 from mainspring.domain.quotas import Amounts
 from mainspring.domain.records import Attempt, Resources
 from mainspring.domain.states import URGENT
 from mainspring.store import calls, quotas
+from mainspring.store.usages import put_usages, read_usages
 
 _CHECKED_S = 5.0
 """Seconds between two looks whether as many runs wait as are known of."""
+
+_MOST_QUEUED = 16
+
+_KEPT_S = 60.0
+"""Seconds between two times that it is kept what tenants have had."""
 
 _FEW, _TOLD_S = 64, 1.0
 """When more wait, they are told for what so many seconds after the last time."""
@@ -68,7 +76,7 @@ class Backlog:
     ) -> None:
         self.state = State(machines, LIVE, typical, agreed)
         if before is not None:
-            self.state.shares.remember(before.shares)
+            self.state.shares.recall(before.shares.tell_used())
             self.state.renting.used_at = {**before.renting.used_at}
         self._owners = sorted({machine.owner for machine in machines if machine.owner})
         self.sure = False
@@ -76,7 +84,8 @@ class Backlog:
         self._delayed: list[tuple[float, str]] = []
         self._later: dict[str, calls.Waiting] = {}
         self._ending: set[str] = set()
-        self._checked_at = 0.0
+        self._checked_at = self._kept_at = 0.0
+        self._held: set[str] = set()
         self._told_at = 0.0
         self.told: dict[str, str] = {}
 
@@ -94,6 +103,7 @@ class Backlog:
                 self._note(each, now)
             self.state.lend(each.id, now, lent=each.waits)
         self._follow_ending(placement.list_ending(turn))
+        self._follow_queues(turn, held.values())
         if gone:
             self._add(calls.list_waiting_again(turn.connection, turn.node, gone), now)
         new = calls.list_waiting(turn.connection, turn.node, self._seq)
@@ -103,6 +113,25 @@ class Backlog:
             waiting = self._later.pop(heappop(self._delayed)[1], None)
             if waiting is not None:
                 self._submit(waiting)
+
+    def go_on_from(self, before: Backlog) -> None:
+        """Know what the state before this one had not kept yet."""
+        self._held, self._kept_at = before._held, before._kept_at
+
+    def keep_usages(self, turn: Turn) -> None:
+        """Keep what tenants have had: once in a while, and when the last run has ended."""
+        now, held = turn.clock.monotonic(), {running.job.tenant for running in self.state.running.values()}
+        if self._held and (not held or now - self._kept_at >= _KEPT_S):
+            shares = self.state.shares
+            shares.move_on(turn.now())
+            used = {
+                path: told
+                for path, told in shares.tell_used().items()
+                if any(is_within(each, path) for each in self._held)
+            }
+            put_usages(turn.connection, turn.node, used)
+            self._held, self._kept_at = set(), now
+        self._held |= held
 
     def is_known(self, turn: Turn) -> bool:
         """Tell whether as many wait as are known of, and what was agreed holds; looked up once in a while."""
@@ -173,6 +202,15 @@ class Backlog:
             freest = sorted(fitting, key=lambda number: (devices[number], number))
         return Spot(place, tuple(sorted(freest[: demand.gpus])))
 
+    def _follow_queues(self, turn: Turn, held: Iterable[calls.Held]) -> None:
+        """Give engines that have queues of their own no more than a few runs beyond those that run there."""
+        delegated = placement.list_delegated(turn)
+        if delegated or self.state.room:
+            count = Counter((split_place(each.place)[0], each.state) for each in held)
+            most = read_most_queued()
+            room = {pool: max(most, count[pool, "running"]) - count[pool, "starting"] for pool in delegated}
+            self.state.allow(room)
+
     def _follow_ending(self, ending: dict[Handle, placement.Ending]) -> None:
         known = {f"{handle.run_id}/{handle.attempt}": each for handle, each in ending.items()}
         for name in self._ending - known.keys():
@@ -217,7 +255,17 @@ def make_backlog(turn: Turn, machines: Sequence[Machine]) -> Backlog:
     backlog = _backlogs[turn.home.root] = Backlog(
         machines, typical, read_agreed(turn), before.state if before else None
     )
+    if before is None:
+        backlog.state.shares.recall(read_usages(turn.connection, turn.node))
+    else:
+        backlog.go_on_from(before)
     return backlog
+
+
+def read_most_queued() -> int:
+    """Return how many runs may wait in the queue of an engine that has its own; what is no number is not heard."""
+    text = os.environ.get("MAINSPRING_MOST_QUEUED", "")
+    return max(1, int(text)) if text.isdecimal() else _MOST_QUEUED
 
 
 def read_agreed(turn: Turn) -> dict[str, Entitlement]:

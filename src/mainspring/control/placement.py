@@ -86,6 +86,11 @@ class Pool:
         self._due: dict[Handle, float] = {}
 
     @property
+    def owns_queue(self) -> bool:
+        """Its engine says itself what starts and what gives way; False while nobody has asked it anything."""
+        return self._engine is not None and self._engine.describe().owns_queue
+
+    @property
     def engine(self) -> Engine:
         """The engine, made when it is first asked for.
 
@@ -183,6 +188,11 @@ def list_machines(turn: Turn) -> list[tuple[Told, Node]]:
         for node in pool.list_nodes()
         if node.name not in drained
     ]
+
+
+def list_delegated(turn: Turn) -> set[str]:
+    """Return the pools whose engines have queues of their own."""
+    return {pool.name for pool in open_pools(turn).values() if pool.owns_queue}
 
 
 def list_ending(turn: Turn) -> dict[Handle, Ending]:

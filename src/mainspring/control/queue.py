@@ -126,6 +126,7 @@ def dispatch(turn: Turn) -> None:
             backlog = make_backlog(turn, machines)
             backlog.follow(turn)
     placement.submit(turn, specs)
+    backlog.keep_usages(turn)
     _tell(turn, backlog)
 
 
@@ -201,7 +202,9 @@ def _start(turn: Turn, state: State, begun: Sequence[Begin], specs: list[tuple[s
         calls.place(turn.connection, run.id, digest_token(token), turn.now())
         charge(turn, run, state.running[run.id].job, [state.machines[spot.machine] for spot in start.spots])
         run.place = place
-        specs += placement.make_specs(turn, run, placed.call, token)
+        priority = state.shares.rank(name_tenant(run.project, run.principal))
+        made = placement.make_specs(turn, run, placed.call, token)
+        specs += [(pool, replace(spec, priority=priority)) for pool, spec in made]
     return refused
 
 

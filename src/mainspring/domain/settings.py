@@ -8,6 +8,7 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_BLOBS": "Object store of a new home's blobs and tables, `s3://bucket/prefix`; default: its folder.",
     "MAINSPRING_BLOB_CACHE_MB": "Most megabytes of copies that a home keeps of an object store; default 4096.",
     "MAINSPRING_IDLE_S": "Idle seconds after which the owner ends; default 60, 0: never. Runs and services hold it.",
+    "MAINSPRING_MOST_QUEUED": "Most runs that wait in an engine's own queue, if not as many run there; default 16.",
     "MAINSPRING_ZONE": "Where this home stands, as pools name it: what is sensitive stays there; default: no name.",
     "MAINSPRING_PROJECT": "Project that this process works in; default `default`.",
     "MAINSPRING_SYSTEM_METRICS_S": "Seconds between two readings of what long runs use; default 10, 0: none.",

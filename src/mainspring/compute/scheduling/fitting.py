@@ -152,6 +152,8 @@ def explain_wait(state: State, job: Job) -> str:
         return "waiting for a rented machine: those at home could not hold it"
     if not together:
         pool = demand.pool or LOCAL_POOL
+        if state.room.get(pool, 1) <= 0:
+            return f"waiting for the pool {pool}: as many runs as may be wait in its own queue"
         takes = "too few of its machines take" if demand.nodes > 1 else "none of its machines takes"
         return f"waiting for the pool {pool}: {takes} runs now"
     where = fitting[0].machine.name if len(fitting) == 1 else f"{len(fitting)} nodes"

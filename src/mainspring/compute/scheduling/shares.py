@@ -61,11 +61,20 @@ class Shares:
         """Count a run that ends."""
         self._change(tenant, demand, now, -1)
 
-    def remember(self, before: Shares) -> None:
-        """Take over what tenants have had until now, not what they hold."""
-        for path, account in before._nodes.items():
+    def tell_used(self) -> dict[str, tuple[float, list[float]]]:
+        """Return path -> until when its past is counted, and the mean of each resource in it, for `recall`."""
+        return {path: (account.at, list(account.mean)) for path, account in self._nodes.items()}
+
+    def recall(self, used: Mapping[str, tuple[float, list[float]]]) -> None:
+        """Take over what tenants have had, not what they hold."""
+        for path, (at, mean) in used.items():
             mine = self._nodes.setdefault(path, _Account(path, self._entitlements.get(path, FREE)))
-            mine.mean, mine.at = list(account.mean), account.at
+            mine.mean, mine.at = list(mean), at
+
+    def move_on(self, now: float) -> None:
+        """Count what all hold until now."""
+        for account in self._nodes.values():
+            account.move(now, self._rate)
 
     def score(self, tenant: str, now: float) -> tuple[float, ...]:
         """Return by what tenants are compared, the least first: the score of each part of the path, from the top."""

@@ -73,6 +73,8 @@ class State:
         Runs whose cores others may use.
     renting : Renting
         What costs something, and whose money is spent.
+    room : dict of str to int
+        Pool -> how many more runs may start there, where that is bounded.
     calm_until_s, turn_after_s : float
         No run is preempted before; for no other run machines are kept before.
 
@@ -107,6 +109,7 @@ class State:
         self._kept_back: set[str] = set()
         self.lent: set[str] = set()
         self.renting = Renting(machines)
+        self.room: dict[str, int] = {}
         self.calm_until_s = 0.0
         self.turn_after_s = 0.0
 
@@ -127,6 +130,11 @@ class State:
         rented = self.renting.find_pool(spots)
         self.cluster.place(job.run_id, job.demand._replace(pool=rented) if rented else job.demand, spots)
         self.renting.start(spots)
+        pool = self.machines[spots[0].machine].pool
+        if pool in self.room:
+            self.room[pool] -= 1
+            if not self.room[pool]:
+                self._close(pool, closed=True)
         self.backlog.remove(job.run_id)
         self.shares.start(job.tenant, job.demand, now)
         self.running[job.run_id] = Running(job, spots, now)
@@ -157,6 +165,14 @@ class State:
             job = self.running[run_id].job
             cores = Demand(job.demand.cpu_milli, nodes=job.demand.nodes)
             (self.shares.end if lent else self.shares.start)(job.tenant, cores, now)
+
+    def allow(self, room: Mapping[str, int]) -> None:
+        """Say in which pools how many more runs may start; elsewhere as many as fit."""
+        for pool in {*self.room, *room}:
+            closed = room.get(pool, 1) <= 0
+            if closed != (self.room.get(pool, 1) <= 0):
+                self._close(pool, closed=closed)
+        self.room = dict(room)
 
     def bars(self, job: Job) -> bool:
         """Tell whether its tenant's limit or budget forbids a run to start."""
@@ -190,6 +206,11 @@ class State:
         for name in self.held:
             self.cluster.keep(name, None)
         self.held.clear()
+
+    def _close(self, pool: str, *, closed: bool) -> None:
+        for name, machine in self.machines.items():
+            if machine.pool == pool:
+                self.cluster.drain(name, drained=closed)
 
     def is_long(self, used_gpu_s: float) -> bool:
         """Tell whether a run that has used so much counts as long."""
