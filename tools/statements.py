@@ -41,8 +41,25 @@ def fail():
 def train(count):
     return add(read(count))
 
+@ms.step(cpus=0.1)
+def climb(height):
+    for step in range(9):
+        ms.log(score=height * (step + 1), step=step)
+    return height
+
 train(3)
 train(3)
+study = ms.tune(
+    climb,
+    {"height": [9, 8, 7, 6, 1]},
+    metric="score",
+    searcher="grid",
+    pruner="median",
+    budget=ms.Budget(trials=5),
+    parallel=4,
+    start=[{"height": height} for height in (9, 8, 7, 6)],
+)
+assert "pruned" in [trial.state for trial in study.trials]
 assert add.map([[1], [2]])
 try:
     fail()

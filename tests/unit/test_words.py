@@ -174,11 +174,28 @@ def add(numbers):
 def train(count):
     return add(read(count))
 
+@ms.step(cpus=0.1)
+def climb(height):
+    for step in range(9):
+        ms.log(score=height * (step + 1), step=step)
+    return height
+
 assert train(4) == 6
+study = ms.tune(
+    climb,
+    {"height": [9, 8, 7, 6, 1]},
+    metric="score",
+    searcher="grid",
+    pruner="median",
+    budget=ms.Budget(trials=5),
+    parallel=4,
+    start=[{"height": height} for height in (9, 8, 7, 6)],
+)
+assert "pruned" in [trial.state for trial in study.trials]
 """
 
 
-def test_an_owner_answers_a_first_script_without_sqlalchemy(tmp_path):
+def test_an_owner_answers_a_first_script_and_a_search_without_sqlalchemy(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(_SCRIPT)
     home = tmp_path / "home"
