@@ -22,7 +22,7 @@ TRIALS = int(os.environ.get("KILL_TRIALS", "125"))
 WHOLE = TRIALS >= 500
 SEEDS = [int(seed) for seed in os.environ.get("KILL_SEEDS", "").split(",") if seed]
 # Killed at in test_plane_kills, test_sweep_kills, test_retention_kills, test_migrations, test_sink_kills,
-# test_trigger_kills, test_prediction_kills, test_mlflow_import and test_folder_export.
+# test_trigger_kills, test_preemption_kills, test_prediction_kills, test_mlflow_import and test_folder_export.
 ELSEWHERE = (
     "plane.",
     "sweep.",
@@ -31,6 +31,7 @@ ELSEWHERE = (
     "migration.",
     "courier.",
     "trigger.",
+    "preempt.",
     "predict.",
     "import.",
     "export.",

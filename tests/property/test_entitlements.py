@@ -19,7 +19,7 @@ from mainspring.compute.scheduling.state import State
 NONE = (math.inf, math.inf, math.inf)
 PATHS = ("a", "a/x", "a/y", "b", "b/x")
 TENANTS = ("a/x", "a/y", "b/x", "c/x")
-RULES = msgspec.structs.replace(LIVE, calm_s=5.0, patience_s=60.0, hold_s=10.0, threshold_gpu_s=40.0, preempts=True)
+RULES = msgspec.structs.replace(LIVE, calm_s=5.0, patience_s=60.0, hold_s=10.0, threshold_gpu_s=40.0, graceful=False)
 
 gpu = st.integers(0, 6).map(lambda count: count * WHOLE)
 agreed = st.dictionaries(

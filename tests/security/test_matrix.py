@@ -20,6 +20,7 @@ LEAST = {
     "DELETE /runs/{id}": "editor",
     "GET /runs/{id}/call": "viewer",
     "POST /runs/{id}/cancel": "runner",
+    "POST /runs/{id}/preempt": "runner",
     "POST /runs/{id}/retry": "runner",
     "POST /runs/{id}/restore": "editor",
     "GET /runs/{run_id}/series/{key}": "viewer",

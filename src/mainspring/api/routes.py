@@ -18,6 +18,7 @@ from mainspring.domain import (
     messages,
     pools,
     predictions,
+    preemptions,
     quotas,
     registry,
     retries,
@@ -128,6 +129,10 @@ def _restore(id: str) -> Command:  # noqa: A002
     return upkeep.RestoreRuns(ids=[id])
 
 
+def _preempt(id: str) -> Command:  # noqa: A002 - the name in the path
+    return preemptions.PreemptRuns(ids=[id])
+
+
 def _retry(id: str, anew: str = "") -> Command:  # noqa: A002 - the name in the path
     return retries.RetryRuns(ids=[id], anew=anew)
 
@@ -140,6 +145,7 @@ TABLE: tuple[Entry, ...] = (
     Entry("DELETE", "/runs/{id}", upkeep.DeleteRuns, left_out=("filter", "page"), build=_delete),
     Entry("GET", "/runs/{id}/call", retries.GetCall),
     Entry("POST", "/runs/{id}/cancel", messages.CancelRuns, build=_cancel),
+    Entry("POST", "/runs/{id}/preempt", preemptions.PreemptRuns, build=_preempt),
     Entry("POST", "/runs/{id}/retry", retries.RetryRuns, build=_retry),
     Entry("POST", "/runs/{id}/restore", upkeep.RestoreRuns, build=_restore),
     Entry("GET", "/runs/{run_id}/series/{key}", messages.GetSeries),

@@ -30,7 +30,7 @@ def command(context: click.Context) -> None:
             print_json(quotas)
             return
         rows = [(each.tenant, *_tell(each).values()) for each in quotas]
-        heads = ("tenant", "weight", "priority", "guarantee", "limit", "budget", "this month")
+        heads = ("tenant", "weight", "priority", "guarantee", "limit", "gave way", "lost", "budget", "this month")
         print_table(heads, rows, empty="all share alike")
 
 
@@ -106,6 +106,8 @@ def _tell(quota: Quota) -> dict[str, str | None]:
         "priority": None if quota.priority is None else str(quota.priority),
         "guarantee": _tell_amounts(quota.guarantee),
         "limit": _tell_amounts(quota.most),
+        "gave way": f"{quota.preempted:,} times" if quota.preempted else None,
+        "lost": f"{quota.lost_gpu_s / 3600:,.3g} GPU-hours" if quota.lost_gpu_s else None,
         "budget": None if quota.budget.month is None else f"{format_money(quota.budget.month)}/month",
         "this month": _tell_spent(quota),
     }

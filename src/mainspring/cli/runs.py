@@ -16,6 +16,7 @@ from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, pri
 from mainspring.cli.texts import format_age, format_moment, format_money, format_span, format_value, shorten_id
 from mainspring.cli.watching import show_found, watch
 from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
+from mainspring.domain.preemptions import PreemptRuns, tell_loss
 from mainspring.domain.records import Attempt, Run
 from mainspring.domain.retries import RetryRuns
 from mainspring.domain.tracking import (
@@ -109,6 +110,17 @@ def cancel(ids: tuple[str, ...], reason: str) -> None:
     """Cancel runs with everything below them."""
     found = [ask(GetRun(each)).id for each in ids]
     print_or_json(act(CancelRuns(found, reason)))
+
+
+@command.command("preempt", answer=list[Run])
+@click.argument("ids", shell_complete=offer("run"), nargs=-1, required=True, metavar="ID...")
+@dry_run
+def preempt(ids: tuple[str, ...]) -> None:
+    """Have runs give way, as the queue does for those who are due: they are told to end and wait again.
+
+    They go on from their last checkpoint, and lose no retry by it.
+    """
+    print_or_json(act(PreemptRuns(ids=list(ids))))
 
 
 @command.command("retry", answer=list[Run])
@@ -234,11 +246,12 @@ def describe_run(run: Run) -> dict[str, object]:
     """Return what `show` prints about a run."""
     cpu = f", {run.cpu_s:.2f} s CPU" if run.cpu_s is not None else ""
     memory = f", {format_size(run.memory_bytes)}" if run.memory_bytes else ""
+    gpus = run.resources.gpus * run.resources.nodes
     return {
         "run": run.id,
         "name": f"{run.name} ({run.kind})",
         "state": describe_state(run) + (f": {describe_reason(run.reason)}" if run.reason else ""),
-        "attempts": "\n".join(map(describe_attempt, run.attempts)) or None,
+        "attempts": "\n".join(describe_attempt(each, gpus) for each in run.attempts) or None,
         "place": run.place or None,
         "cost": format_money(run.cost) or None,
         "started": format_moment(run.started_at) if run.started_at else None,
@@ -255,13 +268,14 @@ def describe_run(run: Run) -> dict[str, object]:
     }
 
 
-def describe_attempt(attempt: Attempt) -> str:
-    """Say in a line how a try that was not the last one ended, and how long the next one waited."""
+def describe_attempt(attempt: Attempt, gpus: float = 0.0) -> str:
+    """Say in a line how a try that was not the last one ended, what it lost and how long the next one waited."""
     took = f" after {format_span(attempt.ended_at - attempt.started_at)}" if attempt.started_at else ""
     waited = f"; the next one {format_span(attempt.wait_s)} later" if attempt.wait_s else ""
     where = f" on {attempt.place}" if attempt.place else ""
     cost = f", cost {format_money(attempt.cost)}" if attempt.cost else ""
-    return f"{attempt.number}{where}{took}{cost} {attempt.reason}{waited}"
+    loss = tell_loss(attempt.lost_s, gpus)
+    return f"{attempt.number}{where}{took}{cost} {attempt.reason}{f'; {loss}' if loss else ''}{waited}"
 
 
 def describe_logged(artifacts: list[Artifact]) -> dict[str, object]:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from mainspring.compute.engine import Handle
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
@@ -19,14 +21,15 @@ from mainspring.compute.scheduling.policies import LIVE
 from mainspring.compute.scheduling.state import State
 from mainspring.control import placement
 from mainspring.control.costs import read_spent
+from mainspring.control.settings import read_calm_s
 from mainspring.control.sites import is_within
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends
 from mainspring.domain.home import Home
 from mainspring.domain.pools import list_places, split_place
-from mainspring.domain.quotas import Amounts
+from mainspring.domain.quotas import Amounts, name_tenant
 from mainspring.domain.records import Attempt, Resources
-from mainspring.domain.states import URGENT
+from mainspring.domain.states import URGENT, YIELDING
 from mainspring.store import calls, quotas
 from mainspring.store.usages import put_usages, read_usages
 
@@ -74,10 +77,9 @@ class Backlog:
     def __init__(
         self, machines: Sequence[Machine], typical: Mix, agreed: Mapping[str, Entitlement], before: State | None
     ) -> None:
-        self.state = State(machines, LIVE, typical, agreed)
+        self.state = State(machines, replace(LIVE, calm_s=read_calm_s()), typical, agreed)
         if before is not None:
-            self.state.shares.recall(before.shares.tell_used())
-            self.state.renting.used_at = {**before.renting.used_at}
+            self.state.remember(before)
         self._owners = sorted({machine.owner for machine in machines if machine.owner})
         self.sure = False
         self._seq = -1
@@ -101,6 +103,7 @@ class Backlog:
             if each.id not in self.state.running:
                 self.state.stop(each.id, now)
                 self._note(each, now)
+            self._follow_course(each)
             self.state.lend(each.id, now, lent=each.waits)
         self._follow_ending(placement.list_ending(turn))
         self._follow_queues(turn, held.values())
@@ -180,7 +183,9 @@ class Backlog:
         tenant = name_tenant(run.project, run.principal)
         if self._owners:
             demand = demand._replace(owners=tuple(path for path in self._owners if is_within(tenant, path)))
-        return Job(run.id, tenant, demand, run.created_at, used_gpu_s=used_gpu_s, urgent=urgent)
+        job = Job(run.id, tenant, demand, run.created_at, used_gpu_s=used_gpu_s, urgent=urgent)
+        job.saves, job.preemptible = run.saved_at is not None, run.kind in YIELDING and not urgent
+        return job
 
     def _note(self, held: calls.Held, now: float) -> None:
         job = self._make_job(held, held.kind in URGENT)
@@ -210,6 +215,14 @@ class Backlog:
             most = read_most_queued()
             room = {pool: max(most, count[pool, "running"]) - count[pool, "starting"] for pool in delegated}
             self.state.allow(room)
+
+    def _follow_course(self, held: calls.Held) -> None:
+        """Bring up to the record what a run has saved, and whether it gives way."""
+        running = self.state.running[held.id]
+        running.saved_s, running.job.saves = held.saved_at, held.saved_at is not None
+        if held.gives_way and not running.gives_way:
+            self.state.promise(held.gives_way, running.spots)
+        running.gives_way = held.gives_way
 
     def _follow_ending(self, ending: dict[Handle, placement.Ending]) -> None:
         known = {f"{handle.run_id}/{handle.attempt}": each for handle, each in ending.items()}
@@ -294,17 +307,6 @@ def find_state(home: Home) -> State | None:
     """Return the state as it was after the last decision; None before the first."""
     backlog = _backlogs.get(home.root)
     return backlog.state if backlog is not None and backlog.sure else None
-
-
-def name_tenant(project: str, principal: str) -> str:
-    """Return the path of who pays for a run.
-
-    Examples
-    --------
-    >>> name_tenant("air", "user:anna")
-    'air/anna'
-    """
-    return f"{project}/{principal.partition(':')[2] or principal}"
 
 
 @adopts

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from mainspring.control.lifetime import IDLE_S, Owner
+from mainspring.control.settings import check_settings
 from mainspring.domain.errors import Invalid, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.wire import describe
@@ -39,6 +40,7 @@ def own(root: str, patience_s: float) -> int:
         The exit code.
     """
     try:
+        check_settings()
         owner = Owner(place_home(Path(root)), _idle_s(IDLE_S), patience_s)
     except MainspringError as error:
         _tell_starter(msgspec.json.encode(describe(error)))

@@ -21,6 +21,7 @@ from mainspring.control.usecases import handles
 from mainspring.domain.errors import MainspringError, NotFound
 from mainspring.domain.messages import Explain, ListRuns, ListVersions
 from mainspring.domain.near import suggest
+from mainspring.domain.preemptions import tell_loss
 from mainspring.domain.principals import ANY_PROJECT
 from mainspring.domain.records import Alarm, Problem, Reason, Renewal, Run, Service, Verdict, Version
 from mainspring.domain.triggers import GetPipeline
@@ -72,7 +73,9 @@ def explain(turn: Turn, command: Explain) -> Reason:
 def explain_run(turn: Turn, run: Run) -> Reason:
     """Say what became of a run, and why."""
     lines = [f"{run.kind} {run.name} {run.state}{_attempt(run)}"]
-    lines += [f"attempt {each.number} {each.reason}" for each in run.attempts]
+    for each in run.attempts:
+        loss = tell_loss(each.lost_s, run.resources.gpus * run.resources.nodes)
+        lines.append(f"attempt {each.number} {each.reason}{f'; it {loss}' if loss else ''}")
     if run.reason:
         lines.append(f"because {explain_wait(turn, run) if run.state == 'queued' else run.reason}")
     if run.resources.sensitive and not is_ended(run):

@@ -11,10 +11,11 @@ from mainspring.control.usecases import FINISHED, loop
 from mainspring.domain.backoff import KEPT
 from mainspring.domain.errors import Conflict, Failed
 from mainspring.domain.pools import split_place
+from mainspring.domain.quotas import name_tenant
 from mainspring.domain.records import Attempt, Problem, Run
 from mainspring.domain.states import STOPPED, check_run_transition
 from mainspring.domain.wire import describe
-from mainspring.store import calls, runs
+from mainspring.store import calls, quotas, runs
 from mainspring.store.pools import list_pools
 
 SLICE = 200
@@ -170,7 +171,8 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     -------
     Run
         Queued with the next attempt, or failed with RUN-008; pruned when it was given up before
-        it was lost; as it is when it has ended meanwhile, for example with its parent.
+        it was lost; as it is when it has ended meanwhile, for example with its parent. What was to
+        give way has done so, and its worker is not counted as lost.
     """
     told = sweep_journal(turn, run)
     run, hold = runs.get_held(turn.connection, run.id)
@@ -179,8 +181,12 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     if hold.order == "prune":
         return end_run(turn, run, "pruned")
     if told is not None:  # it ended while nobody listened
+        if hold.gives_way and told.state == "failed":
+            return give_back(turn, run, hold)
         outputs = use_value(turn, run, told.outputs) if told.outputs is not None else None
         return end_run(turn, run, told.state, outputs=outputs, problem=told.problem, cpu_s=told.cpu_s)
+    if hold.gives_way:
+        return give_back(turn, run, hold)
     # Who speaks for a run that is queued and falls silent is no worker of it: it waits on.
     queued = run.state == "queued" or calls.was_placed(turn.connection, run.id)
     pool = split_place(run.place)[0]
@@ -196,7 +202,31 @@ def lose_run(turn: Turn, run: Run, why: str) -> Run:
     return end_run(turn, run, "failed", problem=problem, reason=why, losses=hold.losses + 1)
 
 
-def requeue(turn: Turn, run: Run, reason: str, end: str, wait_s: float = 0.0, **held: int) -> Run:
+def give_back(turn: Turn, run: Run, hold: runs.Hold) -> Run:
+    """Queue a run again that was told to give way and has ended; it counts as no failure.
+
+    What it did since its last checkpoint is lost: that is told by the attempt, and summed up for its tenants.
+    """
+    why = f"preempted for {tell_whom(turn, hold.gives_way)}"
+    since = max(run.started_at, hold.saved_at or 0.0) if run.started_at is not None else turn.now()
+    lost_s = max(0.0, turn.now() - since)
+    project, _, user = name_tenant(run.project, run.principal).partition("/")
+    for tenant in (project, f"{project}/{user}"):
+        quotas.count_loss(turn.connection, tenant, lost_s * run.resources.gpus * run.resources.nodes)
+    return requeue(turn, run, why, why, lost_s=lost_s)
+
+
+def tell_whom(turn: Turn, whom: str) -> str:
+    """Say to whom a run gives way: ``step fit 3f2a1b of air/ben``, or by whose word."""
+    if runs.read_state(turn.connection, whom) is None:
+        return whom
+    run = runs.get_run(turn.connection, whom)
+    return f"{run.kind} {run.name} {run.id[-6:]} of {name_tenant(run.project, run.principal)}"
+
+
+def requeue(
+    turn: Turn, run: Run, reason: str, end: str, wait_s: float = 0.0, *, lost_s: float = 0.0, **held: int
+) -> Run:
     """Queue a run again with the next attempt; results of the old attempt are refused from now on.
 
     Parameters
@@ -211,14 +241,17 @@ def requeue(turn: Turn, run: Run, reason: str, end: str, wait_s: float = 0.0, **
         How the attempt ended.
     wait_s : float, default 0
         How long the next one must wait.
+    lost_s : float, default 0
+        How long it had worked since its last checkpoint.
     **held
         Counters of `Hold` to set: ``losses`` or ``failures``.
     """
     attempt, fence = run.attempt + 1, run.fence + 1
-    ended = Attempt(run.attempt, end, run.started_at, turn.now(), wait_s, run.place)
+    ended = Attempt(run.attempt, end, run.started_at, turn.now(), wait_s, run.place, lost_s=lost_s)
     values = {"state": "queued", "attempt": attempt, "fence": fence, "reason": reason, "pid": 0, "started_at": None}
     values |= {
         "place": "",
+        "gives_way": "",
         "attempts": [*run.attempts, ended][-KEPT:],
         "due_at": ended.ended_at + wait_s if wait_s else None,
     }

@@ -27,6 +27,7 @@ USE_CASES = (
     "mainspring.control.pools",
     "mainspring.control.tenants",
     "mainspring.control.queue",
+    "mainspring.control.preemption",
     "mainspring.control.environments",
     "mainspring.control.rehearsals",
     "mainspring.control.retries",

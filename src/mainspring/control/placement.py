@@ -17,8 +17,10 @@ from mainspring.compute.scheduling import fitting
 from mainspring.control import gangs, sites
 from mainspring.control.finishing import cancel_run, end_run, lose_run
 from mainspring.control.reports import sweep_journal
+from mainspring.control.settings import read_grace_s
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import HANDLERS, adopts, ends, loop
+from mainspring.domain.crashpoints import crash_point
 from mainspring.domain.errors import Denied, Failed, Invalid, MainspringError
 from mainspring.domain.gangs import name_member, split_member
 from mainspring.domain.home import Home
@@ -84,6 +86,7 @@ class Pool:
         self._answers = True
         self._rejected: list[Rejection] = []
         self._due: dict[Handle, float] = {}
+        self._going: set[Handle] = set()
 
     @property
     def owns_queue(self) -> bool:
@@ -148,6 +151,15 @@ class Pool:
             return False
         self._due = {each: at for each, at in self._due.items() if at >= now} | {handle: now + START_S / 3}
         return True
+
+    def tell_going(self, going: set[Handle]) -> None:
+        """Send the word to end to attempts that are to give way, and did not get it from this owner."""
+        new = [*going - self._going]
+        if new:
+            crash_point("preempt.ordered")
+            self.engine.cancel(new, read_grace_s(), signal.SIGTERM)
+            crash_point("preempt.told")
+        self._going = going
 
     def take_rejected(self) -> dict[Handle, str]:
         """Return, once, what the engine has refused, and why."""
@@ -349,18 +361,21 @@ def settle(turn: Turn) -> None:
     known = open_pools(turn)
     live: dict[str, set[Handle]] = {name: set() for name in known}
     held_ids: set[str] = set()
+    going: set[Handle] = set()
     for held in calls.list_held(turn.connection, turn.node):
         name = split_place(held.place)[0]
         held_ids.add(held.id)
         if name in known:
-            live[name].update(list_handles(known[name], held.id, held.attempt, held.resources.nodes))
+            handles = list_handles(known[name], held.id, held.attempt, held.resources.nodes)
+            live[name].update(handles)
+            going.update(handles if held.gives_way else ())
         else:
             _settle(turn, Handle(held.id, held.attempt), partial(leave_pool, pool=name))
     gangs.forget_others(turn, held_ids)
     for pool in known.values():
-        _settle_pool(turn, pool, live[pool.name])
+        _settle_pool(turn, pool, live[pool.name], going)
     for pool in list(_retired.get(turn.home.root, ())):
-        if not _settle_pool(turn, pool, set()):
+        if not _settle_pool(turn, pool, set(), set()):
             _retired[turn.home.root].remove(pool)
             turn.after_commit(pool.close)
 
@@ -373,7 +388,7 @@ def leave_pool(turn: Turn, run: Run, pool: str) -> None:
         lose_run(turn, run, f"the pool {pool} was removed")
 
 
-def _settle_pool(turn: Turn, pool: Pool, live: set[Handle]) -> bool:
+def _settle_pool(turn: Turn, pool: Pool, live: set[Handle], going: set[Handle]) -> bool:
     """Settle what a pool holds; False when it holds nothing."""
     for handle, reason in pool.take_rejected().items():
         if handle in live:
@@ -382,12 +397,17 @@ def _settle_pool(turn: Turn, pool: Pool, live: set[Handle]) -> bool:
     with pool.asking("settle"):
         held = set(pool.engine.adopt(0.0))
         holds = bool(held)
+        pool.tell_going(held & live & going)
         settled: list[Handle] = []
-        for status in pool.engine.poll(list(live)):
+        found = pool.engine.poll(list(live))
+        alive = {split_member(status.run_id)[0] for status in found if status.state != "ended"}
+        for status in found:
             handle = Handle(status.run_id, status.attempt)
             if (status.building or status.queued) and pool.is_due(handle, turn.clock.monotonic()):
                 waits = "its environment is being built" if status.building else status.detail
                 _settle(turn, handle, partial(_await_start, waits=f"starting: {waits}"))
+            if handle in going and split_member(status.run_id)[0] in alive:
+                continue  # a gang gives way when all of it has ended
             if status.state == "ended" and _settle(turn, handle, partial(_end, status=status)):
                 settled.append(handle)
         _end_unwanted(turn, pool, held - live)
@@ -425,7 +445,7 @@ def _end(turn: Turn, run: Run, status: Status) -> None:
         HANDLERS[FinishRun](turn, command)
     elif status.cause in _NOT_BEGUN:
         _fail(turn, run, _NOT_BEGUN[status.cause], status.detail)
-    elif status.cause == "cancelled":
+    elif status.cause == "cancelled" and not runs.get_held(turn.connection, run.id)[1].gives_way:
         cancel_run(turn, run, status.detail)
     else:
         lose_run(turn, run, status.detail or "its worker gave it back")

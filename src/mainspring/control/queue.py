@@ -14,10 +14,11 @@ from mainspring.compute.scheduling.fitting import make_machine
 from mainspring.compute.scheduling.line import list_in_line
 from mainspring.compute.scheduling.state import State
 from mainspring.control import gangs, placement
-from mainspring.control.backlog import Backlog, find_state, make_backlog, name_tenant, read_backlog
+from mainspring.control.backlog import Backlog, find_state, make_backlog, read_backlog
 from mainspring.control.costs import charge
 from mainspring.control.finishing import tell_run
 from mainspring.control.leases import LEASE_S
+from mainspring.control.preemption import order_way
 from mainspring.control.processes import this_host
 from mainspring.control.results import make_run
 from mainspring.control.sites import SAID, find_label
@@ -27,6 +28,7 @@ from mainspring.domain import messages
 from mainspring.domain.errors import Denied
 from mainspring.domain.pools import join_places, split_place
 from mainspring.domain.principals import DEFAULT_PROJECT
+from mainspring.domain.quotas import name_tenant
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
 from mainspring.security.tokens import digest_token, is_token, worker_token
@@ -114,12 +116,15 @@ def _join_gang(turn: Turn, run: Run, placed: calls.Placed, command: messages.Lea
 @loop(every_s=0.2, topics=("queue",), durable=False, joins=True)
 def dispatch(turn: Turn) -> None:
     """Start what fits."""
-    machines = [make_machine(node, pool) for pool, node in placement.list_machines(turn)]
+    nodes, delegated = placement.list_machines(turn), placement.list_delegated(turn)
+    machines = [make_machine(node, pool, delegated=pool.name in delegated) for pool, node in nodes]
     backlog = read_backlog(turn, machines)
     specs: list[tuple[str, Spec]] = []
     for tries in range(_MOST_TRIES):
-        begun = decide(backlog.state, turn.now()).begun
-        refused = _start(turn, backlog.state, begun, specs)
+        decisions = decide(backlog.state, turn.now())
+        for running in decisions.preempted:
+            order_way(turn, running.job.run_id, running.gives_way)
+        refused = _start(turn, backlog.state, decisions.begun, specs)
         if not refused:
             break
         if not tries:  # one that was cancelled is seldom alone
@@ -152,8 +157,9 @@ def explain_wait(turn: Turn, run: Run) -> str:
     rank, job = next((rank, job) for rank, job in enumerate(line, 1) if job.run_id == run.id)
     # Why an attempt was lost or failed says more than what the next one waits for.
     reason = fitting.explain_wait(state, job) if run.reason.startswith("waiting") else run.reason
-    rents = explain_rents(state, job, turn.now())
-    return "; ".join([f"{reason}, {_ordinal(rank)} in line", *rents])
+    going = ", ".join(each.job.run_id[-6:] for each in state.running.values() if each.gives_way == run.id)
+    told = [f"{going} gives way to it"] if going else []
+    return "; ".join([f"{reason}, {_ordinal(rank)} in line", *told, *explain_rents(state, job, turn.now())])
 
 
 def _submit(turn: Turn, spec: messages.RunSpec) -> Run:

@@ -10,6 +10,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import REPORTED, handles
 from mainspring.domain import messages
 from mainspring.domain.records import Run
+from mainspring.domain.tracking import CHECKPOINT
 from mainspring.store import artifacts, histories, runs, series
 from mainspring.tracking.journal import journal_path, read_end, read_report
 
@@ -29,6 +30,9 @@ def report(turn: Turn, command: messages.Report) -> messages.Reported:
     new = use_artifacts(turn, run, command.artifacts)
     artifacts.add_artifacts(turn.connection, hold.seq, new)
     told: dict[str, Any] = {"journal_offset": max(command.offset, hold.journal_offset)}
+    saved = [each.time for each in new if each.name == CHECKPOINT]
+    if saved:
+        told["saved_at"] = max(saved)
     if command.params:
         told["params"] = {**run.params, **command.params}
     if command.tags:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mainspring.control import gangs
 from mainspring.control.blobs import use_value
 from mainspring.control.costs import add_costs
-from mainspring.control.finishing import SLICE, cancel_run, end_run, requeue, tell_run
+from mainspring.control.finishing import SLICE, cancel_run, end_run, give_back, requeue, tell_run
 from mainspring.control.leases import lease_of, length_of
 from mainspring.control.reports import find_order
 from mainspring.control.results import make_run
@@ -76,6 +76,8 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run | Later:
         whole = gangs.gather(turn, run, command.rank)
         if not whole or command.rank:
             return run if turn.expired else Later((run.id,), command.wait_s)
+    if state == "failed" and hold.gives_way:
+        return give_back(turn, run, hold)  # it was told to end, and did so in its own way
     if state == "failed" and hold.failures < run.retries and calls.has_call(turn.connection, run.id):
         what = command.problem.what if command.problem else "no reason given"
         failures = hold.failures + 1

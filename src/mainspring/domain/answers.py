@@ -30,6 +30,7 @@ _AREAS = (
     "passwords",
     "pools",
     "predictions",
+    "preemptions",
     "quotas",
     "registry",
     "rehearsals",

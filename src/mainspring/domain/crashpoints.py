@@ -30,6 +30,8 @@ POINTS: frozenset[str] = frozenset(
         "retention.hidden",
         "litter.removed",
         "trigger.decided",
+        "preempt.ordered",
+        "preempt.told",
         "import.brought",
         "export.writing",
         "courier.taken",

@@ -55,6 +55,10 @@ class Quota(msgspec.Struct):
         So much it gets before those that hold more than what is guaranteed to them.
     most : Amounts
         So much it holds at most, with all below it.
+    preempted : int
+        How often its runs gave way to others.
+    lost_gpu_s : float
+        Device seconds of work that they lost by it.
     budget : Money
         So much it spends at most on rented machines, with all below it.
     spent, rate : float
@@ -71,9 +75,22 @@ class Quota(msgspec.Struct):
     budget: Money = Money()
     set_by: str = ""
     set_at: float = 0.0
+    preempted: int = 0
+    lost_gpu_s: float = 0.0
     spent: float = 0.0
     rate: float = 0.0
     spent_at: float | None = None
+
+
+def name_tenant(project: str, principal: str) -> str:
+    """Return the path of who pays for a run.
+
+    Examples
+    --------
+    >>> name_tenant("air", "user:anna")
+    'air/anna'
+    """
+    return f"{project}/{principal.partition(':')[2] or principal}"
 
 
 class SetQuota(Command):

@@ -190,6 +190,8 @@ class Attempt(msgspec.Struct, frozen=True):
         Where it was, ``POOL/NODE``; empty: nowhere.
     cost : float
         What rented machines have cost for it; only who asks for the one run is told.
+    lost_s : float
+        How long it had worked since the run's last checkpoint; the next one does that again.
     """
 
     number: int
@@ -199,6 +201,7 @@ class Attempt(msgspec.Struct, frozen=True):
     wait_s: Seconds = 0.0
     place: str = ""
     cost: float = 0.0
+    lost_s: Seconds = 0.0
 
 
 class Run(msgspec.Struct):

@@ -10,6 +10,8 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_IDLE_S": "Idle seconds after which the owner ends; default 60, 0: never. Runs and services hold it.",
     "MAINSPRING_MOST_QUEUED": "Most runs that wait in an engine's own queue, if not as many run there; default 16.",
     "MAINSPRING_ZONE": "Where this home stands, as pools name it: what is sensitive stays there; default: no name.",
+    "MAINSPRING_GRACE_S": "Seconds, 0 to 60, that a run has to end in when it gives way to others; default 30.",
+    "MAINSPRING_CALM_S": "Seconds that a run keeps its place before it may have to give way; default 600.",
     "MAINSPRING_PROJECT": "Project that this process works in; default `default`.",
     "MAINSPRING_SYSTEM_METRICS_S": "Seconds between two readings of what long runs use; default 10, 0: none.",
     "MAINSPRING_URL": "Server that this process works at, `https://host:port`; default: the home of this machine.",

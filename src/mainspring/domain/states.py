@@ -13,6 +13,9 @@ RenewalState = Literal["opened", "training", "judged", "canary", "promoted", "re
 URGENT = ("commit", "environment", "gate", "check", "collect", "pipeline", "study")
 """Kinds of runs that wait for others, or that others wait for: they go first in line."""
 
+YIELDING = frozenset({"step", "trial", "command"})
+"""Kinds of runs that may be told to give way to others, and begin again."""
+
 OWNED = frozenset({"commit", "environment", "gate", "check", "predict"})
 """Kinds of runs that the owner alone begins and their workers alone end: what follows moves what others rely on."""
 

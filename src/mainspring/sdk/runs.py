@@ -20,6 +20,7 @@ from mainspring.domain.messages import (
     SearchRuns,
     SubmitRuns,
 )
+from mainspring.domain.preemptions import PreemptRuns
 from mainspring.domain.records import Call, Reason, Resources
 from mainspring.domain.records import Run as Record
 from mainspring.domain.states import TERMINAL
@@ -190,6 +191,16 @@ class Run:
     def cancel(self, reason: str = "cancelled by the user") -> None:
         """Cancel it with everything below it."""
         current_client().ask(CancelRuns(ids=[self.id], reason=reason))
+
+    def preempt(self) -> None:
+        """Have it give way to others: it is told to end, and goes on from its last checkpoint when its turn comes.
+
+        Raises
+        ------
+        Conflict
+            RUN-025 when it holds no place that it could give back.
+        """
+        current_client().ask(PreemptRuns(ids=[self.id]))
 
     def delete(self) -> None:
         """Hide it with everything below it; it can be restored until it is purged.

@@ -32,6 +32,7 @@ ACTIONS: dict[str, Action] = {
     "runs.submit_code": Action("runner"),
     "runs.report": Action("runner", worker=True),
     "runs.cancel": Action("runner", worker=True),
+    "runs.preempt": Action("runner"),
     "runs.tag": Action("runner", worker=True),
     "runs.delete": Action("editor"),
     "runs.lease": Action("runner", worker=True),

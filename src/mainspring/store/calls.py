@@ -34,6 +34,8 @@ class Waiting(msgspec.Struct, frozen=True):
         Its number inside the record; newer runs have greater ones.
     due_at : float or None
         It is not placed before.
+    saved_at : float or None
+        When it made its last checkpoint.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Waiting(msgspec.Struct, frozen=True):
     parent_id: str | None
     attempts: list[Attempt]
     due_at: float | None
+    saved_at: float | None
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -53,6 +56,10 @@ class Held(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
+    saved_at : float or None
+        When it made its last checkpoint.
+    gives_way : str
+        To which run it is to give way, or by whose word; empty: it keeps its place.
     waits : bool
         It has children that have not ended.
     """
@@ -70,6 +77,8 @@ class Held(msgspec.Struct, frozen=True):
     state: str
     timeout_s: float | None
     place: str
+    saved_at: float | None
+    gives_way: str
     call: Call
     waits: bool
 

@@ -46,6 +46,8 @@ quotas = Table(
     Column("budget", Packed(Money), nullable=False),
     text_column("set_by"),
     time_column("set_at", nullable=False),
+    Column("preempted", Whole, nullable=False, server_default="0"),
+    Column("lost_gpu_s", Float, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 """What was agreed about tenants."""

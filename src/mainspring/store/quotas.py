@@ -6,11 +6,17 @@ from mainspring.domain.quotas import Quota
 from mainspring.store.rows import add
 from mainspring.store.statements import Statement
 from mainspring.store.tables import quotas
-from mainspring.store.words import Connection, bindparam, delete, select
+from mainspring.store.words import Connection, bindparam, delete, select, update
 
 _FIELDS = tuple(name for name in Quota.__struct_fields__ if name in quotas.c)
 _ALL = Statement(select(*(quotas.c[name] for name in _FIELDS)).order_by(quotas.c.tenant))
 _REMOVE = Statement(delete(quotas).where(quotas.c.tenant == bindparam("tenant_")))
+
+_COUNT_LOSS = Statement(
+    update(quotas)
+    .where(quotas.c.tenant == bindparam("tenant_"))
+    .values(preempted=quotas.c.preempted + 1, lost_gpu_s=quotas.c.lost_gpu_s + bindparam("lost"))
+)
 
 
 def list_quotas(connection: Connection) -> list[Quota]:
@@ -27,3 +33,8 @@ def put_quota(connection: Connection, quota: Quota) -> None:
 def remove_quota(connection: Connection, tenant: str) -> None:
     """Forget what was agreed about a tenant."""
     _REMOVE.run(connection, {"tenant_": tenant})
+
+
+def count_loss(connection: Connection, tenant: str, lost_gpu_s: float) -> None:
+    """Count for a tenant with an agreement that one of its runs gave way."""
+    _COUNT_LOSS.run_later(connection, {"tenant_": tenant, "lost": lost_gpu_s})

@@ -55,6 +55,10 @@ class Hold(msgspec.Struct, frozen=True):
         How far the journal of the present attempt was read.
     order : str
         What its worker is told next: ``keep``, ``cancel`` or ``prune``.
+    saved_at : float or None
+        When it made its last checkpoint; None: never.
+    gives_way : str
+        To which run the present attempt is to give way, or by whose word; empty: it keeps its place.
     """
 
     seq: int
@@ -64,6 +68,8 @@ class Hold(msgspec.Struct, frozen=True):
     failures: int
     journal_offset: int
     order: str
+    saved_at: float | None
+    gives_way: str
 
 
 class Above(NamedTuple):

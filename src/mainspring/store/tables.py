@@ -98,6 +98,8 @@ runs = Table(
     Column("failures", _Whole, nullable=False, server_default="0"),
     Column("journal_offset", _Whole, nullable=False, server_default="0"),
     _text("order", server_default="keep"),  # keep, cancel or prune
+    _time("saved_at"),  # its last checkpoint
+    _text("gives_way", server_default=""),  # to which run, or by whose word; empty: it keeps its place
     Index(None, "parent_id"),
     Index(None, "node", "state"),
     Index(None, "state"),
@@ -372,8 +374,6 @@ leases = Table(
 
 # What the record says of itself: its id.
 meta = Table("meta", metadata, _text("name", primary_key=True), _text("value"), sqlite_with_rowid=False)
-
-# --- who may -------------------------------------------------------------------------------
 
 # The default project has a row only once something was set for it.
 projects = Table(

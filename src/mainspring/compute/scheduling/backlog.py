@@ -31,7 +31,7 @@ class Job(msgspec.Struct):
     used_gpu_s : float
         Device seconds of its earlier attempts.
     saves : bool
-        It has a checkpoint to go on from.
+        It has a checkpoint to go on from, as far as is known.
     urgent : bool
         Others wait for it, so that it goes before all that are not.
     """
@@ -96,6 +96,10 @@ class Backlog:
             if not self._counts[job.demand]:
                 del self._counts[job.demand]
         return job
+
+    def get(self, run_id: str) -> Job | None:
+        """Return a run that waits; None when it does not."""
+        return self._waiting.get(run_id)
 
     def list_demands(self) -> list[Demand]:
         """Return what those that wait ask, each once."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from mainspring.compute.scheduling.backlog import Job
@@ -12,6 +10,7 @@ from mainspring.compute.scheduling.cluster import Free, take_together
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Spot
 from mainspring.compute.scheduling.state import Running, State
 from mainspring.compute.scheduling.turns import Turns
+from mainspring.compute.scheduling.ways import Ways
 
 _MOST_HELD = 16
 """So many machines are held in one decision."""
@@ -30,7 +29,8 @@ class Decisions(msgspec.Struct, frozen=True):
     Attributes
     ----------
     preempted : tuple of Running
-        Runs that give way: they are ended, and wait again.
+        Runs that give way: they are ended, and wait again. With `Policy.graceful` they keep their places until the
+        caller stops them.
     begun : tuple of Begin
         Runs that start, in order.
     """
@@ -45,8 +45,8 @@ def decide(state: State, now: float) -> Decisions:
     Parameters
     ----------
     state : State
-        It is moved on by what is decided: what begins runs in it, what is preempted has left it, and the caller
-        submits it again with what it has used.
+        It is moved on by what is decided: what begins runs in it, what is preempted has left it, or gives way in it,
+        and the caller submits it again with what it has used.
     now : float
         Seconds, of the same clock as all times of the state.
 
@@ -67,9 +67,7 @@ def decide(state: State, now: float) -> Decisions:
     - A machine that costs something is rented only where home has nothing free of what a run asks, after the wait that
       its pool says, for a tenant with money left (`bursting.judge`).
     - No tenant exceeds its limit, and none loses by preemption what is guaranteed to it.
-    - Who makes others give way is within its guarantee and stays so, or short where they are long. Whom it ends lies
-      above the guarantee of its tenant, so that it is not due again before something else of that tenant ends; and
-      what is long stays long: preemption cannot go round in a circle.
+    - Preemption cannot go round in a circle, see `Ways`.
     - With a `patience_s` every run that the cluster could hold starts: once it is the oldest and has waited so long,
       machines are kept for it, no earlier than so long after the last one that machines were kept for. Others get
       there only what it does not ask, and urgent runs what they ask; so it starts after at most as many ends as
@@ -80,12 +78,13 @@ def decide(state: State, now: float) -> Decisions:
     """
     begun: list[Begin] = []
     state.let_go()
+    _serve_promised(state, now, begun)
     if state.kept is not None:
         _start_in_turn(state, now, begun, urgent=True)
     _serve_oldest(state, now, begun)
     _start_in_turn(state, now, begun)
     preempted = _preempt(state, now, begun) if state.policy.preempts and len(state.backlog) else []
-    if preempted:
+    if preempted and not state.policy.graceful:
         _start_in_turn(state, now, begun)  # who gave way may have held more than was asked
     if state.renting.rents and len(state.backlog):
         _burst(state, now, begun)
@@ -188,115 +187,23 @@ def _count_busy(free: Free) -> float:
 
 
 def _preempt(state: State, now: float, begun: list[Begin]) -> list[Running]:
-    """Let runs give way, once in a while: to those within their guarantee, and long ones to short ones."""
-    if now < state.calm_until_s:
-        return []
-    state.let_go_held()
-    given: list[Running] = []
-    if state.agreed:
-        _make_way(state, now, begun, given, lambda job: state.shares.is_due(job.tenant, job.demand), long=False)
-    if state.policy.order == "attained":
-        _make_way(state, now, begun, given, lambda job: not state.is_long(job.used_gpu_s), long=True)
-    if given:
-        state.calm_until_s = now + state.policy.calm_s
-    return given
+    ways = Ways(state, now)
+    preempted = ways.plan() if state.policy.graceful else ways.make()
+    begun += [Begin(running.job.run_id, running.spots) for running in ways.begun]
+    return preempted
 
 
-def _make_way(
-    state: State, now: float, begun: list[Begin], given: list[Running], may: Callable[[Job], bool], *, long: bool
-) -> None:
-    """Start in turn what may make others give way, where the end of those would make room for it."""
-    giving = _list_giving(state, now, long=long)
-    turns = Turns(state, now, state.backlog.list_demands() if giving else ())
-    while (job := turns.next()) is not None:
-        if not may(job) or state.bars(job):
-            turns.close(job.demand, job.tenant)
-            continue
-        victims = _find_victims(state, job.demand, giving)
-        for victim in victims:
-            state.stop(victim.job.run_id, now)
-            for spot in victim.spots:
-                giving[spot.machine].remove(victim)
-        given += victims
-        spots = state.find(job.demand) if victims else None
-        if spots is None:
-            turns.close(job.demand)
-        else:
+def _serve_promised(state: State, now: float, begun: list[Begin]) -> None:
+    """Start the runs that others have given way to; what is free already is held for those that must wait on."""
+    going = {spot.machine for running in state.running.values() if running.gives_way for spot in running.spots}
+    for run_id, names in [*state.promised.items()]:
+        job = state.backlog.get(run_id)
+        spots = state.find(job.demand) if job is not None and not state.bars(job) else None
+        if job is not None and spots is not None:
             _begin(state, job, spots, now, begun)
-
-
-def _list_giving(state: State, now: float, *, long: bool) -> dict[str, list[Running]]:
-    """Return by machine the runs that may be ended, those that lose least first.
-
-    If all of them were, every tenant would still have what is guaranteed to it.
-    """
-    calm_s, found = state.policy.calm_s, []
-    for running in state.running.values():
-        calm = running.job.preemptible and now - running.since_s >= calm_s
-        if calm and (not long or state.is_long(running.used_gpu_s(now))):
-            found.append(running)
-    found.sort(key=_measure_loss)
-    if state.agreed:
-        spared = [running for running in found if _spare(state, running, now)]
-        for running in spared:
-            state.shares.start(running.job.tenant, running.job.demand, now)
-        found = spared
-    giving: dict[str, list[Running]] = {}
-    for running in found:
-        for spot in running.spots:
-            giving.setdefault(spot.machine, []).append(running)
-    return giving
-
-
-def _measure_loss(running: Running) -> tuple[bool, int, float, str]:
-    """Return by what runs are compared that may be ended: those with a checkpoint first, then the small and new."""
-    job = running.job
-    return not job.saves, job.demand.gpu_total_milli, -running.since_s, job.run_id
-
-
-def _spare(state: State, running: Running, now: float) -> bool:
-    """Take a run out of what its tenant holds, where that is more than what is guaranteed to it."""
-    job = running.job
-    if job.run_id in state.lent or not state.shares.can_spare(job.tenant, job.demand):
-        return False
-    state.shares.end(job.tenant, job.demand, now)
-    return True
-
-
-def _find_victims(state: State, demand: Demand, giving: dict[str, list[Running]]) -> list[Running]:
-    """Return the runs whose end would make room on enough machines; none when it would not."""
-    options = []
-    for free in state.cluster:
-        runs = giving.get(free.machine.name, [])
-        if not runs and demand.nodes == 1:
-            continue  # it did not hold the run before, either
-        victims = _free_machine(free, demand, runs)
-        if victims is not None:
-            cost = sum(each.job.demand.gpu_total_milli for each in victims)
-            options.append((cost, free.machine.name, victims, free.machine.pool))
-    options.sort(key=lambda option: option[:2])
-    chosen: dict[str, Running] = {}
-    for _, _, victims, _ in take_together(options, demand.nodes, lambda option: option[3]):
-        chosen.update({each.job.run_id: each for each in victims})
-    return [*chosen.values()]
-
-
-def _free_machine(free: Free, demand: Demand, giving: list[Running]) -> list[Running] | None:
-    """Return which runs of a machine to end so that it holds a demand; None: ending all of them would not do."""
-    if free.drained or free.kept is not None or not free.suits(demand):
-        return None
-    left = Free(free.machine)
-    left.cpu_milli, left.memory_bytes, left.devices = free.cpu_milli, free.memory_bytes, list(free.devices)
-    taken: list[Running] = []
-    for running in giving:
-        if left.holds(demand):
-            break
-        asked = running.job.demand
-        left.cpu_milli += asked.cpu_milli
-        left.memory_bytes += asked.memory_bytes
-        for spot in running.spots:
-            if spot.machine == free.machine.name:
-                for device in spot.devices:
-                    left.devices[device] += asked.gpu_milli
-        taken.append(running)
-    return taken if left.holds(demand) else None
+        elif job is not None and going.intersection(names):
+            for free in state.cluster:
+                if free.machine.name in names:
+                    state.reserve(free, job.demand)
+            continue
+        del state.promised[run_id]

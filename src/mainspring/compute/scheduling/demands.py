@@ -124,6 +124,8 @@ class Machine(NamedTuple):
         Path of the tenant whose runs alone it takes; empty: anybody's.
     rent : Rent or None
         What it costs; None: it is there anyway.
+    delegated : bool
+        Its engine has a queue of its own, and says itself what gives way there.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Machine(NamedTuple):
     zone: str = ""
     owner: str = ""
     rent: Rent | None = None
+    delegated: bool = False
 
 
 class Spot(NamedTuple):

@@ -58,8 +58,11 @@ def find_pool(kind: str, asked: Resources) -> str:
     return asked.pool or ("" if kind in _TRAVELLING_KINDS else LOCAL_POOL)
 
 
-def make_machine(node: Node, pool: Pool | None = None) -> Machine:
-    """Return a node, named by its place, as decisions see it; of a pool of which nothing is known it is nobody's."""
+def make_machine(node: Node, pool: Pool | None = None, *, delegated: bool = False) -> Machine:
+    """Return a node, named by its place, as decisions see it; of a pool of which nothing is known it is nobody's.
+
+    With `delegated` its engine has a queue of its own.
+    """
     told = pool or Pool(split_place(node.name)[0], "")
     return Machine(
         node.name,
@@ -72,6 +75,7 @@ def make_machine(node: Node, pool: Pool | None = None) -> Machine:
         zone=SITE if told.may_hold_sensitive else "",
         owner=told.owner,
         rent=Rent(told.price, told.burst_after_s, told.idle_s) if told.price else None,
+        delegated=delegated,
     )
 
 

@@ -28,8 +28,12 @@ class Policy(msgspec.Struct, frozen=True):
         Device seconds after which a run counts as long; with `order` ``attained``.
     preempts : bool
         A run that is not yet long takes the place of long ones that cannot be shown to end.
+    graceful : bool
+        Who gives way keeps its place until it has ended; what is free then is held for whom it gave way to. Not long
+        runs give way to short ones, but those of tenants that hold more of their share to those of others.
     calm_s : float
-        Seconds that a run keeps its place at least, and between two times that runs are preempted.
+        Seconds that a run keeps its place at least, and between two times that a tenant, or short runs, make others
+        give way.
     patience_s : float
         Seconds after which machines are kept free for the run that has waited longest; 0: never.
     hold_s : float
@@ -45,6 +49,7 @@ class Policy(msgspec.Struct, frozen=True):
     placement: Literal["mainspring", "best-fit", "random"] = "best-fit"
     threshold_gpu_s: float = 16 * 3600.0
     preempts: bool = False
+    graceful: bool = False
     calm_s: float = 600.0
     patience_s: float = 0.0
     hold_s: float = 0.0
@@ -72,5 +77,5 @@ POLICIES: dict[str, Policy] = {
 }
 """By name; ``best-fit`` and ``random`` take who came first and fits, and differ in where."""
 
-LIVE = msgspec.structs.replace(POLICIES["mainspring"], hold_s=30.0, preempts=False)
+LIVE = msgspec.structs.replace(POLICIES["mainspring"], hold_s=30.0, graceful=True)
 """Of the live queue: ours, where a run that is larger than those behind it is not passed over for long."""

@@ -95,6 +95,23 @@ class Shares:
         held = measure(demand)
         return not any(each.needs(held) for each in self._take(tenant))
 
+    def read_parting(self, tenant: str, other: str, demand: Demand | None = None) -> float | None:
+        """Return how much a tenant holds of its share, with a demand, where its path parts from that of another.
+
+        Returns
+        -------
+        float or None
+            Of the whole of what it holds most of, by its weight; None: the paths do not part.
+        """
+        asked = measure(demand) if demand is not None else (0,) * KINDS
+        for mine, his in zip(self._take(tenant), self._take(other), strict=False):
+            if mine is not his:
+                return (
+                    max((mine.held[kind] + asked[kind]) / self._whole[kind] for kind in range(KINDS))
+                    / mine.agreed.weight
+                )
+        return None
+
     def rank(self, tenant: str) -> int:
         """Return the priority of a tenant: its own, or of the nearest above it that has one."""
         told = [each.agreed.priority for each in self._take(tenant) if each.agreed.priority is not None]

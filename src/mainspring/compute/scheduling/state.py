@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from random import Random
@@ -34,15 +35,28 @@ class Running(msgspec.Struct):
         Where.
     since_s : float
         Since when, in this attempt.
+    saved_s : float or None
+        When it made its last checkpoint, where somebody knows.
+    gives_way : str
+        To which run, or why, it gives way: it was told to end, and keeps its place until it has. Empty: it does not.
     """
 
     job: Job
     spots: tuple[Spot, ...]
     since_s: float
+    saved_s: float | None = None
+    gives_way: str = ""
 
     def used_gpu_s(self, now: float) -> float:
         """Return the device seconds of all its attempts."""
         return self.job.used_gpu_s + max(0.0, now - self.since_s) * self.job.demand.gpu_total_milli / WHOLE
+
+    def lost_gpu_s(self, now: float) -> float:
+        """Return the device seconds that would be done again; 0 when it has checkpoints and nobody knows of when."""
+        if self.job.saves and self.saved_s is None:
+            return 0.0
+        since_s = max(self.since_s, self.saved_s or 0.0)
+        return max(0.0, now - since_s) * self.job.demand.gpu_total_milli / WHOLE
 
 
 class State:
@@ -67,6 +81,8 @@ class State:
         By run.
     kept : tuple of str or None
         The run that machines are kept for, with their names.
+    promised : dict of str to tuple of str
+        Run that waits -> machines on which others give way to it.
     held : set of str
         Machines of which something is held until the next decision.
     lent : set of str
@@ -76,7 +92,11 @@ class State:
     room : dict of str to int
         Pool -> how many more runs may start there, where that is bounded.
     calm_until_s, turn_after_s : float
-        No run is preempted before; for no other run machines are kept before.
+        No long run is preempted before; for no other run machines are kept before.
+    calm_tenants : dict of str to float
+        Tenant -> before when it makes no others give way.
+    planned_s : float
+        When was last looked what could give way.
 
     Notes
     -----
@@ -105,12 +125,15 @@ class State:
         self.backlog = Backlog()
         self.running: dict[str, Running] = {}
         self.kept: tuple[str, tuple[str, ...]] | None = None
+        self.promised: dict[str, tuple[str, ...]] = {}
         self.held: set[str] = set()
         self._kept_back: set[str] = set()
         self.lent: set[str] = set()
         self.renting = Renting(machines)
         self.room: dict[str, int] = {}
         self.calm_until_s = 0.0
+        self.calm_tenants: dict[str, float] = {}
+        self.planned_s = -math.inf
         self.turn_after_s = 0.0
 
     def submit(self, job: Job) -> None:
@@ -141,10 +164,15 @@ class State:
 
     def note(self, job: Job, spots: tuple[Spot, ...], since_s: float, now: float) -> None:
         """Count a run that was given its place before this state was made."""
-        self.cluster.note(job.run_id, job.demand, spots)
-        self.renting.start(spots)
+        self.resume(Running(job, spots, since_s), now)
+
+    def resume(self, running: Running, now: float) -> None:
+        """Count a run as it was before it was stopped."""
+        job = running.job
+        self.cluster.note(job.run_id, job.demand, running.spots)
+        self.renting.start(running.spots)
         self.shares.start(job.tenant, job.demand, now)
-        self.running[job.run_id] = Running(job, spots, since_s)
+        self.running[job.run_id] = running
 
     def stop(self, run_id: str, now: float) -> Running | None:
         """Take out a run that has ended, was cancelled or preempted; None when it neither waits nor runs."""
@@ -193,6 +221,26 @@ class State:
             return
         self.held.add(free.machine.name)
         self.cluster.keep(free.machine.name, free.list_lacking(demand))
+
+    def reserve(self, free: Free, demand: Demand) -> None:
+        """Leave to others of a machine nothing of what a demand asks, until the next decision."""
+        if free.machine.name in self._kept_back:
+            return
+        before = free.kept or Demand(0)
+        self.held.add(free.machine.name)
+        asked = (before.cpu_milli + demand.cpu_milli, before.memory_bytes + demand.memory_bytes)
+        self.cluster.keep(free.machine.name, Demand(*asked, before.gpus + demand.gpus))
+
+    def promise(self, run_id: str, spots: tuple[Spot, ...]) -> None:
+        """Hold for a run that waits what others leave to it on the machines of some spots."""
+        self.promised[run_id] = tuple({*self.promised.get(run_id, ()), *(spot.machine for spot in spots)})
+
+    def remember(self, before: State) -> None:
+        """Take over what tenants have had, and what was promised, from a state of the same cluster before."""
+        self.shares.recall(before.shares.tell_used())
+        self.renting.used_at, self.renting.spent = {**before.renting.used_at}, before.renting.spent
+        self.promised = dict(before.promised)
+        self.calm_until_s, self.calm_tenants = before.calm_until_s, dict(before.calm_tenants)
 
     def let_go(self) -> None:
         """Leave everything to everybody again."""

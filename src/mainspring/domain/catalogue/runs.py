@@ -139,6 +139,13 @@ ENTRIES = (
         "mainspring logs RUN",
     ),
     Entry(
+        "RUN-025",
+        "conflict",
+        "a run that cannot give way",
+        "only a step, trial or command can that a worker executes, in a pool whose queue is ours",
+        "mainspring runs cancel RUN ends it for good; a cluster with a queue of its own has commands to requeue",
+    ),
+    Entry(
         "RUN-026",
         "not_found",
         "a member that a gang has not",

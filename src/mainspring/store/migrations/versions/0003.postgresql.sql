@@ -147,6 +147,8 @@ CREATE TABLE quotas (
     budget TEXT NOT NULL,
     set_by TEXT COLLATE "C" NOT NULL,
     set_at FLOAT NOT NULL,
+    preempted BIGINT DEFAULT '0' NOT NULL,
+    lost_gpu_s FLOAT DEFAULT '0' NOT NULL,
     PRIMARY KEY (tenant)
 );
 
@@ -355,6 +357,8 @@ CREATE TABLE runs (
     failures BIGINT DEFAULT '0' NOT NULL,
     journal_offset BIGINT DEFAULT '0' NOT NULL,
     "order" TEXT COLLATE "C" DEFAULT 'keep' NOT NULL,
+    saved_at FLOAT,
+    gives_way TEXT COLLATE "C" DEFAULT '' NOT NULL,
     PRIMARY KEY (seq),
     CONSTRAINT runs_id UNIQUE (id)
 );

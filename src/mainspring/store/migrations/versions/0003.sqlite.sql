@@ -151,6 +151,8 @@ CREATE TABLE quotas (
     budget TEXT NOT NULL,
     set_by TEXT NOT NULL,
     set_at FLOAT NOT NULL,
+    preempted INTEGER DEFAULT '0' NOT NULL,
+    lost_gpu_s FLOAT DEFAULT '0' NOT NULL,
     PRIMARY KEY (tenant)
 )
  WITHOUT ROWID;
@@ -367,6 +369,8 @@ CREATE TABLE runs (
     failures INTEGER DEFAULT '0' NOT NULL,
     journal_offset INTEGER DEFAULT '0' NOT NULL,
     "order" TEXT DEFAULT 'keep' NOT NULL,
+    saved_at FLOAT,
+    gives_way TEXT DEFAULT '' NOT NULL,
     PRIMARY KEY (seq),
     CONSTRAINT runs_id UNIQUE (id)
 );
