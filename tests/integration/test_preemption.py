@@ -1,5 +1,7 @@
 """Runs give way with a grace: they save, wait again, go on where they were, and end with the right result."""
 
+import time
+
 import pytest
 from tests.support.preemption import RACK, Lab, count, hold, ignore, pass_by
 
@@ -16,10 +18,13 @@ from mainspring.testing.engines import get, refuse, submit, until, wait, wait_fo
 from mainspring.tracking.codecs import load_value
 
 
+CALM_S = 0.2
+
+
 @pytest.fixture
 def lab(monkeypatch, client):
     """Two devices; who has run for a moment may have to give way."""
-    monkeypatch.setenv("MAINSPRING_CALM_S", "0.2")
+    monkeypatch.setenv("MAINSPRING_CALM_S", str(CALM_S))
     monkeypatch.setenv("MAINSPRING_GRACE_S", "60")
     made = Lab(client, 2)
     yield made
@@ -58,9 +63,10 @@ def wait_for_attempt(client, run, number=2):
 
 
 def wait_until_saved(client, run):
-    """Wait until the owner has been told of a checkpoint."""
+    """Wait until the owner has been told of a checkpoint, and the run has had its calm."""
     for _ in until():
-        if client.ask(ListArtifacts(run_id=run.id, name=CHECKPOINT)):
+        saved = client.ask(ListArtifacts(run_id=run.id, name=CHECKPOINT))
+        if saved and time.time() - get(client, run).started_at > 2 * CALM_S:
             break
 
 
