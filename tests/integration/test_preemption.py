@@ -17,7 +17,6 @@ from mainspring.sdk.client import Client
 from mainspring.testing.engines import get, refuse, submit, until, wait, wait_for_file
 from mainspring.tracking.codecs import load_value
 
-
 CALM_S = 0.2
 
 
