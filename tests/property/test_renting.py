@@ -1,5 +1,7 @@
 """Zones, owners, rented machines and budgets, over any course of runs."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,10 @@ from mainspring.compute.scheduling.bursting import explain_rents
 from mainspring.compute.scheduling.deciding import decide
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Rent
 from mainspring.compute.scheduling.policies import LIVE, POLICIES
+from mainspring.compute.scheduling.simulation import Arrival, simulate
 from mainspring.compute.scheduling.state import State
+from mainspring.compute.scheduling.traces import read_arrivals, read_machines
+from mainspring.domain.errors import Invalid
 
 OWNERS = ("a", "b/x")
 TENANTS = ("a/x", "a/y", "b/x", "b/y")
@@ -214,3 +219,51 @@ def test_a_gang_is_not_split_between_home_and_what_is_rented(nodes):
     submit(state, "gang", 8, nodes=2)
     begun = decide(state, 601.0).begun
     assert [{spot.machine for spot in each.spots} for each in begun] == ([{"c0", "c1"}] if nodes == 2 else [])
+
+
+arrivals = st.lists(
+    st.tuples(st.sampled_from(TENANTS), st.integers(0, 2), st.sampled_from(["", "site"]), *[st.integers(0, 60)] * 2),
+    max_size=25,
+).map(
+    lambda found: [
+        Arrival(f"r{at:02d}", tenant, Demand(500, gpus=gpus, zone=zone), float(came), float(length))
+        for at, (tenant, gpus, zone, came, length) in enumerate(found)
+    ]
+)
+
+
+@given(machines, arrivals, st.sampled_from([LIVE, *POLICIES.values()]))
+def test_a_played_trace_has_no_start_off_site_and_none_that_is_rented_while_home_idles(machines, arrivals, policy):
+    machines = [machine._replace(owner="") for machine in machines]
+    told = simulate(machines, arrivals, policy, checkpoint_s=10.0, restart_s=1.0)
+    assert (told.off_site, told.idle_bursts) == (0, 0)
+    assert not any(math.isnan(course.ended_s) for course in told.courses)
+    prices = [machine.rent.price for machine in machines if machine.rent]
+    assert 0.0 <= told.cost <= 2 * sum(prices) * told.span_s / 3600 + 1e-9  # one by its cores, others by devices
+
+
+def test_what_a_trace_rents_is_paid_by_the_part_and_the_hour():
+    arrivals = [Arrival(name, "a", Demand(0, gpus=gpus), 0.0, 7200.0) for name, gpus in (("a", 8), ("b", 4))]
+    told = simulate([HOME, CLOUD], arrivals, LIVE)
+    assert [course.began_s for course in told.courses] == [0.0, 600.0]
+    assert told.cost == 2 * 2.5 * 4 / 8
+
+
+def test_a_trace_says_what_is_rented_and_what_stays(tmp_path):
+    nodes, runs = tmp_path / "nodes.csv", tmp_path / "runs.csv"
+    nodes.write_text(
+        "sn,cpu_milli,memory_mib,gpu,model,pool,zone,price,burst_after\nh,8000,0,1,T4,,site,,\nc,8000,0,1,T4,cloud,,2.5,60\n"
+    )
+    runs.write_text(
+        "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,creation_time,deletion_time,zone\n"
+        "a,0,0,1,1000,,0,100,\nb,0,0,1,1000,,0,100,site\nc,0,0,1,1000,,0,100,\n"
+    )
+    home, cloud = read_machines(nodes)
+    assert (home.zone, home.rent, cloud.pool, cloud.rent) == ("site", None, "cloud", Rent(2.5, 60.0))
+    assert [each.demand.zone for each in read_arrivals(runs)] == ["", "site", ""]
+    told = simulate([home, cloud], read_arrivals(runs), POLICIES["best-fit"])
+    assert [course.began_s for course in told.courses] == [0.0, 100.0, 60.0]
+    nodes.write_text("sn,cpu_milli,memory_mib,gpu,model,price\nh,8000,0,1,T4,dear\n")
+    with pytest.raises(Invalid, match="SIM-001") as caught:
+        read_machines(nodes)
+    assert "price is 'dear'" in caught.value.what

@@ -70,6 +70,7 @@ def _play(trace: Path, nodes: Path, policy: str, seed: int) -> None:
             "devices": f"{figures.utilisation:.1%} given out, {figures.goodput:.1%} did work that lasted",
             "tenants": f"Jain {figures.jain:.3f}",
             "preempted": f"{figures.preemptions:,}, {figures.lost_gpu_hours:,.0f} device hours done twice",
+            "rented": f"{figures.cost:,.2f}" if any(machine.rent for machine in machines) else None,
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from mainspring.compute.scheduling.backlog import Job
@@ -30,19 +31,20 @@ class Home(NamedTuple):
 
 def look_at_home(cluster: Cluster, demand: Demand) -> Home:
     """Count what is free at home of what a demand asks; what is kept for somebody is free."""
-    free = whole = could = 0
+    free = whole = 0
+    could: Counter[str] = Counter()
     for each in cluster:
         if each.machine.rent is not None or each.drained or not each.suits(demand):
             continue
         fits = not Free(each.machine).find_lack(demand)
-        could += fits
+        could[each.machine.pool] += fits
         if demand.gpus:
             whole += each.machine.gpus
             free += sum(milli >= demand.gpu_milli for milli in each.devices)
         elif fits:
             whole += 1
             free += each.cpu_milli >= demand.cpu_milli and each.memory_bytes >= demand.memory_bytes
-    return Home(free, whole, could >= demand.nodes)
+    return Home(free, whole, max(could.values(), default=0) >= demand.nodes)
 
 
 class Offer(NamedTuple):

@@ -38,6 +38,11 @@ class Figures(msgspec.Struct, frozen=True):
         From arrival to end, by the run's own duration, at least a minute; of 100 runs the second worst.
     decisions : int
         How often was decided.
+    off_site, idle_bursts : int
+        Starts outside the zone that a run may not leave, and on rented machines while home had something free of what
+        was asked: both are 0, or something is wrong.
+    cost : float
+        Of rented machines, for the time that runs had them.
     """
 
     policy: str
@@ -59,6 +64,9 @@ class Figures(msgspec.Struct, frozen=True):
     lost_gpu_hours: float
     slowdown_p99: float
     decisions: int
+    off_site: int
+    idle_bursts: int
+    cost: float
 
 
 def sum_up(simulated: Simulated, gpus: int, policy: str, seed: int) -> Figures:
@@ -99,6 +107,9 @@ def sum_up(simulated: Simulated, gpus: int, policy: str, seed: int) -> Figures:
         sum(each.lost_gpu_s for each in courses) / _HOUR_S,
         _quantile(slowdowns, 0.99),
         simulated.decisions,
+        simulated.off_site,
+        simulated.idle_bursts,
+        simulated.cost,
     )
 
 

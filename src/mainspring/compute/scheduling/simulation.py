@@ -9,12 +9,14 @@ from heapq import heappop, heappush
 import msgspec
 
 from mainspring.compute.scheduling.backlog import Job
+from mainspring.compute.scheduling.bursting import find_due_s
 from mainspring.compute.scheduling.deciding import decide
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
 from mainspring.compute.scheduling.fairness import Fairness
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import Policy
 from mainspring.compute.scheduling.state import State
+from mainspring.compute.scheduling.watching import Watch
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -73,6 +75,8 @@ class Simulated(msgspec.Struct, frozen=True):
         Device seconds that were given out, and from the first arrival to the last end.
     jain : float
         Of tenants, see `Fairness`.
+    off_site, idle_bursts, cost : int, int, float
+        See `Watch`.
     """
 
     courses: list[Course]
@@ -82,6 +86,9 @@ class Simulated(msgspec.Struct, frozen=True):
     gpu_s_held: float
     span_s: float
     jain: float
+    off_site: int = 0
+    idle_bursts: int = 0
+    cost: float = 0.0
 
 
 def simulate(
@@ -139,6 +146,7 @@ class _Play:
     ) -> None:
         self.state = State(machines, policy, Mix.of(each.demand for each in arrivals), seed=seed)
         self.fairness = Fairness(self.state)
+        self.watch = Watch(self.state)
         self.ended = 0
         self._checkpoint_s, self._restart_s = checkpoint_s, restart_s
         self._fits: dict[Demand, bool] = {}
@@ -180,6 +188,9 @@ class _Play:
             self._held_gpu_s,
             self._now - self._first,
             self.fairness.jain(),
+            self.watch.off_site,
+            self.watch.idle_bursts,
+            self.watch.cost,
         )
 
     def _decide(self) -> None:
@@ -194,6 +205,7 @@ class _Play:
             course.lost_gpu_s += (self._now - victim.since_s - max(0.0, saved)) * gpus
             used = victim.used_gpu_s(self._now)
             self.fairness.end(victim.job)
+            self.watch.end(victim, self._now)
             self._submit(msgspec.structs.replace(victim.job, used_gpu_s=used))
             self._preemptions += 1
         for begun in decisions.begun:
@@ -205,8 +217,11 @@ class _Play:
             left = course.arrival.duration_s - course.done_s + (self._restart_s if course.attempts > 1 else 0.0)
             heappush(self._events, (self._now + left, 0, begun.run_id, course.attempts))
             self.fairness.start(running.job)
+            self.watch.begin(running)
         waits = self.state.policy.preempts and len(self.state.backlog)
         self._again_s = max(self._now, self.state.calm_until_s) + self.state.policy.calm_s if waits else math.inf
+        if self.state.renting.rents:
+            self._again_s = min(self._again_s, find_due_s(self.state, self._now))
 
     def _submit(self, job: Job) -> None:
         self.state.submit(job)
@@ -218,6 +233,7 @@ class _Play:
             running = self.state.stop(run_id, self._now)
             assert running is not None
             self.fairness.end(running.job)
+            self.watch.end(running, self._now)
             course.ended_s = self._now
             self.ended += 1
 

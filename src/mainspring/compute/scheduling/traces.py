@@ -6,8 +6,9 @@ name of its own), ``cpu_milli``, ``memory_mib``, ``gpu`` (devices), ``model`` (t
 ``num_gpu`` is 1; else each is asked whole), ``gpu_spec`` (types that will do, joined by ``|``; empty:
 any). Runs that are played in time need ``creation_time`` and ``deletion_time`` in seconds, and may have
 ``scheduled_time`` (when it got its place; else it is taken to have had one at once), ``tenant`` (a path) and
-``num_nodes`` (so many machines, each of which gives all that is asked). Other columns may be there and are not
-read; an empty number is 0, but for a time.
+``num_nodes`` (so many machines, each of which gives all that is asked). Machines may have ``pool``, ``zone``, and
+``price`` (of an hour; such are rented, once a run has waited ``burst_after`` seconds, else 600), runs a ``zone`` that
+they do not leave. Other columns may be there and are not read; an empty number is 0, but for a time.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import Path
 
 import msgspec
 
-from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
+from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Rent
 from mainspring.compute.scheduling.simulation import Arrival
 from mainspring.domain.errors import Invalid
+from mainspring.domain.pools import PATIENCE_S
 
 _MACHINE = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 _RUN = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec")
@@ -53,6 +55,9 @@ def read_machines(path: Path) -> list[Machine]:
             _read(row, "memory_mib", path, line) << 20,
             _read(row, "gpu", path, line),
             row["model"],
+            pool=row.get("pool") or "",
+            zone=row.get("zone") or "",
+            rent=_read_rent(row, path, line),
         )
         for line, row in _list_rows(path, _MACHINE)
     ]
@@ -110,7 +115,20 @@ def _read_demand(row: Mapping[str, str], path: Path, line: int) -> Demand:
         milli if gpus == 1 else WHOLE,
         tuple(sorted(filter(None, row["gpu_spec"].split("|")))),
         nodes,
+        zone=row.get("zone") or "",
     )
+
+
+def _read_rent(row: Mapping[str, str], path: Path, line: int) -> Rent | None:
+    price = row.get("price", "").strip() or "0"
+    try:
+        amount = float(price)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= _MOST:
+        raise Invalid("SIM-001", f"{path}, line {line}: price is {price[:40]!r}, no number from 0 on")
+    after_s = _read(row, "burst_after", path, line) if row.get("burst_after", "").strip() else PATIENCE_S
+    return Rent(amount, float(after_s)) if amount else None
 
 
 def _list_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Mapping[str, str]]]:
