@@ -146,8 +146,10 @@ def log_batch(turn: Turn, command: told.LogBatch) -> Nothing:
         _set_texts(turn, found.run, command)
         place = found.place
     else:
-        place = _check_active(logged_runs.find_place(turn.connection, turn.project, command.run_id), command.run_id)
-    series.add_points(turn.connection, place.seq, place.attempt, command.points)
+        metrics = {key for key, *_ in command.points}
+        place = logged_runs.find_place(turn.connection, turn.project, command.run_id, metrics)
+        _check_active(place, command.run_id)
+    series.add_points(turn.connection, place.seq, place.attempt, command.points, place.keys)
     if command.of_models:
         add_metrics(turn, command.run_id, command.of_models)
     if place.kind == "trial" and command.points:
@@ -186,10 +188,9 @@ def _find_active(turn: Turn, run_id: str) -> logged_runs.Found:
     return found
 
 
-def _check_active(place: logged_runs.Place, run_id: str) -> logged_runs.Place:
+def _check_active(place: logged_runs.Place, run_id: str) -> None:
     if place.deleted:
         raise Conflict("EXP-003", f"run {run_id} is deleted", run=run_id, state="deleted")
-    return place
 
 
 def _find_parent(turn: Turn, parent_id: str | None) -> str | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from mainspring.domain.experiments import DatasetInput, DatasetSummary, LoggedRun, ModelUse
 from mainspring.domain.records import Run
 from mainspring.store.runs import HELD, Hold, no_run, split_held
 from mainspring.store.series import read_value
-from mainspring.store.statements import Statement, add_once
+from mainspring.store.statements import Statement, add_once, pack_ids, unpack_ids
 from mainspring.store.tables import (
     dataset_inputs,
     deletions,
@@ -21,7 +21,7 @@ from mainspring.store.tables import (
     series_keys,
     told_datasets,
 )
-from mainspring.store.words import Connection, and_, bindparam, exists, insert, select
+from mainspring.store.words import Connection, and_, bindparam, exists, insert, select, true
 
 CONTEXT = "mlflow.data.context"
 """Tag of a reading that says what the dataset was read for."""
@@ -40,12 +40,15 @@ class Place(NamedTuple):
         Which attempt logs.
     deleted : bool
         It is hidden.
+    keys : dict of str to int or None
+        Numbers of the metrics that were asked for, without those that nobody has logged; None: nobody has asked.
     """
 
     seq: int
     kind: str
     attempt: int
     deleted: bool
+    keys: dict[str, int] | None = None
 
 
 class Found(NamedTuple):
@@ -74,9 +77,11 @@ class Found(NamedTuple):
 
 
 _IS_IT = (runs.c.id == bindparam("id_"), runs.c.project == bindparam("project_"))
+_known = select(series_keys.c.key, series_keys.c.id).where(series_keys.c.key.in_(unpack_ids("names"))).subquery("known")
 _PLACE = Statement(
-    select(runs.c.seq, runs.c.kind, runs.c.attempt, deletions.c.deleted_at)
+    select(runs.c.seq, runs.c.kind, runs.c.attempt, deletions.c.deleted_at, _known.c.key, _known.c.id)
     .outerjoin(deletions, deletions.c.id == runs.c.id)
+    .outerjoin(_known, true())
     .where(*_IS_IT)
 )
 _FIND = Statement(
@@ -123,18 +128,20 @@ _ADD_INPUT = Statement(add_once(dataset_inputs), ("run", "dataset", "tags"))
 _ADD_USE = Statement(add_once(model_uses), ("run", "kind", "model_id", "step"))
 
 
-def find_place(connection: Connection, project: str, run_id: str) -> Place:
-    """Return where points of a run go.
+def find_place(connection: Connection, project: str, run_id: str, metrics: Collection[str] = ()) -> Place:
+    """Return where points of a run go, and the numbers of their metrics, by one statement.
 
     Raises
     ------
     NotFound
         RUN-001 when the project has no such run, deleted or not.
     """
-    row = _PLACE.first(connection, id_=run_id, project_=project)
-    if row is None:
+    rows = _PLACE.all(connection, id_=run_id, project_=project, names=pack_ids(list(metrics)))
+    if not rows:
         raise no_run(run_id)
-    return Place(row[0], row[1], row[2], row[3] is not None)
+    seq, kind, attempt, deleted_at = rows[0][:4]
+    keys = {str(key): int(number) for *_, key, number in rows if key is not None}
+    return Place(seq, kind, attempt, deleted_at is not None, keys)
 
 
 def find_logged(connection: Connection, project: str, run_id: str) -> Found:

@@ -7,7 +7,7 @@ says the same is the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mainspring.domain.errors import Invalid
@@ -86,7 +86,9 @@ _SERIES = Statement(
 )
 
 
-def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Point]) -> None:
+def add_points(
+    connection: Connection, run: int, attempt: int, new: Sequence[Point], known: Mapping[str, int] | None = None
+) -> None:
     """Add points to the series of a run.
 
     Parameters
@@ -99,6 +101,8 @@ def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Poi
         Which attempt has logged them.
     new : sequence of (key, step, time, value)
         In the order they were logged.
+    known : mapping of str to int, optional
+        Numbers of keys that this transaction has read; None: they are read.
 
     Notes
     -----
@@ -106,7 +110,7 @@ def add_points(connection: Connection, run: int, attempt: int, new: Sequence[Poi
     """
     if not new:
         return
-    keys = _find_keys(connection, {key for key, *_ in new})
+    keys = _find_keys(connection, {key for key, *_ in new}, known)
     rows: list[dict[str, Any]] = [
         {
             "run": run,
@@ -180,12 +184,12 @@ def read_keys(connection: Connection, names: set[str]) -> dict[str, int]:
     return {str(key): int(number) for key, number in _KEYS.all(connection, names=pack_ids(sorted(names)))}
 
 
-def _find_keys(connection: Connection, names: set[str]) -> dict[str, int]:
+def _find_keys(connection: Connection, names: set[str], known: Mapping[str, int] | None = None) -> Mapping[str, int]:
     # SQLite ends the texts of a list there, PostgreSQL refuses them.
     hollow = next((name for name in names if "\0" in name), None)
     if hollow is not None:
         raise Invalid("HOME-020", f"the key {hollow!r} holds the character NUL")
-    found = read_keys(connection, names)
+    found = read_keys(connection, names) if known is None else known
     if found.keys() != names:
         _ADD_KEY.run_many(connection, [{"key": name} for name in sorted(names - found.keys())])
         found = read_keys(connection, names)
