@@ -3,11 +3,11 @@
 import time
 
 import pytest
-from tests.support.preemption import RACK, Lab, count, hold, ignore, pass_by
+from tests.support.preemption import Lab, check_counted, count, hold, ignore, pass_by, put, wait_for_steps
 
 from mainspring.cli.main import _run
 from mainspring.domain.errors import MainspringError
-from mainspring.domain.messages import CancelRuns, Explain, GetSeries
+from mainspring.domain.messages import CancelRuns, Explain
 from mainspring.domain.pools import AddPool
 from mainspring.domain.preemptions import PreemptRuns
 from mainspring.domain.quotas import Amounts, ListQuotas, SetQuota
@@ -15,7 +15,6 @@ from mainspring.domain.records import Resources
 from mainspring.domain.tracking import CHECKPOINT, ListArtifacts
 from mainspring.sdk.client import Client
 from mainspring.testing.engines import get, refuse, submit, until, wait, wait_for_file
-from mainspring.tracking.codecs import load_value
 
 CALM_S = 0.2
 
@@ -40,19 +39,6 @@ def ben(lab):
     return lab.of("ben")
 
 
-def read(client, run):
-    return load_value(run.outputs, client.blobs, client.seal)
-
-
-def check_counted(client, run):
-    """Each step was counted once, whatever happened on the way."""
-    total = read(client, run)
-    points = [(step, value) for step, _, value in client.ask(GetSeries(run_id=run.id, key="counted"))]
-    assert total["seen"] == [*range(len(total["seen"]))]
-    assert total["sum"] == sum(total["seen"])
-    assert points == [(step, float(step)) for step in total["seen"]]
-
-
 def wait_for_attempt(client, run, number=2):
     for _ in until():
         found = get(client, run)
@@ -67,16 +53,6 @@ def wait_until_saved(client, run):
         saved = client.ask(ListArtifacts(run_id=run.id, name=CHECKPOINT))
         if saved and time.time() - get(client, run).started_at > 2 * CALM_S:
             break
-
-
-def wait_for_steps(path, count):
-    for _ in until():
-        if path.exists() and len(path.read_text().split()) >= count:
-            break
-
-
-def put(client, function, tmp_path, name, **facts):
-    return submit(client, function, str(tmp_path), name, resources=RACK, **facts)
 
 
 def test_a_guarantee_is_taken_back_and_who_gave_way_goes_on_where_it_was(client, anna, ben, tmp_path):

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import mainspring as ms
 from mainspring.domain import access
+from mainspring.domain.messages import GetSeries
 from mainspring.domain.pools import AddPool
 from mainspring.domain.records import Resources
 from mainspring.sdk.client import Client
+from mainspring.testing.engines import submit, until
+from mainspring.tracking.codecs import load_value
 
 RACK = Resources(cpus=0.5, gpus=1, pool="rack")
 
@@ -26,7 +29,7 @@ class Lab:
         """Return the client of a project, which is made when first named."""
         if project not in self._clients:
             self._client.ask(access.AddProject(name=project))
-            self._clients[project] = Client(self.home, start=None, project=project)
+            self._clients[project] = Client(self.home, project=project)
         return self._clients[project]
 
     def close(self) -> None:
@@ -89,3 +92,24 @@ def tell(path: Path, word: object) -> None:
     """Append a line."""
     with path.open("a") as file:
         file.write(f"{word}\n")
+
+
+def put(client, function, tmp_path, name, **facts):
+    """Queue a call on the rack."""
+    return submit(client, function, str(tmp_path), name, resources=RACK, **facts)
+
+
+def wait_for_steps(path, count):
+    """Wait until a program has told of so many."""
+    for _ in until():
+        if path.exists() and len(path.read_text().split()) >= count:
+            break
+
+
+def check_counted(client, run):
+    """Each step was counted once, whatever happened on the way."""
+    total = load_value(run.outputs, client.blobs, client.seal)
+    points = [(step, value) for step, _, value in client.ask(GetSeries(run_id=run.id, key="counted"))]
+    assert total["seen"] == [*range(len(total["seen"]))]
+    assert total["sum"] == sum(total["seen"])
+    assert points == [(step, float(step)) for step in total["seen"]]
