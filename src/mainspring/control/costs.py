@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,8 @@ from msgspec.structs import replace
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.demands import Machine
 from mainspring.compute.scheduling.renting import price
-from mainspring.control.finishing import requeue
+from mainspring.control.preemption import order_way
+from mainspring.control.settings import read_grace_s
 from mainspring.control.sites import is_within
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends, loop
@@ -20,13 +20,12 @@ from mainspring.domain.home import Home
 from mainspring.domain.quotas import Quota
 from mainspring.domain.records import Run
 from mainspring.domain.states import TERMINAL
-from mainspring.store import bills, quotas, runs
+from mainspring.store import bills, quotas
 from mainspring.store.bills import Bill, Course, Sum
 
 LOOK_S = 5.0
 """Seconds between two looks at what is spent."""
 
-_log = logging.getLogger(__name__)
 _spent: dict[Path, tuple[float, dict[str, float]]] = {}
 """Home -> month, and the budgets that were spent in it: until the month ends or another budget is agreed on."""
 
@@ -100,7 +99,7 @@ def forget_spent(turn: Turn) -> None:
 
 @loop(every_s=LOOK_S)
 def settle_bills(turn: Turn) -> None:
-    """Close the bills of attempts that have ended, and end those that nobody can pay for any more."""
+    """Close the bills of attempts that have ended; let those give way that nobody can pay for any more."""
     live = []
     for course in bills.list_open(turn.connection, turn.node):
         until = _find_end(course, turn.now())
@@ -114,7 +113,7 @@ def settle_bills(turn: Turn) -> None:
     for bill in live:
         path = next((path for path in known if is_within(bill.tenant, path)), "")
         if path:
-            _stop(turn, bill, f"the budget of {path} is spent: {known[path]:g} this month")
+            order_way(turn, bill.run_id, f"the budget of {path}, {known[path]:g} a month")
 
 
 @adopts
@@ -130,18 +129,19 @@ def close_costs(home: Home) -> None:
 
 
 def _look(turn: Turn) -> dict[str, float]:
-    """Return tenant -> budget, of those that are spent, or will be before the next look but one."""
+    """Return tenant -> budget, of those that are spent, or would be while runs that are told so now come to an end."""
     month, now = find_month(turn.now()), turn.now()
     budgets = {each.tenant: each.budget.month for each in quotas.list_quotas(turn.connection)}
     sums = bills.sum_up(turn.connection, month, now) if any(each is not None for each in budgets.values()) else []
     known_month, known = _spent.get(turn.home.root, (0.0, {}))
+    ends_s = 2 * LOOK_S + read_grace_s()
     found: dict[str, float] = {}
     for tenant, budget in budgets.items():
         if budget is None:
             continue
         cost, rate = _add_up(sums, tenant)
         # What was stopped for its budget's sake stays stopped, though a little is left.
-        if cost + rate * 2 * LOOK_S / 3600 >= budget or (known_month == month and known.get(tenant) == budget):
+        if cost + rate * ends_s / 3600 >= budget or (known_month == month and known.get(tenant) == budget):
             found[tenant] = budget
     _spent[turn.home.root] = month, found
     return found
@@ -151,19 +151,6 @@ def _add_up(sums: Iterable[Sum], path: str) -> tuple[float, float]:
     """Return what a tenant and all below it have spent, and spend an hour now."""
     within = [each for each in sums if is_within(each.tenant, path)]
     return sum(each.cost for each in within), sum(each.rate for each in within)
-
-
-def _stop(turn: Turn, bill: Bill, why: str) -> None:
-    """Take a run from a machine that nobody pays for: it waits again, and goes on from its checkpoint."""
-    try:
-        with turn.part():
-            run = runs.get_run(turn.connection, bill.run_id)
-            if run.attempt == bill.attempt and not runs.is_ended(run):
-                requeue(turn, run, why, why)
-                bills.close_bill(turn.connection, bill, turn.now())
-                turn.notify("unwanted")
-    except Exception:  # noqa: BLE001 - one that cannot be stopped must not keep the others from it
-        _log.exception("run %s cannot be taken from a rented machine", bill.run_id)
 
 
 def _find_end(course: Course, now: float) -> float | None:

@@ -117,7 +117,9 @@ def _burst(state: State, now: float, begun: list[Begin]) -> None:
     demands = [demand for demand in state.backlog.list_demands() if not demand.pool]
     turns = Turns(state, now, demands)
     while (job := turns.next()) is not None:
-        offers = () if state.bars(job) else (judge(state, job, pool, now) for pool in state.renting.rents)
+        # For whom others give way already, nothing is rented.
+        waits = state.bars(job) or job.run_id in state.promised
+        offers = () if waits else (judge(state, job, pool, now) for pool in state.renting.rents)
         spots = next((offer.spots for offer in offers if offer.spots), None)
         if spots is None:
             turns.close(job.demand, job.tenant)
