@@ -29,9 +29,6 @@ _LINGER_S = 2.0
 _NAP_S = LEASE_S / 2
 """Seconds without a loop after which this process has heard no heartbeat: it was stopped, or waited for its disk."""
 
-_FIRST_S = 0.02
-"""Seconds after which the loops run first: who has started the owner asks before they have."""
-
 _LOOK_S = 5.0
 """Seconds after which what waits looks again for what another owner may have done."""
 
@@ -90,7 +87,7 @@ class Server:
         )
         self._awake_at = asyncio.get_running_loop().time()
         for each in self._loops:
-            self._timers[each] = asyncio.get_running_loop().call_later(_FIRST_S, self._run_loop, each)
+            self._run_loop(each)
         self._look()
 
     async def stop(self) -> None:
