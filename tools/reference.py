@@ -58,6 +58,68 @@ TRIED = {
 }
 """Engine -> the files of its tests, what they are run against, and what a cell says of that."""
 
+_CONTRACT, _TORCH = "contract/test_flavors.py", "pytorch/test_torch_flavor.py"
+FLAVORS = {
+    "sklearn": (_CONTRACT, "TestSklearn"),
+    "lightgbm": (_CONTRACT, "TestLightgbm"),
+    "xgboost": (_CONTRACT, "TestXgboost"),
+    "onnx": (_CONTRACT, "TestOnnx"),
+    "torch": (_TORCH, "TestTorch"),
+    "code": None,
+}
+"""Flavor -> the file and class by which it passes the contract suite; `code` is what no flavor writes."""
+
+_FOLDERS, _CODE = "integration/test_mlflow_folders.py", "pytorch/test_torch_code.py"
+_OPENED = f"{_FOLDERS}::test_mlflow_opens_what_register_writes"
+_TAKEN = f"{_FOLDERS}::test_a_folder_of_mlflow_is_registered_and_answers_as_pyfunc"
+_PROGRAMS = "pytorch/test_foreign_programs.py"
+_LIES = "unit/test_folders.py::test_a_folder_that_lies_about_its_flavor_is_refused"
+PROVEN = {
+    "each kind that the guide tells of is kept, and answers from ONNX": {
+        "sklearn": f"{_CONTRACT}::test_onnx_gives_the_models_answers",
+        "lightgbm": f"{_CONTRACT}::test_bare_lightgbm_is_kept_as_text_and_as_onnx",
+        "xgboost": f"{_CONTRACT}::test_every_objective_of_xgboost_is_kept_and_answers_from_onnx",
+        "torch": f"{_TORCH}::test_modules_are_kept_and_answer_from_onnx",
+    },
+    "what has no ONNX form stays native": {
+        "sklearn": f"{_CONTRACT}::test_an_object_without_a_conversion_keeps_its_native_form",
+        "xgboost": f"{_CONTRACT}::test_what_xgboost_has_and_onnx_has_not_stays_native",
+    },
+    "MLflow's `pyfunc` opens the folder of a version, and answers alike": {
+        **dict.fromkeys(("sklearn", "lightgbm", "xgboost", "onnx"), _OPENED),
+        "torch": f"{_CODE}::test_mlflow_opens_a_module_by_its_onnx_form",
+    },
+    "a folder that MLflow wrote is registered": {
+        **dict.fromkeys(("sklearn", "lightgbm", "xgboost"), _TAKEN),
+        "onnx": "unit/test_folders.py::test_a_graph_of_a_folder_answers_for_named_columns",
+        "torch": f"{_PROGRAMS}::test_a_folder_of_mlflow_is_read_and_converted",
+        "code": f"{_CODE}::test_folders_that_only_mlflow_opens_are_kept_as_code_and_served",
+    },
+    "a folder that lies about it is refused": {
+        **dict.fromkeys(("sklearn", "lightgbm", "xgboost", "onnx"), _LIES),
+        "torch": f"{_PROGRAMS}::test_what_could_run_within_pytorch_is_refused",
+    },
+    "a pickle in a folder stays closed without `allow_code`": {
+        "sklearn": f"{_FOLDERS}::test_pickles_and_code_of_a_folder_are_not_opened_unasked",
+        "torch": f"{_PROGRAMS}::test_pickles_of_mlflow_stay_closed",
+        "code": "integration/test_code_models.py::test_code_of_a_folder_is_kept_only_with_a_word_for_it",
+    },
+    "code that raises, ends or answers nonsense is one clear error": {
+        "code": "unit/test_sealed.py::test_code_that_gives_no_answer_is_told_and_is_not_kept",
+    },
+    "a service answers with it": {
+        "sklearn": "e2e/test_model_verbs.py::test_a_model_goes_from_the_gate_to_a_service",
+        "lightgbm": f"{_FOLDERS}::test_a_version_that_has_the_files_of_a_folder_is_served_as_it_is",
+        "xgboost": f"{_FOLDERS}::test_a_folder_of_mlflow_is_deployed_and_answers_as_pyfunc",
+        "torch": f"{_CODE}::test_a_module_is_served_from_its_graph",
+        "code": (
+            "integration/test_code_models.py"
+            "::test_code_is_deployed_and_answers_when_its_module_and_its_process_are_gone"
+        ),
+    },
+}
+"""What is proven beside the contract suite -> by which test of which flavor."""
+
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 PLACE = "#/$defs/{name}"
 
@@ -80,6 +142,7 @@ def render_pages() -> dict[str, str]:
         "settings.md": ("Settings", _render_settings()),
         "extensions.md": ("Extensions", _render_groups()),
         "engines.md": ("Engines", _render_engines()),
+        "flavors.md": ("Flavors of models", _render_flavors()),
     }
     index = "\n".join(f"- [{title}]({name})" for name, (title, _) in pages.items())
     texts = {name: f"{NOTE}\n\n# {title}\n\n{''.join(body)}" for name, (title, body) in pages.items()}
@@ -370,6 +433,26 @@ def _render_engines() -> Iterator[str]:
     for name, files in found.items():
         for test in dict.fromkeys(test for own, _ in files for test in own):
             yield _render_row(test, {name})
+
+
+def _render_flavors() -> Iterator[str]:
+    yield "What is proven of each flavor, by the tests that there are, with the libraries themselves; no test says so\n"
+    yield "of an empty cell. The first rows are the contract suite, `mainspring.testing.flavors`, which flavors of\n"
+    yield "other packages inherit too. `torch` is tried by `make test-torch`; `code` is what no flavor writes.\n\n"
+    yield f"| what | {' | '.join(FLAVORS)} |\n|---|{'---|' * len(FLAVORS)}\n"
+    tests = ROOT / "tests"
+    passing = [name for name, given in FLAVORS.items() if given and _has_class(tests / given[0], given[1])]
+    suite, _ = _read_tests(ROOT / "src" / "mainspring" / "testing" / "flavors.py")
+    rows = {_say(test): dict.fromkeys(passing, "") for test in suite} | PROVEN
+    for what, proofs in rows.items():
+        for path, _, test in (each.partition("::") for each in proofs.values() if each):
+            if test not in _read_tests(tests / path)[0]:
+                raise SystemExit(f"tools/reference.py: {what!r} is proven by tests/{path}::{test}, which is not there")
+        yield f"| {what} | {' | '.join('yes' if name in proofs else '' for name in FLAVORS)} |\n"
+
+
+def _has_class(path: Path, name: str) -> bool:
+    return any(isinstance(each, ast.ClassDef) and each.name == name for each in ast.parse(path.read_text()).body)
 
 
 def _render_row(test: str, tried: set[str]) -> str:

@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 import xgboost
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from tests.support.serving import wait_for_planes
@@ -62,13 +63,29 @@ def run_mlflow(python: Path, program: str, *words: str, given: str = "") -> dict
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def fit_pipeline(estimator, rows, truth):
+    encode = ColumnTransformer([("shop", OrdinalEncoder(), ["shop"])], remainder="passthrough")
+    return Pipeline([("encode", encode), ("model", estimator)]).fit(rows, truth)
+
+
+def make_graph(rows, truth):
+    """Return what another tool has written: one matrix, a label and probabilities."""
+    from skl2onnx import to_onnx
+
+    matrix = rows.drop("shop").to_numpy().astype(np.float32)
+    model = LogisticRegression().fit(matrix, truth)
+    return to_onnx(model, matrix[:1], options={"zipmap": False}, target_opset=18)
+
+
 OURS = {
-    "sklearn": lambda rows, truth: Pipeline(
-        [
-            ("encode", ColumnTransformer([("shop", OrdinalEncoder(), ["shop"])], remainder="passthrough")),
-            ("model", HistGradientBoostingClassifier(max_iter=8)),
-        ]
-    ).fit(rows, truth),
+    "sklearn": lambda rows, truth: fit_pipeline(HistGradientBoostingClassifier(max_iter=8), rows, truth),
+    "sklearn_classes": lambda rows, truth: fit_pipeline(
+        HistGradientBoostingClassifier(max_iter=4), rows, rows["count"].to_numpy() % 3
+    ),
+    "sklearn_native": lambda rows, truth: fit_pipeline(
+        VotingClassifier([("boosting", HistGradientBoostingClassifier(max_iter=3))], voting="soft"), rows, truth
+    ),
+    "onnx": make_graph,
     "lightgbm": lambda rows, truth: lightgbm.LGBMRegressor(n_estimators=8, verbose=-1).fit(
         rows.drop("shop").to_numpy(), truth
     ),
@@ -92,10 +109,11 @@ def test_mlflow_opens_what_register_writes(tmp_path, mlflow_python):
     rows = make_orders()
     natives = {}
     for name, fit in OURS.items():
-        example = rows if name == "sklearn" else rows.drop("shop")
+        example = rows if name.startswith("sklearn") else rows.drop("shop")
         package = build_package(fit(rows, make_truth(rows)), example)
         files = write_folder(tmp_path / name, package.files)
-        natives[name] = load_predictor({each: path for each, path in files.items() if each != "model.onnx"})
+        kept = {each: path for each, path in files.items() if each != "model.onnx" or name == "onnx"}
+        natives[name] = load_predictor(kept)
     asked = make_orders(50, seed=3)
     given = json.dumps({"columns": asked.columns, "data": [list(row) for row in asked.rows()]})
     found = run_mlflow(mlflow_python, "open_folders.py", *(str(tmp_path / name) for name in OURS), given=given)
@@ -103,15 +121,25 @@ def test_mlflow_opens_what_register_writes(tmp_path, mlflow_python):
         told = found[str(tmp_path / name)]
         columns = to_columns(asked)
         checked = native.signature.check({each.name: columns[each.name] for each in native.signature.inputs})
-        answer = native.predict(checked)[{"sklearn": "label", "lightgbm": "value", "xgboost": "probability"}[name]]
-        assert np.allclose(answer, told["answers"], rtol=0, atol=1e-6)
+        answer = native.predict(checked)
+        if isinstance(told["answers"], dict):
+            assert set(told["answers"]) == set(answer)
+            for output, values in told["answers"].items():
+                assert np.allclose(np.squeeze(answer[output]), np.squeeze(values), rtol=0, atol=1e-6)
+        else:
+            output = {"lightgbm": "value", "xgboost": "probability"}.get(name, "label")
+            assert np.allclose(answer[output], told["answers"], rtol=0, atol=1e-6)
         assert told["types"] == {
             each.name: {"BYTES": "string", "FP64": "double", "INT64": "long"}[each.datatype]
             for each in native.signature.inputs
         }
         shown = {each.name: rows[each.name].head(3).to_list() for each in native.signature.inputs}
         assert told["example"] == shown
-    assert [found[str(tmp_path / name)]["own"] for name in OURS] == ["Pipeline", "Booster", "Booster"]
+    assert {name: found[str(tmp_path / name)]["own"] for name in OURS} == {
+        **dict.fromkeys(("sklearn", "sklearn_classes", "sklearn_native"), "Pipeline"),
+        **dict.fromkeys(("lightgbm", "xgboost"), "Booster"),
+        "onnx": "ModelProto",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from tests.support.serving import wait_for_planes
 import mainspring as ms
 from mainspring.domain.errors import Denied, Invalid
 from mainspring.domain.messages import StopService
+from mainspring.models.package import build_package
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch
@@ -124,3 +125,15 @@ def test_folders_that_only_mlflow_opens_are_kept_as_code_and_served(client, fold
         assert np.allclose(model.predict(rows)["value"].to_numpy(), wanted, rtol=0, atol=1e-6)
         assert np.allclose(ask_service(client, f"{name}s", f"{name}@1", rows), wanted, rtol=0, atol=1e-6)
         assert ms.register(folder, name, example=rows, allow_code=True).version.number == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow warns of itself
+def test_mlflow_opens_a_module_by_its_onnx_form(tmp_path):
+    import mlflow
+
+    torch.manual_seed(4)
+    net, rows = Net(), make_rows()
+    for name, content in build_package(net, rows).files.items():
+        (tmp_path / name).write_bytes(content)
+    answer = mlflow.pyfunc.load_model(str(tmp_path)).predict(pd.DataFrame(rows))
+    assert np.allclose(answer["value"], ask_module(net, rows), rtol=0, atol=1e-5)

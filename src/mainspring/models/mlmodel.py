@@ -34,11 +34,13 @@ def write_mlmodel(
     Notes
     -----
     JSON is YAML, so values are written as JSON and no YAML library is needed. MLflow's ``pyfunc`` asks the native
-    form, labels of an estimator, probabilities of a booster; ONNX where its own flavor does not read that form.
+    form, labels of an estimator, probabilities of a booster; the ONNX form where its own flavor does not read that
+    one, and of a graph, which may answer a matrix: MLflow makes a frame of outputs that are columns only.
     """
     flavors: dict[str, Any] = {}
     told = flavor.tell_mlflow(content, environment)
-    loader, file = (flavor.name, flavor.file) if told else ("onnx", "model.onnx")
+    native = told and not (onnx and flavor.name == "onnx")
+    loader, file = (flavor.name, flavor.file) if native else ("onnx", "model.onnx")
     flavors[flavor.name] = told or {"data": flavor.file}
     if told or onnx:
         flavors["python_function"] = {

@@ -15,8 +15,13 @@ for folder in sys.argv[1:]:
     kinds = {"long": "int64", "float": "float32", "double": "float64", "string": "object", "boolean": "bool"}
     given = rows[list(types)].astype({name: kinds[kind] for name, kind in types.items()})
     own = getattr(mlflow, model.metadata.flavors["python_function"]["loader_module"].rpartition(".")[2])
+    answer = model.predict(given)
+    if isinstance(answer, pd.DataFrame) and all(isinstance(each, str) for each in answer.columns):
+        answer = {name: answer[name].tolist() for name in answer.columns}
+    elif isinstance(answer, dict):
+        answer = {name: np.asarray(values).tolist() for name, values in answer.items()}
     found[folder] = {
-        "answers": np.asarray(model.predict(given)).tolist(),
+        "answers": answer if isinstance(answer, dict) else np.asarray(answer).tolist(),
         "own": type(own.load_model(folder)).__name__,
         "types": types,
         "example": mlflow.models.Model.load(folder).load_input_example(folder).to_dict(orient="list"),

@@ -131,10 +131,13 @@ class OnnxFlavor:
 
 
 def _wrap(onnx: Any, model: Any, signature: Signature) -> bytes:
+    """Return the graph behind operators that make its inputs of columns: (rows,), as MLflow has them, or (rows, 1)."""
     helper = onnx.helper
     inner = onnx.compose.add_prefix(model, "graph/")
-    graph, nodes = inner.graph, []
-    constants = [onnx.numpy_helper.from_array(np.array([-1], np.int64), "flat")]
+    graph = inner.graph
+    shapes = {"flat": [-1], "upright": [-1, 1]}
+    constants = [onnx.numpy_helper.from_array(np.array(each, np.int64), name) for name, each in shapes.items()]
+    nodes = [helper.make_node("Reshape", [each.name, "upright"], [f"column/{each.name}"]) for each in signature.inputs]
     inputs = _list_inputs(inner)
     given = [
         helper.make_tensor_value_info(each.name, _find_element(each.datatype), [None, 1]) for each in signature.inputs
@@ -143,7 +146,7 @@ def _wrap(onnx: Any, model: Any, signature: Signature) -> bytes:
         element = inputs[0].type.tensor_type.elem_type
         parts = [f"cast/{each.name}" for each in signature.inputs]
         nodes += [
-            helper.make_node("Cast", [each.name], [part], to=element)
+            helper.make_node("Cast", [f"column/{each.name}"], [part], to=element)
             for each, part in zip(signature.inputs, parts, strict=True)
         ]
         nodes.append(helper.make_node("Concat", parts, [inputs[0].name], axis=1))
@@ -152,7 +155,7 @@ def _wrap(onnx: Any, model: Any, signature: Signature) -> bytes:
             name, element = each.name.removeprefix("graph/"), each.type.tensor_type.elem_type
             cast = f"cast/{name}"
             flat = _count_axes(each) == 1
-            nodes.append(helper.make_node("Cast", [name], [cast if flat else each.name], to=element))
+            nodes.append(helper.make_node("Cast", [f"column/{name}"], [cast if flat else each.name], to=element))
             if flat:
                 nodes.append(helper.make_node("Reshape", [cast, "flat"], [each.name]))
     label, numbers = _find_outputs(inner)
@@ -176,6 +179,8 @@ def _wrap(onnx: Any, model: Any, signature: Signature) -> bytes:
     graph.output.extend(results)
     graph.initializer.extend(constants)
     onnx.checker.check_model(inner)
+    for each in graph.input:  # of any rank, once it was checked
+        each.type.tensor_type.ClearField("shape")
     content: bytes = inner.SerializeToString(deterministic=True)
     return content
 
