@@ -14,6 +14,7 @@ from mainspring.domain.states import RenewalState, RunState
 
 Json = Any
 _Cores = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+_Money = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 _Nodes = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 _Type = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
@@ -200,7 +201,7 @@ class Attempt(msgspec.Struct, frozen=True):
     ended_at: Time
     wait_s: Seconds = 0.0
     place: str = ""
-    cost: float = 0.0
+    cost: _Money = 0.0
     lost_s: Seconds = 0.0
 
 
