@@ -51,6 +51,16 @@ class Terminal:
             raise
         return self
 
+    def type(self, text):
+        """Press keys."""
+        os.write(self._master, text.encode())
+        return self
+
+    def hang_up(self):
+        """Close the terminal, as somebody who goes away."""
+        os.close(self._master)
+        self._process.wait(PATIENCE_S)
+
     def interrupt(self):
         """Press Ctrl-C."""
         self._process.send_signal(signal.SIGINT)

@@ -22,6 +22,8 @@ from mainspring.domain.errors import Invalid, MainspringError, Unavailable
 VERBS: dict[str, str] = {
     "init": "Begin a project from an example",
     "run": "Run a file, or a step or pipeline of it",
+    "shell": "Open a shell in a run, with what that asks for",
+    "notebook": "Start Jupyter in a run, with what that asks for",
     "tune": "Search the arguments of a step",
     "status": "Show the home at a glance",
     "runs": "List, show, cancel and delete runs",

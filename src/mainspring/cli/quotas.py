@@ -39,7 +39,7 @@ def command(context: click.Context) -> None:
 @click.option("--weight", type=float, help="Of its share among those beside it. Default: 1.")
 @click.option("--priority", type=int, help="The greater goes first. Default: that of the project, or 0.")
 @click.option("--guarantee", help="It gets so much before who holds more than theirs: gpus=4,cpus=16,memory=64GB.")
-@click.option("--limit", help="It holds so much at most, with all below it: gpus=8; `none` takes the limit away.")
+@click.option("--limit", help="It holds so much at most, with all below it: gpus=8,sessions=2; `none` takes it away.")
 @click.option("--budget", help="It spends so much on rented machines at most: 100/month; `none` takes it away.")
 @dry_run
 def set_quota(tenant: str, guarantee: str | None, limit: str | None, budget: str | None, **said: Any) -> None:
@@ -74,15 +74,16 @@ def _read(text: str) -> Amounts:
     found: dict[str, str] = {}
     for part in text.split(","):
         kind, _, amount = (each.strip() for each in part.partition("="))
-        if kind not in {"cpus", "memory", "gpus"} or not amount:
-            raise Invalid("QUOTA-002", f"{part!r} is none of cpus=, memory=, gpus=")
+        if kind not in {"cpus", "memory", "gpus", "sessions"} or not amount:
+            raise Invalid("QUOTA-002", f"{part!r} is none of cpus=, memory=, gpus=, sessions=")
         found[kind] = amount
     try:
         memory = parse_size(found["memory"]) if "memory" in found else None
         cpus, gpus = (float(found[kind]) if kind in found else None for kind in ("cpus", "gpus"))
+        sessions = int(found["sessions"]) if "sessions" in found else None
     except ValueError:
         raise Invalid("QUOTA-002", f"{text!r} holds what is no number") from None
-    return Amounts(cpus, memory, gpus)
+    return Amounts(cpus, memory, gpus, sessions)
 
 
 def _read_money(text: str) -> Money:
@@ -127,6 +128,7 @@ def _tell_amounts(amounts: Amounts) -> str | None:
     told = [f"{getattr(amounts, kind):g} {kind}" for kind in ("gpus", "cpus") if getattr(amounts, kind) is not None]
     if amounts.memory_bytes is not None:
         told.append(f"{format_size(amounts.memory_bytes)} memory")
+    told += [f"{amounts.sessions} sessions"] if amounts.sessions is not None else []
     return ", ".join(told) or None
 
 

@@ -21,6 +21,7 @@ from mainspring.control.leases import LEASE_S
 from mainspring.control.preemption import order_way
 from mainspring.control.processes import this_host
 from mainspring.control.results import make_run
+from mainspring.control.sessions import check_sessions
 from mainspring.control.sites import SAID, find_label
 from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, handles, loop
@@ -170,6 +171,7 @@ def _submit(turn: Turn, spec: messages.RunSpec) -> Run:
     run = make_run(turn, spec)
     label = find_label(turn, spec.call, run.parent_id) or (SAID if run.resources.sensitive else "")
     run.resources = replace(run.resources, sensitive=bool(label))
+    check_sessions(turn, run)
     placement.check_fit(turn, run, name_tenant(run.project, run.principal), label)
     why = run.reason
     run.retries, run.backoff_s, run.timeout_s = spec.retries, spec.backoff_s, spec.timeout_s

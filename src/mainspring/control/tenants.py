@@ -78,6 +78,8 @@ def _find_problem(quota: Quota) -> str:
             return f"a limit of 0 {kind}"
         if most is not None and sure is not None and sure > most:
             return f"{sure:g} {kind} are guaranteed, {most:g} are the limit"
+    if quota.guarantee.sessions is not None:
+        return "sessions are limited, and not guaranteed"
     if quota.budget.month is not None and not 0 < quota.budget.month < math.inf:
         return f"a budget of {quota.budget.month:g}"
     return ""

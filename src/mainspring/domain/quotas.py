@@ -21,11 +21,18 @@ _TENANT = re.compile(r"[a-z][a-z0-9_-]{0,49}(/[^/\s]{1,100})?\Z")
 
 
 class Amounts(msgspec.Struct, frozen=True):
-    """So much of each kind; None: nothing is said of it."""
+    """So much of each kind; None: nothing is said of it.
+
+    Attributes
+    ----------
+    sessions : int or None
+        Shells and notebooks at once; only a limit says so.
+    """
 
     cpus: Much | None = None
     memory_bytes: Count | None = None
     gpus: Much | None = None
+    sessions: Count | None = None
 
 
 class Money(msgspec.Struct, frozen=True):

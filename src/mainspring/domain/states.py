@@ -16,6 +16,9 @@ URGENT = ("commit", "environment", "gate", "check", "collect", "pipeline", "stud
 YIELDING = frozenset({"step", "trial", "command"})
 """Kinds of runs that may be told to give way to others, and begin again."""
 
+SESSION = "session"
+"""The kind of runs in which somebody works: shells and notebooks."""
+
 OWNED = frozenset({"commit", "environment", "gate", "check", "predict"})
 """Kinds of runs that the owner alone begins and their workers alone end: what follows moves what others rely on."""
 

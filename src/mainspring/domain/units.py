@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from mainspring.domain.errors import Invalid
 
 _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*\Z")
-_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _BYTES = {
     "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
@@ -22,7 +22,7 @@ def parse_duration(text: str | float) -> float:
     Parameters
     ----------
     text : str or number
-        A number with one of ms, s, min, h, d, w; a bare number is seconds.
+        A number with one of ms, s, min or m, h, d, w; a bare number is seconds.
 
     Returns
     -------

@@ -27,4 +27,11 @@ ENTRIES = (
         "nothing was agreed about this tenant",
         "mainspring quotas",
     ),
+    Entry(
+        "QUOTA-006",
+        "conflict",
+        "as many sessions as were agreed",
+        "shells and notebooks hold what they asked for while nobody works in them, so a tenant has so many at once",
+        "mainspring runs cancel RUN, or mainspring quotas set air/anna --limit sessions=4",
+    ),
 )

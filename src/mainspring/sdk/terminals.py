@@ -1,0 +1,99 @@
+"""The terminal of this process, put to the shell of a session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+from mainspring.sdk.shells import TEXT, frame, pack_size
+
+_CHUNK = 1 << 14
+_END_OF_TEXT = b"\x04"
+
+
+def attach(path: Path) -> None:
+    """Sit at the shell of a session until it ends; what is no terminal is read to its end.
+
+    Raises
+    ------
+    OSError
+        Nobody listens there.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        link.connect(str(path))
+        with _raw(sys.stdin.fileno()), _following_size(link):
+            _carry(link)
+
+
+def _carry(link: socket.socket) -> None:
+    at_terminal = sys.stdin.isatty()
+    with selectors.DefaultSelector() as selector:
+        selector.register(link, selectors.EVENT_READ)
+        with contextlib.suppress(PermissionError):  # a file is always ready, and cannot be waited for
+            selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is link:
+                    content = link.recv(_CHUNK)
+                    if not content:
+                        return
+                    _write(content)
+                else:
+                    typed = _read()
+                    if not typed:
+                        if at_terminal:
+                            return  # it was closed; the shell stays
+                        selector.unregister(sys.stdin.fileno())
+                    link.sendall(frame(TEXT, typed or _END_OF_TEXT))
+
+
+def _read() -> bytes:
+    try:
+        return os.read(sys.stdin.fileno(), _CHUNK)
+    except OSError:
+        return b""
+
+
+def _write(content: bytes) -> None:
+    while content:
+        content = content[os.write(sys.stdout.fileno(), content) :]
+
+
+@contextlib.contextmanager
+def _raw(terminal: int) -> Iterator[None]:
+    """Have each key go to the session as it is pressed."""
+    if not os.isatty(terminal):
+        yield
+        return
+    before = termios.tcgetattr(terminal)
+    try:
+        tty.setraw(terminal, termios.TCSADRAIN)  # what was typed ahead counts
+        yield
+    finally:
+        with contextlib.suppress(termios.error):  # it was closed
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _following_size(link: socket.socket) -> Iterator[None]:
+    """Tell the session the size of the window, now and whenever it changes."""
+
+    def tell(*_: object) -> None:
+        size = shutil.get_terminal_size()
+        link.sendall(pack_size(size.columns, size.lines))
+
+    before = signal.signal(signal.SIGWINCH, tell)
+    try:
+        tell()
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
