@@ -14,6 +14,7 @@ from mainspring.cli.main import _run
 from mainspring.domain.errors import Failed, Invalid, NotFound
 from mainspring.domain.messages import CancelRuns, GetLogs, WaitRuns
 from mainspring.domain.pools import AddPool, ListNodes
+from mainspring.domain.preemptions import PreemptRuns
 from mainspring.sdk.commands import start_command
 from mainspring.testing.engines import get, lives, until, wait, wait_for_file
 
@@ -136,6 +137,19 @@ def test_a_cancel_reaches_all(folder, client):
     wait_until_gone(pids)
     assert (folder / "cleaned-0").exists()
     assert (folder / "cleaned-1").exists()
+
+
+def test_it_gives_way_as_one_and_begins_anew(folder, client):
+    run, pids = start_family(folder)
+    for path in folder.glob("pid-*"):
+        path.unlink()
+    client.ask(PreemptRuns(ids=[run.id]))
+    again = [int(wait_for_file(folder / f"pid-{each}")) for each in (0, 1)]
+    assert not any(map(lives, pids))  # the next attempt begins when all of the first has ended
+    assert {path.name for path in folder.glob("cleaned-*")} == {"cleaned-0", "cleaned-1"}
+    assert (get(client, run).attempt, not set(pids) & set(again)) == (2, True)
+    client.ask(CancelRuns([run.id]))
+    wait(client, run)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -112,7 +112,7 @@ def heartbeat(turn: Turn, command: messages.Heartbeat) -> messages.Beats:
         orders[name] = order = find_order(*held, attempt, fence) if held else "lost"
         until = now + (length_of(held[0].kind) if held else 0.0)
         if held and held[0].resources.nodes > 1:
-            until = gangs.hear(turn, held[0], rank) if order == "keep" else now
+            until = gangs.hear(turn, held[0], rank) if held[0].attempt == attempt else now
             # Who is of a gang that has failed, or begins anew, has a grace all the same: it may not be at fault.
             orders[name] = "cancel" if order == "lost" else order
         runs.extend_lease(turn.connection, run_id, attempt, fence, until)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mainspring.control.backlog import name_tenant
 from mainspring.control.sites import is_within
 from mainspring.control.turn import Turn
 from mainspring.domain.errors import Conflict
+from mainspring.domain.quotas import name_tenant
 from mainspring.domain.records import Run
 from mainspring.domain.states import SESSION
 from mainspring.store import quotas
