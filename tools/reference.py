@@ -55,6 +55,11 @@ TRIED = {
         "a scheduler of Dask and several workers, processes of this machine",
         "real",
     ),
+    "k8s": (
+        ("tests/engines/test_kubernetes.py", "tests/integration/test_kubernetes.py"),
+        "a fake API server, whose pods are processes of this machine; manifests by the schema of a real one",
+        "fake",
+    ),
 }
 """Engine -> the files of its tests, what they are run against, and what a cell says of that."""
 
@@ -431,7 +436,7 @@ def _render_engines() -> Iterator[str]:
         tried = {name: any(test not in own for own in files) for name, files in inheriting.items()}
         yield _render_row(test, {name for name in TRIED if tried[name]})
     for name, files in found.items():
-        for test in dict.fromkeys(test for own, _ in files for test in own):
+        for test in dict.fromkeys(test for own, _ in files for test in own if test not in suite):
             yield _render_row(test, {name})
 
 

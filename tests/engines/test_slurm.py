@@ -2,32 +2,25 @@
 
 import os
 import re
-import secrets
 import signal
 import stat
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.coded import handle_of, make_coded, wait_code, wait_ended, wait_for, write_worker
 
 from mainspring.compute import forks
 from mainspring.compute.adapters.slurmbatch import write_batch
-from mainspring.compute.engine import Handle, Rejection, Spec, find_engine
+from mainspring.compute.engine import Rejection, find_engine
 from mainspring.domain.errors import MainspringError
-from mainspring.domain.records import Resources
 from mainspring.testing.engines import lives, until, wait_for_file
 
 pytestmark = pytest.mark.engines
-
-# It stands where the interpreter of an attempt does, and does what the attempt says instead of asking an owner. It
-# imports nothing of ours: sixteen at once start on two cores.
-WORKER = """#!{python} -IS
-import base64, os
-exec(base64.b64decode(os.environ["MAINSPRING_ATTEMPT"]).split(b"<code>")[1])
-"""
 
 
 @pytest.fixture
@@ -64,50 +57,7 @@ def engine(open_engine):
 @pytest.fixture
 def make_spec(tmp_path):
     """Make an attempt that executes code: ``make_spec("print(1)", gpus=2)``."""
-    python = tmp_path / "worker"
-    python.write_text(WORKER.format(python=sys.executable))
-    python.chmod(python.stat().st_mode | stat.S_IXUSR)
-
-    def make(code, **asked):
-        more = {name: asked.pop(name) for name in ("timeout_s", "priority") if name in asked}
-        return Spec(
-            secrets.token_hex(16),
-            1,
-            1,
-            "token-of-the-attempt",
-            Resources(**asked),
-            python=str(python),
-            variables={"CODE": f"<code>{code}<code>"},
-            **more,
-        )
-
-    return make
-
-
-def wait_ended(engine, *specs):
-    """Wait until attempts have ended; return their statuses."""
-    handles = [handle_of(spec) for spec in specs]
-    for _ in until():
-        found = engine.poll(handles)
-        if all(status.state == "ended" for status in found):
-            break
-    return found
-
-
-def wait_for(engine, spec, check):
-    for _ in until():
-        (status,) = engine.poll([handle_of(spec)])
-        if check(status):
-            return status
-    return None
-
-
-def wait_code(path):
-    return f"import time\nwhile not os.path.exists({str(path)!r}): time.sleep(.05)\n"
-
-
-def handle_of(spec):
-    return Handle(spec.run_id, spec.attempt)
+    return partial(make_coded, python=write_worker(tmp_path / "worker"))
 
 
 def test_it_tells_its_nodes_and_what_it_can(engine):

@@ -1,6 +1,6 @@
 """An engine for tests: a process of `mainspring.worker.once` for each attempt, where ``local://`` would be.
 
-An entry point in a folder of the path puts it in that place, as a third party's package would bring an engine.
+A module that every interpreter reads at its start puts it in that place.
 """
 
 import os
@@ -77,11 +77,20 @@ class OnceEngine(LocalEngine):
         return Status(handle.run_id, handle.attempt, "ended", process.pid, exit_code=code, detail=detail)
 
 
+# Each process of the test reads it when it starts; an interpreter that has no mainspring goes without.
+_PLACING = """
+import contextlib
+
+with contextlib.suppress(ImportError):
+    from mainspring.compute import engine
+
+    engine._BUILT_IN["local"] = {engine!r}
+"""
+
+
 def place_engine(folder, monkeypatch, root, engine="tests.support.oncepool:OnceEngine"):
     """Have owners that start from now on find it in the place of ``local://``."""
-    info = folder / "once_engine-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: once-engine\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[mainspring.engines]\nlocal = {engine}\n")
+    folder.mkdir(parents=True)
+    (folder / "sitecustomize.py").write_text(_PLACING.format(engine=engine))
     others = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(root), *others]))

@@ -226,8 +226,9 @@ def parse_name(name: str) -> Handle:
 
     Examples
     --------
-    >>> parse_name("0" * 31 + "7-2").attempt
-    2
+    >>> handle = parse_name("0" * 31 + "7.1-2")
+    >>> handle.run_id[-3:], handle.attempt
+    ('7.1', 2)
     """
     run_id, _, attempt = keeper.check_name(name).partition("-")
     return Handle(run_id, int(attempt))

@@ -29,7 +29,7 @@ MOST_PART_BYTES = 4 * 1024 * 1024
 """So much text of an attempt is told in one exchange."""
 
 _TOO_MUCH = b"\n--- more than %d MiB were printed; what follows is not kept ---\n" % (MOST_TEXT_BYTES >> 20)
-_NAME = re.compile(r"[0-9a-f]{32}-[0-9]+\Z")
+_NAME = re.compile(r"[0-9a-f]{32}(\.[0-9]{1,4})?-[0-9]+\Z")
 _OLD_S = 30 * 86_400.0
 _SET_SUBREAPER = 36
 _LOOK_S = 0.2

@@ -31,6 +31,7 @@ SETTINGS: dict[str, str] = {
     "MAINSPRING_RUN_TOKEN": "Set likewise: the token of that run's attempt.",
     "MAINSPRING_RUN_JOURNAL": "Set likewise: the file that what it logs is appended to.",
     "MAINSPRING_ATTEMPT": "Set by engines for `mainspring.worker.once`: the attempt that it executes.",
+    "MAINSPRING_RANK": "Set by engines that start gangs themselves: which member a process is, from 0.",
     "MAINSPRING_WORKER": "Set by it for the process that executes the attempt: the name by which both lease it.",
     "MAINSPRING_CRASH": "`NAME:N:FILE` kills a process at the N-th passage of a crash point, once a FILE; for tests.",
 }

@@ -110,4 +110,25 @@ ENTRIES = (
         "its scheduler is down, has no worker, or speaks another version, or its workers lack mainspring",
         "compare versions on both sides: python -c 'import distributed; print(distributed.__version__)'",
     ),
+    Entry(
+        "WORK-017",
+        "invalid",
+        "an address that is none of Kubernetes",
+        "a pool of Kubernetes names a context, a namespace, an image, and the server by which workers reach home",
+        "write it as k8s://CONTEXT/NAMESPACE?image=IMAGE&server=https://HOST:PORT&certificate=SHA256",
+    ),
+    Entry(
+        "WORK-018",
+        "invalid",
+        "a kubeconfig that cannot be used",
+        "the context or what it names is missing, or it asks for a way to log in that is not read",
+        "kubectl config view --minify --flatten --context CONTEXT shows what there is",
+    ),
+    Entry(
+        "WORK-019",
+        "unavailable",
+        "a Kubernetes cluster that cannot be used",
+        "its API server does not answer, or does not allow what runs need: jobs, pods, logs, secrets, events",
+        "try it by hand: kubectl --context CONTEXT --namespace NAMESPACE auth can-i create jobs",
+    ),
 )
