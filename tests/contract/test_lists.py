@@ -15,6 +15,7 @@ from mainspring.domain import (
     files,
     gates,
     messages,
+    planning,
     pools,
     preemptions,
     quotas,
@@ -31,6 +32,7 @@ from mainspring.domain.answers import ANSWERS
 from mainspring.domain.errors import Invalid
 from mainspring.domain.lists import PAGES, read_all
 from mainspring.store.rows import add
+from mainspring.store.runs import add_run
 from mainspring.store.tables import alarms, renewals
 
 WHOLE = {
@@ -81,6 +83,7 @@ def make(desk, name, project="default"):
     put(access.IssueToken(principal=user))
 
     def insert(turn):
+        add_run(turn.connection, records.Run(turn.new_id(), project, "step", name, "succeeded", place="local"))
         alarm = records.Alarm(turn.new_id(), name, "drift", name, "moved", {}, 1.0, project=project)
         add(turn.connection, alarms, alarm)
         add(turn.connection, renewals, records.Renewal(turn.new_id(), name, "refused", "alarm", 1.0, project=project))
@@ -114,6 +117,7 @@ LISTS = [
     access.ListTokens(principal="default-n1"),
     access.ListSecrets(),
     access.ListAudit(),
+    planning.ListStays(),
 ]
 
 

@@ -101,6 +101,8 @@ LEAST = {
     "GET /quotas": "home",
     "PUT /quotas/{tenant:path}": "home",
     "DELETE /quotas/{tenant:path}": "home",
+    "GET /queue": "viewer",
+    "GET /stays": "home",
     "GET /sinks": "admin",
     "GET /sinks/{name}": "admin",
     "PUT /sinks/{name}": "admin",

@@ -18,14 +18,14 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Verb, print_json, print_table, wants_json
-from mainspring.cli.texts import describe_lag, format_span, shorten_id
+from mainspring.cli.texts import describe_lag, shorten_id
 from mainspring.domain.errors import Failed, MainspringError
 from mainspring.domain.home import Home
 from mainspring.domain.messages import GetStatus, Status
 from mainspring.domain.near import suggest
 from mainspring.domain.settings import SETTINGS
 from mainspring.domain.sinks import Lag
-from mainspring.domain.units import format_size
+from mainspring.domain.units import format_size, format_span
 
 _FREE_BYTES = 1_000_000_000
 _LATE_S = 60.0

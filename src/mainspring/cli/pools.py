@@ -9,9 +9,9 @@ import click
 from mainspring.cli.asking import act, ask
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_money, format_span
+from mainspring.cli.texts import format_money
 from mainspring.domain.pools import AddPool, GetPool, ListPools, Pool, RemovePool
-from mainspring.domain.units import format_size, parse_duration
+from mainspring.domain.units import format_size, format_span, parse_duration
 
 
 @click.group(

@@ -11,9 +11,9 @@ import msgspec
 from mainspring.cli.asking import act, ask
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_span
+from mainspring.cli.texts import format_age
 from mainspring.domain.access import AddProject, ListProjects, Project, ProjectSet, RemoveProject, SetProject
-from mainspring.domain.units import format_size, parse_duration, parse_size
+from mainspring.domain.units import format_size, format_span, parse_duration, parse_size
 
 T = TypeVar("T", float, int)
 

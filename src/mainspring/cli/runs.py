@@ -13,7 +13,7 @@ from mainspring.cli.asking import act, ask
 from mainspring.cli.deleting import print_deleted, print_restorable
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_moment, format_money, format_span, format_value, shorten_id
+from mainspring.cli.texts import format_age, format_moment, format_money, format_value, shorten_id
 from mainspring.cli.watching import show_found, watch
 from mainspring.domain.messages import CancelRuns, GetRun, GetSeries, ListRuns, RunPage, SearchRuns
 from mainspring.domain.preemptions import PreemptRuns, tell_loss
@@ -30,7 +30,7 @@ from mainspring.domain.tracking import (
     Provenance,
     TagRun,
 )
-from mainspring.domain.units import format_size
+from mainspring.domain.units import format_size, format_span
 from mainspring.domain.upkeep import Deleted, DeleteRuns, Deletion, RestoreRuns
 
 _FIRST = "no runs; the first one: mainspring init && python hello/hello.py"

@@ -9,9 +9,10 @@ import click
 from mainspring.cli.asking import act, ask
 from mainspring.cli.offering import offer
 from mainspring.cli.printing import Noun, dry_run, print_fields, print_json, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_span
+from mainspring.cli.texts import format_age
 from mainspring.domain.errors import Failed, Invalid
 from mainspring.domain.sinks import AddSink, Answered, GetSink, ListSinks, RemoveSink, ResendEvents, Sink, TestSink
+from mainspring.domain.units import format_span
 
 
 @click.group(

@@ -13,13 +13,14 @@ import msgspec
 
 from mainspring.cli.asking import ask
 from mainspring.cli.printing import Noun, print_fields, print_json, print_line, print_next, print_table, wants_json
-from mainspring.cli.texts import format_age, format_span, format_value, shorten_id
+from mainspring.cli.texts import format_age, format_value, shorten_id
 from mainspring.domain.errors import Conflict
 from mainspring.domain.messages import CancelRuns, GetRun, RunPage, SearchRuns
 from mainspring.domain.records import Run
 from mainspring.domain.retries import RetryRuns
 from mainspring.domain.states import STOPPED, TERMINAL
 from mainspring.domain.tracking import TagRun
+from mainspring.domain.units import format_span
 
 _LOOK_EVERY_S = 1.0
 _MOST_TRIALS = 1_000

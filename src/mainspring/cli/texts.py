@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mainspring.domain.sinks import Lag
+from mainspring.domain.units import format_span
 
 _SHORT = 6
 
@@ -49,24 +50,6 @@ def format_money(amount: float) -> str:
     ('1,234.50', '0.0042', '')
     """
     return "" if not amount else f"{amount:,.2f}" if amount >= 0.01 else f"{amount:.2g}"
-
-
-def format_span(seconds: float | None) -> str:
-    """Return a length of time in its largest unit.
-
-    Examples
-    --------
-    >>> format_span(0.0042), format_span(75), format_span(7300)
-    ('4 ms', '75s', '2h')
-    """
-    if seconds is None:
-        return "-"
-    if seconds < 1:
-        return f"{max(seconds, 0) * 1000:.0f} ms"
-    for unit, length, below in (("s", 1, 120), ("m", 60, 7200), ("h", 3600, 172800)):
-        if seconds < below:
-            return f"{seconds / length:.1f}{unit}" if seconds < 10 else f"{seconds / length:.0f}{unit}"
-    return f"{seconds / 86400:.0f}d"
 
 
 def format_moment(moment: float | None) -> str:

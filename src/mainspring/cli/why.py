@@ -12,6 +12,7 @@ from mainspring.domain.catalogue.entry import Entry
 from mainspring.domain.codes import explain_code, is_code
 from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import Explain
+from mainspring.domain.planning import FORETOLD_S
 from mainspring.domain.records import Reason
 
 
@@ -33,7 +34,7 @@ def command(thing: str | None, *, listed: bool) -> None:
         return
     if thing is None:
         raise Invalid("CLI-001", "why of what?", fix="mainspring why THING, or mainspring why --list")
-    reason: Reason = explain_code(thing) if is_code(thing) else ask(Explain(thing))
+    reason: Reason = explain_code(thing) if is_code(thing) else ask(Explain(thing, wait_s=FORETOLD_S))
     if wants_json():
         print_json(reason)
     else:

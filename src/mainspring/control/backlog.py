@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from mainspring.compute.engine import Handle
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Spot
-from mainspring.compute.scheduling.entitlements import Entitlement
+from mainspring.compute.scheduling.entitlements import Entitlement, make_entitlement
 from mainspring.compute.scheduling.fitting import make_demand
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import LIVE
@@ -27,7 +27,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import adopts, ends
 from mainspring.domain.home import Home
 from mainspring.domain.pools import list_places, split_place
-from mainspring.domain.quotas import Amounts, name_tenant
+from mainspring.domain.quotas import name_tenant
 from mainspring.domain.records import Attempt, Resources
 from mainspring.domain.states import URGENT, YIELDING
 from mainspring.store import calls, quotas
@@ -283,18 +283,7 @@ def read_most_queued() -> int:
 
 def read_agreed(turn: Turn) -> dict[str, Entitlement]:
     """Return tenant -> what was agreed about its part."""
-    return {
-        each.tenant: Entitlement(
-            each.weight, each.priority, tuple(map(int, _count(each.guarantee, 0))), _count(each.most, math.inf)
-        )
-        for each in quotas.list_quotas(turn.connection)
-    }
-
-
-def _count(amounts: Amounts, nothing: float) -> tuple[float, ...]:
-    """Return amounts as decisions count them; `nothing` stands for what is not said."""
-    told = ((amounts.cpus, 1000), (amounts.memory_bytes, 1), (amounts.gpus, WHOLE))
-    return tuple(nothing if amount is None else amount * unit for amount, unit in told)
+    return {each.tenant: make_entitlement(each) for each in quotas.list_quotas(turn.connection)}
 
 
 def doubt_backlog(home: Home) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from mainspring.control.assets import find_version
 from mainspring.control.declarations import find_declaration
+from mainspring.control.outlooks import foretell
 from mainspring.control.pipelines import get_pipeline
 from mainspring.control.queue import explain_wait
 from mainspring.control.services import find_service
@@ -17,7 +18,7 @@ from mainspring.control.sites import SAID, find_label
 from mainspring.control.studies import tell_study
 from mainspring.control.tracking import find_provenance
 from mainspring.control.turn import Turn
-from mainspring.control.usecases import handles
+from mainspring.control.usecases import Later, handles
 from mainspring.domain.errors import MainspringError, NotFound
 from mainspring.domain.messages import Explain, ListRuns, ListVersions
 from mainspring.domain.near import suggest
@@ -44,7 +45,7 @@ _SHOWN = 5
 
 
 @handles(Explain, action="explanations.read", reads=True)
-def explain(turn: Turn, command: Explain) -> Reason:
+def explain(turn: Turn, command: Explain) -> Reason | Later:
     """Answer for what has an id, a version, alias, service, sink or prediction; for another name its newest run.
 
     Raises
@@ -52,7 +53,10 @@ def explain(turn: Turn, command: Explain) -> Reason:
     NotFound
         HOME-010 when nothing has that id or name, or several things have that part of an id.
     """
-    thing = command.thing
+    return foretell(turn, _explain(turn, command.thing), command.wait_s)
+
+
+def _explain(turn: Turn, thing: str) -> Reason:
     found = [(kind, named) for kind in _KINDS if kind.may(turn) for named in kind.find(turn, thing)]
     if len(found) == 1:
         ((kind, named),) = found

@@ -54,6 +54,8 @@ USE_CASES = (
     "mainspring.control.sources",
     "mainspring.control.pipelines",
     "mainspring.control.registry",
+    "mainspring.control.outlooks",
+    "mainspring.control.planning",
     "mainspring.control.explain",
     "mainspring.control.status",
     "mainspring.control.projects",

@@ -28,6 +28,7 @@ _AREAS = (
     "lineage",
     "loggedmodels",
     "passwords",
+    "planning",
     "pools",
     "predictions",
     "preemptions",

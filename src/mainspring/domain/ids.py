@@ -31,3 +31,14 @@ def new_id(clock: Clock, randomness: Randomness) -> str:
     tail = randomness.bits(_RANDOM_BITS)
     high, low = tail >> 62, tail & ((1 << 62) - 1)
     return f"{(milliseconds << 80) | (0x7 << 76) | (high << 64) | (0b10 << 62) | low:032x}"
+
+
+def first_id(moment: float) -> str:
+    """Return what all identifiers made from a moment on, in seconds since 1970 UTC, are greater than.
+
+    Examples
+    --------
+    >>> first_id(1.0)
+    '0000000003e80000'
+    """
+    return f"{min(max(int(moment * 1000), 0), (1 << 48) - 1):012x}0000"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from mainspring.domain import access, gates, messages, registry, searches, triggers, upkeep
+from mainspring.domain import access, gates, messages, planning, registry, searches, triggers, upkeep
 from mainspring.domain.command import Command
 from mainspring.domain.errors import Invalid
 
@@ -53,6 +53,7 @@ PAGES: dict[type[Command], Pages] = {
     access.ListTokens: Pages("page", "id"),
     access.ListSecrets: Pages("page", "name"),
     access.ListAudit: Pages("after", "seq"),
+    planning.ListStays: Pages("page", "id", 2_000),
 }
 """The commands that are answered in pages."""
 

@@ -455,9 +455,10 @@ class ListEvents(Command):
 
 
 class Explain(Command):
-    """Why: of a run, model@alias, service, alarm, renewal, dataset version."""
+    """Why: of a run, model@alias, ..., dataset version; of a run that waits its start is foretold within `wait_s`."""
 
     thing: str
+    wait_s: Seconds = 0.0
 
 
 class GetStatus(Command):

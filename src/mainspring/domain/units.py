@@ -83,6 +83,24 @@ def format_duration(seconds: float) -> str:
     return f"{seconds * 1000:g}ms"
 
 
+def format_span(seconds: float | None) -> str:
+    """Return a length of time in its largest unit.
+
+    Examples
+    --------
+    >>> format_span(0.0042), format_span(75), format_span(7300)
+    ('4 ms', '75s', '2h')
+    """
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    for unit, length, below in (("s", 1, 120), ("m", 60, 7200), ("h", 3600, 172800)):
+        if seconds < below:
+            return f"{seconds / length:.1f}{unit}" if seconds < 10 else f"{seconds / length:.0f}{unit}"
+    return f"{seconds / 86400:.0f}d"
+
+
 def format_size(size_bytes: float | None) -> str:
     """Return a size in powers of ten.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from mainspring.domain.codes import explain_code, is_code
 from mainspring.domain.messages import Explain
+from mainspring.domain.planning import FORETOLD_S
 from mainspring.domain.records import Reason
 from mainspring.sdk.client import get_client
 
@@ -40,5 +41,5 @@ def why(thing: Any) -> Reason:
             thing = getattr(thing, attribute)
     if is_code(str(thing)):
         return explain_code(str(thing))
-    reason: Reason = get_client().ask(Explain(thing=str(thing)))
+    reason: Reason = get_client().ask(Explain(thing=str(thing), wait_s=FORETOLD_S))
     return reason

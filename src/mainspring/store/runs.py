@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -113,6 +113,7 @@ _below = select(runs.c.id, runs.c.name).where(runs.c.parent_id == bindparam("par
 _below = _below.union_all(select(runs.c.id, runs.c.name).join(_below, runs.c.parent_id == _below.c.id))
 _NAMES_BELOW = Statement(select(_below.c.name).distinct().order_by(_below.c.name))
 _MANY = Statement(select(*COLUMNS).where(_IS_LISTED))
+_NAMES = Statement(select(runs.c.id, runs.c.name).where(_IS_LISTED))
 _OPEN = Statement(select(runs.c.id).where(_IS_LISTED, _IS_LIVE).limit(bindparam("limit_")))
 _LISTED_SHOWN = Statement(select(runs.c.id).where(_IS_LISTED, runs.c.project == bindparam("project_"), _IS_SHOWN))
 _CHILDREN = Statement(
@@ -286,6 +287,11 @@ def find_run(connection: Connection, project: str, part: str) -> Run:
 def name_runs(project: str) -> Select[str, str]:
     """Return a query of the ids and names of a project's runs."""
     return select(runs.c.id, runs.c.name).where(runs.c.project == project, _IS_SHOWN)
+
+
+def read_names(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Return id -> name of those of some runs that there are."""
+    return {row[0]: row[1] for row in _NAMES.all(connection, ids=pack_ids([*ids]))}
 
 
 def get_runs(connection: Connection, ids: Sequence[str]) -> list[Run]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from mainspring.compute.scheduling.demands import WHOLE
+from mainspring.domain.quotas import Amounts, Quota
+
 KINDS = 3
 """Cores in thousandths, memory in bytes, devices in thousandths; always in this order."""
 
@@ -32,3 +35,15 @@ class Entitlement(NamedTuple):
 
 FREE = Entitlement()
 """Of whom nothing was agreed about."""
+
+
+def make_entitlement(quota: Quota) -> Entitlement:
+    """Return what was agreed, as decisions count it."""
+    sure, most = _count(quota.guarantee, 0), _count(quota.most, math.inf)
+    return Entitlement(quota.weight, quota.priority, tuple(map(int, sure)), most)
+
+
+def _count(amounts: Amounts, nothing: float) -> tuple[float, ...]:
+    """Return amounts in the order of kinds; `nothing` stands for what is not said."""
+    told = ((amounts.cpus, 1000), (amounts.memory_bytes, 1), (amounts.gpus, WHOLE))
+    return tuple(nothing if amount is None else amount * unit for amount, unit in told)

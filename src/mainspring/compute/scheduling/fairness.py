@@ -17,6 +17,11 @@ class Fairness:
     ----------
     state : State
         What is watched.
+
+    Attributes
+    ----------
+    wanted_milli : int
+        Thousandths of devices that those who wait ask for.
     """
 
     def __init__(self, state: State) -> None:
@@ -25,17 +30,20 @@ class Fairness:
         self._waits: dict[str, int] = {}
         self._got: dict[str, float] = {}
         self._due: dict[str, float] = {}
+        self.wanted_milli = 0
         self._at = 0.0
         self._parts: dict[str, float] | None = None
 
     def wait(self, job: Job) -> None:
         """Count a run that waits from now on."""
         self._waits[job.tenant] = self._waits.get(job.tenant, 0) + job.demand.gpu_total_milli
+        self.wanted_milli += job.demand.gpu_total_milli
         self._parts = None
 
     def start(self, job: Job) -> None:
         """Count a run that waited and has its place now."""
         self._waits[job.tenant] -= job.demand.gpu_total_milli
+        self.wanted_milli -= job.demand.gpu_total_milli
         self._held[job.tenant] = self._held.get(job.tenant, 0) + job.demand.gpu_total_milli
         self._parts = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
 from mainspring.compute.scheduling.entitlements import FREE, KINDS, Entitlement
@@ -116,6 +116,24 @@ class Shares:
         """Return the priority of a tenant: its own, or of the nearest above it that has one."""
         told = [each.agreed.priority for each in self._take(tenant) if each.agreed.priority is not None]
         return told[-1] if told else 0
+
+    def read_part(self, tenant: str, now: float) -> float:
+        """Return which part of the whole a tenant has had lately, of the resource of which that is the most."""
+        account = self._take(tenant)[-1]
+        account.move(now, self._rate)
+        return max(mean / whole for mean, whole in zip(account.mean, self._whole, strict=True))
+
+    def read_share(self, tenant: str, others: Iterable[str]) -> float:
+        """Return which part of the whole is a tenant's by weight, among those that run or wait now."""
+        part, mine, active = 1.0, self._take(tenant), [self._take(each) for each in {tenant, *others}]
+        for depth, account in enumerate(mine):
+            beside = {
+                each[depth].path: each[depth].agreed.weight
+                for each in active
+                if len(each) > depth and (not depth or each[depth - 1] is mine[depth - 1])
+            }
+            part *= account.agreed.weight / sum(beside.values())
+        return part
 
     def read_held(self, tenant: str) -> tuple[float, ...]:
         """Return what a tenant holds with all below it, in the order of `measure`."""

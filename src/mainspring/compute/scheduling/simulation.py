@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heappop, heappush
 
 import msgspec
@@ -12,10 +12,11 @@ from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.bursting import find_due_s
 from mainspring.compute.scheduling.deciding import decide
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine
+from mainspring.compute.scheduling.entitlements import Entitlement
 from mainspring.compute.scheduling.fairness import Fairness
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.policies import Policy
-from mainspring.compute.scheduling.state import State
+from mainspring.compute.scheduling.state import Running, State
 from mainspring.compute.scheduling.watching import Watch
 
 
@@ -30,6 +31,8 @@ class Arrival(msgspec.Struct, frozen=True):
         When it comes.
     duration_s : float
         How long it runs when it has its place, >= 0.
+    waited_s : float or None
+        How long it waited where it comes from; None: nobody knows.
     """
 
     run_id: str
@@ -37,6 +40,7 @@ class Arrival(msgspec.Struct, frozen=True):
     demand: Demand
     at_s: float
     duration_s: float
+    waited_s: float | None = None
 
 
 class Course(msgspec.Struct):
@@ -71,8 +75,9 @@ class Simulated(msgspec.Struct, frozen=True):
         Runs that the cluster could never hold.
     preemptions, decisions : int
         How often a run gave way, and how often was decided.
-    gpu_s_held, span_s : float
-        Device seconds that were given out, and from the first arrival to the last end.
+    gpu_s_held, gpu_s_wanted, span_s : float
+        Device seconds that were given out; that were idle while runs waited that asked for them; and from the first
+        arrival to the last end.
     jain : float
         Of tenants, see `Fairness`.
     off_site, idle_bursts, cost : int, int, float
@@ -84,6 +89,7 @@ class Simulated(msgspec.Struct, frozen=True):
     preemptions: int
     decisions: int
     gpu_s_held: float
+    gpu_s_wanted: float
     span_s: float
     jain: float
     off_site: int = 0
@@ -99,6 +105,7 @@ def simulate(
     seed: int = 0,
     checkpoint_s: float = 600.0,
     restart_s: float = 60.0,
+    agreed: Mapping[str, Entitlement] | None = None,
     told: Callable[[int], object] = lambda _: None,
 ) -> Simulated:
     """Play a trace.
@@ -117,6 +124,8 @@ def simulate(
         A run that gives way loses what it did since the last multiple of this; 0: nothing.
     restart_s : float, default 60
         What it takes to go on from a checkpoint.
+    agreed : mapping of str to Entitlement, optional
+        Tenant -> what was agreed about its part.
     told : callable, optional
         Called with the number of runs that have ended, now and then.
 
@@ -125,26 +134,39 @@ def simulate(
     Simulated
         The same for the same arguments.
     """
-    play = _Play(machines, arrivals, policy, seed, checkpoint_s, restart_s)
+    state = State(machines, policy, Mix.of(each.demand for each in arrivals), agreed, seed=seed)
+    play = Play(state, arrivals, checkpoint_s=checkpoint_s, restart_s=restart_s)
     while play.step():
         if not play.ended % 1000:
             told(play.ended)
     return play.result()
 
 
-class _Play:
-    """One course of a trace; `step` goes on to the next moment at which anything happens."""
+class Play:
+    """One course of a trace; `step` goes on to the next moment at which anything happens.
+
+    Parameters
+    ----------
+    state : State
+        What is decided on; runs that it holds or lets wait already are told of by `go_on` and `wait`.
+    arrivals : sequence of Arrival
+        What comes, in any order.
+    checkpoint_s, restart_s : float
+        See `simulate`.
+    now : float, optional
+        When it begins; default: with the first that comes.
+    """
 
     def __init__(
         self,
-        machines: Sequence[Machine],
+        state: State,
         arrivals: Sequence[Arrival],
-        policy: Policy,
-        seed: int,
-        checkpoint_s: float,
-        restart_s: float,
+        *,
+        checkpoint_s: float = 600.0,
+        restart_s: float = 60.0,
+        now: float | None = None,
     ) -> None:
-        self.state = State(machines, policy, Mix.of(each.demand for each in arrivals), seed=seed)
+        self.state = state
         self.fairness = Fairness(self.state)
         self.watch = Watch(self.state)
         self.ended = 0
@@ -156,9 +178,26 @@ class _Play:
         self._courses = {each.run_id: Course(each) for each in kept}
         self._events: list[tuple[float, int, str, int]] = [(each.at_s, 1, each.run_id, 0) for each in kept]
         self._preemptions = self._decisions = 0
-        self._held_gpu_s = 0.0
+        self._held_gpu_s = self._wanted_gpu_s = 0.0
         self._again_s = math.inf
-        self._now = self._first = kept[0].at_s if kept else 0.0
+        self.now = self._first = now if now is not None else kept[0].at_s if kept else 0.0
+
+    def go_on(self, running: Running, left_s: float) -> None:
+        """Let a run that has its place in the state go on for so long."""
+        job = running.job
+        lasts_s = self.now - running.since_s + left_s
+        arrival = Arrival(job.run_id, job.tenant, job.demand, job.submitted_s, lasts_s)
+        self._courses[job.run_id] = Course(arrival, running.since_s, attempts=1)
+        heappush(self._events, (self.now + left_s, 0, job.run_id, 1))
+        self.fairness.wait(job)
+        self.fairness.start(job)
+        self.watch.begin(running)
+
+    def wait(self, job: Job, lasts_s: float) -> None:
+        """Let one more run wait that will last so long."""
+        self._courses[job.run_id] = Course(Arrival(job.run_id, job.tenant, job.demand, job.submitted_s, lasts_s))
+        self._submit(job)
+        self._again_s = self.now
 
     def step(self) -> bool:
         """Let everything of one moment happen, and decide; False once nothing is left."""
@@ -166,8 +205,10 @@ class _Play:
         if math.isinf(due):
             return False
         self.fairness.pass_to(due)
-        self._held_gpu_s += (due - self._now) * self.state.cluster.allocated_gpu_milli / WHOLE
-        self._now = due
+        self._held_gpu_s += (due - self.now) * self.state.cluster.allocated_gpu_milli / WHOLE
+        idle_milli = self.state.cluster.gpu_milli - self.state.cluster.allocated_gpu_milli
+        self._wanted_gpu_s += (due - self.now) * min(idle_milli, self.fairness.wanted_milli) / WHOLE
+        self.now = due
         while self._events and self._events[0][0] <= due:
             _, kind, run_id, attempt = heappop(self._events)
             if kind:
@@ -186,7 +227,8 @@ class _Play:
             self._preemptions,
             self._decisions,
             self._held_gpu_s,
-            self._now - self._first,
+            self._wanted_gpu_s,
+            self.now - self._first,
             self.fairness.jain(),
             self.watch.off_site,
             self.watch.idle_bursts,
@@ -194,18 +236,20 @@ class _Play:
         )
 
     def _decide(self) -> None:
-        decisions = decide(self.state, self._now)
+        decisions = decide(self.state, self.now)
         self._decisions += 1
         for victim in decisions.preempted:
             course = self._courses[victim.job.run_id]
-            worked = self._now - victim.since_s - (self._restart_s if course.attempts > 1 else 0.0)
+            worked = self.now - victim.since_s - (self._restart_s if course.attempts > 1 else 0.0)
             saved = worked - math.fmod(worked, self._checkpoint_s) if self._checkpoint_s else worked
             course.done_s += max(0.0, saved)
             gpus = victim.job.demand.gpu_total_milli / WHOLE
-            course.lost_gpu_s += (self._now - victim.since_s - max(0.0, saved)) * gpus
-            used = victim.used_gpu_s(self._now)
+            course.lost_gpu_s += (self.now - victim.since_s - max(0.0, saved)) * gpus
+            used = victim.used_gpu_s(self.now)
             self.fairness.end(victim.job)
-            self.watch.end(victim, self._now)
+            if self.state.policy.graceful:
+                self.state.stop(victim.job.run_id, self.now)  # here it needs no time to end
+            self.watch.end(victim, self.now)
             self._submit(msgspec.structs.replace(victim.job, used_gpu_s=used))
             self._preemptions += 1
         for begun in decisions.begun:
@@ -213,15 +257,17 @@ class _Play:
             course = self._courses[begun.run_id]
             course.attempts += 1
             if course.attempts == 1:
-                course.began_s = self._now
+                course.began_s = self.now
             left = course.arrival.duration_s - course.done_s + (self._restart_s if course.attempts > 1 else 0.0)
-            heappush(self._events, (self._now + left, 0, begun.run_id, course.attempts))
+            heappush(self._events, (self.now + left, 0, begun.run_id, course.attempts))
             self.fairness.start(running.job)
             self.watch.begin(running)
         waits = self.state.policy.preempts and len(self.state.backlog)
-        self._again_s = max(self._now, self.state.calm_until_s) + self.state.policy.calm_s if waits else math.inf
+        self._again_s = max(self.now, self.state.calm_until_s) + self.state.policy.calm_s if waits else math.inf
+        if decisions.preempted and self.state.policy.graceful:
+            self._again_s = self.now
         if self.state.renting.rents:
-            self._again_s = min(self._again_s, find_due_s(self.state, self._now))
+            self._again_s = min(self._again_s, find_due_s(self.state, self.now))
 
     def _submit(self, job: Job) -> None:
         self.state.submit(job)
@@ -230,11 +276,11 @@ class _Play:
     def _end(self, run_id: str, attempt: int) -> None:
         course = self._courses[run_id]
         if course.attempts == attempt and run_id in self.state.running:
-            running = self.state.stop(run_id, self._now)
+            running = self.state.stop(run_id, self.now)
             assert running is not None
             self.fairness.end(running.job)
-            self.watch.end(running, self._now)
-            course.ended_s = self._now
+            self.watch.end(running, self.now)
+            course.ended_s = self.now
             self.ended += 1
 
     def _could_hold(self, demand: Demand) -> bool:

@@ -19,4 +19,11 @@ ENTRIES: tuple[Entry, ...] = (
         "machines have names of their own, and somebody must ask for what they have",
         "mainspring simulate --help",
     ),
+    Entry(
+        "PLAN-001",
+        "invalid",
+        "a change that cannot be planned",
+        "what may change: devices or machines of a pool, by what there is; the demand in per cent; tenants' limits",
+        "mainspring plan --help",
+    ),
 )
