@@ -47,6 +47,8 @@ ELSEWHERE = {
     "mainspring studies stop": "tests/integration/test_tune_cli.py",
     "mainspring studies resume": "tests/integration/test_tune_cli.py",
     "mainspring simulate": "tests/integration/test_simulate.py",
+    "mainspring plan": "tests/integration/test_planning.py",
+    "mainspring top": "tests/integration/test_planning.py",
     "mainspring up": "tests/integration/test_cli.py",
     "mainspring login": "tests/integration/test_login.py",
     "mainspring logout": "tests/integration/test_login.py",

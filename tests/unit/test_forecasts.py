@@ -8,7 +8,7 @@ import pytest
 from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.deciding import decide
 from mainspring.compute.scheduling.demands import Demand, Machine
-from mainspring.compute.scheduling.durations import Durations, Past
+from mainspring.compute.scheduling.durations import Durations, Going, Past
 from mainspring.compute.scheduling.entitlements import Entitlement
 from mainspring.compute.scheduling.forecasts import Margin, forecast, shrink, starts_now, stretch
 from mainspring.compute.scheduling.outlooks import look_ahead
@@ -67,6 +67,14 @@ def test_the_likest_runs_tell_most():
     assert durations.draw("air/anna", "fit", ONE, Random(1)) == 5.0
     assert durations.draw("air/anna", "fit", Demand(1000, gpus=2), Random(1)) == 900.0
     assert durations.draw("somebody", "else", ONE, Random(1)) in {5.0, 70.0}
+
+
+def test_what_goes_on_stands_for_something_longer():
+    seen = make_past([10.0] * 10 + [500.0] * 10)
+    durations = Durations(seen, [Going("air/anna", "fit", ONE, 100.0)] * 180)
+    drawn = [durations.draw("air/anna", "fit", ONE, Random(number)) for number in range(400)]
+    assert set(drawn) == {10.0, 500.0}
+    assert drawn.count(500.0) > 350
 
 
 def test_what_nothing_makes_room_for_is_not_foretold():

@@ -133,7 +133,7 @@ def _play(machines: list[Machine], arrivals: list[Arrival], notes: list[str], po
             "waited": _spread(figures.wait_mean_s, figures.wait_p50_s, figures.wait_p99_s),
             "devices": f"{figures.utilisation:.1%} given out, {figures.goodput:.1%} did work that lasted,"
             f" {figures.fragmentation:.1%} lay idle beside runs that wanted some",
-            "tenants": f"Jain {figures.jain:.3f}; {figures.unfair:.1%} of the runs took longer than on a part of theirs",
+            "tenants": f"Jain {figures.jain:.3f}; {figures.unfair:.1%} of the runs took longer than on a part alone",
             "preempted": f"{figures.preemptions:,}, {figures.lost_gpu_hours:,.0f} device hours done twice",
             "rented": f"{figures.cost:,.2f}" if any(machine.rent for machine in machines) else None,
         }

@@ -9,7 +9,7 @@ from random import Random
 import msgspec
 
 from mainspring.compute.scheduling.deciding import decide
-from mainspring.compute.scheduling.durations import Durations
+from mainspring.compute.scheduling.durations import Durations, Going
 from mainspring.compute.scheduling.fragments import Mix
 from mainspring.compute.scheduling.simulation import Arrival, Play
 from mainspring.compute.scheduling.sketches import Sketch
@@ -84,7 +84,7 @@ def forecast(
     goes on as it would. The quantiles are widened by a margin found on held-out starts (split conformal prediction:
     Romano, Patterson and Candes, "Conformalized Quantile Regression", NeurIPS 2019).
     """
-    typical, durations = sketch.count_typical(), Durations(sketch.past)
+    typical, durations = sketch.count_typical(), Durations(sketch.past, _list_going(sketch))
     began, waits = time.process_time(), []
     for number in range(samples):
         waits.append(_roll(sketch, typical, durations, Random(f"{seed}/{number}")))
@@ -130,6 +130,14 @@ def _roll(sketch: Sketch, typical: Mix, durations: Durations, randomness: Random
         if not play.step() or play.now - sketch.now > HORIZON_S:
             return math.inf
     return play.now - sketch.now
+
+
+def _list_going(sketch: Sketch) -> list[Going]:
+    return [
+        Going(each.job.tenant, sketch.names.get(each.job.run_id, ""), each.job.demand, sketch.now - each.since_s)
+        for each in sketch.running
+        if each.since_s < sketch.now
+    ]
 
 
 def _draw_arrivals(sketch: Sketch, durations: Durations, randomness: Random) -> list[Arrival]:

@@ -105,16 +105,27 @@ def play(
 
 
 def tell_answer(change: str, today: Figures, planned: Figures) -> str:
-    """Say what a change does to the wait: to its median, or mean or 99th percentile where that is the same."""
+    """Say what a change does to the wait: to its median, or mean or 99th percentile where that is the same.
+
+    Where the longest waits move the other way, that is said, too.
+    """
     if planned.refused > today.refused:
         return f"with {change} {planned.refused - today.refused:,} of the runs could never start"
-    for name, field in (("median", "wait_p50_s"), ("mean", "wait_mean_s"), ("99th percentile of the", "wait_p99_s")):
-        before, after = getattr(today, field), getattr(planned, field)
-        told = format_span(before), format_span(after)
-        if told[0] != told[1]:
-            verb = "falls" if after < before else "rises"
-            return f"with {change} the {name} wait {verb} from {told[0]} to {told[1]}"
-    return f"with {change} runs wait as long as they do: {format_span(today.wait_mean_s)} on the mean"
+    moves = [_tell_move(today, planned, field) for field in ("wait_p50_s", "wait_mean_s", "wait_p99_s")]
+    told = next(((name, move) for name, move in zip(("median", "mean", "longest"), moves, strict=True) if move), None)
+    if told is None:
+        return f"with {change} runs wait as long as they do: {format_span(today.wait_mean_s)} on the mean"
+    name, move = told
+    longest = moves[-1] if moves[-1][:5] != move[:5] else ""
+    also = f", that of the longest hundredth {longest}" if longest else ""
+    return f"with {change} the {name} wait {move}{also}"
+
+
+def _tell_move(today: Figures, planned: Figures, field: str) -> str:
+    """Say how a figure moves; empty: it is told alike."""
+    before, after = getattr(today, field), getattr(planned, field)
+    told = format_span(before), format_span(after)
+    return f"{'falls' if after < before else 'rises'} from {told[0]} to {told[1]}" if told[0] != told[1] else ""
 
 
 def _draw(simulated: Simulated) -> list[tuple[float, float]]:

@@ -191,7 +191,6 @@ class Play:
         heappush(self._events, (self.now + left_s, 0, job.run_id, 1))
         self.fairness.wait(job)
         self.fairness.start(job)
-        self.watch.begin(running)
 
     def wait(self, job: Job, lasts_s: float) -> None:
         """Let one more run wait that will last so long."""

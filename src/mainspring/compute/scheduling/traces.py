@@ -29,7 +29,7 @@ from mainspring.domain.pools import PATIENCE_S
 _MACHINE = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 _RUN = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli", "gpu_spec")
 _TIMES = ("creation_time", "deletion_time")
-_MORE = ("scheduled_time", "tenant", "num_nodes", "pool")
+_MORE = ("scheduled_time", "tenant", "num_nodes", "pool", "zone")
 _MOST = 10**12
 
 GAP_S = 7 * 86_400.0
@@ -149,9 +149,13 @@ def close_gaps(arrivals: Sequence[Arrival]) -> tuple[list[Arrival], list[str]]:
 def write_machines(path: Path, machines: Sequence[Machine]) -> None:
     """Write machines as `read_machines` reads them."""
     rows = (
-        (each.name, each.cpu_milli, each.memory_bytes >> 20, each.gpus, each.gpu_type, each.pool) for each in machines
+        (
+            *(each.name, each.cpu_milli, each.memory_bytes >> 20, each.gpus, each.gpu_type, each.pool, each.zone),
+            *(("", "") if each.rent is None else (each.rent.price, int(each.rent.after_s))),
+        )
+        for each in machines
     )
-    _write(path, (*_MACHINE, "pool"), rows)
+    _write(path, (*_MACHINE, "pool", "zone", "price", "burst_after"), rows)
 
 
 def write_arrivals(path: Path, arrivals: Sequence[Arrival]) -> None:
@@ -163,7 +167,7 @@ def write_arrivals(path: Path, arrivals: Sequence[Arrival]) -> None:
         asked = (demand.cpu_milli, demand.memory_bytes >> 20, demand.gpus, gpu_milli, "|".join(demand.gpu_types))
         came, began = int(each.at_s), int(began_s)
         times = (came, began + round(each.duration_s), began)
-        rows.append((each.run_id, *asked, *times, each.tenant, demand.nodes, demand.pool))
+        rows.append((each.run_id, *asked, *times, each.tenant, demand.nodes, demand.pool, demand.zone))
     _write(path, (*_RUN, *_TIMES, *_MORE), rows)
 
 
