@@ -14,7 +14,6 @@ from mainspring.cli.offering import offer
 from mainspring.cli.printing import Verb, print_fields, print_json, print_table, wants_json
 from mainspring.compute.scheduling.plans import Plan, Played
 from mainspring.domain.errors import Invalid
-from mainspring.domain.pools import ListPools, Pool
 from mainspring.domain.quotas import ListQuotas, Quota
 from mainspring.domain.units import format_span
 
@@ -83,9 +82,7 @@ def _play(wanted: _Wanted, last_s: float) -> Plan:
     from mainspring.compute.scheduling.plans import play, tell_answer
     from mainspring.compute.scheduling.replays import change_demand, change_machines
 
-    told: list[Pool] = ask(ListPools())
     agreements: list[Quota] = ask(ListQuotas())
-    prices = {each.name: each.price for each in told}
     agreed = {each.tenant: make_entitlement(each) for each in agreements}
     machines, replay = read_cluster(), read_replay(last_s)
     others = change_machines(machines, wanted.pool, gpus=wanted.gpus, nodes=wanted.nodes)
@@ -95,11 +92,9 @@ def _play(wanted: _Wanted, last_s: float) -> Plan:
         before = agreed.get(tenant, FREE)
         limited[tenant] = before._replace(limit=(*before.limit[:-1], gpus * 1000))
     with click.progressbar(length=len(replay.arrivals) + len(more), file=sys.stderr) as bar:
-        today = play(machines, replay.arrivals, agreed, prices, told=lambda ended: bar.update(ended - bar.pos))
+        today = play(machines, replay.arrivals, agreed, told=lambda ended: bar.update(ended - bar.pos))
         bar.update(len(replay.arrivals) - bar.pos)
-        planned = play(
-            others, more, limited, prices, told=lambda ended: bar.update(len(replay.arrivals) + ended - bar.pos)
-        )
+        planned = play(others, more, limited, told=lambda ended: bar.update(len(replay.arrivals) + ended - bar.pos))
     waits = sorted(each.waited_s for each in replay.arrivals if each.waited_s is not None)
     return Plan(
         wanted.tell(),
@@ -141,7 +136,7 @@ def _show(plan: Plan) -> None:
         click.echo(f"note: {note}", err=True)
     click.echo(plan.answer)
     rows = [(name, *cells) for name, *cells in zip(_ROWS, _cells(plan.today), _cells(plan.planned), strict=True)]
-    print_table(("", "today", "planned"), [row for row in rows if row[1:] != ("-", "-")])
+    print_table(("", "today", "planned"), [row for row in rows if set(row[1:]) != {"-"}])
     if plan.waited_p50_s is not None:
         print_fields({"recorded": f"half of the runs really waited up to {format_span(plan.waited_p50_s)}"})
 
@@ -166,5 +161,5 @@ def _cells(played: Played) -> tuple[str, ...]:
         f"{figures.utilisation:.1%}" if played.gpus else "-",
         f"{figures.jain:.3f}" if played.gpus else "-",
         f"{figures.refused:,}",
-        "-" if played.cost is None else f"{played.cost:,.2f}",
+        f"{figures.cost:,.2f}" if figures.cost else "-",
     )

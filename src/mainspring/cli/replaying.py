@@ -12,7 +12,7 @@ from mainspring.compute.scheduling.replays import Replay, make_replay
 from mainspring.domain.errors import Invalid
 from mainspring.domain.lists import read_all
 from mainspring.domain.planning import ListStays
-from mainspring.domain.pools import ListNodes
+from mainspring.domain.pools import ListNodes, ListPools, Pool
 from mainspring.domain.pools import Machine as Told
 
 
@@ -45,6 +45,10 @@ def read_cluster() -> list[Machine]:
         SIM-002 when none does.
     """
     told: list[Told] = ask(ListNodes())
+    pools: dict[str, Pool] = {each.name: each for each in ask(ListPools())}
     if not told:
         raise Invalid("SIM-002", "no machine of any pool answers")
-    return [make_machine(Node(each.place, each.cpus, each.memory_bytes, each.gpus, each.gpu_type)) for each in told]
+    return [
+        make_machine(Node(each.place, each.cpus, each.memory_bytes, each.gpus, each.gpu_type), pools.get(each.pool))
+        for each in told
+    ]

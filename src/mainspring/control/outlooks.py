@@ -25,6 +25,7 @@ from mainspring.control.turn import Turn
 from mainspring.control.usecases import Later, ends, loop
 from mainspring.domain.home import Home
 from mainspring.domain.planning import Stay
+from mainspring.domain.pools import list_places
 from mainspring.domain.quotas import name_tenant
 from mainspring.domain.records import Reason
 from mainspring.domain.units import format_span
@@ -185,8 +186,9 @@ def _list_drained(turn: Turn) -> list[Machine]:
     }
     used: dict[str, Counter[str]] = {name: Counter() for name in found}
     for held in calls.list_held(turn.connection, turn.node) if found else ():
-        if held.place in used:
-            _count(used[held.place], make_demand(held.kind, held.resources))
+        for place in list_places(held.place):
+            if place in used:
+                _count(used[place], make_demand(held.kind, held.resources))
     return [
         machine._replace(
             cpu_milli=max(0, machine.cpu_milli - used[name]["cpu_milli"]),

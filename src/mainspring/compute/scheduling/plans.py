@@ -30,8 +30,6 @@ class Played(msgspec.Struct, frozen=True):
         What came of it.
     waits : list of (float, float)
         Seconds, and which part of the runs had started after so long.
-    cost : float or None
-        What the machines cost for the time; None: none of them has a price.
     """
 
     machines: int
@@ -39,7 +37,6 @@ class Played(msgspec.Struct, frozen=True):
     cpus: float
     figures: Figures
     waits: list[tuple[float, float]]
-    cost: float | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -72,7 +69,6 @@ def play(
     machines: Sequence[Machine],
     arrivals: Sequence[Arrival],
     agreed: Mapping[str, Entitlement],
-    prices: Mapping[str, float],
     *,
     told: Callable[[int], object] = lambda _: None,
 ) -> Played:
@@ -86,21 +82,17 @@ def play(
         What came.
     agreed : mapping of str to Entitlement
         Tenant -> what was agreed about its part.
-    prices : mapping of str to float
-        Pool -> price of a machine for an hour.
     told : callable, optional
         Called with the number of runs that have ended, now and then.
     """
     simulated = simulate(machines, arrivals, LIVE, agreed=agreed, told=told)
     gpus = sum(machine.gpus for machine in machines)
-    hourly = sum(prices.get(machine.pool, 0.0) for machine in machines)
     return Played(
         len(machines),
         gpus,
         sum(machine.cpu_milli for machine in machines) / 1000,
         sum_up(simulated, gpus, LIVE.name, 0),
         _draw(simulated),
-        hourly * simulated.span_s / 3600 if hourly else None,
     )
 
 
