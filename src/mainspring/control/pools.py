@@ -54,10 +54,12 @@ def add_pool(turn: Turn, command: messages.AddPool) -> Pool:
     if before is None:
         pool = Pool(command.name, **said, created_by=str(turn.actor), created_at=now, changed_at=now)
         store.add_pool(turn.connection, pool)
+        turn.pools = None
     else:
         if before.url != command.url:
             _check_unused(turn, command.name)
         store.change_pool(turn.connection, command.name, **said, changed_at=now)
+        turn.pools = None
     was = before and {name: getattr(before, name) for name in labels}
     turn.audit("pools.write", command.name, before=was, after=said, home=True)
     turn.notify("queue")
@@ -101,6 +103,7 @@ def remove_pool(turn: Turn, command: messages.RemovePool) -> Pool:
     if not command.force:
         _check_unused(turn, pool.name)
     store.remove_pool(turn.connection, pool.name)
+    turn.pools = None
     for each in _list_users(turn, pool.name):
         leave_pool(turn, runs.get_run(turn.connection, each.id), pool.name)
     turn.audit("pools.write", pool.name, before={"url": pool.url}, home=True)

@@ -20,12 +20,15 @@ _MOST_LOOKED_AT = 1000
 
 
 def read_pools(turn: Turn) -> dict[str, Pool]:
-    """Return what is known of the pools of the record, by name, the local one first."""
+    """Return what is known of the pools of the record, by name, the local one first; read once in a turn."""
+    if turn.pools is not None:
+        return turn.pools
     zone = os.environ.get("MAINSPRING_ZONE", "")
     local = Pool(LOCAL_POOL, LOCAL_URL, zone=zone, may_hold_sensitive=True)
     found = {LOCAL_POOL: local} | {pool.name: pool for pool in store.list_pools(turn.connection)}
     for pool in found.values():
         pool.may_hold_sensitive = pool is local or (pool.trust == SENSITIVE and pool.zone == zone)
+    turn.pools = found
     return found
 
 

@@ -20,6 +20,7 @@ from mainspring.store.events import add_event
 from mainspring.store.tables import LOCAL
 
 if TYPE_CHECKING:
+    from mainspring.domain.pools import Pool
     from mainspring.store.words import Connection
 
 NODE_LEASE = "node:"
@@ -63,6 +64,8 @@ class Turn:
         What runs after the commit, in order.
     topics : set of str
         What the requests that wait are told after the commit.
+    pools : dict of str to Pool or None
+        What is known of the pools, once it was read; None again when one was changed.
     """
 
     __slots__ = (
@@ -74,6 +77,7 @@ class Turn:
         "expired",
         "home",
         "node",
+        "pools",
         "project",
         "randomness",
         "topics",
@@ -103,6 +107,7 @@ class Turn:
         self.node = node
         self.commits: list[Callable[[], object]] = []
         self.topics: set[str] = set()
+        self.pools: dict[str, Pool] | None = None
 
     def now(self) -> float:
         """Return the wall time in seconds since 1970 UTC."""
