@@ -47,3 +47,4 @@ def test_every_promise_has_a_committed_budget_that_keeps_it():
     assert budgets["Steps"]["step, cached"] <= 1
     assert budgets["Steps"]["step, isolated"] <= 100
     assert budgets["Faces"]["mainspring --help"] <= 150
+    assert budgets["Cold"]["cold script"] <= 0.35
