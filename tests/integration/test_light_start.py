@@ -48,11 +48,32 @@ def list_imports(text):
     return {line.rpartition("|")[2].strip() for line in text.splitlines() if line.startswith("import time:")}
 
 
+TOLD = """
+from mainspring.domain import experiments as told
+from mainspring.sdk.client import connect_home
+from mainspring.sdk.homes import current_home, current_project
+
+ask = connect_home(current_home(), current_project()).ask
+run = ask(told.OpenRun(name="told", tags={"team": "air"})).run
+ask(told.LogBatch(run_id=run.id, params={"rate": "0.1"}))
+ask(told.LogBatch(run_id=run.id, points=[("loss", 0, 1.0, 0.5)]))
+ask(told.LogBatch(run_id=run.id, points=[("loss", 1, 2.0, 0.4)], params={"deep": "no"}, tags={"team": "rail"}))
+ask(told.SetRun(run_id=run.id, state="succeeded", ended_at=3.0))
+found = ask(told.GetLoggedRun(run_id=run.id))
+assert (found.run.params, found.run.tags) == ({"rate": "0.1", "deep": "no"}, {"team": "rail"}), found
+assert (found.run.state, found.latest) == ("succeeded", [("loss", 1, 2.0, 0.4)]), found
+"""
+
+
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """What the script and its owner have imported; the owner is known by its log."""
-    folder = tmp_path_factory.mktemp("light")
-    (folder / "script.py").write_text(SCRIPT)
+    """What the script and its owner have imported."""
+    return run_script(tmp_path_factory.mktemp("light"), SCRIPT)
+
+
+def run_script(folder, script):
+    """Run a script in a home of its own; return what it and its owner, known by its log, have imported."""
+    (folder / "script.py").write_text(script)
     home = place_home(folder / "home")
     settings = {"MAINSPRING_HOME": str(home.root), "PYTHONPROFILEIMPORTTIME": "1", "MAINSPRING_PROGRESS": "0"}
     try:
@@ -80,3 +101,10 @@ def loaded(tmp_path_factory):
 def test_a_first_script_loads_what_it_needs(loaded, process, needed, forbidden):
     assert needed in loaded[process]
     assert sorted(loaded[process] & forbidden) == []
+
+
+def test_a_run_that_is_told_of_needs_no_sqlalchemy(tmp_path):
+    """As MLflow's clients do; what they ask is compiled before the release."""
+    loaded = run_script(tmp_path, TOLD)["owner"]
+    assert "mainspring.store.logged_runs" in loaded
+    assert "sqlalchemy" not in loaded

@@ -1,6 +1,7 @@
 """Frames of the wire: what is sent arrives, and no bytes break the reader."""
 
 import importlib
+import itertools
 import pkgutil
 
 import msgspec
@@ -15,7 +16,9 @@ from mainspring.domain.errors import Invalid
 from mainspring.domain.messages import Command
 from mainspring.domain.wire import (
     HEADER,
+    MAX_FRAME_BYTES,
     Asked,
+    Frames,
     decode_reply,
     decode_request,
     encode_problem,
@@ -47,6 +50,22 @@ def test_a_request_arrives_as_it_was_sent(number, params, key, project):
 def test_an_answer_arrives_as_it_was_given(number, details):
     reason = records.Reason("x", ["line"], details)
     assert decode_reply(encode_reply(number, reason)[HEADER.size :], messages.Explain) == (number, reason)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8), st.lists(st.integers(0, 400), max_size=8))
+def test_messages_are_cut_apart_however_they_arrive(messages, cuts):
+    stream = b"".join(HEADER.pack(len(each)) + each for each in messages)
+    frames, places = Frames(), [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    arrived = [frames.take(stream[start:end]) for start, end in itertools.pairwise(places)]
+    assert list(itertools.chain.from_iterable(arrived)) == messages
+    assert frames.take(HEADER.pack(1)) == []
+    assert frames.take(b"x") == [b"x"]
+
+
+def test_a_message_that_is_too_large_is_refused_before_it_has_arrived():
+    with pytest.raises(Invalid) as caught:
+        Frames().take(HEADER.pack(MAX_FRAME_BYTES + 1))
+    assert (caught.value.code, caught.value.what) == ("HOME-005", "a message of 67,108,865 bytes")
 
 
 @given(st.text(max_size=50), st.dictionaries(st.sampled_from(["a", "b"]), json))
