@@ -91,6 +91,31 @@ def test_a_truncated_file_never_arrives(judged, elsewhere, client):
     assert send_model("delays@1", client, visitor).digest == model.version.digest, "and goes on where it stopped"
 
 
+def test_what_is_pushed_is_judged_there_and_the_verdict_is_told(judged, elsewhere, client, monkeypatch):
+    _, past = judged
+    up, inside, _ = elsewhere
+    ms.register(fit(past.polars(), rounds=1), "delays", example=past)
+    home, found = client.home.root, []
+    monkeypatch.setenv("MAINSPRING_HOME", str(inside.home.root))
+    ms.apply(GATE)
+    fresh = ms.write(make_parcels(2_000, seed=9), "fresh")
+    for reference in ("delays@1", "delays@2"):
+        command = ["models", "push", reference, up.url, "--promote", "champion", "--data", fresh.reference]
+        pushed = subprocess.run(
+            [sys.executable, "-m", "mainspring", *command],
+            input=home_token(inside.home),
+            env={**os.environ, "MAINSPRING_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        found.append((pushed.returncode, pushed.stderr.splitlines()[-1].split()[0]))
+        assert up.url in pushed.stdout, pushed.stdout + pushed.stderr
+    assert found == [(0, "PASSED"), (5, "REFUSED")]
+    assert inside.ask(messages.GetVersion(kind="model", reference="delays@champion")).number == 1
+
+
 def test_a_model_is_pulled_from_the_command_line(judged, elsewhere, client, monkeypatch):
     model, _ = judged
     up, inside, visitor = elsewhere

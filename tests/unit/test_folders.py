@@ -117,6 +117,14 @@ def make_lies(rows, truth, mark):
         "a file that is not there": (sklearn_entry("other.skops"), {"model.skops": skopsed}, "names 'other.skops'"),
         "a file of the machine": (sklearn_entry("/etc/passwd"), {"model.skops": skopsed}, "names '/etc/passwd'"),
         "a file above": (sklearn_entry("../MLmodel"), {"model.skops": skopsed}, "names '../MLmodel'"),
+        "code that is not there": (
+            entry("python_function", loader_module="mlflow.pyfunc.model", python_model="python_model.pkl"),
+            {"other.pkl": trap}, "names 'python_model.pkl'",
+        ),
+        "code of the machine": (
+            entry("python_function", loader_module="mlflow.pyfunc.model", model_code_path="/etc/passwd"),
+            {}, "names 'passwd'",
+        ),
         "a loader of another library": (
             sklearn_entry() + entry("python_function", loader_module="mlflow.xgboost"),
             {"model.skops": skopsed}, "has it loaded by mlflow.xgboost",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from mainspring.cli.printing import print_fields, print_json, print_next, wants_
 from mainspring.cli.texts import shorten_id
 from mainspring.domain.messages import Promote
 from mainspring.domain.principals import DEFAULT_PROJECT
-from mainspring.domain.records import Run, Version
+from mainspring.domain.records import Version
 
 if TYPE_CHECKING:
     from mainspring.sdk.client import Client
@@ -28,14 +29,25 @@ def add_exchange(group: click.Group) -> None:
     @click.argument("reference", shell_complete=offer("model"))
     @click.argument("url")
     @_with_place
-    @click.option("--promote", "alias", metavar="ALIAS", help="Run the gate of this alias there.")
+    @click.option("--promote", "alias", metavar="ALIAS", help="Run the gate of this alias there, and wait for it.")
     @click.option("--data", metavar="REFERENCE", help="With --promote: a dataset version of that server.")
-    def push(reference: str, url: str, project: str, certificate: str, alias: str | None, data: str | None) -> None:
+    @click.pass_context
+    def push(
+        context: click.Context,
+        reference: str,
+        url: str,
+        project: str,
+        certificate: str,
+        alias: str | None,
+        data: str | None,
+    ) -> None:
         """Bring a version to the server at URL, with evidence and lineage.
 
         The token is the login's if URL is where you work, else read from standard input or asked for. What gates
         said here is told there and lets nothing through: the gates of that server judge on data of their own.
+        Refused by the gate there, the version has arrived all the same; exit 5.
         """
+        from mainspring.cli.promote import REFUSED, judge
         from mainspring.sdk.client import get_client
         from mainspring.sdk.exchange import send_model
 
@@ -45,9 +57,11 @@ def add_exchange(group: click.Group) -> None:
             here = get_client()
             arrived = send_model(reference, here, there, place=_name(here))
             if alias is not None and data is not None:
-                run: Run = there.ask(Promote(arrived.reference, alias, data, f"pushed as {reference}"))
-                click.echo(f"the gate of {alias} runs there, run {shorten_id(run.id)}", err=True)
-        _tell(arrived)
+                verdict, run = judge(there.ask, Promote(arrived.reference, alias, data, f"pushed as {reference}"))
+                click.echo(f"{verdict}  ({arrived.name}@{alias} there, run {shorten_id(run.id)})", err=True)
+        _tell(arrived, url)
+        if alias is not None and not verdict.passed:
+            context.exit(REFUSED)
 
     @group.command("pull", answer=Version, untried=_UNTRIED)
     @click.argument("reference")
@@ -60,7 +74,7 @@ def add_exchange(group: click.Group) -> None:
 
         with _visit(url, certificate, project) as there:
             arrived = send_model(reference, there, get_client(), place=url.rstrip("/"))
-        _tell(arrived)
+        _tell(arrived, "")
 
 
 def _with_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,10 +103,11 @@ def _visit(url: str, certificate: str, project: str) -> Iterator[Client]:
 
 
 def _name(client: Client) -> str:
-    return str(getattr(client, "url", "")) or "a home of its own"
+    return str(getattr(client, "url", "")) or f"a home on {platform.node()}"
 
 
-def _tell(version: Version) -> None:
+def _tell(version: Version, url: str) -> None:
+    """Print a version that has arrived, at a server or here."""
     if wants_json():
         print_json(version)
         return
@@ -102,8 +117,12 @@ def _tell(version: Version) -> None:
         {
             "model": version.reference,
             "digest": version.digest,
-            "from": f"{origin.get('reference')} of {origin.get('place')}",
-            "verdicts there": len(origin.get("verdicts", ())),
+            "at": url.rstrip("/") or None,
+            "from": f"{origin['reference']} of {origin['place']}"
+            if origin
+            else f"nowhere else: it was made {'there' if url else 'here'}",
+            "verdicts told": len(origin.get("verdicts", ())),
         }
     )
-    print_next(f"mainspring models show {version.reference} --card")
+    if not url:
+        print_next(f"mainspring models show {version.reference} --card")

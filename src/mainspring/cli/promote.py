@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from mainspring.cli.asking import ask
@@ -12,8 +15,10 @@ from mainspring.domain.messages import GetVerdict, GetVersion, MoveAlias, Promot
 from mainspring.domain.records import Run, Verdict, Version
 from mainspring.domain.states import TERMINAL
 
+REFUSED = 5
+"""How a command ends whose gate has refused."""
+
 _WAIT_S = 5.0
-_REFUSED = 5
 
 
 @click.command(
@@ -49,10 +54,7 @@ def command(context: click.Context, model: str, alias: str, data: str | None, re
         return
     if force:
         raise click.UsageError("--force judges nothing: leave --data out")
-    run: Run = ask(Promote(model, alias, data, reason))
-    while run.state not in TERMINAL:
-        (run,) = ask(WaitRuns([run.id], _WAIT_S))
-    verdict: Verdict = ask(GetVerdict(run.id))
+    verdict, run = judge(ask, Promote(model, alias, data, reason))
     if wants_json():
         print_json(verdict)
     else:
@@ -66,7 +68,15 @@ def command(context: click.Context, model: str, alias: str, data: str | None, re
         )
         print_next(f"mainspring why {verdict.model}")
     if not verdict.passed:
-        context.exit(_REFUSED)
+        context.exit(REFUSED)
+
+
+def judge(ask: Callable[[Any], Any], wanted: Promote) -> tuple[Verdict, Run]:
+    """Have a gate run, here or at a server, and wait for what it says."""
+    run: Run = ask(wanted)
+    while run.state not in TERMINAL:
+        (run,) = ask(WaitRuns([run.id], _WAIT_S))
+    return ask(GetVerdict(run.id)), run
 
 
 def _move(model: str, alias: str, reason: str, *, force: bool) -> None:

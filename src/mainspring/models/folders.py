@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
@@ -253,7 +253,10 @@ def _find_file(name: str, settings: Mapping[str, Any], files: Mapping[str, Path]
         program = f"{settings['model_data']}/model.pt2"
         return program if program in files else f"{settings['model_data']}/model.pth"
     if name == _FUNCTION:  # a pickle, a file of code, or whatever its loader reads
-        return str(settings.get("python_model") or settings.get("model_code_path") or MLMODEL_FILE)
+        source = PurePosixPath(
+            str(settings.get("model_code_path") or "")
+        ).name  # of it MLflow, too, reads the name alone
+        return str(settings.get("python_model") or source or MLMODEL_FILE)
     return str(settings[_FILES[name]])
 
 

@@ -111,7 +111,12 @@ def compare_models(first: str, second: str, data: str, target: str, *, alpha: fl
         kinds.add("probability" in told.columns)
         answers.append(read_answers({each.name: each.to_numpy() for each in told.iter_columns()}, model.reference))
     if len(kinds) > 1:
-        raise Invalid("GATE-006", f"{models[0].reference} and {models[1].reference} answer different questions")
+        raise Invalid(
+            "GATE-006",
+            f"{models[0].reference} and {models[1].reference} answer different questions",
+            why="one gives probabilities of two labels, the other values, which no metric measures alike",
+            fix="compare models of one task: mainspring models show MODEL tells what it gives",
+        )
     known = ~np.isnan(truth)
     pairs = Rows(truth[known], answers[0][known], answers[1][known])
     if len(pairs) < 2 or (kinds == {True} and len(set(pairs.truth.tolist())) < 2):
