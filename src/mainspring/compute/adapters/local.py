@@ -70,6 +70,7 @@ class LocalEngine:
         self._links: dict[Path, ForkLink] = {}
         self._searched = False
         self._accepted: dict[Handle, _Accepted] = {}
+        self._later: dict[Handle, Spec] = {}
 
     def describe(self) -> Description:
         """Return what the engine can do."""
@@ -86,14 +87,16 @@ class LocalEngine:
     def poll(self, handles: Sequence[Handle]) -> list[Status]:
         """Return where attempts are."""
         # Asked before what they have told is taken: what one of them holds is never called lost.
-        found_all = self._searched and all(link.settled for link in self._links.values())
+        found_all = self._is_settled()
         self._learn()
+        if found_all:
+            self._launch_later()
         return [self._poll(handle, found_all) for handle in handles]
 
     def cancel(self, handles: Sequence[Handle], grace_s: float, signal: int) -> None:
         """Signal attempts, kill what is left after the grace."""
         for handle in handles:
-            if handle in self._accepted:
+            if self._later.pop(handle, None) is None and handle in self._accepted:
                 message = forks.Cancel(handle.run_id, handle.attempt, grace_s, signal)
                 self._accepted[handle].link.post(message)
 
@@ -136,11 +139,33 @@ class LocalEngine:
             path = forks.socket_path(self._home, self._name(node.name), spec, python, threads)
             link = self._links.get(path) or self._links.setdefault(path, ForkLink(path))
             link.start = Start(self._home, python, threads, spec.environment, spec.variables)
-            gpus = spec.resources.gpus
-            devices = choose_devices(node.devices, self._count_used(), gpus)
-            self._accepted[handle] = _Accepted(link, time.time(), devices, min(gpus, 1.0))
-            link.launch(replace(spec, devices=devices))
+            self._accepted[handle] = _Accepted(link, time.time(), (), 0.0)
+            self._later[handle] = spec
+            if spec.resources.gpus:
+                self.adopt(0.0)  # what earlier owners have left may have devices
+            if not spec.resources.gpus or self._is_settled():
+                self._launch(handle)
         return handle
+
+    def _is_settled(self) -> bool:
+        """Tell whether all that earlier owners have left is known: before, nobody can say which devices are free."""
+        return self._searched and all(link.settled for link in self._links.values())
+
+    def _launch_later(self) -> None:
+        for handle in [*self._later]:
+            self._launch(handle)
+
+    def _launch(self, handle: Handle) -> None:
+        """Have an attempt executed on devices of its own, unless a fork server has told that it does so already."""
+        spec, (link, at, _, _) = self._later.pop(handle), self._accepted[handle]
+        status, gpus = link.status(handle), spec.resources.gpus
+        if status is not None:
+            self._accepted[handle] = _Accepted(link, at, status.devices, min(gpus, 1.0))
+            return
+        node = self._nodes.get(spec.node) or next(iter(self._nodes.values()))
+        devices = choose_devices(node.devices, self._count_used(), gpus)
+        self._accepted[handle] = _Accepted(link, at, devices, min(gpus, 1.0))
+        link.launch(replace(spec, devices=devices))
 
     @property
     def _has_gpus(self) -> bool:
@@ -155,7 +180,7 @@ class LocalEngine:
         status = known.link.status(handle) if known else None
         if status is not None:
             return status
-        if not found_all:
+        if handle in self._later or not found_all:
             return Status(handle.run_id, handle.attempt, "starting", detail="fork servers are still being found")
         return Status(handle.run_id, handle.attempt, "ended", cause="lost", detail="its fork server ended")
 
