@@ -41,4 +41,5 @@ def first_id(moment: float) -> str:
     >>> first_id(1.0)
     '0000000003e80000'
     """
-    return f"{min(max(int(moment * 1000), 0), (1 << 48) - 1):012x}0000"
+    milliseconds = min(max(0.0, moment) * 1000, (1 << 48) - 1)  # of what is no number: 0
+    return f"{int(milliseconds):012x}0000"
