@@ -41,6 +41,8 @@ ELSEWHERE = {
     "mainspring services show": "tests/e2e/test_model_verbs.py",
     "mainspring services rollback": "tests/e2e/test_model_verbs.py",
     "mainspring services stop": "tests/e2e/test_model_verbs.py",
+    "mainspring shell": "tests/integration/test_sessions.py",
+    "mainspring notebook": "tests/integration/test_sessions.py",
     "mainspring tune": "tests/integration/test_tune_cli.py",
     "mainspring studies": "tests/integration/test_tune_cli.py",
     "mainspring studies show": "tests/integration/test_tune_cli.py",

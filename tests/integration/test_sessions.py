@@ -4,11 +4,14 @@ import contextlib
 import os
 import re
 import stat
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from tests.support.shapes import check_shape
 from tests.support.terminals import Terminal
 
 from mainspring.cli.main import _run
@@ -50,6 +53,23 @@ def test_a_shell_has_what_its_run_asks_for_and_ends_with_it(folder, client):
     assert terminal.end() == 0
     (ended,) = wait(client, run)
     assert ended.state == "succeeded"  # what the last command ended with is no failure of the session
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("by", ["pipe", "file"])
+def test_what_is_no_terminal_is_read_to_its_end(folder, client, by):
+    (folder / "words").write_text("echo $((6*7)) >answer\n")
+    words = [sys.executable, "-m", "mainspring", "shell", "--json"]
+    if by == "pipe":
+        done = subprocess.run(words, input=(folder / "words").read_text(), capture_output=True, text=True, check=True)
+    else:
+        with (folder / "words").open() as file:
+            done = subprocess.run(words, stdin=file, capture_output=True, text=True, check=True)
+    told = check_shape("mainspring shell", done.stdout)  # what the shell showed stands on standard error
+    assert (told["kind"], (folder / "answer").read_text()) == ("session", "42\n")
+    assert "echo" in done.stderr
+    (run,) = client.ask(ListRuns(kind="session"))
+    assert wait(client, run)[0].state == "succeeded"
 
 
 def test_who_goes_away_finds_the_shell_as_it_was(folder, client):
@@ -169,6 +189,8 @@ def test_a_notebook_lets_in_who_has_its_address_alone_and_ends_when_it_is_idle(c
     assert answers(status)
     assert not answers(status.partition("?")[0])
     token = url.partition("token=")[2]
+    assert _run(["notebook", "--attach", run.id, "--json"]) == 0
+    assert check_shape("mainspring notebook", capfd.readouterr().out)["id"] == run.id
     assert token not in client.ask(GetLogs(run.id)).text
     assert stat.S_IMODE(find_entrance(run).stat().st_mode) == 0o600
     assert not any(token in words for words in list_words())

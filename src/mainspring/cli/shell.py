@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import Any
 
 import click
@@ -37,7 +38,7 @@ def command(attach: str | None, **asked: Any) -> None:
     if not wants_json():
         click.echo(f"{shorten_id(run.id)}: a shell on {run.place or 'this machine'}", err=True)
     with contextlib.suppress(ConnectionError):  # it ends as the session is cancelled
-        sit_down(path)
+        sit_down(path, (sys.stderr if wants_json() else sys.stdout).fileno())
     if wants_json():
         print_json(run)
     else:

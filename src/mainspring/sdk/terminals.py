@@ -20,8 +20,15 @@ _CHUNK = 1 << 14
 _END_OF_TEXT = b"\x04"
 
 
-def attach(path: Path) -> None:
+def attach(path: Path, shown: int) -> None:
     """Sit at the shell of a session until it ends; what is no terminal is read to its end.
+
+    Parameters
+    ----------
+    path : Path
+        Where the session listens.
+    shown : int
+        The descriptor to which is written what the shell shows.
 
     Raises
     ------
@@ -31,22 +38,24 @@ def attach(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.connect(str(path))
         with _raw(sys.stdin.fileno()), _following_size(link):
-            _carry(link)
+            _carry(link, shown)
 
 
-def _carry(link: socket.socket) -> None:
+def _carry(link: socket.socket, shown: int) -> None:
     at_terminal = sys.stdin.isatty()
     with selectors.DefaultSelector() as selector:
         selector.register(link, selectors.EVENT_READ)
-        with contextlib.suppress(PermissionError):  # a file is always ready, and cannot be waited for
+        try:
             selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+        except PermissionError:  # a file is always ready, and cannot be waited for
+            link.sendall(frame(TEXT, sys.stdin.buffer.read() + _END_OF_TEXT))
         while True:
             for key, _ in selector.select():
                 if key.fileobj is link:
                     content = link.recv(_CHUNK)
                     if not content:
                         return
-                    _write(content)
+                    _write(content, shown)
                 else:
                     typed = _read()
                     if not typed:
@@ -63,9 +72,9 @@ def _read() -> bytes:
         return b""
 
 
-def _write(content: bytes) -> None:
+def _write(content: bytes, shown: int) -> None:
     while content:
-        content = content[os.write(sys.stdout.fileno(), content) :]
+        content = content[os.write(shown, content) :]
 
 
 @contextlib.contextmanager
