@@ -15,8 +15,10 @@ from mainspring.compute.adapters.dask import DaskEngine, read_address
 from mainspring.compute.engine import Handle, Rejection, Spec
 from mainspring.domain.errors import Invalid, NotFound, Unavailable
 from mainspring.domain.home import Home
+from mainspring.domain.messages import GetLogs
 from mainspring.domain.pools import AddPool, GetPool, ListNodes
 from mainspring.domain.records import Resources
+from mainspring.sdk.commands import start_command
 from mainspring.store.homes import make_folders
 from mainspring.testing import programs
 from mainspring.testing.engines import EngineContract, get, lives, submit, until, wait, wait_for_file
@@ -242,3 +244,26 @@ def test_a_missing_package_prints_how_to_install_it(home, monkeypatch):
         DaskEngine("dask://", home)
     assert caught.value.code == "WORK-015"
     assert caught.value.fix == "pip install 'mainspring[dask]'"
+
+
+def test_members_of_a_gang_are_on_workers_of_their_own_and_meet(client):
+    program = """
+import os, socket, time
+address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+if os.environ["RANK"] == "0":
+    with socket.create_server(address) as server:
+        print(server.accept()[0].recv(100).decode(), flush=True)
+for _ in range(3000 if os.environ["RANK"] == "1" else 0):
+    try:
+        socket.create_connection(address).sendall(b"from the other worker")
+        break
+    except ConnectionRefusedError:
+        time.sleep(0.02)
+"""
+    (run,) = wait(client, start_command(["python", "-c", program], nodes=2))
+    assert run.state == "succeeded", run.problem
+    assert client.ask(GetLogs(run.id)).text == "from the other worker\n"
+    nodes = run.place.partition("/")[2].split(",")
+    assert len(set(nodes)) == 2
+    with pytest.raises(Invalid, match=r"RUN-009: .* asks 3 nodes of one pool"):
+        start_command(["true"], nodes=3)

@@ -65,6 +65,8 @@ class Node(msgspec.Struct, frozen=True):
         What ``CUDA_VISIBLE_DEVICES`` calls them, where who places is to choose among them.
     address : str
         By which other nodes of the pool reach it.
+    alone : bool
+        It can be no member of a gang: its engine cannot have several nodes begin at once.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Node(msgspec.Struct, frozen=True):
     gpu_type: str = ""
     devices: tuple[str, ...] = ()
     address: str = "127.0.0.1"
+    alone: bool = False
 
 
 class Gang(msgspec.Struct, frozen=True):

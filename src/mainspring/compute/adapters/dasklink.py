@@ -78,7 +78,15 @@ class DaskLink(ExchangeLink):
     def take_machines(self, facts: Any) -> None:
         """Note which workers there are."""
         self._nodes = [
-            Node(each["name"], float(each["cpus"]), int(each["memory_bytes"]), float(each["gpus"])) for each in facts
+            Node(
+                each["name"],
+                float(each["cpus"]),
+                int(each["memory_bytes"]),
+                float(each["gpus"]),
+                address=each["host"],
+                alone=not each["host"],
+            )
+            for each in facts
         ]
 
     def exchange(self, request: dict[str, Any]) -> dict[str, Any]:

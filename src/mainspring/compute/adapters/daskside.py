@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 from distributed import Client, Future, Security, fire_and_forget
 
@@ -178,7 +179,8 @@ def describe(address: str, worker: dict[str, Any], names: dict[str, str]) -> dic
     """Return a worker as a machine."""
     memory = int(worker["memory_limit"] or 0) or 1 << 50
     gpus = float(worker.get("resources", {}).get("GPU", 0.0))
-    return {"name": names[address], "cpus": worker["nthreads"], "memory_bytes": memory, "gpus": gpus}
+    found = {"name": names[address], "cpus": worker["nthreads"], "memory_bytes": memory, "gpus": gpus}
+    return found | {"host": urlsplit(address).hostname or ""}
 
 
 def make_facts(state: str, **more: Any) -> dict[str, Any]:

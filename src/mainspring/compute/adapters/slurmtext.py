@@ -188,15 +188,16 @@ def read_nodes(text: str) -> list[Node]:
 
     Examples
     --------
-    >>> read_nodes("n1|16|32000|gpu:a100:8(S:0-1)|")
-    [Node(name='n1', cpus=16.0, memory_bytes=33554432000, gpus=8.0, gpu_type='a100', devices=())]
+    >>> (node,) = read_nodes("n1|16|32000|gpu:a100:8(S:0-1)|")
+    >>> node.name, node.cpus, node.memory_bytes, node.gpus, node.gpu_type, node.alone
+    ('n1', 16.0, 33554432000, 8.0, 'a100', True)
     """
     nodes: dict[str, Node] = {}
     for line in text.splitlines():
         name, cpus, memory, gres, *_ = [word.strip() for word in line.split("|")]
         kinds = re.findall(r"(?:^|,)gpu(?::([^:(,]+(?=:)))?:(\d+)", gres)
         gpus = float(sum(int(count) for _, count in kinds))
-        nodes[name] = Node(name, float(cpus), int(memory) * _MEBIBYTE, gpus, kinds[0][0] if kinds else "")
+        nodes[name] = Node(name, float(cpus), int(memory) * _MEBIBYTE, gpus, kinds[0][0] if kinds else "", alone=True)
     return list(nodes.values())
 
 

@@ -58,7 +58,9 @@ class Free:
             return False
         if (demand.zone and demand.zone != machine.zone) or (machine.owner and machine.owner not in demand.owners):
             return False
-        return not demand.gpus or demand.takes(self.machine.gpu_type)
+        if demand.nodes > 1 and machine.alone:
+            return False
+        return not demand.gpus or demand.takes(machine.gpu_type)
 
     def find_lack(self, demand: Demand) -> str:
         """Return of what it has too little now: ``cpus``, ``gpus`` or ``memory``; empty: of nothing."""

@@ -126,6 +126,8 @@ class Machine(NamedTuple):
         What it costs; None: it is there anyway.
     delegated : bool
         Its engine has a queue of its own, and says itself what gives way there.
+    alone : bool
+        It can be no member of a gang.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Machine(NamedTuple):
     owner: str = ""
     rent: Rent | None = None
     delegated: bool = False
+    alone: bool = False
 
 
 class Spot(NamedTuple):

@@ -76,6 +76,7 @@ def make_machine(node: Node, pool: Pool | None = None, *, delegated: bool = Fals
         owner=told.owner,
         rent=Rent(told.price, told.burst_after_s, told.idle_s) if told.price else None,
         delegated=delegated,
+        alone=node.alone,
     )
 
 
@@ -91,12 +92,18 @@ def find_misfit(nodes: Sequence[Node], kind: str, asked: Resources) -> str:
     --------
     >>> find_misfit([Node("local", 2, 8_000_000_000)], "step", Resources(cpus=4))
     'it asks 4 cpus; the largest node, local, has 2'
+    >>> find_misfit([Node("hpc/n1", 2, 8_000_000_000, alone=True)], "step", Resources(nodes=2))
+    'it asks 2 nodes; the engine of hpc/n1 has no nodes begin together'
     """
     if not nodes:
         return "the pool has no node"
     if asked.gpus > 1 and asked.gpus % 1:
         return f"it asks {asked.gpus:g} gpus; whole devices are given, or a part of one"
     demand, machines = make_demand(kind, asked), [make_machine(node) for node in nodes]
+    if demand.nodes > 1:
+        machines = [machine for machine in machines if not machine.alone]
+        if not machines:
+            return f"it asks {demand.nodes} nodes; the engine of {nodes[0].name} has no nodes begin together"
     if demand.gpus and not any(machine.gpus and demand.takes(machine.gpu_type) for machine in machines):
         if any(machine.gpus for machine in machines):
             return f"it asks gpus of type {' or '.join(asked.gpu_types)}; there are {_list_types(machines)}"
