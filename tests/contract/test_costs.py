@@ -100,9 +100,14 @@ def test_a_budget_is_a_hard_stop_for_its_tenant_alone(desk):
     assert stopped.attempts[0].reason == "preempted for the budget of default/anna, 10 a month"
     assert 9.9 < stopped.attempts[0].cost <= 10.0
     assert stopped.cost == stopped.attempts[0].cost
-    assert desk.ask(messages.Explain(thing=hers.id)).lines[-1].endswith("cloud: the budget of default/anna is spent")
+    lines = desk.ask(messages.Explain(thing=hers.id)).lines
+    assert "because preempted for the budget of default/anna, 10 a month, 1st in line" in lines
     late = queue(desk, gpus=1, pool="cloud")
     pass_time(desk, HOUR_S)
+    assert (
+        "waiting for the pool cloud: the budget of default/anna is spent"
+        in desk.ask(messages.Explain(thing=late.id)).lines[-1]
+    )
     assert [get(desk, each).state for each in (hers, late)] == ["queued", "queued"]
     desk.ask(SetQuota(tenant="default/anna", budget=Money(20.0)))
     pass_time(desk, 5.0)

@@ -222,7 +222,10 @@ INPUTS = {
         "integration/test_pools.py::test_a_pool_whose_package_is_gone_leaves_the_home_as_it_is",
     ],
     "a quota tree with a cycle": ["contract/test_tenants.py::test_what_nobody_could_use_is_refused"],
-    "weights or budgets of zero": ["contract/test_tenants.py::test_what_nobody_could_use_is_refused"],
+    "weights or budgets of zero": [
+        "contract/test_tenants.py::test_what_nobody_could_use_is_refused",
+        "contract/test_costs.py::test_a_budget_of_nothing_is_refused",
+    ],
     "a command that asks for what nobody has": ["integration/test_commands.py::test_what_cannot_be_run_says_why"],
 }
 

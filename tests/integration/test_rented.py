@@ -90,7 +90,7 @@ def test_a_spent_budget_ends_what_is_rented_with_a_grace_and_it_waits(client, tm
             break
     for _ in until():
         assert _run(["why", run.id]) == 0
-        if "cloud: the budget of default is spent" in capsys.readouterr().out:
+        if "because preempted for the budget of default, 1 a month, 1st in line" in capsys.readouterr().out:
             break
     assert _run(["runs", "show", run.id]) == 0
     assert "cost" in capsys.readouterr().out

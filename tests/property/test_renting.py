@@ -10,6 +10,7 @@ from mainspring.compute.scheduling.backlog import Job
 from mainspring.compute.scheduling.bursting import explain_rents
 from mainspring.compute.scheduling.deciding import decide
 from mainspring.compute.scheduling.demands import WHOLE, Demand, Machine, Rent
+from mainspring.compute.scheduling.fitting import explain_wait
 from mainspring.compute.scheduling.policies import LIVE, POLICIES
 from mainspring.compute.scheduling.simulation import Arrival, simulate
 from mainspring.compute.scheduling.state import State
@@ -201,7 +202,8 @@ def test_a_pool_that_is_asked_for_by_name_is_rented_at_once_while_there_is_money
     submit(state, "named", pool="cloud")
     submit(state, "other", tenant="a/y", pool="cloud")
     assert begin(state, 0.0) == {"other": "cloud"}
-    assert explain(state, "named", 0.0) == ["cloud: the budget of a/x is spent"]
+    (named,) = state.backlog
+    assert explain_wait(state, named) == "waiting for the pool cloud: the budget of a/x is spent"
 
 
 def test_the_cheaper_pool_is_rented_first():

@@ -98,10 +98,7 @@ def judge(state: State, job: Job, pool: str, now: float) -> Offer:
 
 
 def explain_rents(state: State, job: Job, now: float) -> list[str]:
-    """Return for each rented pool why a run that waits is not placed there."""
-    if job.demand.pool in state.renting.rents:
-        spent = state.renting.find_spent(job.tenant)
-        return [f"{job.demand.pool}: the budget of {spent} is spent"] if spent else []
+    """Return for each rented pool why a run that waits, and asks for no pool, is not placed there."""
     if job.demand.pool:
         return []
     return [

@@ -156,6 +156,8 @@ def explain_wait(state: State, job: Job) -> str:
     demand, limit = job.demand, state.find_limit(job)
     if limit:
         return f"waiting for the quota of {limit}: {_tell_limit(state, limit, demand)}"
+    if state.renting.bars(job):
+        return f"waiting for the pool {demand.pool}: the budget of {state.renting.find_spent(job.tenant)} is spent"
     fitting = [free for free in state.cluster if not free.drained and Free(free.machine).holds(demand)]
     together = _group_by_pool(fitting) if demand.nodes > 1 else [fitting]
     together = [group for group in together if len(group) >= demand.nodes]
