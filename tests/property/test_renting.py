@@ -1,6 +1,7 @@
 """Zones, owners, rented machines and budgets, over any course of runs."""
 
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -81,8 +82,10 @@ def list_free(machines, running, demand):
 def idles(machines, running, demand):
     """Whether something that a demand might use is free at home, which could hold it if it were empty."""
     found = list_free(machines, running, demand)
-    could = sum(machine.cpu_milli >= demand.cpu_milli and machine.gpus >= demand.gpus for machine, _, _ in found)
-    if could < demand.nodes:
+    could = Counter(
+        machine.pool for machine, _, _ in found if machine.cpu_milli >= demand.cpu_milli and machine.gpus >= demand.gpus
+    )
+    if max(could.values(), default=0) < demand.nodes:  # a gang is in one pool
         return False
     if demand.gpus:
         return any(milli >= demand.gpu_milli for _, _, devices in found for milli in devices)
