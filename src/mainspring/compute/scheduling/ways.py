@@ -188,16 +188,23 @@ class Ways:
     def _list_above(self, job: Job, found: list[Running]) -> Giving:
         """Return the runs of tenants that, without them, hold no less of their share than who asks with its run."""
         shares, ended = self._state.shares, []
+        asked: dict[str, float | None] = {}
+        below: set[str] = set()
         for running in found:
             other = running.job
-            before = shares.read_parting(other.tenant, job.tenant)
-            if self._state.running.get(other.run_id) is not running or before is None or not self._spare(running):
+            if other.tenant in below or self._state.running.get(other.run_id) is not running:
+                continue
+            if other.tenant not in asked:
+                asked[other.tenant] = shares.read_parting(job.tenant, other.tenant, job.demand)
+            wants, before = asked[other.tenant], shares.read_parting(other.tenant, job.tenant)
+            if wants is None or before is None or before <= wants:
+                below.add(other.tenant)
+                continue
+            if not self._spare(running):
                 continue
             left = shares.read_parting(other.tenant, job.tenant)
-            asked = shares.read_parting(job.tenant, other.tenant, job.demand)
             assert left is not None
-            assert asked is not None
-            if asked <= left < before:
+            if wants <= left < before:
                 ended.append(running)
             else:
                 shares.start(other.tenant, other.demand, self._now)
