@@ -65,8 +65,9 @@ class ExchangeLink(Link[KeptAttempt]):
     Notes
     -----
     A link of this kind brings `exchange`, `take_machines` and `list_nodes`. `exchange` is given ``begin``, ``end``,
-    ``forget``, ``offsets`` and ``machines``, and returns ``attempts`` as `keeper.tell` tells of each, and ``machines``;
-    ``silent`` there says that some machine told nothing, so that what is missing is not lost yet.
+    ``forget``, ``known`` (their end is), ``offsets`` of the others, and ``machines``. It returns ``attempts`` as
+    `keeper.tell` tells of each, and ``machines``; it may say by ``waiting`` what has not begun and why, and by
+    ``silent`` that some machine told nothing, so that what is missing is not lost yet.
     """
 
     def __init__(self, name: str, home: Home, reach: Reach, machines_every_s: float = MACHINES_EVERY_S) -> None:
@@ -145,7 +146,8 @@ class ExchangeLink(Link[KeptAttempt]):
                 if each.signal and not each.told
             ],
             "forget": released,
-            "offsets": {name_of(each.handle): self._measure(each.handle) for each in held},
+            "offsets": {name_of(each.handle): self._find_offset(each) for each in held if not each.ended},
+            "known": [name_of(each.handle) for each in held if each.ended],
             "machines": at is None or time.monotonic() - at > self._machines_every_s,
         }
 
@@ -166,15 +168,23 @@ class ExchangeLink(Link[KeptAttempt]):
                 if (attempt := self._attempts.get(parse_name(each["name"]))) is not None:
                     attempt.told = True
             self._released -= {parse_name(name) for name in request["forget"]}
-            for handle, facts in found.items():
-                if handle not in self._released:
-                    attempt = self._attempts.setdefault(handle, KeptAttempt(handle, facts["at"]))
-                    self._read(attempt, facts)
-            if not told.get("silent"):
-                for handle in {parse_name(name) for name in request["offsets"]} - set(found):
-                    if (attempt := self._attempts.get(handle)) is not None:
-                        attempt.end("lost", "what was kept of it there is gone")
-                self.searched = True
+            self._note(request, found, told)
+
+    def _note(self, request: dict[str, Any], found: dict[Handle, dict[str, Any]], told: dict[str, Any]) -> None:
+        """Change attempts by what was found of them, and by what was not; under the lock."""
+        for handle, facts in found.items():
+            if handle not in self._released:
+                self._read(self._attempts.setdefault(handle, KeptAttempt(handle, facts["at"])), facts)
+        waiting = {parse_name(name): detail for name, detail in told.get("waiting", {}).items()}
+        for handle, detail in waiting.items():
+            if (attempt := self._attempts.get(handle)) is not None:
+                attempt.change(queued=True, detail=detail)
+        if told.get("silent"):
+            return
+        for handle in {parse_name(name) for name in request["offsets"]} - set(found) - set(waiting):
+            if (attempt := self._attempts.get(handle)) is not None:
+                attempt.end("lost", "what was kept of it there is gone")
+        self.searched = True
 
     def _read(self, attempt: KeptAttempt, facts: dict[str, Any]) -> None:
         size_bytes = self._measure(attempt.handle)
@@ -182,13 +192,17 @@ class ExchangeLink(Link[KeptAttempt]):
         if facts["state"] != "ended" or size_bytes < facts["size_bytes"]:
             # One that has ended is told so once all that it printed is here.
             state = "starting" if facts["state"] == "starting" else "running"
-            attempt.change(state=state, pid=pid, queued=facts.get("queued", False), detail=detail)
+            attempt.change(state=state, pid=pid, queued=False, detail=detail)
         elif code is None:
             attempt.change(pid=pid)
             attempt.end(facts.get("cause", "lost"), detail or "what watches it on the machine is gone")
         else:
             attempt.change(pid=pid)
             attempt.end_by_code(code)
+
+    def _find_offset(self, attempt: KeptAttempt) -> int:
+        """Return how much is here of what an attempt has printed; one that has not begun has printed nothing."""
+        return 0 if attempt.status.state == "starting" else self._measure(attempt.handle)
 
     def _copy(self, handle: Handle, facts: dict[str, Any]) -> None:
         """Add to the text of an attempt in this home what was printed since."""

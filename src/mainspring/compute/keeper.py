@@ -46,7 +46,7 @@ def exchange(request: dict[str, Any]) -> dict[str, Any]:
         ask_to_end(folder / check_name(each["name"]), each)
     for name in request["forget"]:
         forget(folder / check_name(name))
-    told = {each.name: tell(each, request["offsets"].get(each.name, 0)) for each in list_places(folder)}
+    told = tell_all(folder, request)
     return {"attempts": told, "machines": describe_machine() if request["machines"] else None}
 
 
@@ -175,6 +175,12 @@ def forget(place: Path) -> None:
 def list_places(folder: Path) -> list[Path]:
     """Return the folders of attempts."""
     return sorted(each for each in folder.glob("*-*") if _NAME.match(each.name))
+
+
+def tell_all(folder: Path, request: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Tell of all attempts of a folder but those whose end is known already."""
+    known, offsets = set(request["known"]), request["offsets"]
+    return {each.name: tell(each, offsets.get(each.name, 0)) for each in list_places(folder) if each.name not in known}
 
 
 def tell(place: Path, offset: int) -> dict[str, Any]:

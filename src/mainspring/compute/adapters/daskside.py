@@ -60,12 +60,21 @@ class Side:
         found, silent = await self._ask(asked & set(workers), request)
         for name in request["forget"]:
             self._drop(name)
+        waiting = {}
         for name in set(held) - set(found):
             facts = await self._tell(name, workers, silent)
-            found |= {name: facts} if facts else {}
+            if facts and facts["state"] == "starting":
+                waiting[name] = facts.get("detail", "")
+            elif facts:
+                found[name] = facts
         self._searched = self._searched or not silent
         machines = [describe(address, worker, names) for address, worker in workers.items()]
-        return {"attempts": found, "machines": machines if request["machines"] else None, "silent": bool(silent)}
+        return {
+            "attempts": found,
+            "machines": machines if request["machines"] else None,
+            "waiting": waiting,
+            "silent": bool(silent),
+        }
 
     def _begin(self, asked: dict[str, Any], names: dict[str, str]) -> None:
         name = asked["name"]
@@ -95,7 +104,7 @@ class Side:
     async def _ask(self, addresses: set[str], request: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
         """Have workers do and tell what is theirs; return that, and who told nothing."""
         part = {"mark": self._mark, "end": list(self._ends.values())}
-        part |= {"forget": request["forget"], "offsets": request["offsets"]}
+        part |= {name: request[name] for name in ("forget", "known", "offsets")}
         listed = sorted(addresses)
         answers = await asyncio.gather(*(self._ask_one(each, part) for each in listed))
         found: dict[str, Any] = {}
@@ -137,7 +146,7 @@ class Side:
             )
             return make_facts("ended", **why)
         if waits:
-            return make_facts("starting", detail=f"waiting for its turn on {address}", queued=True)
+            return make_facts("starting", detail=f"waiting for its turn on {address}")
         return await self._tell_done(name, future)
 
     async def _tell_done(self, name: str, future: Future) -> dict[str, Any]:

@@ -70,8 +70,7 @@ def exchange(request: dict[str, Any], dask_worker: Any = None) -> dict[str, Any]
     for name in request["forget"]:
         _asked.pop(name, None)
         keeper.forget(folder / keeper.check_name(name))
-    offsets = request["offsets"]
-    return {place.name: keeper.tell(place, offsets.get(place.name, 0)) for place in keeper.list_places(folder)}
+    return keeper.tell_all(folder, request)
 
 
 def _find_folder(folder: str) -> Path:
