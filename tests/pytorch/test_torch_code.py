@@ -113,6 +113,7 @@ def folders(tmp_path):
     }
 
 
+@pytest.mark.timeout(900)  # MLflow is imported by several processes, one after the other
 @pytest.mark.filterwarnings("ignore")  # MLflow warns of itself
 def test_folders_that_only_mlflow_opens_are_kept_as_code_and_served(client, folders):
     rows = make_rows()
