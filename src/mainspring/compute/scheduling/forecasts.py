@@ -33,7 +33,7 @@ class Margin(msgspec.Struct, frozen=True):
     after: float
 
 
-MARGIN = Margin(0.25, 0.5)
+MARGIN = Margin(4.59, 0.88)
 """Found on the earlier part of a trace, and held on the later one (``python -m bench.intervals``)."""
 
 
