@@ -49,6 +49,7 @@ ELSEWHERE = {
     "mainspring studies stop": "tests/integration/test_tune_cli.py",
     "mainspring studies resume": "tests/integration/test_tune_cli.py",
     "mainspring simulate": "tests/integration/test_simulate.py",
+    "mainspring runs preempt": "tests/integration/test_preemption.py",
     "mainspring plan": "tests/integration/test_planning.py",
     "mainspring top": "tests/integration/test_planning.py",
     "mainspring up": "tests/integration/test_cli.py",

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from tests.support.preemption import Lab, check_counted, count, hold, ignore, pass_by, put, wait_for_steps
+from tests.support.shapes import check_shape
 
 from mainspring.cli.main import _run
 from mainspring.domain.errors import MainspringError
@@ -149,7 +150,7 @@ def test_the_command_tells_beforehand_and_shows_what_was_lost(anna, tmp_path, ca
     run = put(anna, count, tmp_path, "run")
     wait_for_steps(tmp_path / "run.saved", 1)
     assert _run(["runs", "preempt", run.id[-8:], "--dry-run", "--json"]) == 0
-    assert "gives way to" in capsys.readouterr().out
+    assert "gives way to" in check_shape("mainspring runs preempt", capsys.readouterr().out)[0]["reason"]
     assert not get(anna, run).reason.startswith("gives way")
     assert _run(["runs", "preempt", run.id[-8:]]) == 0
     assert "gives way to" in capsys.readouterr().out

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from mainspring.domain.errors import Invalid
 from mainspring.domain.html import render_table
 from mainspring.sdk.datasets import Dataset
 from mainspring.sdk.models import Model
+
+if TYPE_CHECKING:
+    from mainspring.evaluation.comparisons import Rows
 
 
 class Compared(msgspec.Struct, frozen=True):
@@ -97,19 +103,18 @@ def compare_models(first: str, second: str, data: str, target: str, *, alpha: fl
     """
     import numpy as np
 
-    from mainspring.evaluation.comparisons import Rows, compare, describe
+    from mainspring.evaluation.comparisons import Rows
     from mainspring.evaluation.rules import CLASSIFICATION, REGRESSION
     from mainspring.evaluation.scores import read_answers, read_truth
 
     models, given = (Model(first), Model(second)), Dataset(data)
     rows = given.polars()
-    truth = read_truth(rows, target)
-    answers = []
-    kinds = set()
-    for model in models:
-        told = model.predict(rows)
-        kinds.add("probability" in told.columns)
-        answers.append(read_answers({each.name: each.to_numpy() for each in told.iter_columns()}, model.reference))
+    truth, told = read_truth(rows, target), [model.predict(rows) for model in models]
+    answers = [
+        read_answers({column.name: column.to_numpy() for column in each.iter_columns()}, model.reference)
+        for model, each in zip(models, told, strict=True)
+    ]
+    kinds = {"probability" in each.columns for each in told}
     if len(kinds) > 1:
         raise Invalid(
             "GATE-006",
@@ -121,16 +126,23 @@ def compare_models(first: str, second: str, data: str, target: str, *, alpha: fl
     pairs = Rows(truth[known], answers[0][known], answers[1][known])
     if len(pairs) < 2 or (kinds == {True} and len(set(pairs.truth.tolist())) < 2):
         raise Invalid("GATE-006", f"{len(pairs):,} rows of {given.reference} have a label, of one kind or none")
+    found = _measure(pairs, CLASSIFICATION if kinds == {True} else REGRESSION, alpha)
+    return ModelComparison(
+        models[0].reference, models[1].reference, given.reference, len(pairs), 1.0 - 2.0 * alpha, found
+    )
+
+
+def _measure(pairs: Rows, metrics: Iterable[str], alpha: float) -> list[Compared]:
+    from mainspring.evaluation.comparisons import compare, describe
+
     found = []
-    for metric in CLASSIFICATION if kinds == {True} else REGRESSION:
+    for metric in metrics:
         gain = compare(metric, pairs, alpha=alpha)
         seen = describe(metric, pairs, gain)
         better = "first" if gain.low > 0 else "second" if gain.high < 0 else ""
         values = (seen["challenger"], seen["champion"], seen["change"], seen["low"], seen["high"])
         found.append(Compared(metric, *values, better))
-    return ModelComparison(
-        models[0].reference, models[1].reference, given.reference, len(pairs), 1.0 - 2.0 * alpha, found
-    )
+    return found
 
 
 def draw_comparison(comparison: ModelComparison) -> str:

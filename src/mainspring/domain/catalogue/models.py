@@ -199,7 +199,7 @@ ENTRIES = (
         "failed",
         "code of a model that gave no answer",
         "a model that is code runs in a process of its own, and there it raised, ended or took too long",
-        'try it with ms.Model("MODEL").load(), correct the code and register it again',
+        "mainspring models shows them; load it by ms.Model in Python, correct its code and register it again",
         500,
     ),
 )

@@ -32,6 +32,6 @@ ENTRIES = (
         "conflict",
         "as many sessions as were agreed",
         "shells and notebooks hold what they asked for while nobody works in them, so a tenant has so many at once",
-        "mainspring runs cancel RUN, or mainspring quotas set air/anna --limit sessions=4",
+        "end one that mainspring runs 'kind = session' shows, or mainspring quotas set air/anna --limit sessions=4",
     ),
 )

@@ -17,7 +17,7 @@ ENTRIES = (
         "failed",
         "Jupyter that does not start",
         "its server has ended, or not answered in time; its own words are the log of the run",
-        "mainspring logs RUN",
+        "mainspring runs 'kind = session' shows it; read its text with mainspring logs",
     ),
     Entry(
         "SESSION-003",
