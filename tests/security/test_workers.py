@@ -19,7 +19,7 @@ def place(desk, principal):
     def start(turn):
         calls.place(turn.connection, run.id, digest_token(shown), turn.now())
         held = runs.get_run(turn.connection, run.id)
-        runs.change_run(turn.connection, held, state="running", principal=principal)
+        runs.change_run(turn.connection, held, state="running", principal=principal, place="local/here")
 
     desk.call(start)
     return run, f"msw_{shown}"
