@@ -98,12 +98,19 @@ def test_a_manifest_of_a_clients_own_making_stops_no_purge(desk):
     assert desk.ask(PurgeDeleted(before=LATE)) == []
 
 
-@pytest.mark.parametrize("purged", [False, True])
-def test_the_same_content_registered_again_is_the_same_version(desk, purged):
+def test_content_of_a_purged_version_registered_again_is_another_version(desk):
     first = put(desk, b"1", details={"format": "onnx"})
     desk.ask(DeleteModel(reference="delays@1"))
-    if purged:
-        desk.ask(PurgeDeleted(before=LATE))
+    desk.ask(PurgeDeleted(before=LATE))
+    again = put(desk, b"1", details={"format": "onnx"})
+    assert (again.number, again.manifest) == (2, first.manifest), "no verdict on the first one is its"
+    assert get(desk, "delays").id == again.id != first.id
+    assert time.time() < LATE
+
+
+def test_the_same_content_registered_again_is_the_same_version(desk):
+    first = put(desk, b"1", details={"format": "onnx"})
+    desk.ask(DeleteModel(reference="delays@1"))
     again = put(desk, b"1", details={"format": "onnx"})
     assert (again.id, again.number, again.manifest) == (first.id, 1, first.manifest)
     assert get(desk, "delays") == first
