@@ -1,7 +1,6 @@
 """What PyTorch cannot export, and what MLflow has pickled: kept as code, and served by a process of its own."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from tests.support.serving import wait_for_planes
 
@@ -11,6 +10,7 @@ from mainspring.domain.messages import StopService
 from mainspring.models.package import build_package
 
 torch = pytest.importorskip("torch")
+pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.torch
 
 NAMES = ["price", "weight", "count"]
