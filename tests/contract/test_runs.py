@@ -346,6 +346,14 @@ def test_what_a_lost_process_logged_last_is_not_lost(desk):
     assert not journal.path.exists()
 
 
+def test_a_result_counts_of_a_worker_whose_lease_went_away_with_the_database(desk):
+    run = queue(desk)
+    desk.call(lambda turn: rows.change(turn.connection, runs, {"id": run.id}, state="starting", started_at=None))
+    done = finish(desk, run, outputs=value(desk))
+    assert (done.state, done.outputs, done.attempt) == ("succeeded", value(desk), 1)
+    assert done.started_at is not None
+
+
 def test_nothing_begins_below_a_run_that_has_ended(desk):
     parent = begin(desk, "pipeline").run
     finish(desk, parent)

@@ -178,7 +178,7 @@ class Record:
         if state == "failed" and run.queued and run.failures < run.retries:
             run.failures += 1
             self._requeue(run)
-        elif run.state != "running" and state == "succeeded":
+        elif run.state not in {"starting", "running"} and state == "succeeded":
             raise Refused("RUN-002")
         else:
             self._end(run_id, state, value)

@@ -1,5 +1,6 @@
 """The fingerprint of a call: what counts, what does not, and that it stays cheap to ask again."""
 
+import copyreg
 import datetime as dt
 import enum
 import functools
@@ -325,3 +326,14 @@ def test_digests_are_equal_only_for_equal_values(left, right):
     assert (digest_content(left) == digest_content(right)) == equal
     memory = Memory()
     assert digest_content(load_value(store_value(left, memory, SEAL), memory, SEAL)) == digest_content(left)
+
+
+def test_an_exception_counts_by_what_it_says_whoever_registered_how_it_is_pickled(monkeypatch):
+    fault = KeyError("gone")
+    before = digest_content(fault)
+    try:
+        raise fault
+    except KeyError:
+        pass
+    monkeypatch.setitem(copyreg.dispatch_table, KeyError, lambda each: (KeyError, (str(each.__traceback__),)))
+    assert digest_content(fault) == before != digest_content(KeyError("here"))

@@ -72,6 +72,10 @@ def finish_run(turn: Turn, command: messages.FinishRun) -> Run | Later:
         return runs.with_metrics(turn.connection, [run])[0]
     if runs.is_ended(run):
         raise Conflict("RUN-005", f"run {run.id} has ended as {run.state}", run=run.id, state=run.state)
+    if run.state == "starting" and state not in {"failed", "cancelled"}:
+        # Its lease, which nobody waited for, went away with the database: the result is of who had it.
+        runs.change_run(turn.connection, run, state="running", started_at=max(turn.now(), run.created_at))
+        run = runs.get_run(turn.connection, run.id)
     if run.resources.nodes > 1 and state == "succeeded":
         whole = gangs.gather(turn, run, command.rank)
         if not whole or command.rank:

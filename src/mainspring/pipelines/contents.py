@@ -243,7 +243,8 @@ class _Content:
             self._write_reduced(value, digest)
 
     def _write_reduced(self, value: Any, digest: Any) -> None:
-        reducer = copyreg.dispatch_table.get(type(value))
+        # Libraries such as distributed have exceptions pickled with their traceback, which is no content.
+        reducer = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(type(value))
         try:
             reduced: Any = reducer(value) if reducer is not None else value.__reduce_ex__(4)
         except Exception as fault:  # noqa: BLE001 - whatever a type's own reduction raises means that it has no content
